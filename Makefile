@@ -1,0 +1,28 @@
+# Each target is enough by itself: it sets up .venv first. Needs Python >= 3.11, make and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+# two test processes of one thread: two threads each on two cores would be ten times slower
+JOBS ?= 2
+
+.PHONY: study test lint setup clean
+
+study: setup  ## the main job: every method on the embedded digits, and the report
+	$(BIN)/thalweg study studies/digits.toml
+
+test: setup  ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+lint: setup  ## style and types
+	$(BIN)/ruff check src tests examples
+	$(BIN)/mypy
+
+setup: .setup
+
+.setup: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thalweg needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[report,dev]'
+	touch .setup
+
+clean:
+	rm -rf .venv .setup results
