@@ -1,0 +1,63 @@
+"""Randomness: every random number of thalweg is drawn inside `seeded(seed, *purpose)` or from `generator(...)`.
+
+A purpose is a name, not an offset: `seed + 1` collides with the next seed, `derive(seed, "order")` does not.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A new seed for a purpose, in 0 .. 2**63 - 1: SHA-256 of the seed and the names."""
+    text = "/".join([str(seed), *map(str, purpose)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Seeds torch, numpy and random for a purpose; the caller's own random states come back afterwards."""
+    state_python, state_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  users' augmentations use it
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        number = derive(seed, *purpose)
+        torch.manual_seed(number)
+        np.random.seed(number % 2**32)  # noqa: NPY002
+        random.seed(number)
+        try:
+            yield
+        finally:
+            random.setstate(state_python)
+            np.random.set_state(state_numpy)  # noqa: NPY002
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A torch generator (on the CPU, so that every device draws the same numbers) for a purpose."""
+    return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+def numpy_generator(seed: int, *purpose: str | int) -> np.random.Generator:
+    """A numpy generator for a purpose."""
+    return np.random.default_rng(derive(seed, *purpose))
+
+
+@contextmanager
+def seeded_loader(loader: Any, seed: int, *purpose: str | int) -> Iterator[None]:
+    """Seeds a DataLoader's own generators for a purpose, where it (or what it wraps) has any; their states come back afterwards."""
+    owners = [loader]
+    for owner in owners:  # grows while it is read
+        parts = (getattr(owner, name, None) for name in ("loader", "sampler", "batch_sampler"))
+        owners += [part for part in parts if part is not None and all(part is not known for known in owners)]
+    own = {id(g): g for g in (getattr(owner, "generator", None) for owner in owners) if isinstance(g, torch.Generator)}
+    states = {key: g.get_state() for key, g in own.items()}
+    for g in own.values():
+        g.manual_seed(derive(seed, *purpose))
+    try:
+        yield
+    finally:
+        for key, g in own.items():
+            g.set_state(states[key])
