@@ -1,0 +1,157 @@
+"""Weight distributions: the contract that everything explored fulfils, the finite ones, and how they are stored."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from thalweg import files
+from thalweg.errors import InputError, unknown
+from thalweg.seeds import derive, generator
+from thalweg.weights.point import Weights
+
+
+class WeightDistribution(ABC):
+    """Something that weights can be drawn from. Subclasses are final and register themselves for `load`."""
+
+    kinds: ClassVar[dict[str, type["WeightDistribution"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        WeightDistribution.kinds[cls.__name__] = cls
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """How many different weights there are; None where there are infinitely many."""
+
+    @abstractmethod
+    def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
+        """Draws n weights, one after the other. The same seed gives the same weights."""
+
+    @abstractmethod
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything to be stored: tensors by name, and settings that JSON can hold."""
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "WeightDistribution":
+        """The inverse of `tensors`."""
+
+
+@dataclass(frozen=True)
+class Members(WeightDistribution):
+    """A finite set of trained networks, all equally likely.
+
+    Attributes:
+        points: The members. At least one.
+    """
+
+    points: tuple[Weights, ...]
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            raise InputError("Members got no weights, needs one or more")
+
+    @property
+    def size(self) -> int:
+        return len(self.points)
+
+    def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
+        """Whole rounds of all members in order, then a random part of a round: every member comes up equally often."""
+        rounds, rest = divmod(n, len(self.points))
+        chosen = torch.randperm(len(self.points), generator=generator(seed, "members"))[:rest].sort().values.tolist()
+        for i in list(range(len(self.points))) * rounds + chosen:
+            yield self.points[i]
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return pack(self.points), {}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Members":
+        return cls(unpack(tensors))
+
+
+@dataclass(frozen=True)
+class Mixture(WeightDistribution):
+    """Several distributions with equal shares, as an ensemble of simplexes.
+
+    Attributes:
+        parts: The distributions. At least one.
+    """
+
+    parts: tuple[WeightDistribution, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InputError("Mixture got no distribution, needs one or more")
+
+    @property
+    def size(self) -> int | None:
+        sizes = [part.size for part in self.parts]
+        return None if None in sizes else sum(s for s in sizes if s is not None)
+
+    def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
+        """Each part gives n / parts draws; the first ones give one more where that is no whole number."""
+        for i, part in enumerate(self.parts):
+            share = n // len(self.parts) + (i < n % len(self.parts))
+            yield from part.draw(share, seed=derive(seed, "part", i))
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        stored = [part.tensors() for part in self.parts]
+        tensors = {f"{i}:{name}": t for i, (own, _) in enumerate(stored) for name, t in own.items()}
+        return tensors, {"parts": [[type(p).__name__, s] for p, (_, s) in zip(self.parts, stored, strict=True)]}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Mixture":
+        parts = []
+        for i, (kind, own) in enumerate(settings["parts"]):
+            mine = {name.split(":", 1)[1]: t for name, t in tensors.items() if name.split(":", 1)[0] == str(i)}
+            parts.append(WeightDistribution.kinds[kind].from_tensors(mine, own))
+        return cls(tuple(parts))
+
+
+def save(distribution: WeightDistribution, path: str | Path) -> None:
+    """Stores a weight distribution as one safetensors file, whole or not at all."""
+    tensors, settings = distribution.tensors()
+    files.write_tensors(Path(path), tensors, {"kind": type(distribution).__name__, "settings": settings})
+
+
+def load(path: str | Path) -> WeightDistribution:
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds something else.
+    """
+    tensors, metadata = files.read_tensors(Path(path))
+    kind = metadata.get("kind")
+    if kind is None:
+        raise InputError(f"{path} holds no weight distribution: give a file that thalweg.save wrote")
+    if kind not in WeightDistribution.kinds:
+        raise unknown("weight distribution", kind, WeightDistribution.kinds)
+    return WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
+
+
+def pack(points: Sequence[Weights]) -> dict[str, Tensor]:
+    """Weights as one flat dictionary: `0|params|conv.weight`."""
+    packed = {}
+    for i, point in enumerate(points):
+        for part, tensors in (("params", point.params), ("buffers", point.buffers), ("stale", point.stale)):
+            if tensors is not None:
+                packed[f"{i}|{part}|"] = torch.zeros(1)  # says that this part is there, even where it is empty
+                packed |= {f"{i}|{part}|{name}": t for name, t in tensors.items()}
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor]) -> tuple[Weights, ...]:
+    """The inverse of `pack`."""
+    found: dict[int, dict[str, dict[str, Tensor]]] = {}
+    for key, tensor in packed.items():
+        i, part, name = key.split("|", 2)
+        own = found.setdefault(int(i), {}).setdefault(part, {})
+        if name:
+            own[name] = tensor
+    return tuple(Weights(f["params"], f.get("buffers"), f.get("stale")) for _, f in sorted(found.items()))

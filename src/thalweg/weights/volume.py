@@ -1,0 +1,40 @@
+"""The volume of a simplex of weights, from the Gram determinant of its edges."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def log_squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Log V^2 of the simplex spanned by vertices, `V^2 = det(E E') / (k!)^2` with k edges E `[k, n_params]`.
+
+    Cayley-Menger (Benton et al. 2021, arXiv 2102.13042) is the same number, but its determinant is pure round-off in single
+    precision where the simplex is flat, which it is at the prescribed start. This one is float64 and is differentiable.
+
+    Args:
+        vertices: For each vertex its parameters, tensors of any shapes. Two vertices or more.
+
+    Returns:
+        A float64 scalar; minus infinity where the simplex is flat.
+    """
+    gram = _gram(vertices)
+    return torch.linalg.slogdet(gram).logabsdet - 2 * math.lgamma(len(gram) + 1)
+
+
+def squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
+    """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
+    gram = _gram(vertices)
+    return torch.linalg.det(gram) / math.factorial(len(gram)) ** 2
+
+
+def _gram(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Inner products of the edges from the first vertex `[k, k]`."""
+    first, *others = vertices
+    edges = [[(a - b).reshape(-1).double() for a, b in zip(other, first, strict=True)] for other in others]
+    return torch.stack([torch.stack([_dot(a, b) for b in edges]) for a in edges])
+
+
+def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    return torch.stack([a @ b for a, b in zip(first, second, strict=True)]).sum()

@@ -1,0 +1,94 @@
+"""Batch-norm statistics against numpy."""
+
+import cases
+import numpy as np
+import pytest
+import reference
+import torch
+from torch import nn
+
+from thalweg.meter import Meter
+from thalweg.weights.batchnorm import has_statistics, refresh
+from thalweg.weights.point import Weights, mix
+
+
+def network() -> nn.Module:
+    """Batch norm at the input (its statistics are the data's), and behind a layer."""
+    return nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Linear(4, 3)).double()
+
+
+def data(*sizes: int) -> list:
+    random = torch.Generator().manual_seed(0)
+    return [(3 + 2 * torch.randn(n, 5, generator=random, dtype=torch.float64), torch.zeros(n)) for n in sizes]
+
+
+def nowhere(module: nn.Module) -> Weights:
+    return mix([Weights.of(module)], [1.0])
+
+
+@pytest.mark.parametrize("sizes", [(8, 8, 3), (8, 8, 8), (7,), (2, 30)])
+def test_statistics_of_all_data(sizes):
+    module, batches, meter = network(), data(*sizes), Meter(100)
+    found = refresh(module, nowhere(module), batches, meter)
+    mean, variance = reference.batchnorm_statistics([x.numpy() for x, _ in batches])
+    assert np.allclose(found.buffers["0.running_mean"], mean, rtol=0, atol=1e-12)
+    assert np.allclose(found.buffers["0.running_var"], variance, rtol=0, atol=1e-12)
+    assert np.allclose(mean, np.concatenate([x.numpy() for x, _ in batches]).mean(0))
+    assert found.buffers["0.num_batches_tracked"] == len(sizes)
+    assert meter.cost.forward_examples == sum(sizes) and meter.cost.backward_examples == 0
+
+
+def test_one_batch_gives_its_own_statistics_in_deeper_layers_too():
+    module, batches = network(), data(16)
+    found = refresh(module, nowhere(module), batches, Meter())
+    with torch.no_grad():
+        hidden = module[1](module.train()[0](batches[0][0]))
+    assert torch.allclose(found.buffers["2.running_mean"], hidden.mean(0), rtol=0, atol=1e-12)
+    assert torch.allclose(found.buffers["2.running_var"], hidden.var(0), rtol=0, atol=1e-12)
+
+
+def test_the_network_and_the_weights_are_left_alone():
+    module = network()
+    weights = nowhere(module)
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    stale = {key: value.clone() for key, value in weights.stale.items()}
+    module.eval()
+    found = refresh(module, weights, data(8, 8), Meter())
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+    assert all(torch.equal(value, stale[key]) for key, value in weights.stale.items())
+    assert not module.training and module[2].momentum == 0.3 and found.params is weights.params
+    assert weights.buffers is None
+
+
+def test_old_statistics_are_forgotten():
+    module, batches = network(), data(8, 8)
+    first = refresh(module, nowhere(module), batches, Meter())
+    for _ in range(5):
+        module(100 + batches[0][0])
+    again = refresh(module, Weights(first.params, stale=Weights.of(module).buffers), batches, Meter())
+    assert all(torch.equal(b, again.buffers[name]) for name, b in first.buffers.items())
+
+
+def test_it_agrees_with_update_bn_where_batches_are_equal():
+    module, batches = network(), data(8, 8, 8)
+    found = refresh(module, nowhere(module), batches, Meter())
+    torch.optim.swa_utils.update_bn([x for x, _ in batches], module)
+    assert all(torch.allclose(b, found.buffers[name], rtol=0, atol=1e-12) for name, b in module.named_buffers())
+
+
+@pytest.mark.parametrize("name", cases.NETWORKS)
+def test_other_buffers_are_those_of_the_point(name):
+    point, module = Weights.of(cases.NETWORKS[name]()), cases.NETWORKS[name]()
+    meter = Meter()
+    found = refresh(module, mix([point], [1.0]), cases.batches(), meter)
+    assert set(found.buffers) == set(point.buffers)
+    if "frequencies" in found.buffers:
+        assert torch.equal(found.buffers["frequencies"], point.buffers["frequencies"])
+    assert has_statistics(module) == ("batchnorm" in name or name == "frozen") == bool(meter.cost.forward_examples)
+
+
+def test_a_layer_without_running_statistics_needs_none():
+    module = nn.Sequential(nn.BatchNorm1d(5, track_running_stats=False), nn.Linear(5, 3)).double()
+    meter = Meter()
+    refresh(module, nowhere(module), data(8), meter)
+    assert not has_statistics(module) and meter.cost.forward_examples == 0
