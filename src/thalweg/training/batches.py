@@ -1,0 +1,106 @@
+"""Batches: what a training reads. Any sized iterable of (inputs, targets); `Batches` is the fast one for tensors in memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.seeds import generator
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """A sized iterable of (inputs `[batch, ...]`, targets `[batch]`), such as a `DataLoader`."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """A data set in memory, cut into batches, on any device.
+
+    Attributes:
+        inputs: `[examples, ...]`; uint8 where `prepare` makes floating point numbers of them.
+        targets: Labels `[examples]`.
+        size: Examples a batch; the last one may be shorter.
+        shuffle: New order each epoch.
+        prepare: From a raw batch to what the network reads (scale, normalise); same for training and test.
+        augment: Random change of a prepared batch, drawn from a generator; None for none.
+        order_seed: Seed of the order of the examples.
+        augmentation_seed: Seed of the augmentation.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    size: int = 128
+    shuffle: bool = True
+    prepare: Callable[[Tensor], Tensor] | None = None
+    augment: Transform | None = None
+    order_seed: int = 0
+    augmentation_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.targets) or not len(self.inputs):
+            raise InputError(f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs as many of both, and some")
+        if self.size < 1:
+            raise InputError(f"Batches got size {self.size}, needs 1 or more")
+
+    def __len__(self) -> int:
+        return -(-len(self.inputs) // self.size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch(0)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the data. Each epoch number has its own order and augmentation."""
+        order = torch.arange(len(self.inputs))
+        if self.shuffle:
+            order = torch.randperm(len(order), generator=generator(self.order_seed, "epoch", number))
+        augmenting = generator(self.augmentation_seed, "epoch", number)
+        order = order.to(self.inputs.device)
+        for chosen in order.split(self.size):
+            x = self.inputs[chosen]
+            if self.prepare is not None:
+                x = self.prepare(x)
+            if self.augment is not None:
+                x = self.augment(x, augmenting)
+            yield x, self.targets[chosen]
+
+    def reseeded(self, order: int, augmentation: int) -> "Batches":
+        """The same data in another order, with other augmentation."""
+        return replace(self, order_seed=order, augmentation_seed=augmentation)
+
+    def chosen(self, index: Tensor) -> "Batches":
+        """Some of the examples, in the order of the index `[examples]`."""
+        return replace(self, inputs=self.inputs[index], targets=self.targets[index])
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    loader: Loader
+    pick: Callable[[Any], tuple[Tensor, Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return (self.pick(batch) for batch in self.loader)
+
+
+def pairs(loader: Loader, pick: Callable[[Any], tuple[Tensor, Tensor]]) -> Loader:
+    """A loader whose batches are something else than (inputs, targets), such as dictionaries.
+
+    Example:
+        >>> loader = [{"image": torch.zeros(4, 2), "label": torch.zeros(4).long(), "file": "a"}]
+        >>> x, y = next(iter(pairs(loader, lambda batch: (batch["image"], batch["label"]))))
+        >>> tuple(x.shape)
+        (4, 2)
+    """
+    return _Pairs(loader, pick)

@@ -1,0 +1,107 @@
+"""A look at a user's loader and network before anything is trained: mistakes are found in seconds, not after a day."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.seeds import seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at a training set found.
+
+    Attributes:
+        examples: Examples in one epoch.
+        classes: Classes of the network's outputs.
+    """
+
+    examples: int
+    classes: int
+
+
+def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspection:
+    """Reads the training set once and evaluates one batch on a network that is thrown away. Nothing is trained.
+
+    Raises:
+        InputError: The loader is empty or has no length, a batch is no pair, inputs have NaN, labels are out of range, or the
+            network's output is not `[batch, classes]`.
+    """
+    if isinstance(model, nn.Module):
+        raise InputError(f"model got a {type(model).__name__} module, needs a function that makes a new one (retrainings start "
+                         f"afresh): lambda: {type(model).__name__}(...); give a trained one's state_dict() as start=")
+    if not callable(model):
+        raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
+    if not isinstance(train, Loader):
+        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of batches")
+    try:
+        length = len(train)
+    except TypeError:  # a DataLoader of an iterable data set
+        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader of a "
+                         "data set with a length, Batches, or a list of batches") from None
+    if not length:
+        raise InputError("the training loader is empty: it has no batches")
+    classes, examples, top = 0, 0, -1
+    with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
+        for number, batch in enumerate(_whole(train)):
+            x, y = _pair(batch, number)
+            if number == 0:
+                classes = _classes(model, x, device)
+            if x.is_floating_point() and not torch.isfinite(x).all():
+                raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
+            if y.min() < 0 or y.max() >= classes:
+                raise InputError(f"batch {number} of the training loader has label {int(y.min() if y.min() < 0 else y.max())}, needs "
+                                 f"0 to {classes - 1}: the network has {classes} outputs")
+            examples, top = examples + len(y), max(top, int(y.max()))
+    if not examples:
+        raise InputError("the training loader is empty: it gave no batch")
+    return Inspection(examples, classes)
+
+
+def _whole(train: Loader) -> Any:
+    """All examples in one batch per 4,096 where they are in memory: the look costs no augmentation."""
+    if not isinstance(train, Batches):
+        return train
+    x, y = train.inputs, train.targets
+    prepared = ((x[i : i + 4096], y[i : i + 4096]) for i in range(0, len(x), 4096))
+    return ((train.prepare(a) if train.prepare else a, b) for a, b in prepared)
+
+
+def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, dict):
+        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): wrap the "
+                         "loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+    if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+        raise InputError(f"batch {number} is {type(batch).__name__} of {len(batch) if hasattr(batch, '__len__') else '?'}, needs a pair of "
+                         "tensors (inputs, labels): wrap the loader with thalweg.pairs")
+    x, y = batch
+    if y.dim() != 1 or len(x) != len(y) or y.is_floating_point() or not len(y):
+        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs [batch, ...] "
+                         "and whole numbers [batch]")
+    return x, y
+
+
+def _classes(model: Callable[[], nn.Module], x: Tensor, device: str) -> int:
+    network = model()
+    if not isinstance(network, nn.Module):
+        raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
+    if model() is network:
+        raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new {type(network).__name__} "
+                         "each time; give a trained one's state_dict() as start=")
+    network = network.to(device).eval()
+    x = x[:2].to(device)
+    try:
+        with torch.no_grad():
+            outputs = network(x)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        message = " ".join(str(error).split())[:200]
+        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x) or outputs.shape[1] < 2:
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(f"the network's output is {got} for {len(x)} inputs, needs [batch, classes] with two classes or more")
+    return outputs.shape[1]

@@ -1,0 +1,197 @@
+"""The problem: what is trained, on what, how; and the only cache of trained networks."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.meter import Cost, Meter
+from thalweg.seeds import derive, generator, seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.loop import Loss, Tick, train
+from thalweg.training.recipe import Recipe
+from thalweg.weights.point import Weights
+
+Source = Literal["init", "order", "augmentation", "data"]
+
+
+class Cache(Protocol):
+    """Where trained networks are kept."""
+
+    def get(self, key: str) -> tuple[Weights, Cost] | None:
+        """The network of a key with what its training cost, or None."""
+
+    def put(self, key: str, weights: Weights, cost: Cost) -> None:
+        """Keeps a network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network, its training set and its recipe. `anchor(k)` is its k-th training.
+
+    Example:
+        >>> from thalweg.training.batches import Batches
+        >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
+        >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
+        >>> weights = problem.anchor(0)
+        >>> problem.cost.trainings
+        1.0
+
+    Attributes:
+        model: Makes a new, randomly initialised network `[batch, ...] -> [batch, classes]`.
+        train: The training set, a loader of (inputs, labels).
+        recipe: How a full training goes.
+        seed: Everything random is derived from it. Another seed is another base: other anchors.
+        start: A network that the user has trained already (Weights or state_dict): it is `anchor(0)`, and costs 1 like any other.
+        device: Where to train.
+        sources: What a retraining draws anew. The others are the same for all trainings of all seeds. `data` is a bootstrap of
+            the training set. A user's own loader can't tell `order` from `augmentation`: name both or none.
+        loss: From outputs and targets to a scalar; cross-entropy if None.
+        cache: Where trained networks are kept between runs; None for in memory, as long as this problem lives.
+        identity: Names data and network for the cache, since a function can't be fingerprinted.
+        meter: Counts the work.
+        inspection: What a look at loader and network found; taken when the problem is made, unless it is given.
+    """
+
+    model: Callable[[], nn.Module]
+    train: Loader
+    recipe: Recipe = Recipe()  # noqa: RUF009  frozen
+    seed: int = 0
+    start: Weights | Mapping[str, Any] | None = None
+    device: str = "cpu"
+    sources: tuple[Source, ...] = ("init", "order", "augmentation")
+    loss: Loss | None = None
+    cache: Cache | None = None
+    identity: str = ""
+    meter: Meter = field(default_factory=Meter)
+    inspection: Inspection | None = None
+    _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.cache is not None and not self.identity:
+            raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
+        unknown = set(self.sources) - {"init", "order", "augmentation", "data"}
+        if unknown:
+            raise InputError(f"sources got {sorted(unknown)}, needs some of init, order, augmentation, data")
+        if not isinstance(self.train, Batches):
+            if "data" in self.sources:
+                raise InputError("sources got 'data' with a loader of your own: give thalweg.Batches, which can be bootstrapped")
+            if ("order" in self.sources) != ("augmentation" in self.sources):
+                raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them apart: "
+                                 "name both or none, or give thalweg.Batches")
+        if self.inspection is None:
+            object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
+        self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
+        if self.start is not None:
+            self._memory[0] = self._given()
+
+    @cached_property
+    def training_examples(self) -> int:
+        """Evaluations with a backward pass of one full training, in examples: the unit of cost."""
+        examples = self.inspection.examples if self.inspection is not None else 0
+        steps, batches = self.recipe.steps(len(self.train)), len(self.train)
+        whole, rest = divmod(steps, batches)
+        if rest and isinstance(self.train, Batches):
+            return whole * examples + rest * self.train.size
+        return round(steps * examples / batches)
+
+    @property
+    def cost(self) -> Cost:
+        """What was spent so far."""
+        return self.meter.cost
+
+    def anchor(self, k: int) -> Weights:
+        """The k-th training, a network from a fresh initialisation; its cost is charged at every use, cached or not.
+
+        Raises:
+            Diverged: Its loss became infinite.
+        """
+        if k not in self._memory:
+            self._memory[k] = self._cached(k)
+        weights, cost = self._memory[k]
+        self.meter.charge(cost)
+        return weights
+
+    def build(self, *name: str | int) -> nn.Module:
+        """A new network, initialised for a purpose."""
+        with seeded(self._seed("init", *name)):
+            return self.model().to(self.device)
+
+    def network(self, weights: Weights) -> nn.Module:
+        """A new network with given weights."""
+        network = self.build("network")
+        weights.to(self.device).load_into(network)
+        return network
+
+    def fit(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        *name: str | int,
+        penalty: Callable[[], Tensor] | None = None,
+        watch: Callable[[Tick], None] | None = None,
+        loss: Loss | None = None,
+    ) -> None:
+        """Trains a module in place on the training set, with batch order and augmentation drawn for a purpose.
+
+        Raises:
+            Diverged: The loss became infinite.
+        """
+        order = self._seed("order", *name)
+        batches = self.train
+        if isinstance(batches, Batches):
+            if "data" in self.sources:
+                n = len(batches.targets)
+                chosen = torch.randint(n, (n,), generator=generator(self._seed("data", *name)))
+                batches = batches.chosen(chosen.to(batches.inputs.device))
+            batches = batches.reseeded(order, self._seed("augmentation", *name))
+        with self.meter.clock(), seeded(order), seeded_loader(batches, order):
+            train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, watch=watch)
+
+    def refresh_batches(self) -> Loader:
+        """The training batches that batch-norm statistics are estimated on: the same at every point."""
+        if isinstance(self.train, Batches):
+            return self.train.reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
+        return self.train
+
+    def _cached(self, k: int) -> tuple[Weights, Cost]:
+        key = self.fingerprint(k)
+        found = self.cache.get(key) if self.cache is not None else None
+        if found is None:
+            network = self.build("anchor", k)
+            cost = self.meter.apart(lambda: self.fit(network, self.recipe, "anchor", k))
+            found = Weights.of(network), cost
+            if self.cache is not None:
+                self.cache.put(key, *found)
+        return found
+
+    def _given(self) -> tuple[Weights, Cost]:
+        """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""
+        network = self.build("network")
+        if isinstance(self.start, Weights):
+            self.start.to(self.device).load_into(network)
+            weights = Weights.of(network)
+        else:
+            if not isinstance(self.start, Mapping):
+                raise InputError(f"start got a {type(self.start).__name__}, needs a trained network's state_dict() or Weights")
+            weights = Weights.from_state(network, self.start)
+        for name, tensor in {**weights.params, **(weights.buffers or {})}.items():
+            if not torch.isfinite(tensor).all():
+                raise InputError(f"start got a '{name}' that is not finite: give a network whose training did not diverge")
+        return weights, Cost(backward_examples=self.training_examples, training_examples=self.training_examples)
+
+    def fingerprint(self, k: int) -> str:
+        """Of everything that can change the k-th training: data, network, recipe, sources, seed and k."""
+        facts = [self.identity, asdict(self.recipe), sorted(self.sources), self.seed, k, str(torch.device(self.device).type)]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+    def _seed(self, source: Source, *name: str | int) -> int:
+        """A seed for one source of randomness; the same for all seeds and names where the source is not re-drawn."""
+        return derive(self.seed, *name, source) if source in self.sources else derive(0, source)

@@ -1,0 +1,72 @@
+"""The recipe: how one training goes. Everything that can change its result, except the data, the network and the seed."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from thalweg.errors import InputError, in_range, unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training.
+
+    Attributes:
+        epochs: Passes over the training set. May be a fraction: the number of steps is rounded.
+        lr: Peak learning rate.
+        final_lr: Learning rate at the end of a cosine or linear schedule.
+        optimizer: `sgd` (with momentum) or `adamw` (decoupled weight decay).
+        momentum: Momentum of SGD; first beta of AdamW.
+        weight_decay: On all parameters alike.
+        schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`.
+        warmup: Share of the steps in which the learning rate rises linearly from 0.
+        label_smoothing: In 0 .. 1.
+        clip: Largest norm of a gradient; None for no clipping.
+    """
+
+    epochs: float = 10.0
+    lr: float = 0.05
+    final_lr: float = 0.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear"))):
+            if getattr(self, name) not in known:
+                raise unknown(f"recipe.{name}", getattr(self, name), known)
+        in_range("recipe.epochs", self.epochs, 1e-9)
+        for name in ("lr", "final_lr", "weight_decay"):
+            in_range(f"recipe.{name}", getattr(self, name), 0)
+        for name in ("momentum", "warmup", "label_smoothing"):
+            in_range(f"recipe.{name}", getattr(self, name), 0, 1)
+        if self.clip is not None and self.clip <= 0:
+            raise InputError(f"recipe.clip got {self.clip}, needs more than 0, or nothing for no clipping")
+
+    def steps(self, batches: int) -> int:
+        """How many steps a training takes with so many batches an epoch: at least one."""
+        return max(1, round(self.epochs * batches))
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        """The learning rate at a step, counted from 0."""
+        rising = self.warmup * steps
+        if step < rising:
+            return self.lr * (step + 1) / (rising + 1)
+        done = (step - rising) / max(1.0, steps - rising)
+        left = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[self.schedule]
+        return self.final_lr + (self.lr - self.final_lr) * left
+
+
+def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """A new optimiser (its momentum starts at 0) for a recipe."""
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(params, recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(params, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)

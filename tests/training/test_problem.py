@@ -1,0 +1,211 @@
+"""Problems: which randomness a retraining draws anew, what anchors cost, where they are kept."""
+
+from dataclasses import replace
+
+import cases
+import contract
+import pytest
+import torch
+from torch import nn
+
+from thalweg.errors import InputError
+from thalweg.meter import Cost, Meter
+from thalweg.training.recipe import Recipe
+from thalweg.weights.point import Weights
+
+
+class Kept:
+    def __init__(self):
+        self.found = {}
+
+    def get(self, key):
+        return self.found.get(key)
+
+    def put(self, key, weights, cost):
+        self.found[key] = (weights, cost)
+
+
+def same(first: Weights, second: Weights) -> bool:
+    return all(torch.equal(p, second.params[name]) for name, p in first.params.items())
+
+
+def initial(problem, k) -> Weights:
+    return Weights.of(problem.build("anchor", k))
+
+
+def seen(problem, *name, epochs=1) -> torch.Tensor:
+    """The inputs that a training for a purpose reads, in order."""
+    read = []
+
+    def loss(outputs, _):
+        return outputs.square().mean()
+
+    class Eyes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            read.append(x)
+            return x.flatten(1)[:, :3] * self.w
+
+    problem.fit(Eyes(), Recipe(epochs=epochs), *name, loss=loss)
+    return torch.cat(read)
+
+
+@pytest.mark.parametrize("source", ["init", "order", "augmentation"])
+def test_only_the_named_source_is_drawn_anew(source):
+    problem = cases.problem("no-norm", "augmented", sources=(source,))
+    assert same(initial(problem, 0), initial(problem, 1)) == (source != "init")
+    assert same(initial(problem, 0), initial(cases.problem("no-norm", "augmented", sources=(source,), seed=5), 0)) == (source != "init")
+    a, b = seen(problem, "anchor", 0), seen(problem, "anchor", 1)
+    assert torch.equal(a, b) == (source == "init")
+    # the noise of augmentation is small: which images come, without it
+    x = cases.task()[0] - 0.2
+    order = [torch.cdist(part.flatten(1), x.flatten(1)).argmin(1).tolist() for part in (a, b)]
+    assert (order[0] == order[1]) == (source != "order")
+    assert not same(problem.anchor(0), problem.anchor(1))
+
+
+def test_no_source_gives_the_same_network_again():
+    problem = cases.problem("conv-batchnorm", sources=())
+    assert same(problem.anchor(0), problem.anchor(1))
+    assert same(problem.anchor(0), cases.problem("conv-batchnorm", sources=(), seed=3).anchor(4))
+
+
+def test_bootstrapped_data():
+    problem = cases.problem(sources=("data",))
+    a, b = seen(problem, "anchor", 0, epochs=2), seen(problem, "anchor", 1)
+    assert not torch.equal(a[:95], b)
+    assert torch.equal(a[:95].flatten(1).unique(dim=0), a[95:].flatten(1).unique(dim=0)), "every epoch has the same examples"
+    assert 45 < len(a[:95].flatten(1).unique(dim=0)) < 75  # 63 % of 95
+
+
+@pytest.mark.parametrize("loader", ["tuples", "own-generator", "dictionaries"])
+def test_a_users_loader_has_another_order_for_each_training(loader):
+    problem = cases.problem("no-norm", loader)
+    a, b = seen(problem, "anchor", 0), seen(problem, "anchor", 1)
+    assert not torch.equal(a, b) and torch.equal(a, seen(problem, "anchor", 0))
+    again = cases.problem("no-norm", loader, sources=("init",))
+    assert torch.equal(seen(again, "anchor", 0), seen(again, "anchor", 1))
+
+
+def test_a_users_loader_keeps_its_own_state():
+    problem = cases.problem("no-norm", "own-generator")
+    before = problem.train.generator.get_state()
+    problem.anchor(0)
+    assert torch.equal(problem.train.generator.get_state(), before)
+
+
+def test_anchors_are_charged_at_every_use_and_trained_once():
+    problem = cases.problem()
+    first = problem.anchor(0)
+    cost = problem.cost
+    assert cost.trainings == 1 and cost.backward_examples == 5 * 95 and cost.seconds > 0 and cost.peak_memory > 0
+    assert problem.anchor(0) is first
+    assert problem.cost.trainings == 2 and problem.cost.seconds == pytest.approx(2 * cost.seconds)
+
+
+def test_a_cache_hit_costs_the_same_and_gives_the_same():
+    cache = Kept()
+    first = cases.problem("conv-batchnorm", cache=cache, identity="a")
+    weights = first.anchor(2)
+    second = cases.problem("conv-batchnorm", cache=cache, identity="a")
+    assert second.anchor(2) is weights and len(cache.found) == 1
+    assert second.cost == first.cost
+    assert same(weights, cases.problem("conv-batchnorm").anchor(2)), "and the same as without a cache"
+
+
+def test_the_key_holds_all_that_changes_a_training():
+    problem = cases.problem(cache=Kept(), identity="a")
+    keys = {problem.fingerprint(0), problem.fingerprint(1)}
+    for change in ({"seed": 1}, {"recipe": replace(cases.RECIPE, lr=0.03)}, {"sources": ("init",)}, {"identity": "b"}):
+        keys.add(cases.problem(**{"cache": Kept(), "identity": "a", **change}).fingerprint(0))
+    assert len(keys) == 6
+    assert cases.problem(identity="a", sources=("order", "init", "augmentation")).fingerprint(0) == problem.fingerprint(0)
+    assert cases.problem(identity="a", start=problem.anchor(0)).fingerprint(1) == problem.fingerprint(1)
+
+
+def test_a_problem_that_is_changed_forgets_its_anchors():
+    problem = cases.problem()
+    first = problem.anchor(0)
+    changed = replace(problem, seed=1)
+    assert not same(changed.anchor(0), first)
+
+
+def test_time_is_counted_once_inside_a_clock():
+    cache = Kept()
+    problem = cases.problem("conv-batchnorm", cache=cache, identity="a")
+    with problem.meter.clock():
+        problem.anchor(0)
+    (_, kept), = cache.found.values()
+    assert kept.seconds > 0 and kept.peak_memory > 0, "what is kept says how long it took"
+    assert kept.seconds <= problem.cost.seconds < 1.5 * kept.seconds + 0.1
+
+
+def test_a_cost_of_fractions_of_an_epoch():
+    for epochs, examples in ((0.5, 48), (1.5, 95 + 48)):
+        assert cases.problem(recipe=Recipe(epochs=epochs)).training_examples == examples
+    problem = cases.problem(recipe=Recipe(epochs=1.5))
+    problem.anchor(0)
+    assert problem.cost.trainings == 1.0
+
+
+def test_given_weights_are_the_first_anchor():
+    mine = cases.problem(seed=8).anchor(0)
+    problem = cases.problem(start=mine)
+    assert same(problem.anchor(0), mine) and problem.cost.trainings == 1
+    assert not same(problem.anchor(1), mine) and same(problem.anchor(1), cases.problem().anchor(1))
+
+
+def good() -> dict:
+    return cases.no_norm().state_dict()
+
+
+BAD_STARTS = {
+    "missing": (lambda: {k: v for k, v in good().items() if k != "3.bias"}, "state_dict does not fit the model: missing '3.bias'"),
+    "empty": (dict, "missing '1.bias', '1.weight', '3.bias' and 1 more"),
+    "extra": (lambda: {**good(), "module.x": torch.zeros(2)}, "unexpected 'module.x'"),
+    "shape": (lambda: {**good(), "3.bias": torch.zeros(9)}, r"'3.bias' has shape \(9,\), the model needs \(3,\)"),
+    "another network": (lambda: Weights.of(cases.layernorm()), "weights does not fit|weights do not fit"),
+    "no statistics": (lambda: Weights(Weights.of(cases.no_norm()).params), "batch-norm statistics"),
+    "a module": (cases.no_norm, r"start got a Sequential.*state_dict\(\)"),
+    "not finite": (lambda: {**good(), "3.bias": torch.full((3,), float("nan"))}, "'3.bias' that is not finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_STARTS)
+def test_a_bad_start_is_found_before_anything_is_trained(case):
+    start, message = BAD_STARTS[case]
+    with pytest.raises(InputError, match=message) as caught:
+        cases.problem(start=start())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cache": Kept()}, "got no identity"),
+        ({"sources": ("init", "ordre")}, "ordre"),
+        ({"sources": ("data",), "loader": "tuples"}, "'data' with a loader of your own"),
+        ({"sources": ("order",), "loader": "tuples"}, "can't tell them apart"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(InputError, match=message) as caught:
+        cases.problem(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_callers_random_state_is_untouched():
+    before = contract.states()
+    problem = cases.problem("conv-batchnorm", "tuples")
+    problem.network(problem.anchor(0))
+    problem.build("a")
+    contract.assert_states(before)
+
+
+def test_a_meter_of_ones_own():
+    meter = Meter()
+    cases.problem(meter=meter).anchor(0)
+    assert meter.cost.trainings == 1 and isinstance(meter.cost, Cost)

@@ -1,0 +1,65 @@
+"""Recipes: the schedule against a formula written by hand, and settings out of range."""
+
+import itertools
+
+import pytest
+import reference
+import torch
+from torch import nn
+
+from thalweg.errors import InputError
+from thalweg.training.recipe import Recipe, optimizer_for
+
+
+@pytest.mark.parametrize(("schedule", "warmup", "final_lr"), list(itertools.product(["constant", "linear", "cosine"], [0.0, 0.25, 1.0], [0.0, 0.02])))
+def test_schedule(schedule, warmup, final_lr):
+    recipe = Recipe(lr=0.4, final_lr=final_lr, schedule=schedule, warmup=warmup)
+    found = [recipe.learning_rate(step, 37) for step in range(37)]
+    assert found == pytest.approx([reference.learning_rate(step, 37, 0.4, final_lr, schedule, warmup) for step in range(37)], rel=1e-12)
+    assert all(0 < lr <= 0.4 for lr in found)
+
+
+def test_cosine_is_that_of_torch():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.3)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20, eta_min=0.01)
+    for step in range(20):
+        assert Recipe(lr=0.3, final_lr=0.01).learning_rate(step, 20) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize(("epochs", "batches", "steps"), [(5, 6, 30), (0.5, 7, 4), (1 / 30, 6, 1), (1e-6, 1, 1), (2.4, 10, 24)])
+def test_steps(epochs, batches, steps):
+    assert Recipe(epochs=epochs).steps(batches) == steps
+
+
+def test_optimizers():
+    params = [nn.Parameter(torch.zeros(2))]
+    sgd = optimizer_for(Recipe(lr=0.2, momentum=0.8, weight_decay=0.01), params)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"], sgd.defaults["nesterov"]) == (0.2, 0.8, 0.01, False)
+    adam = optimizer_for(Recipe(lr=0.2, momentum=0.8, weight_decay=0.01, optimizer="adamw"), params)
+    assert isinstance(adam, torch.optim.AdamW) and adam.defaults["betas"] == (0.8, 0.999) and adam.defaults["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "recipe.epochs got 0"),
+        ({"epochs": float("inf")}, "recipe.epochs got inf"),
+        ({"epochs": float("nan")}, "recipe.epochs got nan"),
+        ({"lr": -0.1}, "recipe.lr got -0.1, needs 0 or more"),
+        ({"final_lr": -1}, "recipe.final_lr"),
+        ({"momentum": 1.5}, "recipe.momentum got 1.5, needs 0 to 1"),
+        ({"weight_decay": -1}, "recipe.weight_decay"),
+        ({"warmup": 2}, "recipe.warmup"),
+        ({"label_smoothing": -0.1}, "recipe.label_smoothing"),
+        ({"clip": 0}, "recipe.clip got 0, needs more than 0"),
+        ({"optimizer": "adam"}, "unknown recipe.optimizer 'adam': did you mean 'adamw'"),
+        ({"schedule": "cosin"}, "unknown recipe.schedule 'cosin': did you mean 'cosine'"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Recipe(**settings)
+    assert "\n" not in str(caught.value)
