@@ -1,0 +1,168 @@
+"""Predictions: the border between computing and analysing. The only place that makes probabilities of outputs."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import RandomSampler
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.seeds import seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+from thalweg.training.problem import Problem
+from thalweg.weights.batchnorm import refresh
+from thalweg.weights.distribution import Members, WeightDistribution
+from thalweg.weights.point import Weights
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What every member predicts for every input.
+
+    Attributes:
+        log_probs: Log-probabilities `[members, inputs, classes]`.
+        stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its members' spread, else None.
+    """
+
+    log_probs: Tensor
+    stated_u: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.log_probs.shape)
+        if len(shape) != 3 or 0 in shape:
+            raise InputError(f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], none of them 0")
+        if self.stated_u is not None and tuple(self.stated_u.shape) != shape[1:2]:
+            raise InputError(f"Predictions got stated_u of shape {tuple(self.stated_u.shape)}, needs {shape[1:2]}: one number an input")
+
+    @property
+    def members(self) -> int:
+        return self.log_probs.shape[0]
+
+    @property
+    def inputs(self) -> int:
+        return self.log_probs.shape[1]
+
+    @property
+    def classes(self) -> int:
+        return self.log_probs.shape[2]
+
+    def probs(self) -> Tensor:
+        """Probabilities `[members, inputs, classes]`."""
+        return self.log_probs.exp()
+
+    def log_mean(self) -> Tensor:
+        """Logarithm of the members' mean probability `[inputs, classes]`."""
+        return self.log_probs.logsumexp(0) - math.log(self.members)
+
+    def mean(self) -> Tensor:
+        """Mean probability `[inputs, classes]`."""
+        return self.log_mean().exp()
+
+    def std(self) -> Tensor:
+        """Standard deviation of the probabilities over members `[inputs, classes]` (n - 1); 0 where there is one member."""
+        if self.members == 1:
+            return torch.zeros_like(self.log_probs[0])
+        return self.probs().std(0)
+
+    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """The central interval of the probabilities over members: lower and upper ends, each `[inputs, classes]`."""
+        ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=self.log_probs.dtype, device=self.log_probs.device)
+        low, high = torch.quantile(self.probs(), ends, dim=0)
+        return low, high
+
+    def u(self) -> Tensor:
+        """Standard uncertainty over retrainings `[inputs]`: the square root of the summed variances of the probabilities."""
+        return self.std().square().sum(-1).sqrt() if self.stated_u is None else self.stated_u
+
+    def chosen(self, index: Tensor) -> "Predictions":
+        """The same members on some of the inputs, `[inputs]`."""
+        return Predictions(self.log_probs[:, index], None if self.stated_u is None else self.stated_u[index])
+
+    def save(self, path: Path) -> None:
+        """Stores them as safetensors in single precision."""
+        tensors = {"log_probs": self.log_probs.float()}
+        files.write_tensors(path, tensors if self.stated_u is None else tensors | {"stated_u": self.stated_u.float()})
+
+    @staticmethod
+    def load(path: Path) -> "Predictions":
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        tensors, _ = files.read_tensors(path)
+        if "log_probs" not in tensors:
+            raise InputError(f"{path} holds no predictions: delete it, and run the command again")
+        return Predictions(tensors["log_probs"], tensors.get("stated_u"))
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Log-probabilities of logits over the last axis, in single precision or better."""
+    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
+
+
+def predict(
+    problem: Problem, found: WeightDistribution | Weights, inputs: Loader | Tensor, *, draws: int | None = None, seed: int = 0
+) -> Predictions:
+    """Predicts with draws from a weight distribution.
+
+    Batch-norm statistics are refreshed at every draw that has none, on the problem's training batches (metered).
+
+    Args:
+        problem: Architecture, training set and meter.
+        found: What an explorer returned, or one network's weights.
+        inputs: Inputs `[inputs, ...]`, or a loader in fixed order that gives batches of inputs or pairs whose first is inputs.
+        draws: How many; None for all members of a finite distribution, else 32.
+        seed: Seed of the draws.
+
+    Returns:
+        Predictions `[draws, inputs, classes]` on the CPU.
+
+    Raises:
+        InputError: The loader is empty or shuffles, or outputs are not finite.
+    """
+    if isinstance(found, Weights):
+        found = Members((found,))
+    loader = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
+    if isinstance(getattr(loader, "sampler", None), RandomSampler) or (isinstance(loader, Batches) and loader.shuffle):
+        raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
+    network = problem.build("network")
+    n = draws or found.size or 32
+    outputs = []
+    with problem.meter.clock():
+        for weights in found.draw(n, seed=seed):
+            outputs.append(_evaluate(problem, network, with_statistics(problem, network, weights), loader))
+    return Predictions(torch.stack(outputs))
+
+
+def with_statistics(problem: Problem, network: nn.Module, weights: Weights) -> Weights:
+    """The weights with valid batch-norm statistics: as they are, or refreshed on the problem's training batches."""
+    if weights.buffers is not None:
+        return weights
+    batches = problem.refresh_batches()
+    with seeded(problem.seed, "refresh"), seeded_loader(batches, problem.seed, "refresh"):
+        return refresh(network, weights, batches, problem.meter)
+
+
+def _evaluate(problem: Problem, network: nn.Module, weights: Weights, loader: Iterable[Any]) -> Tensor:
+    """Log-probabilities `[inputs, classes]` of one network."""
+    weights.to(problem.device).load_into(network)
+    network.eval()
+    found = []
+    with torch.no_grad(), seeded(problem.seed, "predict"):
+        for batch in loader:
+            x = batch[0] if isinstance(batch, list | tuple) else batch
+            outputs = network(x.to(problem.device))
+            problem.meter.forward(outputs)
+            found.append(log_softmax(outputs).cpu())
+    if not found:
+        raise InputError("the loader to predict on is empty: it gave no batch")
+    log_probs = torch.cat(found)
+    if not torch.isfinite(log_probs).all():
+        raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
+    return log_probs
