@@ -1,0 +1,87 @@
+"""Where data files are: in a folder of the user's, in thalweg's cache, or at their public home, from where they come checked."""
+
+import os
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+
+from thalweg.errors import InputError
+from thalweg.files import write_bytes
+
+VARIABLE = "THALWEG_DATA"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The public home of a file, or of a .tar.gz archive that holds it under the same path.
+
+    Attributes:
+        url: Its address.
+        md5: Checksum of what is downloaded, in hexadecimal digits.
+    """
+
+    url: str
+    md5: str
+
+
+def folders(directory: Path | None = None) -> list[Path]:
+    """Where files are looked for, in this order: `directory`, the folder in the variable THALWEG_DATA, thalweg's cache."""
+    variable = os.environ.get(VARIABLE)
+    given = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
+    return [folder for folder in given if folder is not None]
+
+
+def find(path: str, where: Sequence[Path]) -> Path | None:
+    """The first of the folders' files with this path below the folder; None where there is none."""
+    return next((folder / path for folder in where if (folder / path).is_file()), None)
+
+
+def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
+    """A data file; where no folder has it, it is downloaded into the first of them.
+
+    Args:
+        path: Below the folder, such as `mnist/train-images-idx3-ubyte.gz`.
+        where: The folders, at least one.
+        home: Where to download it from.
+
+    Raises:
+        InputError: It is nowhere, and can't be downloaded or written.
+    """
+    found = find(path, where)
+    if found is not None:
+        return found
+    target = where[0] / path
+    packed = home.url.endswith(".tar.gz")
+    folder, name = (where[0], Path(home.url).name) if packed else (target.parent, target.name)
+    try:
+        downloaded = Path(pooch.retrieve(home.url, known_hash=f"md5:{home.md5}", fname=name, path=folder))
+        if packed:
+            _unpack(downloaded, where[0])
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:100]
+        raise InputError(f"{path} is not in {' or '.join(map(str, where))}, and {home.url} can't be downloaded ({reason}): "
+                         f"put the file there, or set {VARIABLE} or --data-dir to the folder that has it") from None
+    if not target.is_file():
+        raise InputError(f"{path} is not in {home.url}: put the file under {where[0]}")
+    return target
+
+
+def damaged(path: Path, reason: object) -> InputError:
+    """An error for a file whose content is not what it should be."""
+    return InputError(f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): delete it, and fetch it again")
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Writes the archive's files under the folder, each whole or not at all, and deletes the archive."""
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            file = packed.extractfile(member) if member.isfile() else None
+            if file is not None:
+                write_bytes(folder / member.name, file.read())
+    archive.unlink()

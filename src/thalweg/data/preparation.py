@@ -1,0 +1,43 @@
+"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1 in every channel."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Normalises a batch; can be pickled, and works on any device.
+
+    Attributes:
+        mean: Of every channel, in 0 .. 1.
+        std: Standard deviation of every channel, same unit.
+
+    Example:
+        >>> Prepare((0.5,), (0.25,))(torch.full((1, 1, 1, 2), 255, dtype=torch.uint8))
+        tensor([[[[2., 2.]]]])
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
+            raise InputError(f"Prepare got means {self.mean} and standard deviations {self.std}: needs as many of both, and "
+                             "standard deviations above 0")
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Float32 `[batch, channels, height, width]` of uint8 images of that shape.
+
+        Raises:
+            InputError: Images of another type, shape or number of channels.
+        """
+        channels = len(self.mean)
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != channels:
+            raise InputError(f"Prepare got images of type {images.dtype} and shape {tuple(images.shape)}, needs uint8 "
+                             f"[batch, {channels}, height, width]")
+        mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (images.float() / 255 - mean) / std

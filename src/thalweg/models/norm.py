@@ -1,0 +1,28 @@
+"""Normalisation layers by name, for the networks whose settings choose one."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from thalweg.errors import unknown
+
+Norm = Literal["batch", "group", "none"]
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(channels, 8), channels),  # 8 groups where they divide the channels
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def norm_layer(name: Norm, channels: int) -> nn.Module:
+    """A layer for images `[batch, channels, height, width]`.
+
+    Raises:
+        InputError: An unknown name.
+    """
+    if name not in NORMS:
+        raise unknown("norm", name, NORMS)
+    return NORMS[name](channels)
