@@ -3,12 +3,14 @@
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -41,8 +43,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Writes tensors as safetensors; `metadata` is kept as JSON in the header."""
     # empty tensors and shared storages are not accepted by the format: clones are
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    # the format sorts the names, but their order tells which random numbers a parameter gets; one key, as several come in any order
-    header = {"thalweg": json.dumps({"metadata": metadata or {}, "order": list(plain)}, sort_keys=True)}
+    # the format sorts the names, but their order tells which random numbers a parameter gets
+    facts = {"metadata": metadata or {}, "order": list(plain), "crc32": _checksum(plain)}
+    header = {"thalweg": json.dumps(facts, sort_keys=True)}  # one key: several would come in any order
     _write(path, lambda temporary: safetensors.torch.save_file(plain, temporary, metadata=header))
 
 
@@ -69,8 +72,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("thalweg", "{}"))
-            names = header.get("order", list(file.keys()))
-            return {name: file.get_tensor(name) for name in names}, header.get("metadata", {})
+            tensors = {name: file.get_tensor(name) for name in header.get("order", list(file.keys()))}
+            if header.get("crc32", found := _checksum(tensors)) != found:
+                raise ValueError("its checksum is wrong")
+            return tensors, header.get("metadata", {})
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, ValueError, safetensors.SafetensorError) as error:
@@ -96,6 +101,14 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of the numbers, which the format itself does not protect."""
+    found = 0
+    for tensor in tensors.values():
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def _line(error: Exception) -> str:

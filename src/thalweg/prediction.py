@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import RandomSampler
+from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg import files
-from thalweg.errors import InputError
-from thalweg.seeds import seeded, seeded_loader
+from thalweg.errors import InputError, whole
+from thalweg.seeds import parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
 from thalweg.weights.batchnorm import refresh
@@ -124,13 +124,14 @@ def predict(
         Predictions `[draws, inputs, classes]` on the CPU.
 
     Raises:
-        InputError: The loader is empty or shuffles, or outputs are not finite.
+        InputError: The loader is empty, shuffles or augments, or outputs are not finite.
     """
     if isinstance(found, Weights):
         found = Members((found,))
     loader = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
-    if isinstance(getattr(loader, "sampler", None), RandomSampler) or (isinstance(loader, Batches) and loader.shuffle):
-        raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
+    _check_order(loader)
+    if draws is not None:
+        whole("draws", draws, 1)
     network = problem.build("network")
     n = draws or found.size or 32
     outputs = []
@@ -156,13 +157,39 @@ def _evaluate(problem: Problem, network: nn.Module, weights: Weights, loader: It
     found = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for batch in loader:
-            x = batch[0] if isinstance(batch, list | tuple) else batch
-            outputs = network(x.to(problem.device))
+            outputs = _outputs(network, _inputs(batch).to(problem.device))
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
-    if not found:
-        raise InputError("the loader to predict on is empty: it gave no batch")
-    log_probs = torch.cat(found)
+    log_probs = torch.cat(found) if found else torch.empty(0)
+    if not len(log_probs):
+        raise InputError("the loader to predict on is empty: it gave no inputs")
     if not torch.isfinite(log_probs).all():
         raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
     return log_probs
+
+
+def _check_order(loader: Any) -> None:
+    random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    for part in parts(loader):
+        if isinstance(part, random) or (isinstance(part, Batches) and part.shuffle):
+            raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
+        if isinstance(part, Batches) and part.augment is not None:
+            raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
+
+
+def _inputs(batch: Any) -> Tensor:
+    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(x, dict):
+        raise InputError(f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
+                         "(inputs, ...): wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+    if not isinstance(x, Tensor):
+        raise InputError(f"a batch to predict on is a {type(x).__name__}, needs a tensor or a pair whose first is one")
+    return x
+
+
+def _outputs(network: nn.Module, x: Tensor) -> Tensor:
+    try:
+        return network(x)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        message = " ".join(str(error).split())[:200]
+        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None

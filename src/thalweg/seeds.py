@@ -15,7 +15,7 @@ import torch
 
 def derive(seed: int, *purpose: str | int) -> int:
     """A new seed for a purpose, in 0 .. 2**63 - 1: SHA-256 of the seed and the names."""
-    text = "/".join([str(seed), *map(str, purpose)])
+    text = "/".join([str(seed), *(str(name).replace("/", "//") for name in purpose)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
@@ -45,14 +45,19 @@ def numpy_generator(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *purpose))
 
 
+def parts(loader: Any) -> list[Any]:
+    """A loader, the loaders that it wraps, and their samplers."""
+    found = [loader]
+    for part in found:  # grows while it is read
+        inner = (getattr(part, name, None) for name in ("loader", "sampler", "batch_sampler"))
+        found += [p for p in inner if p is not None and all(p is not known for known in found)]
+    return found
+
+
 @contextmanager
 def seeded_loader(loader: Any, seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds a DataLoader's own generators for a purpose, where it (or what it wraps) has any; their states come back afterwards."""
-    owners = [loader]
-    for owner in owners:  # grows while it is read
-        parts = (getattr(owner, name, None) for name in ("loader", "sampler", "batch_sampler"))
-        owners += [part for part in parts if part is not None and all(part is not known for known in owners)]
-    own = {id(g): g for g in (getattr(owner, "generator", None) for owner in owners) if isinstance(g, torch.Generator)}
+    """Seeds a DataLoader's own generators, where it or what it wraps has any, for a purpose; their states come back afterwards."""
+    own = {id(g): g for g in (getattr(part, "generator", None) for part in parts(loader)) if isinstance(g, torch.Generator)}
     states = {key: g.get_state() for key, g in own.items()}
     for g in own.values():
         g.manual_seed(derive(seed, *purpose))

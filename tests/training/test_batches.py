@@ -54,7 +54,9 @@ def test_augmentation_has_a_seed_of_its_own():
 
 
 def test_preparing_comes_before_augmenting():
-    raw = Batches(torch.full((4, 1), 200, dtype=torch.uint8), torch.zeros(4).long(), prepare=lambda x: x / 100, augment=lambda x, _: -x)
+    raw = Batches(
+        torch.full((4, 1), 200, dtype=torch.uint8), torch.zeros(4).long(), prepare=lambda x: x / 100, augment=lambda x, _: -x
+    )
     assert next(iter(raw))[0].tolist() == [[-2.0]] * 4
 
 
@@ -64,7 +66,9 @@ def test_chosen_examples():
 
 
 def test_pairs_pick_from_any_batch():
-    loader = pairs([{"x": torch.zeros(4, 2), "y": torch.ones(4)}, {"x": torch.zeros(1, 2), "y": torch.ones(1)}], lambda b: (b["x"], b["y"]))
+    loader = pairs(
+        [{"x": torch.zeros(4, 2), "y": torch.ones(4)}, {"x": torch.zeros(1, 2), "y": torch.ones(1)}], lambda b: (b["x"], b["y"])
+    )
     assert len(loader) == 2 and isinstance(loader, Loader)
     assert [tuple(x.shape) for x, _ in loader] == [(4, 2), (1, 2)] == [tuple(x.shape) for x, _ in loader]
 
@@ -76,3 +80,9 @@ def test_pairs_pick_from_any_batch():
 def test_bad_batches(inputs, targets, size, message):
     with pytest.raises(InputError, match=message):
         Batches(torch.zeros(inputs, 1), torch.zeros(targets).long(), size=size)
+
+
+def test_augmentation_differs_from_epoch_to_epoch_in_any_order():
+    batches = numbered(shuffle=False, augment=lambda x, random: x + torch.rand(x.shape, generator=random))
+    first, second = (torch.cat([x for x, _ in batches.epoch(e)]) for e in (0, 1))
+    assert (first != second).all() and torch.equal(first.floor(), second.floor())

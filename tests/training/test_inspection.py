@@ -1,11 +1,11 @@
 """Each mistake in a network or a loader is one line, before anything is trained."""
 
-import cases
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+import cases
 from thalweg.errors import InputError
 from thalweg.training.batches import Batches
 from thalweg.training.inspection import inspect
@@ -68,11 +68,17 @@ BAD = {
     "always the same module": ({"model": lambda: NETWORK}, "gave the same module twice"),
     "no factory": ({"model": "resnet"}, "model got str, needs a function"),
     "no module": ({"model": lambda: "net"}, "gave a str, needs a torch.nn.Module"),
-    "outputs with too many axes": ({"model": lambda: Two((3, 2))}, r"output is \(2, 3, 2\) for 2 inputs, needs \[batch, classes\]"),
+    "outputs with too many axes": (
+        {"model": lambda: Two((3, 2))},
+        r"output is \(2, 3, 2\) for 2 inputs, needs \[batch, classes\]",
+    ),
     "outputs with too few axes": ({"model": lambda: Two(())}, r"output is \(2,\)"),
     "one output": ({"model": lambda: Two((1,))}, "two classes or more"),
     "two outputs": ({"model": lambda: Two(None)}, "output is tuple"),
-    "another shape of inputs": ({"model": lambda: nn.Linear(7, 3)}, r"can't evaluate inputs of shape \(2, 1, 6, 6\) and torch.float32"),
+    "another shape of inputs": (
+        {"model": lambda: nn.Linear(7, 3)},
+        r"can't evaluate inputs of shape \(2, 1, 6, 6\) and torch.float32",
+    ),
     "raw bytes": ({"train": pair(x=X.to(torch.uint8))}, "can't evaluate inputs of .* torch.uint8"),
 }
 

@@ -2,11 +2,11 @@
 
 import math
 
-import cases
 import pytest
 import torch
 from torch import nn
 
+import cases
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.training.loop import cross_entropy, train
@@ -69,7 +69,13 @@ def test_it_counts_and_tells_every_step():
 
 def test_a_penalty_is_added():
     network = cases.no_norm()
-    train(network, cases.batches(), Recipe(epochs=5, lr=0.05), Meter(), penalty=lambda: 10 * sum(p.square().sum() for p in network.parameters()))
+    train(
+        network,
+        cases.batches(),
+        Recipe(epochs=5, lr=0.05),
+        Meter(),
+        penalty=lambda: 10 * sum(p.square().sum() for p in network.parameters()),
+    )
     assert sum(float(p.detach().square().sum()) for p in network.parameters()) < 1e-2
 
 

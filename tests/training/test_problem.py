@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import cases
-import contract
 import pytest
 import torch
 from torch import nn
 
+import cases
+import contract
 from thalweg.errors import InputError
 from thalweg.meter import Cost, Meter
 from thalweg.training.recipe import Recipe
@@ -57,7 +57,9 @@ def seen(problem, *name, epochs=1) -> torch.Tensor:
 def test_only_the_named_source_is_drawn_anew(source):
     problem = cases.problem("no-norm", "augmented", sources=(source,))
     assert same(initial(problem, 0), initial(problem, 1)) == (source != "init")
-    assert same(initial(problem, 0), initial(cases.problem("no-norm", "augmented", sources=(source,), seed=5), 0)) == (source != "init")
+    assert same(initial(problem, 0), initial(cases.problem("no-norm", "augmented", sources=(source,), seed=5), 0)) == (
+        source != "init"
+    )
     a, b = seen(problem, "anchor", 0), seen(problem, "anchor", 1)
     assert torch.equal(a, b) == (source == "init")
     # the noise of augmentation is small: which images come, without it
@@ -138,7 +140,7 @@ def test_time_is_counted_once_inside_a_clock():
     problem = cases.problem("conv-batchnorm", cache=cache, identity="a")
     with problem.meter.clock():
         problem.anchor(0)
-    (_, kept), = cache.found.values()
+    ((_, kept),) = cache.found.values()
     assert kept.seconds > 0 and kept.peak_memory > 0, "what is kept says how long it took"
     assert kept.seconds <= problem.cost.seconds < 1.5 * kept.seconds + 0.1
 
@@ -163,7 +165,10 @@ def good() -> dict:
 
 
 BAD_STARTS = {
-    "missing": (lambda: {k: v for k, v in good().items() if k != "3.bias"}, "state_dict does not fit the model: missing '3.bias'"),
+    "missing": (
+        lambda: {k: v for k, v in good().items() if k != "3.bias"},
+        "state_dict does not fit the model: missing '3.bias'",
+    ),
     "empty": (dict, "missing '1.bias', '1.weight', '3.bias' and 1 more"),
     "extra": (lambda: {**good(), "module.x": torch.zeros(2)}, "unexpected 'module.x'"),
     "shape": (lambda: {**good(), "3.bias": torch.zeros(9)}, r"'3.bias' has shape \(9,\), the model needs \(3,\)"),

@@ -3,19 +3,23 @@
 import itertools
 
 import pytest
-import reference
 import torch
 from torch import nn
 
+import reference
 from thalweg.errors import InputError
 from thalweg.training.recipe import Recipe, optimizer_for
 
 
-@pytest.mark.parametrize(("schedule", "warmup", "final_lr"), list(itertools.product(["constant", "linear", "cosine"], [0.0, 0.25, 1.0], [0.0, 0.02])))
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "final_lr"), list(itertools.product(["constant", "linear", "cosine"], [0.0, 0.25, 1.0], [0.0, 0.02]))
+)
 def test_schedule(schedule, warmup, final_lr):
     recipe = Recipe(lr=0.4, final_lr=final_lr, schedule=schedule, warmup=warmup)
     found = [recipe.learning_rate(step, 37) for step in range(37)]
-    assert found == pytest.approx([reference.learning_rate(step, 37, 0.4, final_lr, schedule, warmup) for step in range(37)], rel=1e-12)
+    assert found == pytest.approx(
+        [reference.learning_rate(step, 37, 0.4, final_lr, schedule, warmup) for step in range(37)], rel=1e-12
+    )
     assert all(0 < lr <= 0.4 for lr in found)
 
 
@@ -37,9 +41,16 @@ def test_optimizers():
     params = [nn.Parameter(torch.zeros(2))]
     sgd = optimizer_for(Recipe(lr=0.2, momentum=0.8, weight_decay=0.01), params)
     assert isinstance(sgd, torch.optim.SGD)
-    assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"], sgd.defaults["nesterov"]) == (0.2, 0.8, 0.01, False)
+    assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"], sgd.defaults["nesterov"]) == (
+        0.2,
+        0.8,
+        0.01,
+        False,
+    )
     adam = optimizer_for(Recipe(lr=0.2, momentum=0.8, weight_decay=0.01, optimizer="adamw"), params)
-    assert isinstance(adam, torch.optim.AdamW) and adam.defaults["betas"] == (0.8, 0.999) and adam.defaults["weight_decay"] == 0.01
+    assert (
+        isinstance(adam, torch.optim.AdamW) and adam.defaults["betas"] == (0.8, 0.999) and adam.defaults["weight_decay"] == 0.01
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """Batch-norm statistics against numpy."""
 
-import cases
 import numpy as np
 import pytest
-import reference
 import torch
 from torch import nn
 
+import cases
+import reference
 from thalweg.meter import Meter
 from thalweg.weights.batchnorm import has_statistics, refresh
 from thalweg.weights.point import Weights, mix

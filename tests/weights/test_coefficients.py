@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import torch
 from scipy import stats
 
+import reference
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Chain, Coefficients, Complex, Simplex, bernstein, from_settings, to_settings
 
@@ -64,7 +64,9 @@ def test_bezier_moments():
 def test_a_chain_is_on_its_segments():
     found = Chain().sample(N, 4, generator())
     inside = found > 0
-    assert (inside.sum(1) <= 2).all() and not (inside[:, 0] & inside[:, 2:].any(1)).any() and not (inside[:, 1] & inside[:, 3]).any()
+    assert (
+        (inside.sum(1) <= 2).all() and not (inside[:, 0] & inside[:, 2:].any(1)).any() and not (inside[:, 1] & inside[:, 3]).any()
+    )
     for k in range(3):
         on = inside[:, k] & inside[:, k + 1]
         assert on.double().mean().item() == pytest.approx(1 / 3, abs=0.006)

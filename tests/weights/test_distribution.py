@@ -1,10 +1,10 @@
 """Distributions: how members come up, and that what is stored comes back."""
 
-import cases
-import contract
 import pytest
 import torch
 
+import cases
+import contract
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Chain, Complex, Simplex

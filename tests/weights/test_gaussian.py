@@ -11,8 +11,16 @@ from thalweg.weights.point import Weights
 def iterates(n: int, spread: float = 1.0, dtype=torch.float32) -> list[Weights]:
     random = torch.Generator().manual_seed(0)
     centre = torch.randn(4, 3, generator=random, dtype=torch.float64)
-    return [Weights({"w": (centre + spread * torch.randn(4, 3, generator=random, dtype=torch.float64)).to(dtype), "b": torch.full((2,), 0.1)}, {})
-            for _ in range(n)]
+    return [
+        Weights(
+            {
+                "w": (centre + spread * torch.randn(4, 3, generator=random, dtype=torch.float64)).to(dtype),
+                "b": torch.full((2,), 0.1),
+            },
+            {},
+        )
+        for _ in range(n)
+    ]
 
 
 def moments_of(points, rank=20) -> Moments:
@@ -65,7 +73,9 @@ def test_the_covariance_of_draws():
     expected = 0.7 * (torch.diag(torch.cat([variance[n].reshape(-1) for n in shapes])) + d.T @ d / 3)
     standard_error = ((expected**2 + expected.diag()[:, None] * expected.diag()[None, :]) / 20_000).sqrt()
     assert ((torch.cov(drawn.T) - expected).abs() < 5 * standard_error).all()
-    assert ((drawn.mean(0) - torch.cat([p.reshape(-1) for p in mean.params.values()])).abs() < 5 * (expected.diag() / 20_000).sqrt()).all()
+    assert (
+        (drawn.mean(0) - torch.cat([p.reshape(-1) for p in mean.params.values()])).abs() < 5 * (expected.diag() / 20_000).sqrt()
+    ).all()
 
 
 def test_too_few_iterates():

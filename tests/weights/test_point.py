@@ -1,16 +1,19 @@
 """Points: mixing, flattening, fitting to a module."""
 
-import cases
 import pytest
 import torch
 
+import cases
 from thalweg.errors import InputError
 from thalweg.weights.point import Weights, distance, flatten, mix
 
 
 def points(n: int, dtype=torch.float64) -> list[Weights]:
     random = torch.Generator().manual_seed(0)
-    return [Weights({"a": torch.randn(3, 2, generator=random, dtype=dtype), "b": torch.randn(4, generator=random, dtype=dtype)}) for _ in range(n)]
+    return [
+        Weights({"a": torch.randn(3, 2, generator=random, dtype=dtype), "b": torch.randn(4, generator=random, dtype=dtype)})
+        for _ in range(n)
+    ]
 
 
 def test_mix_is_the_sum_of_products():

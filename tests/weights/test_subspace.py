@@ -1,10 +1,10 @@
 """Subspaces: draws at closed forms, and the module that trains them against a network at mixed weights, in float64."""
 
-import cases
 import pytest
 import torch
 from torch import nn
 
+import cases
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Chain, Coefficients, Simplex
 from thalweg.weights.point import Weights, mix
@@ -89,7 +89,11 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
     problem.fit(module, problem.recipe, "test")
     found = module.vertices()
     assert found[0] is start[0] and found[2] is start[2]
-    assert all(torch.equal(found[1].params[n], start[1].params[n]) != (n != "0.weight" and n != "0.bias") for n in found[1].params if n[0] != "0")
+    assert all(
+        torch.equal(found[1].params[n], start[1].params[n]) != (n != "0.weight" and n != "0.bias")
+        for n in found[1].params
+        if n[0] != "0"
+    )
     assert torch.equal(found[1].params["0.weight"], start[0].params["0.weight"]), "those of the first vertex"
     assert found[1].buffers is None and found[1].stale is start[1].buffers
 
@@ -120,7 +124,9 @@ def test_layerwise_draws_agree_within_layers_only():
     points = [Weights({n: torch.full((2,), float(k)) for n in ("a.weight", "a.bias", "b.weight")}, {}) for k in range(2)]
     assert layers_of(points[0].params) == ({"a.weight": 0, "a.bias": 0, "b.weight": 1}, 2)
     for w in Subspace(tuple(points), Simplex(), layerwise=True).draw(20, seed=0):
-        assert torch.equal(w.params["a.weight"], w.params["a.bias"]) and not torch.equal(w.params["a.weight"], w.params["b.weight"])
+        assert torch.equal(w.params["a.weight"], w.params["a.bias"]) and not torch.equal(
+            w.params["a.weight"], w.params["b.weight"]
+        )
 
 
 def test_a_line_ends_at_its_vertices():

@@ -3,15 +3,17 @@
 import math
 
 import pytest
-import reference
 import torch
 
-from thalweg.weights.volume import log_squared_volume
+import reference
+from thalweg.weights.volume import log_squared_volume, squared_volume
 
 
 def vertices(k: int, dtype=torch.float64):
     random = torch.Generator().manual_seed(k)
-    return [[torch.randn(3, 2, generator=random, dtype=dtype), torch.randn(5, generator=random, dtype=dtype)] for _ in range(k + 1)]
+    return [
+        [torch.randn(3, 2, generator=random, dtype=dtype), torch.randn(5, generator=random, dtype=dtype)] for _ in range(k + 1)
+    ]
 
 
 def flat(points):
@@ -51,7 +53,30 @@ def test_a_flat_simplex_has_no_volume():
 def test_single_precision_weights_are_measured_in_double():
     """A tiny offset, as a new vertex has: round-off in single precision would swamp it."""
     points = vertices(2, torch.float32)
-    points[2] = [0.5 * (a + b) + 1e-3 * torch.randn(a.shape, generator=torch.Generator().manual_seed(1)) for a, b in zip(*points[:2], strict=True)]
+    points[2] = [
+        0.5 * (a + b) + 1e-3 * torch.randn(a.shape, generator=torch.Generator().manual_seed(1))
+        for a, b in zip(*points[:2], strict=True)
+    ]
     found = log_squared_volume(points)
     assert found.dtype == torch.float64
     assert found.item() == pytest.approx(reference.cayley_menger_log_squared_volume(flat(points)), abs=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_both_forms_are_the_same_number(k):
+    assert squared_volume(vertices(k)).log().item() == pytest.approx(log_squared_volume(vertices(k)).item(), abs=1e-9)
+
+
+def test_the_gradient_of_the_squared_volume_equals_finite_differences():
+    leaves = [t.requires_grad_() for p in vertices(3) for t in p]
+    assert torch.autograd.gradcheck(lambda *t: squared_volume([t[i : i + 2] for i in range(0, len(t), 2)]), leaves)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_flat_simplex_has_no_squared_volume_and_no_gradient_of_it(k):
+    """A new vertex at the mean of the others, as the paper prescribes; up to round-off."""
+    others = vertices(k)[:k]
+    middle = [(sum(parts) / k).requires_grad_() for parts in zip(*others, strict=True)]
+    found = squared_volume([*others, middle])
+    found.backward()
+    assert abs(found.item()) < 1e-12 and all(t.grad.abs().max() < 1e-10 for t in middle)

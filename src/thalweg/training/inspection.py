@@ -37,14 +37,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
                          f"afresh): lambda: {type(model).__name__}(...); give a trained one's state_dict() as start=")
     if not callable(model):
         raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
-    if not isinstance(train, Loader):
-        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of batches")
-    try:
-        length = len(train)
-    except TypeError:  # a DataLoader of an iterable data set
-        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader of a "
-                         "data set with a length, Batches, or a list of batches") from None
-    if not length:
+    if not _length(train):
         raise InputError("the training loader is empty: it has no batches")
     classes, examples, top = 0, 0, -1
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
@@ -55,12 +48,24 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             if x.is_floating_point() and not torch.isfinite(x).all():
                 raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
             if y.min() < 0 or y.max() >= classes:
-                raise InputError(f"batch {number} of the training loader has label {int(y.min() if y.min() < 0 else y.max())}, needs "
-                                 f"0 to {classes - 1}: the network has {classes} outputs")
+                wrong = int(y.min() if y.min() < 0 else y.max())
+                raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network "
+                                 f"has {classes} outputs")
             examples, top = examples + len(y), max(top, int(y.max()))
     if not examples:
         raise InputError("the training loader is empty: it gave no batch")
     return Inspection(examples, classes)
+
+
+def _length(train: Any) -> int:
+    if not isinstance(train, Loader):
+        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of "
+                         "batches")
+    try:
+        return len(train)
+    except TypeError:  # a DataLoader of an iterable data set
+        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader of "
+                         "a data set with a length, Batches, or a list of batches") from None
 
 
 def _whole(train: Loader) -> Any:
@@ -74,11 +79,12 @@ def _whole(train: Loader) -> Any:
 
 def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
     if isinstance(batch, dict):
-        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): wrap the "
-                         "loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): wrap "
+                         "the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
     if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
-        raise InputError(f"batch {number} is {type(batch).__name__} of {len(batch) if hasattr(batch, '__len__') else '?'}, needs a pair of "
-                         "tensors (inputs, labels): wrap the loader with thalweg.pairs")
+        size = len(batch) if hasattr(batch, "__len__") else "?"
+        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap the "
+                         "loader with thalweg.pairs")
     x, y = batch
     if y.dim() != 1 or len(x) != len(y) or y.is_floating_point() or not len(y):
         raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs [batch, ...] "
@@ -91,8 +97,8 @@ def _classes(model: Callable[[], nn.Module], x: Tensor, device: str) -> int:
     if not isinstance(network, nn.Module):
         raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
     if model() is network:
-        raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new {type(network).__name__} "
-                         "each time; give a trained one's state_dict() as start=")
+        raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new "
+                         f"{type(network).__name__} each time; give a trained one's state_dict() as start=")
     network = network.to(device).eval()
     x = x[:2].to(device)
     try:

@@ -55,7 +55,8 @@ def train(
         watch: Called after every step.
 
     Raises:
-        Diverged: The loss is not finite, and the parameters are left as they were before that step; or the last step made them so.
+        Diverged: The loss is not finite (the parameters are left as they were before that step), or the last step left weights
+            that are not.
     """
     loss = loss or cross_entropy(recipe.label_smoothing)
     params = [p for p in module.parameters() if p.requires_grad]
@@ -85,7 +86,8 @@ def train(
         if step + 1 == steps:
             break
     if not all(torch.isfinite(p).all() for p in params):
-        raise Diverged(f"the weights are not finite after step {steps}, the last: lower the learning rate ({recipe.lr:g}), or clip gradients")
+        raise Diverged(f"the weights are not finite after step {steps}, the last: lower the learning rate ({recipe.lr:g}), "
+                       "or clip gradients")
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:

@@ -1,0 +1,185 @@
+"""The house rules, read from the source: imports point one way, and each dangerous thing has one place."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "thalweg"
+FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+# Each room uses only rooms of earlier lines.
+ROOMS = [
+    ["errors"],
+    ["seeds", "meter", "files"],
+    ["weights"],
+    ["training"],
+    ["prediction"],
+    ["explorers"],
+    ["emulators"],
+    ["metrics"],
+    ["data", "models"],
+    ["study"],
+    ["report"],
+    ["cli"],
+]
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+
+
+@cache
+def tree(file: str) -> ast.Module:
+    return ast.parse((SOURCE / file).read_text())
+
+
+def room(file: str) -> str:
+    return file.split("/")[0].removesuffix(".py")
+
+
+def imported(file: str) -> set[str]:
+    """Rooms that a file imports from."""
+    found = set()
+    for node in ast.walk(tree(file)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" if node.module == "thalweg" else node.module or "" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = ["thalweg.relative"]
+        found |= {name.split(".")[1] for name in names if name.startswith("thalweg.")}
+    return found
+
+
+def modules(file: str) -> set[str]:
+    """Modules that a file imports, whole names."""
+    found = set()
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return found
+
+
+def names(file: str) -> list[tuple[str, int]]:
+    """Everything that is read from something by a dot, or called by a plain name, with its line. Not strings, not comments."""
+    found = []
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Attribute):
+            found.append((ast.unparse(node), node.lineno))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found.append((node.func.id, node.lineno))
+    return found
+
+
+def places(pattern: str, *allowed: str) -> list[str]:
+    """Where a name occurs that must occur in the allowed files only."""
+    return [
+        f"{file}:{line} {name}" for file in FILES if file not in allowed for name, line in names(file) if re.search(pattern, name)
+    ]
+
+
+def test_every_room_has_its_level():
+    unknown = {room(file) for file in FILES} - set(LEVEL) - {"__init__", "__main__"}
+    assert not unknown, f"not in the list of rooms: {unknown}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room(file) in LEVEL])
+def test_imports_point_one_way(file):
+    here = room(file)
+    wrong = [other for other in imported(file) if other != here and LEVEL.get(other, 99) >= LEVEL[here]]
+    assert not wrong, f"{file} uses {wrong}, which are not above it"
+
+
+def test_gradients_and_optimizers_have_one_place():
+    assert not places(r"\.backward$|autograd\.grad$", "training/loop.py")
+    assert not [file for file in FILES if file not in ("training/recipe.py",) and any("torch.optim" in m for m in modules(file))]
+    assert not places(r"\boptim\.", "training/recipe.py")
+
+
+def test_seeding_has_one_place():
+    assert not places(
+        r"manual_seed$|random\.seed$|default_rng$|RandomState$|fork_rng$|set_rng_state$|set_state$|setstate$", "seeds.py"
+    )
+
+
+def test_generators_are_made_in_one_place():
+    made = [
+        f"{file}:{node.lineno}"
+        for file in FILES
+        if file != "seeds.py"
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Generator")
+    ]
+    assert not made
+    assert not [file for file in FILES if file != "seeds.py" and "random" in modules(file)]
+
+
+def test_clocks_have_one_place():
+    assert not [file for file in FILES if file != "meter.py" and {"time", "timeit"} & modules(file)]
+    assert not places(r"\.perf_counter$|\.monotonic$|datetime\.(now|utcnow|today)$|date\.today$", "meter.py")
+
+
+def test_running_statistics_have_one_place():
+    assert not places(
+        r"running_mean$|running_var$|reset_running_stats$|track_running_stats$|num_batches_tracked$|\.momentum$",
+        "weights/batchnorm.py",
+        "training/recipe.py",
+    )
+
+
+def test_probabilities_have_one_place():
+    assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "prediction.py")
+    assert not places(r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/problem.py")
+
+
+def test_files_have_one_place():
+    written = (
+        r"\.(write_bytes|write_text|to_parquet|to_csv|to_json|to_pickle|savefig|mkstemp|NamedTemporaryFile)$"
+        r"|^(torch|np|numpy|pickle|json)\.(save|savez|dump)$"
+    )
+    allowed = {"files.write_bytes", "files.write_json", "files.write_tensors"}
+    found = [place for place in places(written, "files.py") if place.split()[1] not in allowed and not in_memory(place)]
+    found = [place for place in found if "clear_refs" not in line(place)]  # the kernel's switch, no file
+    assert not found
+    opened = []
+    for file in FILES:
+        for node in ast.walk(tree(file)):
+            if file != "files.py" and isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "open":
+                modes = [
+                    a.value
+                    for a in [*node.args, *(k.value for k in node.keywords)]
+                    if isinstance(a, ast.Constant) and isinstance(a.value, str)
+                ]
+                opened += [f"{file}:{node.lineno}" for mode in modes if re.fullmatch(r"[rbt]*[wax+][rbtwax+]*", mode)]
+    assert not opened
+
+
+def line(place: str) -> str:
+    file, number = place.split()[0].split(":")
+    return (SOURCE / file).read_text().splitlines()[int(number) - 1]
+
+
+def in_memory(place: str) -> bool:
+    """Bytes made in memory, for `files.write_bytes`: `to_parquet(None)`, or a buffer."""
+    return bool(
+        re.search(r"(to_parquet|to_csv|to_json)\((None)?[,)]|(to_parquet|savefig|save)\((buffer|memory|stream)", line(place))
+    )
+
+
+def test_nothing_is_unpickled():
+    assert not places(r"^(torch|pickle|joblib|dill)\.loads?$|allow_pickle")
+    assert not [file for file in FILES if {"pickle", "joblib", "dill", "shelve"} & modules(file)]
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])
+def test_files_say_what_they_are(file):
+    assert ast.get_docstring(tree(file)), "the first line says what it is"
+    assert Path(file).stem not in ("utils", "helpers", "common", "misc")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_users_are_not_answered_with_assert(file):
+    assert not [node.lineno for node in ast.walk(tree(file)) if isinstance(node, ast.Assert)]
