@@ -1,0 +1,81 @@
+"""The contract of emulators: from the predictions of a few anchors to draws of what further retrainings would predict."""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+from thalweg.errors import InputError, unknown, whole
+from thalweg.prediction import Predictions
+
+
+class Emulator(ABC):
+    """Learns from two or more anchors' predictions on unlabelled calibration inputs what one more retraining would predict.
+
+    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@emulator("name")`.
+    """
+
+    @abstractmethod
+    def emulate(self, calibration: Predictions, anchors: Predictions, *, draws: int, seed: int) -> Predictions:
+        """Draws predictions of further retrainings.
+
+        Args:
+            calibration: The anchors' predictions on calibration inputs, `[anchors, calibration inputs, classes]`.
+            anchors: The same anchors' predictions on the inputs that are asked about, `[anchors, inputs, classes]`.
+            draws: How many draws to make.
+            seed: Seed of the draws.
+
+        Returns:
+            `[draws, inputs, classes]`, with `u` where the emulator knows it better than from the draws' spread.
+
+        Raises:
+            InputError: Too few anchors, or calibration and anchors do not fit each other.
+        """
+
+
+_registry: dict[str, type[Emulator]] = {}
+E = TypeVar("E", bound=type[Emulator])
+
+
+def emulator(name: str) -> Callable[[E], E]:
+    """Class decorator: registers an emulator under the name that plans use."""
+
+    def register(cls: E) -> E:
+        _registry[name] = cls
+        return cls
+
+    return register
+
+
+def emulators() -> dict[str, type[Emulator]]:
+    """Every known emulator by name: each file in this folder."""
+    for module in pkgutil.iter_modules(importlib.import_module("thalweg.emulators").__path__):
+        importlib.import_module(f"thalweg.emulators.{module.name}")
+    return dict(sorted(_registry.items()))
+
+
+def find_emulator(name: str) -> type[Emulator]:
+    """The emulator of a name.
+
+    Raises:
+        InputError: There is none; the error suggests the nearest.
+    """
+    known = emulators()
+    if name not in known:
+        raise unknown("emulator", name, known)
+    return known[name]
+
+
+def check_fit(calibration: Predictions, anchors: Predictions, draws: int) -> None:
+    """Checks that two sets of predictions come from the same anchors, and that draws are asked for.
+
+    Raises:
+        InputError: They differ in members or classes, or draws is no whole number of 1 or more.
+    """
+    whole("draws", draws, 1)
+    if calibration.members != anchors.members or calibration.classes != anchors.classes:
+        raise InputError(
+            f"calibration predictions are [{calibration.members}, inputs, {calibration.classes}], those asked about "
+            f"[{anchors.members}, inputs, {anchors.classes}]: give the same anchors' predictions on both"
+        )

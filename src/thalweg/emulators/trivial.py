@@ -1,0 +1,41 @@
+"""The trivial row: one network's 1 - sum p^2, scaled by what the anchors' differences tell. Every emulator must beat it.
+
+Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as many; only its u says something.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from thalweg.emulators.base import Emulator, check_fit, emulator
+from thalweg.errors import InputError, in_range
+from thalweg.prediction import Predictions
+
+
+@emulator("trivial")
+@dataclass(frozen=True)
+class Trivial(Emulator):
+    """u = scale (1 - sum p^2)^power of the first anchor, with the scale such that mean u^2 is the anchors' mean variance.
+
+    Attributes:
+        power: 1, or 0.5 for the square root.
+    """
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        in_range("trivial.power", self.power, 0)
+
+    def emulate(self, calibration: Predictions, anchors: Predictions, *, draws: int, seed: int) -> Predictions:
+        check_fit(calibration, anchors, draws)
+        if anchors.members < 2:
+            raise InputError(f"the trivial row got {anchors.members} anchor, needs 2 or more: their differences give the scale")
+        variance = calibration.probs().var(0).sum(-1)
+        shape = impurity(calibration) ** self.power
+        scale = (variance.mean() / shape.square().mean().clamp_min(1e-30)).sqrt()
+        return Predictions(anchors.log_probs, scale * impurity(anchors) ** self.power)
+
+
+def impurity(predictions: Predictions) -> Tensor:
+    """1 - sum over classes of p^2 of the first member `[inputs]`."""
+    return 1 - predictions.log_probs[0].exp().square().sum(-1)

@@ -1,0 +1,37 @@
+"""Deep ensemble: K retrainings (Lakshminarayanan et al. 2017, arXiv 1612.01474; without adversarial training).
+
+Every member has its own initialisation, batch order and augmentation. By definition K_eq is K: it is the scale's own check.
+"""
+
+from dataclasses import dataclass
+
+from thalweg.errors import whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+
+
+@explorer("deep-ensemble")
+@dataclass(frozen=True)
+class DeepEnsemble(Explorer):
+    """K full trainings.
+
+    Attributes:
+        members: K.
+    """
+
+    members: int = 5
+
+    def __post_init__(self) -> None:
+        whole("deep-ensemble.members", self.members, 1)
+
+    @property
+    def anchors(self) -> int:
+        return self.members
+
+    @property
+    def trainings(self) -> float:
+        return float(self.members)
+
+    def explore(self, problem: Problem) -> Members:
+        return Members(tuple(problem.anchor(k) for k in range(self.members)))

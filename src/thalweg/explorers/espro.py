@@ -1,0 +1,57 @@
+"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021, arXiv 2102.13042).
+
+Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on average. Everything else: `explorers.spro`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from thalweg.errors import whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.spro import Spro, grow
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Mixture
+
+
+@explorer("espro")
+@dataclass(frozen=True)
+class Espro(Explorer):
+    """Several grown simplexes. Cost: simplexes x (1 + vertices x share x draws) trainings.
+
+    Attributes:
+        simplexes: How many, one anchor each.
+        vertices: Vertices grown beside each anchor.
+        share: As in SPRO.
+        draws: As in SPRO.
+        lr_ratio: As in SPRO.
+        volume: As in SPRO.
+        offset: As in SPRO.
+        form: As in SPRO.
+    """
+
+    simplexes: int = 2
+    vertices: int = 2
+    share: float = 1 / 30
+    draws: int = 5
+    lr_ratio: float = 1.0
+    volume: float = 1e-8
+    offset: float = 0.01
+    form: Literal["mean", "paper"] = "mean"
+
+    def __post_init__(self) -> None:
+        whole("espro.simplexes", self.simplexes, 1)
+        self._simplex()
+
+    @property
+    def anchors(self) -> int:
+        return self.simplexes
+
+    @property
+    def trainings(self) -> float:
+        return self.simplexes * self._simplex().trainings
+
+    def explore(self, problem: Problem) -> Mixture:
+        return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
+
+    def _simplex(self) -> Spro:
+        return Spro(self.vertices, self.share, self.draws, self.lr_ratio, self.volume, self.offset, self.form)

@@ -1,0 +1,42 @@
+"""Learned simplex: all its vertices trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
+
+from dataclasses import dataclass
+
+from thalweg.errors import in_range, whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.learned import learn
+from thalweg.training.problem import Problem
+from thalweg.weights.coefficients import Simplex
+from thalweg.weights.subspace import Subspace
+
+
+@explorer("learned-simplex")
+@dataclass(frozen=True)
+class LearnedSimplex(Explorer):
+    """A simplex of vertices. Algorithm and deviations: `explorers.learned`.
+
+    Attributes:
+        vertices: How many; the paper has 2 to 6.
+        beta: Strength of the cosine penalty; the paper's 1.
+        layerwise: Independent coefficients for each layer.
+    """
+
+    vertices: int = 3
+    beta: float = 1.0
+    layerwise: bool = False
+
+    def __post_init__(self) -> None:
+        whole("learned-simplex.vertices", self.vertices, 2)
+        in_range("learned-simplex.beta", self.beta, 0)
+
+    @property
+    def anchors(self) -> int:
+        return 0
+
+    @property
+    def trainings(self) -> float:
+        return 1.0
+
+    def explore(self, problem: Problem) -> Subspace:
+        return learn(problem, "learned-simplex", vertices=self.vertices, coefficients=Simplex(), beta=self.beta,
+                     layerwise=self.layerwise)

@@ -1,0 +1,129 @@
+"""SPRO: a simplex of low loss grown vertex by vertex from one anchor (Benton et al. 2021, arXiv 2102.13042).
+
+Each new vertex starts at the mean of all vertices so far and alone is trained, on `draws` points of the simplex a step, with a
+reward for volume. Deviations of `form="mean"`, the default, from the paper and its code:
+- the loss is the mean over draws, and the learning rate five times the paper's 0.2 of the base rate: the same data step (the
+  code's division of the sum is without effect), with weight decay and volume in proportion to it;
+- log V^2 comes from a Gram determinant in float64 instead of Cayley-Menger in float32, without the 1e-4 inside the logarithm;
+- a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is flat, log V^2 is minus
+  infinity and its gradient means nothing;
+- the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
+`form="paper"` sums over draws with a learning rate of 0.2, starts at the mean, and has log(V^2 + 1e-4). At that strength the
+volume term is nearly inert in both; raise `volume` to see it work. Batch-norm statistics are refreshed at every draw (paper).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, in_range, whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.seeds import generator
+from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.problem import Problem
+from thalweg.weights.coefficients import Simplex
+from thalweg.weights.point import Weights, mix
+from thalweg.weights.subspace import Subspace, SubspaceModule
+from thalweg.weights.volume import log_squared_volume, squared_volume
+
+
+@explorer("spro")
+@dataclass(frozen=True)
+class Spro(Explorer):
+    """A simplex grown from an anchor. Cost: 1 + vertices x share x draws trainings.
+
+    Attributes:
+        vertices: Vertices grown beside the anchor. The paper's plots have 1 and 2, its code 3.
+        share: Epochs a vertex over those of a training; the paper's 10 of 300.
+        draws: Points of the simplex a step.
+        lr_ratio: Peak learning rate over the recipe's (with the mean over draws).
+        volume: lambda*, strength of the reward for log V^2.
+        offset: Norm of the random offset at the start, over the norm of each parameter tensor (`form="mean"`).
+        form: `mean` or `paper`, see above.
+    """
+
+    vertices: int = 2
+    share: float = 1 / 30
+    draws: int = 5
+    lr_ratio: float = 1.0
+    volume: float = 1e-8
+    offset: float = 0.01
+    form: Literal["mean", "paper"] = "mean"
+
+    def __post_init__(self) -> None:
+        whole("spro.vertices", self.vertices, 1)
+        whole("spro.draws", self.draws, 1)
+        in_range("spro.share", self.share, 1e-9)
+        for name in ("lr_ratio", "volume", "offset"):
+            in_range(f"spro.{name}", getattr(self, name), 0)
+        if self.form not in ("mean", "paper"):
+            raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
+        if self.form == "mean" and self.volume and not self.offset:
+            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (a simplex that starts flat has none), "
+                             "or a volume of 0")
+
+    @property
+    def anchors(self) -> int:
+        return 1
+
+    @property
+    def trainings(self) -> float:
+        return 1 + self.vertices * self.share * self.draws
+
+    def explore(self, problem: Problem) -> Subspace:
+        return grow(problem, 0, self)
+
+
+def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
+    """Grows a simplex from the anchor of a number."""
+    vertices = [problem.anchor(anchor)]
+    paper = settings.form == "paper"
+    recipe = replace(
+        problem.recipe,
+        epochs=problem.recipe.epochs * settings.share,
+        lr=problem.recipe.lr * settings.lr_ratio / (settings.draws if paper else 1),
+        schedule="cosine",
+        warmup=0.0,
+    )
+    base = problem.loss or cross_entropy(recipe.label_smoothing)
+    loss = _summed(base, settings.draws) if paper else base
+    for n in range(settings.vertices):
+        name = ("spro", anchor, n)
+        start = mix(vertices, [1 / len(vertices)] * len(vertices))
+        if not paper:
+            start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
+        network = problem.build("network")
+        module = SubspaceModule(network, [*vertices, start], Simplex(), fixed=range(len(vertices)), draws=settings.draws)
+        problem.fit(module, recipe, *name, loss=loss, penalty=_volume(module, settings.volume, 1e-4 if paper else 0.0))
+        vertices.append(module.vertices()[-1])
+    return Subspace(tuple(vertices))
+
+
+def _summed(loss: Loss, draws: int) -> Loss:
+    return lambda outputs, targets: loss(outputs, targets) * draws
+
+
+def _offset(point: Weights, size: float, random: torch.Generator) -> Weights:
+    """The point, moved in a random direction by `size` of the norm of each parameter tensor."""
+    params = {}
+    for name, p in point.params.items():
+        direction = torch.randn(p.shape, generator=random).to(p)
+        params[name] = p + direction * (size * p.norm() / math.sqrt(max(p.numel(), 1)))
+    return replace(point, params=params)
+
+
+def _volume(module: SubspaceModule, strength: float, floor: float) -> Callable[[], Tensor] | None:
+    """Minus strength times log(V^2 + floor)."""
+    if strength == 0:
+        return None
+
+    def penalty() -> Tensor:
+        points = [list(point) for point in module.points]
+        log_volume = (squared_volume(points) + floor).log() if floor else log_squared_volume(points)
+        return -strength * log_volume.float()
+
+    return penalty
