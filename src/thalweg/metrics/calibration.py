@@ -1,0 +1,116 @@
+"""Calibration: the NLL at a temperature that was fitted on other inputs, the expected calibration error, the reliability table.
+
+Temperature: Guo et al. 2017 (arXiv 1706.04599), fitted after averaging (Rahaman and Thiery 2021, arXiv 2007.08792), cross-fitted
+on two folds (Ashukha et al. 2020, arXiv 2002.06470). Equal-mass bins: Nixon et al. 2019 (arXiv 1904.01685).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thalweg.seeds import generator
+
+BINS = 15
+SPLITS = 5
+COLDEST, HOTTEST = 1e-2, 1e2  # temperatures that are looked at
+
+
+def calibrated_nll(log_mean: Tensor, labels: Tensor, seed: int = 0, splits: int = SPLITS) -> Tensor:
+    """Negative log-likelihood of each input `[inputs]` at the temperature that fits the other half, averaged over halvings.
+
+    Args:
+        log_mean: Logarithm of the mean probability `[inputs, classes]`, finite.
+        labels: `[inputs]`
+        seed: Seed of the halvings: the same for every method.
+        splits: How many halvings.
+    """
+    inputs, source = len(labels), generator(seed, "temperature folds")
+    z, true = log_mean.double(), labels[:, None]
+    if inputs < 2:
+        return -z.gather(1, true)[:, 0]
+    start, total = inverse_temperature(z, labels), torch.zeros(inputs, dtype=torch.float64)
+    for _ in range(splits):
+        order = torch.randperm(inputs, generator=source)
+        halves = order[: inputs // 2], order[inputs // 2 :]
+        for fitted, held in (halves, halves[::-1]):
+            beta = inverse_temperature(z[fitted], labels[fitted], start)
+            scaled = z[held] * beta
+            total[held] += scaled.logsumexp(1) - scaled.gather(1, true[held])[:, 0]
+    return total / splits
+
+
+def inverse_temperature(log_mean: Tensor, labels: Tensor, start: float = 1.0) -> float:
+    """The inverse temperature (0.01 to 100) with the least NLL, by Newton steps inside a bracket: the NLL is convex in it."""
+    low, high, beta = 1 / HOTTEST, 1 / COLDEST, start
+    target = float(log_mean.gather(1, labels[:, None]).mean())
+    log_mean = log_mean.float()  # the NLL is flat about its minimum: 1e-6 of the temperature are plenty
+    top = log_mean.amax(1, keepdim=True)
+    for _ in range(60):
+        weights = ((log_mean - top) * beta).exp_()
+        total = weights.sum(1)
+        first = (weights * log_mean).sum(1) / total
+        second = weights.mul_((log_mean - first[:, None]).square_()).sum(1) / total
+        slope, curvature = float(first.mean(dtype=torch.float64)) - target, float(second.mean(dtype=torch.float64))
+        if abs(slope) < 1e-7:  # of predictions that say nothing, or are always right: nothing to gain
+            return beta
+        low, high = (beta, high) if slope < 0 else (low, beta)
+        step = beta - slope / curvature if curvature > 0 else float("inf")
+        following = step if low <= step <= high else (low * high) ** 0.5
+        if abs(following - beta) <= 1e-3 * beta:  # what is left after such a step is its square
+            return following
+        beta = following
+    return beta
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability table: bins of equal mass, by ascending confidence.
+
+    Attributes:
+        confidence: Mean probability of the most probable class `[bins]`.
+        accuracy: Share of right answers `[bins]`.
+        count: Inputs `[bins]`.
+    """
+
+    confidence: Tensor
+    accuracy: Tensor
+    count: Tensor
+
+
+def reliability(log_mean: Tensor, labels: Tensor, bins: int = BINS) -> Reliability:
+    """The reliability table of mean predictions `[inputs, classes]`. There are never more bins than inputs."""
+    bins = min(bins, len(labels))
+    sums = _binned(log_mean, labels, torch.ones(1, len(labels)), bins)[0]
+    return Reliability(sums[0] / sums[2], sums[1] / sums[2], sums[2].long())
+
+
+def ece(log_mean: Tensor, labels: Tensor, weights: Tensor | None = None, bins: int = BINS) -> Tensor:
+    """Expected calibration error: mean over bins of equal mass of |accuracy - confidence|, each bin weighted by its mass.
+
+    Args:
+        log_mean: `[inputs, classes]`
+        labels: `[inputs]`
+        weights: Times drawn `[replicates, inputs]`. Default: every input once.
+        bins: How many bins.
+
+    Returns:
+        `[replicates]`
+    """
+    weights = torch.ones(1, len(labels)) if weights is None else weights
+    sums = _binned(log_mean, labels, weights, bins)
+    return (sums[:, 1] - sums[:, 0]).abs().sum(1) / sums[:, 2].sum(1)
+
+
+def _binned(log_mean: Tensor, labels: Tensor, weights: Tensor, bins: int) -> Tensor:
+    """Sums of confidence, right answers and mass `[replicates, 3, bins]`."""
+    top, answer = log_mean.max(1)
+    order = top.argsort(stable=True)
+    confidence, right = top.double().exp()[order], (answer == labels).double()[order]
+    mass = weights.double()[:, order]
+    middle = mass.cumsum(1) - mass / 2  # an input drawn several times stays in one bin: the one of its middle
+    index = (middle * bins / mass.sum(1, keepdim=True)).long().clamp(max=bins - 1)
+    sums = torch.zeros(len(weights), 3, bins, dtype=torch.float64)
+    for row, values in enumerate((mass * confidence, mass * right, mass)):
+        sums[:, row].scatter_add_(1, index, values)
+    return sums

@@ -1,0 +1,227 @@
+"""The table of facts: what every reported figure is called, means and comes from, and which direction is good."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from thalweg.errors import unknown
+
+Direction = Literal["higher", "lower", "one", "none"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a reader must know of a figure.
+
+    Attributes:
+        name: Its key in result tables.
+        title: Its name in text and headers.
+        symbol: Its symbol, or a short form for narrow columns.
+        unit: Its unit; '' for a pure number.
+        direction: What is better: higher, lower, closer to one, or none of them (a description).
+        definition: One or two sentences, with the formula.
+        source: Where it comes from.
+        digits: Format specification of its numbers.
+    """
+
+    name: str
+    title: str
+    symbol: str
+    unit: str
+    direction: Direction
+    definition: str
+    source: str
+    digits: str
+
+
+_THALWEG = "thalweg (this project), docs: the headline figures"
+_ASHUKHA = "Ashukha et al. 2020, arXiv 2002.06470"
+_METER = "counted by the meter from the shape of the outputs inside the training loop"
+
+
+def _equivalent(name: str, title: str, symbol: str) -> Fact:
+    text = (
+        f"Number of members of the deep ensemble that reaches the method's {title}: the pool's curve over 1, 2, 3, 5, 10, 20 "
+        "members (its running best), interpolated linearly in the number; not below 1, and '> k' beyond the curve."
+    )
+    return Fact(
+        f"dee_{name}", f"deep-ensemble equivalent in {title}", f"DEE {symbol}", "retrainings", "higher", text, _ASHUKHA, ".1f"
+    )
+
+
+_ALL = (
+    Fact(
+        "k_eq", "retraining equivalents", "K_eq", "retrainings", "higher",
+        "How many real retrainings the method's members are worth as a sample of what retraining would predict: K_eq = 1 / gap, "
+        "so a deep ensemble of K has K_eq = K; '> k' where the gap's interval reaches 0.",
+        f"{_THALWEG}; energy score: Gneiting and Raftery 2007, doi 10.1198/016214506000001437", ".1f",
+    ),
+    Fact(
+        "gap", "retraining gap", "gap", "", "lower",
+        "How much worse than the retrainings themselves the members predict one more: gap = (ES - D/2) / (D/2), with ES = mean "
+        "|q - p| - 1/2 mean |q - q'| (all pairs) and D = mean |p - p'| between different retrainings.",
+        f"{_THALWEG}; energy score: Gneiting and Raftery 2007, doi 10.1198/016214506000001437", ".3f",
+    ),
+    Fact(
+        "fair_gap", "fair retraining gap", "fair gap", "", "lower",
+        "The gap with only pairs of different members in ES: how wrong the distribution is, whatever the number of members; 0 "
+        "for real retrainings, not defined for one member.",
+        "Ferro 2014, doi 10.1002/qj.2270", ".3f",
+    ),
+    Fact(
+        "k_u", "retraining equivalents of the standard uncertainty", "K_u", "retrainings", "higher",
+        "Number of retrainings whose standard deviation would know u(x) = sqrt(sum over classes of the variance over "
+        "retrainings) as well: where the pool's curve of u's error has the method's (logarithmic axes); '> k' beyond the curve.",
+        _THALWEG, ".1f",
+    ),
+    Fact(
+        "u_error", "error of the standard uncertainty", "err u", "", "lower",
+        "Root mean square over inputs of u_method - u_reference, with the reference's own sampling noise (from halvings) "
+        "subtracted in squares, divided by the mean of u_reference.",
+        _THALWEG, ".3f",
+    ),
+    Fact(
+        "accuracy", "accuracy", "acc", "", "higher",
+        "Share of inputs whose most probable class (of the members' mean probability) is the label.",
+        "common", ".4f",
+    ),
+    Fact(
+        "nll", "negative log-likelihood", "NLL", "nats", "lower",
+        "Mean of -log p(label), p the members' mean probability.",
+        "common; Lakshminarayanan et al. 2017, arXiv 1612.01474", ".4f",
+    ),
+    Fact(
+        "brier", "Brier score", "Brier", "", "lower",
+        "Mean of the sum over classes of (p - 1[label])^2, p the members' mean probability; from 0 to 2.",
+        "Brier 1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2", ".4f",
+    ),
+    Fact(
+        "calibrated_nll", "calibrated negative log-likelihood", "cNLL", "nats", "lower",
+        "NLL of p^(1/T), normalised, with the temperature T fitted after averaging, on one half of the inputs for the other "
+        "(two-fold cross-fitted, mean over 5 random halvings).",
+        f"{_ASHUKHA}; Guo et al. 2017, arXiv 1706.04599", ".4f",
+    ),
+    Fact(
+        "ece", "expected calibration error", "ECE", "", "lower",
+        "Mean over 15 bins of equal mass of |accuracy - confidence|. Never 0 for finitely many inputs, and no figure to rank by.",
+        "Nixon et al. 2019, arXiv 1904.01685", ".4f",
+    ),
+    _equivalent("accuracy", "accuracy", "acc"),
+    _equivalent("nll", "negative log-likelihood", "NLL"),
+    _equivalent("brier", "Brier score", "Brier"),
+    _equivalent("calibrated_nll", "calibrated negative log-likelihood", "cNLL"),
+    Fact(
+        "spread_ratio", "spread ratio", "spread", "", "one",
+        "Mean over inputs of the method's standard uncertainty u, divided by the reference's: below 1 it is over-confident.",
+        _THALWEG, ".2f",
+    ),
+    Fact(
+        "disagreement_ratio", "disagreement ratio", "disagr.", "", "one",
+        "Share of pairs of different members with different most probable classes, divided by that of reference retrainings.",
+        "after Fort et al. 2019, arXiv 1912.02757", ".2f",
+    ),
+    Fact(
+        "coverage", "coverage of the 95 % interval", "cover", "", "none",
+        "Share of held-out retrainings' probabilities inside the members' central 95 % interval (ends included), over inputs "
+        "and the classes whose mean reference probability is above 0.01. It should be 0.95; few members reach less even if they "
+        "are retrainings.",
+        _THALWEG, ".3f",
+    ),
+    Fact(
+        "rank_correlation", "rank correlation with the reference's u", "rank corr.", "", "higher",
+        "Spearman's correlation over inputs of the method's u with the reference's. Compare with the trivial baseline's.",
+        "Spearman 1904, doi 10.2307/1412159", ".3f",
+    ),
+    Fact(
+        "partial_correlation", "partial rank correlation", "partial", "", "higher",
+        "The rank correlation that is left given the trivial baseline 1 - sum p^2 of one network: (r_ur - r_ub r_rb) / sqrt((1 "
+        "- r_ub^2)(1 - r_rb^2)), ranks of u, reference r, baseline b.",
+        f"{_THALWEG}; partial correlation: Kendall 1942, doi 10.1093/biomet/32.3-4.277", ".3f",
+    ),
+    Fact(
+        "ood_auroc_mutual_information", "out-of-distribution AUROC by mutual information", "OOD MI", "", "higher",
+        "Probability that an out-of-distribution input has more mutual information (entropy of the mean less the members' mean "
+        "entropy) than a test input; ties count half, 0.5 for one member.",
+        "Depeweg et al. 2018, arXiv 1710.07283; Hendrycks and Gimpel 2017, arXiv 1610.02136", ".3f",
+    ),
+    Fact(
+        "ood_auroc_entropy", "out-of-distribution AUROC by entropy", "OOD H", "", "higher",
+        "Probability that an out-of-distribution input has a higher entropy of the mean prediction than a test input; ties "
+        "count half.",
+        "Hendrycks and Gimpel 2017, arXiv 1610.02136", ".3f",
+    ),
+    Fact(
+        "ood_spread_ratio", "out-of-distribution spread ratio", "OOD spread", "", "one",
+        "The spread ratio on out-of-distribution inputs.",
+        _THALWEG, ".2f",
+    ),
+    Fact(
+        "cost", "cost", "cost", "trainings", "lower",
+        "Network evaluations with a backward pass, divided by those of one full training; whatever calibrates the method is "
+        "part of it.",
+        _METER, ".2f",
+    ),
+    Fact(
+        "forward", "forward-only cost", "forward", "trainings", "lower",
+        "Network evaluations without a backward pass, divided by the evaluations of one full training (one costs about a third "
+        "of the work).",
+        _METER, ".2f",
+    ),
+    Fact("seconds", "time", "time", "s", "lower", "Wall-clock time of the exploration, cached anchors charged with the "
+    "time they took.",
+         "the meter's clock", ".1f"),
+    Fact("peak_memory", "peak memory", "memory", "bytes", "lower", "Largest memory of the process while it explored "
+    "(GPU memory there).",
+         "the meter", ".3g"),
+    Fact("stored_bytes", "stored size", "stored", "bytes", "lower", "Bytes of what must be kept to predict.", "the "
+    "stored files", ".3g"),
+    Fact("evaluations_per_input", "evaluations per test input", "eval./input", "networks", "lower",
+         "Network evaluations that one prediction takes.", "the meter", ".0f"),
+    Fact(
+        "efficiency", "efficiency", "K_eq/cost", "retrainings per training", "higher",
+        "K_eq / cost. A deep ensemble has 1; a method is worth having when it is clearly above.",
+        _THALWEG, ".2f",
+    ),
+    Fact(
+        "u_efficiency", "efficiency of the standard uncertainty", "K_u/cost", "retrainings per training", "higher",
+        "K_u / cost. A deep ensemble has 1.",
+        _THALWEG, ".2f",
+    ),
+)  # fmt: skip
+
+FACTS: dict[str, Fact] = {fact.name: fact for fact in _ALL}
+
+_DIRECTIONS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "one": "closer to 1 is better",
+    "none": "a description, no ranking",
+}
+
+
+def find_fact(metric: str) -> Fact:
+    """The fact of a metric.
+
+    Raises:
+        InputError: There is none; the error suggests the nearest.
+    """
+    if metric not in FACTS:
+        raise unknown("metric", metric, FACTS)
+    return FACTS[metric]
+
+
+def explain(metric: str) -> str:
+    """What a metric is, for the command line.
+
+    Raises:
+        InputError: There is no such metric; the error suggests the nearest.
+
+    Example:
+        >>> print(explain("seconds"))
+        seconds: time (time), in s; lower is better
+          Wall-clock time of the exploration, cached anchors charged with the time they took.
+          Source: the meter's clock
+    """
+    fact = find_fact(metric)
+    unit = f", in {fact.unit}" if fact.unit else ""
+    head = f"{fact.name}: {fact.title} ({fact.symbol}){unit}; {_DIRECTIONS[fact.direction]}"
+    return f"{head}\n  {fact.definition}\n  Source: {fact.source}"

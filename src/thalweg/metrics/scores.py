@@ -1,0 +1,62 @@
+"""Scores of the mean prediction: accuracy, NLL, Brier. Functions give each input's contribution; the metric is their mean.
+
+`log_mean` is always the logarithm of the members' mean probability `[inputs, classes]` (`Predictions.log_mean()`).
+"""
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.metrics.calibration import calibrated_nll
+from thalweg.prediction import Predictions
+
+LEAST_LOG = -1e4
+"""Smallest log-probability that scores see: one of minus infinity would make means infinite and temperatures undefined."""
+
+
+def accuracy(log_mean: Tensor, labels: Tensor) -> Tensor:
+    """1 where the most probable class is the label, else 0: `[inputs]`, double precision."""
+    return (log_mean.argmax(-1) == labels).double()
+
+
+def nll(log_mean: Tensor, labels: Tensor) -> Tensor:
+    """Negative log-likelihood of the label `[inputs]`, in nats."""
+    return -log_mean.double().clamp(min=LEAST_LOG).gather(1, labels[:, None])[:, 0]
+
+
+def brier(log_mean: Tensor, labels: Tensor) -> Tensor:
+    """Squared distance of the probabilities to the label's corner, summed over classes (Brier 1950): `[inputs]`, 0 to 2."""
+    miss = log_mean.double().exp()
+    miss.scatter_add_(1, labels[:, None], torch.full_like(miss[:, :1], -1.0))
+    return miss.square().sum(1)
+
+
+def scores(predictions: Predictions, labels: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Contributions `[inputs]` of `accuracy`, `nll`, `brier` and `calibrated_nll`."""
+    log_mean = predictions.log_mean().double().clamp(min=LEAST_LOG)
+    return {
+        "accuracy": accuracy(log_mean, labels),
+        "nll": nll(log_mean, labels),
+        "brier": brier(log_mean, labels),
+        "calibrated_nll": calibrated_nll(log_mean, labels, seed),
+    }
+
+
+def check_labels(labels: Tensor, predictions: Predictions) -> Tensor:
+    """Labels `[inputs]` as int64.
+
+    Raises:
+        InputError: There is not one class index for every input.
+    """
+    if tuple(labels.shape) != (predictions.inputs,) or labels.is_floating_point():
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}, need ({predictions.inputs},) and integers: "
+            "one class an input"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= predictions.classes:
+        raise InputError(
+            f"labels go from {low} to {high}, but predictions have {predictions.classes} classes: "
+            f"need 0 to {predictions.classes - 1}"
+        )
+    return labels.long()
