@@ -1,0 +1,83 @@
+"""The answer: which explorer is worth most retrainings for its cost, in sentences made of the result files."""
+
+import math
+from collections.abc import Callable
+
+from pandas import DataFrame, Series
+
+from thalweg.metrics.facts import Fact
+from thalweg.report.results import Results, need
+from thalweg.report.tables import cell, number
+
+_LEAST_K_U = 2.0  # one training has no spread: below two, K_u for its cost would praise whatever is cheap
+_NOT_CANDIDATES = ("deep ensemble", "trivial")
+
+
+def answer(results: Results, k_eq: Fact, k_u: Fact) -> str:
+    """The answer as one paragraph; what stands between two `**` is bold."""
+    first, second = results.metric("k_eq"), results.metric("k_u")
+    parts = [
+        _best(first, k_eq, "its predictions are worth"),
+        _best(second, k_u, "its standard uncertainty is worth", least=_LEAST_K_U),
+        _trivial(second, k_u),
+        _verdict(first),
+        failures(results),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def failures(results: Results) -> str:
+    """How many runs failed, retrainings included, in a sentence."""
+    runs, failed = (int(need(results.study, f"counts.{name}")) for name in ("runs", "failed"))
+    if not failed:
+        return f"Of the {runs} runs, retrainings included, none failed."
+    return f"Of the {runs} runs, retrainings included, **{failed} failed**; see “What failed”."
+
+
+def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> str:
+    own = _candidates(table)
+    own = own[[_known(row) >= least for _, row in own.iterrows()]]
+    if own.empty:
+        return f"No explorer or emulator reaches {fact.symbol} = {least:g}." if least else f"None has a {fact.symbol}."
+    efficiency = own.apply(lambda row: _known(row) / row["cost"], axis=1)
+    row = own.iloc[int(efficiency.argmax())]
+    shown = cell(row["value"], row["low"], row["high"], fact.digits)
+    least = row["low"] / row["cost"]
+    judged = ("clearly more than a deep ensemble at that cost" if least > 1 else
+              "less than a deep ensemble at that cost" if row["high"] / row["cost"] < 1 else
+              "not distinguishable from a deep ensemble at that cost")  # fmt: skip
+    interval = f" {shown.interval}" if shown.interval else ""
+    return (f"By {fact.symbol} for its cost the best is **{row['method']}** (no. {row['number']}): {worth} {fact.symbol} = "
+            f"**{shown.text}**{interval} retrainings at a cost of {number(row['cost'], '.2f')} trainings, which is "
+            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['cost'], '.2f')} for each training "
+            f"spent, {judged}.")  # fmt: skip
+
+
+def _trivial(table: DataFrame, fact: Fact) -> str:
+    own = table[(table["family"] == "trivial") & table["value"].notna()]
+    if own.empty:
+        return ""
+    row = own.iloc[int(own.apply(_known, axis=1).argmax())]
+    shown = cell(row["value"], row["low"], row["high"], fact.digits)
+    worth = " ".join(filter(None, (shown.text, shown.interval)))
+    return f"The trivial baseline reaches {fact.symbol} = {worth} at cost {number(row['cost'], '.2f')}."
+
+
+def _verdict(table: DataFrame) -> str:
+    own = _candidates(table)
+    above, below = _count(own, lambda row: row["low"] > row["cost"]), _count(own, lambda row: row["high"] < row["cost"])
+    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their own cost with their whole "
+            f"interval of K_eq, {below} below it, and {len(own) - above - below} can't be told from it.")  # fmt: skip
+
+
+def _candidates(table: DataFrame) -> DataFrame:
+    return table[~table["family"].isin(_NOT_CANDIDATES) & table["value"].notna()]
+
+
+def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:
+    return sum(bool(test(row)) for _, row in table.iterrows())
+
+
+def _known(row: Series) -> float:
+    """The value, or the lower end where the data can't bound it."""
+    return float(row["low"]) if math.isinf(row["high"]) or math.isinf(row["value"]) else float(row["value"])

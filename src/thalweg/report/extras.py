@@ -1,0 +1,18 @@
+"""Packages of the extra `report`, imported where they are used: the rest of thalweg works without them."""
+
+import importlib
+from typing import Any
+
+from thalweg.errors import InputError
+
+
+def extra(module: str) -> Any:
+    """Imports a module of the extra `report`.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise InputError(f"the report needs {module.split('.')[0]}: pip install thalweg[report]") from None

@@ -1,0 +1,228 @@
+"""Figures of a report: functions from a table to a figure."""
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas import DataFrame, Series
+
+from thalweg.metrics.retraining import best_possible_k_eq
+from thalweg.report.families import INK, LOOKS, MUTED
+from thalweg.report.labels import place
+from thalweg.report.results import records
+
+WIDTH = 6.7  # inches: the width of the text
+STYLE: Any = {
+    "font.family": "DejaVu Sans", "font.size": 7.5, "axes.titlesize": 7.5, "axes.labelsize": 7.5, "legend.fontsize": 7,
+    "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "axes.edgecolor": INK,
+    "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "svg.fonttype": "path",
+}  # fmt: skip
+
+
+def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figure:
+    """A figure of a size (in inches) with the report's style, which ends with it."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        figure.draw_without_rendering()
+    return figure
+
+
+def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
+    """Retraining equivalents against cost, with intervals, on logarithmic axes.
+
+    Args:
+        table: One row a method: number, family, cost, value, low, high.
+        symbol: What the values are called, `K_eq` or `K_u`.
+        bound: Whether the theoretical line belongs to them.
+    """
+    return styled(WIDTH, 3.25, lambda figure: _against_cost(figure.subplots(), table, symbol, bound=bound))
+
+
+def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
+    """Predicted against realised spread: a panel a method, bins of equally many test inputs.
+
+    Args:
+        inputs: One row a method and input: method, u, u_reference.
+        methods: number, method, family.
+        bins: How many bins.
+    """
+    ends = _decades(inputs.loc[inputs["u_reference"] > 0, "u_reference"])
+
+    def panel(axes: Axes, method: str, colour: str) -> None:
+        own = inputs[inputs["method"] == method]
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+        axes.plot(ends, ends, color=MUTED, linewidth=0.7)
+        if not (own["u"] > 0).any():
+            axes.text(0.05, 0.93, "no spread", transform=axes.transAxes, va="top", color=MUTED)
+            return
+        groups = np.array_split(own.sort_values("u", kind="stable")[["u", "u_reference"]].to_numpy(), bins)
+        means = np.array([np.sqrt((group**2).mean(0)) for group in groups if len(group)]).clip(min=ends[0])
+        axes.plot(means[:, 0], means[:, 1], "o-", color=colour, markersize=2.6, linewidth=0.8)
+
+    return _panels(methods, panel, "predicted u (root mean square of the bin)", "reference u")
+
+
+def reliability(table: DataFrame, methods: DataFrame) -> Figure:
+    """Reliability diagrams: accuracy against confidence, a panel a method; a point's area is its bin's share of the inputs.
+
+    Args:
+        table: One row a method and bin: method, bin, confidence, accuracy, count.
+        methods: number, method, family.
+    """
+    begin = float(min(table["confidence"].min(), table["accuracy"].min(), 0.5)) // 0.1 * 0.1
+
+    def panel(axes: Axes, method: str, colour: str) -> None:
+        own = table[(table["method"] == method) & (table["count"] > 0)].sort_values("bin")
+        axes.set(xlim=(begin, 1.03), ylim=(begin, 1.03))
+        axes.plot([begin, 1], [begin, 1], color=MUTED, linewidth=0.7)
+        axes.plot(own["confidence"], own["accuracy"], color=colour, linewidth=0.8)
+        axes.scatter(own["confidence"], own["accuracy"], s=4 + 60 * own["count"] / own["count"].sum(), color=colour, linewidth=0)
+
+    return _panels(methods, panel, "confidence", "accuracy")
+
+
+def coverage(table: DataFrame) -> Figure:
+    """The share of held-out retrainings inside each method's 95 % interval.
+
+    Args:
+        table: One row a method: number, method, family, value, low, high.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = np.arange(len(table))
+        for i, row in enumerate(records(table)):
+            look = LOOKS[row.family]
+            if np.isfinite(row.low) and np.isfinite(row.high):
+                axes.plot([row.low, row.high], [i, i], color=look.colour, linewidth=1.2)
+            if np.isfinite(row.value):
+                axes.plot(row.value, i, look.marker, color=look.colour, markersize=4.5)
+            else:
+                axes.text(0.01, i, "– no interval", color=MUTED, va="center", fontsize=6)
+        axes.axvline(0.95, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+        axes.set(xlim=(0, 1.0), ylim=(len(table) - 0.4, -0.6), xlabel="coverage of held-out retrainings (dashed: 95 %)")
+        axes.set_yticks(rows, [f"{row.method}  {row.number}" for row in records(table)])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.5)
+
+    return styled(WIDTH, 0.7 + 0.21 * len(table), draw)
+
+
+def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
+    """What deep ensembles reach with more members: a panel a metric.
+
+    Args:
+        table: metric, members, value.
+        titles: The metrics to show and their titles.
+    """
+
+    def draw(figure: Figure) -> None:
+        columns = min(5, len(titles))
+        grid = figure.subplots(-(-len(titles) // columns), columns, squeeze=False)
+        for axes, metric in zip(grid.flat, titles, strict=False):
+            own = table[table["metric"] == metric].sort_values("members")
+            axes.plot(own["members"], own["value"], "o-", color=LOOKS["deep ensemble"].colour, markersize=2.6)
+            axes.set(xscale="log", title=_wrapped(titles[metric], 20))
+            axes.set_xticks(*_plain_ticks(own["members"].min(), own["members"].max()))
+            axes.minorticks_off()
+        for axes in grid.flat[len(titles) :]:
+            axes.set_axis_off()
+        figure.supxlabel("members", fontsize=7.5)
+
+    return styled(WIDTH, 0.3 + 1.35 * -(-len(titles) // 5), draw)
+
+
+def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> None:
+    ends = np.array([min(0.8, table["cost"].min() * 0.85), table["cost"].max() * 1.25])
+    line = np.geomspace(ends[0], ends[1], 60)
+    axes.plot(line, line, color=MUTED, linewidth=0.9)
+    if bound:
+        axes.plot(line, [best_possible_k_eq(k) for k in line], color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
+    points, names = [], []
+    for row in records(table[table["value"].notna()]):
+        look, known = LOOKS[row.family], min(row.value, row.high) if np.isfinite(row.value) else row.low
+        above = np.isinf(row.high)
+        top = row.low * 1.25 if above else row.high
+        bottom = row.low if np.isfinite(row.low) and row.low > 0 else known
+        known = row.low if above else known
+        axes.plot([row.cost, row.cost], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
+        if above:
+            axes.plot(row.cost, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
+        axes.plot(row.cost, known, look.marker, color=look.colour, markersize=5, zorder=3)
+        points.append((row.cost, known))
+        names.append(str(row.number))
+    values = [y for _, y in points]
+    floor = min([*values, *table["low"][table["low"] > 0], 1.0])
+    roof = max([*values, *table["high"][np.isfinite(table["high"])], 2.0])
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="cost in trainings",
+             ylabel=f"{_subscripted(symbol)} in retrainings")  # fmt: skip
+    axes.set_xticks(*_plain_ticks(*ends))
+    axes.set_yticks(*_plain_ticks(floor * 0.8, roof * 1.35))
+    axes.minorticks_off()
+    axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
+    _legend(axes, table, bound=bound)
+    place(axes, points, names, fontsize=6.5)
+
+
+def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
+    handles = [axes.plot([], [], look.marker, color=look.colour, markersize=5, label=look.title)[0]
+               for name, look in LOOKS.items() if (table["family"] == name).any()]  # fmt: skip
+    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = cost")
+    if bound:
+        handles += axes.plot(
+            [], [], color=INK, linewidth=0.9, linestyle=(0, (5, 3)), label="best with the anchors' mean, eq. (1)"
+        )
+    axes.figure.legend(handles=handles, loc="outside right upper")
+
+
+def _panels(methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel: str, ylabel: str) -> Figure:
+    """Small multiples: a panel a method, five in a row, on common axes."""
+    columns = 5
+    rows = -(-len(methods) // columns)
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes, row in zip(grid.flat, records(methods), strict=False):
+            panel(axes, row.method, LOOKS[row.family].colour)
+            axes.set_title(_wrapped(f"{row.number}  {row.method}"), fontsize=6, loc="left")
+            axes.minorticks_off()
+            axes.set_box_aspect(1)
+        for k in range(len(methods), rows * columns):
+            grid.flat[k].set_axis_off()
+            grid.flat[k - columns].tick_params(labelbottom=True)
+        figure.supxlabel(xlabel, fontsize=7.5)
+        figure.supylabel(ylabel, fontsize=7.5)
+
+    return styled(WIDTH, 0.35 + 1.5 * rows, draw)
+
+
+def _wrapped(text: str, width: int = 24) -> str:
+    lines = textwrap.wrap(text, width)
+    if len(lines) > 2:
+        lines = [lines[0], f"{lines[1][: width - 1]}…"]
+    return "\n".join(lines)
+
+
+def _subscripted(symbol: str) -> str:
+    letter, _, index = symbol.partition("_")
+    return f"${letter}_{{\\mathrm{{{index}}}}}$"
+
+
+def _decades(values: Series) -> tuple[float, float]:
+    """Limits for positive values: the upper 95 % of them, a bit wider, at least one decade."""
+    low, high = np.quantile(np.asarray(values, dtype=float), [0.05, 1.0]) if len(values) else (0.01, 1.0)
+    return float(min(low * 0.7, high / 10)), float(high * 1.3)
+
+
+def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Ticks of a logarithmic axis at 1, 2, 5, 10, ... written as plain numbers."""
+    steps = [m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)]
+    ticks = [step for step in steps if low <= step <= high]
+    return ticks, [f"{tick:g}" for tick in ticks]

@@ -1,0 +1,38 @@
+"""report.html: the content as one page that opens without a network."""
+
+import json
+import re
+from importlib import resources
+
+from thalweg.report.blocks import Content
+from thalweg.report.extras import extra
+from thalweg.report.families import LOOKS
+from thalweg.report.svg import in_text_colour, svg
+
+
+def html(content: Content) -> str:
+    """The report as a page; plotly.js is inside, once.
+
+    Raises:
+        InputError: jinja2 or plotly is not installed.
+    """
+    jinja2, offline = extra("jinja2"), extra("plotly.offline")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["words"] = lambda text: extra("markupsafe").Markup(_words(text))
+    template = environment.from_string(resources.files("thalweg.report").joinpath("report.html").read_text(encoding="utf-8"))
+    return str(template.render(
+        content=content,
+        kind=lambda block: type(block).__name__,
+        drawing=lambda block: in_text_colour(svg(block.figure, block.name)),
+        # "</" would end the script that holds the data
+        data=lambda value: json.dumps(value, sort_keys=True).replace("</", "<\\/"),
+        colours={name: look.colour for name, look in LOOKS.items()},
+        plotly=offline.get_plotlyjs(),
+    ))  # fmt: skip
+
+
+def _words(text: str) -> str:
+    """Escaped text with what stands between two `**` in bold, and K_eq and K_u with subscripts."""
+    markup = extra("markupsafe").Markup  # jinja2 brings it
+    parts = [markup("<strong>{}</strong>" if i % 2 else "{}").format(part) for i, part in enumerate(text.split("**"))]
+    return re.sub(r"\bK_(eq|u)\b", r"<i>K</i><sub>\1</sub>", str(markup("").join(parts)))

@@ -1,0 +1,67 @@
+"""The loss landscape on a plane, with the points that span it and the path that an explorer found."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from thalweg.report.figures import WIDTH, styled
+from thalweg.report.labels import place
+from thalweg.report.results import Landscape
+
+# black stays black on the coloured field, whatever the reader's theme
+_BLACK, _WHITE = "#000000", "#ffffff"
+
+
+def plane(landscape: Landscape) -> Figure:
+    """Training loss and error on the plane, contours at logarithmic levels."""
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, sharey=True)
+        _field(left, landscape, landscape.train_loss, "training loss (nats)")
+        _field(right, landscape, landscape.error, landscape.error_title)
+        left.set_ylabel("distance in weight space")
+
+    span = np.ptp(landscape.y) / np.ptp(landscape.x)
+    return styled(WIDTH, float(np.clip(3.1 * span, 1.6, 4.2)) + 0.9, draw)
+
+
+def levels(values: np.ndarray, count: int = 12) -> np.ndarray:
+    """Logarithmically spaced contour levels `[count]` over the values, the lowest of them above 0."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return np.geomspace(1e-4, 1, count)
+    low = max(float(positive.min()), float(positive.max()) * 1e-5)
+    return np.geomspace(low, max(float(positive.max()), low * 1.5), count)
+
+
+def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str) -> None:
+    steps = levels(values)
+    shown = np.nan_to_num(values, nan=steps[-1], posinf=steps[-1]).clip(steps[0], steps[-1])
+    norm = LogNorm(steps[0], steps[-1])
+    field = axes.contourf(landscape.x, landscape.y, shown, levels=steps, norm=norm, cmap="YlGnBu")
+    field.set_edgecolor("face")  # no white seams between the bands
+    axes.contour(landscape.x, landscape.y, shown, levels=steps[1:-1], colors=_BLACK, linewidths=0.3, alpha=0.5)
+    axes.plot(landscape.path[:, 0], landscape.path[:, 1], color=_WHITE, linewidth=3.0, solid_capstyle="round")
+    axes.plot(landscape.path[:, 0], landscape.path[:, 1], color="#D55E00", linewidth=1.6, solid_capstyle="round")
+    axes.scatter(landscape.points[:, 0], landscape.points[:, 1], s=22, color=_WHITE, edgecolor=_BLACK, linewidth=0.9, zorder=3)
+    axes.set(aspect="equal", title=title, xlabel="distance in weight space")
+    axes.set(xlim=(landscape.x.min(), landscape.x.max()), ylim=(landscape.y.min(), landscape.y.max()))
+    bar = axes.figure.colorbar(field, ax=axes, location="bottom", aspect=32, pad=0.02)
+    bar.ax.xaxis.set_major_locator(FixedLocator(_round_levels(steps)))
+    bar.ax.xaxis.set_minor_locator(NullLocator())
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    bar.outline.set_visible(False)
+    place(axes, [(float(x), float(y)) for x, y in landscape.points], landscape.point_names, fontsize=6.5, colour=_BLACK)
+    for text in axes.texts:
+        text.set_bbox({"facecolor": _WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8})
+
+
+def _round_levels(steps: np.ndarray) -> list[float]:
+    """Powers of ten in the range, with 2 and 5 times them where there are few."""
+    for multiples in ((1,), (1, 2, 5)):
+        found = [m * 10.0**e for e in range(-7, 4) for m in multiples if steps[0] <= m * 10.0**e <= steps[-1]]
+        if len(found) >= 3:
+            return found
+    return [float(f"{step:.2g}") for step in steps[:: max(1, len(steps) // 4)]]

@@ -1,0 +1,78 @@
+"""report.pdf: the content set by Typst, with the fonts that its package brings."""
+
+import json
+import tempfile
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.report.blocks import Block, Code, Content, Items, Pairs, Paragraph, Picture
+from thalweg.report.extras import extra
+from thalweg.report.svg import svg
+from thalweg.report.tables import Table
+
+
+def pdf(content: Content) -> bytes:
+    """The report as a PDF file.
+
+    Raises:
+        InputError: typst is not installed, or can't set the report.
+    """
+    typst = extra("typst")
+    with tempfile.TemporaryDirectory(prefix="thalweg-report-") as name:
+        root = Path(name)
+        lay_out(content, root)
+        try:
+            return bytes(
+                typst.compile(str(root / "report.typ"), root=str(root), ignore_system_fonts=True, timestamp=_moment(content.date))
+            )
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"typst can't set report.pdf ({reason}): report this with the study's results folder") from None
+
+
+def lay_out(content: Content, root: Path) -> None:
+    """Writes the template, the content as JSON and the figures into a folder that Typst can compile."""
+    template = resources.files("thalweg.report").joinpath("report.typ").read_bytes()
+    files.write_bytes(root / "report.typ", template)
+    sections = [{"title": section.title, "blocks": [_block(block) for block in section.blocks]} for section in content.sections]
+    data = {
+        "title": content.title,
+        "subtitle": content.subtitle,
+        "answer": content.answer,
+        "sections": sections,
+        "version": content.version,
+    }
+    files.write_bytes(root / "content.json", json.dumps(data).encode())
+    for section in content.sections:
+        for block in section.blocks:
+            if isinstance(block, Picture):
+                files.write_bytes(root / f"{block.name}.svg", svg(block.figure, block.name).encode())
+
+
+def _block(block: Block) -> dict[str, Any]:
+    match block:
+        case Paragraph(text):
+            return {"kind": "paragraph", "text": text}
+        case Pairs(rows):
+            return {"kind": "pairs", "rows": rows}
+        case Items(texts):
+            return {"kind": "items", "texts": texts}
+        case Code(text):
+            return {"kind": "code", "text": text}
+        case Picture(name, caption, _, _):
+            return {"kind": "picture", "file": f"{name}.svg", "caption": caption}
+        case Table():
+            body = [[row.number, row.label, row.mark, [[c.text, c.interval, c.best] for c in row.cells]] for row in block.rows]
+            return {"kind": "table", "title": block.title, "head": block.head, "rows": body, "notes": block.notes}
+
+
+def _moment(date: str) -> int:
+    """Seconds since the epoch: the study's end, so that the same results give the same file."""
+    try:
+        return int(datetime.fromisoformat(date).timestamp())
+    except ValueError:
+        raise InputError(f"results/study.json has the date '{date}', needs ISO 8601 such as 2025-01-31T12:00:00+00:00") from None
