@@ -1,0 +1,232 @@
+"""The command line. Each command calls one library function; exit code 0: done, 1: a run failed, 2: bad input."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from thalweg.errors import InputError
+from thalweg.meter import now
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="How much would this network's predictions change if it were trained again, and what does it cost to find out?",
+    epilog="Examples:  [bold]thalweg study studies/digits.toml[/]   ·   [bold]thalweg explain k_eq[/]   ·   [bold]thalweg explorers[/]",
+)
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
+Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
+
+
+@app.command(epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg study plan.toml --quick --jobs 4   ·   "
+                    "thalweg study plan.toml --shard 2/5   ·   thalweg study plan.toml --model mypackage.nets:make")
+def study(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
+    output: Annotated[Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")] = None,
+    data_dir: DataDir = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Parallel processes of one thread. Default: one a core; 1 on a GPU.")] = None,
+    shard: Annotated[str, typer.Option(help="K/N: do the K-th of N parts only. Merge by copying the parts' folders into one.")] = "1/1",
+    model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory, instead of the plan's.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")] = False,  # noqa: FBT002
+) -> None:
+    """Run what is missing of a study, compare its methods and write the report.
+
+    Runs are stored as they finish. A study that was stopped, even killed, goes on where it was when the command is given again.
+    """
+    from thalweg.study.compare import compare as compare_study
+    from thalweg.study.material import Material
+    from thalweg.study.plan import read_plan
+    from thalweg.study.run import Store, preflight, run
+
+    checked = read_plan(plan, quick=quick, model=model)
+    part = _shard(shard)
+    folder = output or Path("results") / checked.name
+    material = Material(checked, data_dir)
+    jobs = jobs or (1 if checked.protocol.device != "cpu" else max(1, len(_cores())))
+    if dry_run:
+        material.check()
+        _say(preflight(material, Store(folder), jobs, part).text(jobs))
+        return
+    failed = run(material, folder, jobs=jobs, shard=part, progress=_Progress(checked, jobs))
+    if part[1] > 1:
+        _say(f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg compare' and 'thalweg report' it")
+    else:
+        _say("comparing ...")
+        compare_study(folder, data_dir)
+        _show(folder)
+        _report(folder)
+    if failed:
+        for record in failed[:5]:
+            _say(f"failed: {record['title']}: {record['error']}")
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  thalweg compare results/digits")
+def compare(folder: Folder, data_dir: DataDir = None) -> None:
+    """Judge the methods of a study again from its stored predictions, and show the table."""
+    from thalweg.study.compare import compare as compare_study
+
+    compare_study(folder, data_dir)
+    _show(folder)
+
+
+@app.command(epilog="Example:  thalweg report results/digits   ·   thalweg report studies/mnist-mlp")
+def report(folder: Folder) -> None:
+    """Write report.pdf and report.html from a study's result files."""
+    _report(folder)
+
+
+@app.command()
+def explorers() -> None:
+    """List the explorers and emulators that plans can name, with their settings."""
+    import dataclasses
+
+    from thalweg.emulators.base import emulators
+    from thalweg.explorers.base import explorers as known
+
+    for title, found in (("explorer", known()), ("emulator", emulators())):
+        table = Table(title, "what it is", "settings")
+        for name, cls in found.items():
+            settings = ", ".join(f"{f.name} = {_short(f.default)}" for f in dataclasses.fields(cls))
+            first = (sys.modules[cls.__module__].__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            table.add_row(name, first, settings)
+        _console().print(table)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets and out-of-distribution sets."""
+    from thalweg.data.datasets import DATASETS
+    from thalweg.data.ood import OOD
+
+    table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
+    for name, entry in DATASETS.items():
+        shape = "x".join(map(str, entry.shape))
+        table.add_row(name, entry.about, shape, str(entry.classes), str(entry.train), str(entry.test), entry.source)
+    _console().print(table)
+    _say(f"out of distribution: {', '.join(OOD)}")
+
+
+@app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain coverage")
+def explain(metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")]) -> None:
+    """Say what a metric means: formula, direction, unit, source."""
+    from thalweg.metrics.facts import FACTS
+    from thalweg.metrics.facts import explain as text
+
+    if metric == "all":
+        for fact in FACTS.values():
+            _say(f"{fact.name:24} {fact.title}")
+        return
+    _say(text(metric))
+
+
+def main() -> None:
+    """Runs the command line; mistakes of the user's are one line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True).print(f"thalweg: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(2)
+    except RuntimeError as error:
+        Console(stderr=True).print(f"thalweg: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped: what is done is stored, the same command goes on from there", highlight=False)
+        sys.exit(130)
+
+
+class _Progress:
+    """Bars with the time left on a terminal, plain lines in a log."""
+
+    def __init__(self, plan: Any, jobs: int) -> None:
+        self.plan, self.jobs, self.begun, self.done, self.told = plan, jobs, 0.0, 0.0, 0.0
+        self.bars: Bars | None = None
+
+    def begin(self, preflight: Any) -> None:
+        """Says what there is to do."""
+        _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
+        self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
+        if _console().is_terminal and preflight.todo:
+            self.bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+                             console=_console())
+            self.bars.start()
+            self.bar = self.bars.add_task("study", total=self.total)
+
+    def step(self, task: Any, record: dict[str, Any]) -> None:
+        """Says what is done, and about how long the rest will take."""
+        self.done += 1
+        failed = record["status"] == "failed"
+        if self.bars is not None:
+            self.bars.update(self.bar, advance=1, description=task.title(self.plan)[:48])
+            if self.done == self.total:
+                self.bars.stop()
+            return
+        elapsed = now() - self.begun
+        if failed or self.done == self.total or elapsed - self.told > 10:
+            from thalweg.study.run import duration
+
+            self.told = elapsed
+            left = elapsed / self.done * (self.total - self.done)
+            word = f"FAILED ({record['error']})" if failed else "done"
+            _say(f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; {duration(elapsed)} so far, about {duration(left)} left")
+
+
+def _report(folder: Path) -> None:
+    from thalweg.report import write
+
+    for path in write(folder):
+        _say(f"wrote {path}")
+
+
+def _show(folder: Path) -> None:
+    """The main columns of the comparison."""
+    import pandas as pd
+
+    from thalweg.metrics.facts import FACTS
+    from thalweg.metrics.intervals import Estimate
+
+    comparison, methods = (pd.read_parquet(folder / "results" / f"{name}.parquet") for name in ("comparison", "methods"))
+    columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
+    table = Table("method", "cost", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
+    found = {(r.method, r.metric): r for r in comparison.itertuples()}
+    for row in methods.itertuples():
+        cells = [Estimate(r.value, r.low, r.high).text(FACTS[c].digits) if (r := found.get((row.method, c))) else "failed" for c in columns]
+        table.add_row(str(row.method), f"{row.cost:.2f}", *cells)
+    _console().print(table)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, shards = text.partition("/")
+    if not (number.isdigit() and shards.isdigit() and 1 <= int(number) <= int(shards)):
+        raise InputError(f"--shard got '{text}', needs K/N such as 2/5, with K from 1 to N")
+    return int(number), int(shards)
+
+
+def _cores() -> Any:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _console() -> Console:
+    # a log has no width: rich would fold tables at 80 columns
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def _say(text: str) -> None:
+    _console().print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    main()

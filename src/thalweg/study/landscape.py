@@ -1,0 +1,76 @@
+"""The plane of the loss landscape that a report shows: loss and error on a grid, through three points, with the path."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg import files
+from thalweg.explorers.base import Explorer
+from thalweg.explorers.learned_curve import LearnedCurve
+from thalweg.meter import Meter
+from thalweg.prediction import Predictions, predict
+from thalweg.study.material import Material
+from thalweg.training.problem import Cache
+from thalweg.weights.coefficients import bernstein
+from thalweg.weights.plane import Plane
+
+GRID = 17  # points a side
+MARGIN = 0.35  # of the three points' extent, on every side
+IMAGES = 1000  # training images for loss and batch-norm statistics, and validation images for the error
+
+
+def survey(material: Material, cache: Cache, path: Path) -> None:
+    """Computes the plane and stores it.
+
+    Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics are refreshed too; error is
+    the share of wrong answers among up to 1,000 validation images.
+
+    Args:
+        material: What is studied; base 0 gives the points.
+        cache: Where trained networks are kept.
+        path: Of the file to write: x, y `[grid]`, train_loss, validation_error
+            `[grid (y), grid (x)]`, points `[3, 2]`, path `[steps, 2]`.
+    """
+    what, plane, names, coefficients = _through(material, cache)
+    corners = plane.coordinates()
+    low, high = corners.amin(0), corners.amax(0)
+    margin = MARGIN * (high - low).max()
+    x, y = (torch.linspace(float(a - margin), float(b + margin), GRID, dtype=torch.float64) for a, b in zip(low, high, strict=True))
+    images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
+    problem = replace(material.problem("base 0", None), train=images, meter=Meter(), inspection=None)
+    seen = material.loader(images.inputs.cpu())
+    unseen = material.loader(material.splits.validation[:IMAGES])
+    loss, error = torch.zeros(GRID, GRID), torch.zeros(GRID, GRID)
+    for i, j in torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID)).tolist():
+        weights = plane.at(torch.stack([x[j], y[i]]))
+        loss[i, j] = _loss(predict(problem, weights, seen), images.targets.cpu())
+        error[i, j] = _error(predict(problem, weights, unseen), material.splits.validation_labels[:IMAGES])
+    tensors = {"x": x, "y": y, "train_loss": loss, "validation_error": error, "points": corners, "path": coefficients @ corners}
+    facts = {"point_names": names, "about": f"{what} (base 0)", "training_images": len(images.targets),
+             "validation_images": len(material.splits.validation[:IMAGES])}
+    files.write_tensors(path, tensors, facts)
+
+
+def _through(material: Material, cache: Cache) -> tuple[str, Plane, list[str], Tensor]:
+    """What the plane goes through, the plane, the names of its three points, and the path's coefficients `[steps, 3]`."""
+    problem = material.problem("base 0", cache)
+    t = torch.linspace(0, 1, 60, dtype=torch.float64)
+    if material.plan.protocol.landscape == "anchors":
+        a, b, c = (problem.anchor(k) for k in range(3))
+        straight = torch.cat([torch.stack([1 - t, t, 0 * t], 1), torch.stack([0 * t, 1 - t, t], 1)])
+        return "three anchors and the straight segments between them", Plane((a, b, c)), ["anchor 0", "anchor 1", "anchor 2"], straight
+    own: list[Any] = [m.explorer for m in material.plan.methods if isinstance(m.explorer, LearnedCurve)]
+    curve: Explorer = own[0] if own else LearnedCurve()
+    begin, bend, end = curve.explore(problem).vertices  # type: ignore[attr-defined]
+    return "the ends and the bend of a learned Bézier curve", Plane((begin, end, bend)), ["one end", "other end", "bend"], bernstein(t, 3)[:, [0, 2, 1]]
+
+
+def _loss(predictions: Predictions, labels: Tensor) -> float:
+    return float(-predictions.log_probs[0].gather(1, labels[:, None]).mean())
+
+
+def _error(predictions: Predictions, labels: Tensor) -> float:
+    return float((predictions.log_probs[0].argmax(1) != labels).float().mean())

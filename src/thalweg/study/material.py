@@ -1,0 +1,139 @@
+"""The material of a study: the images and problems that a plan names. Everything here can be made anew from the plan."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.data.dataset import Dataset, fingerprint
+from thalweg.data.datasets import load
+from thalweg.data.ood import load_ood
+from thalweg.data.preparation import Prepare
+from thalweg.data.splits import Splits, splits
+from thalweg.errors import InputError
+from thalweg.models.registry import ModelFactory, model_factory
+from thalweg.seeds import derive
+from thalweg.study.plan import Plan
+from thalweg.training.batches import Batches
+from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.problem import Cache, Problem
+
+RESULTS_VERSION = 1  # raise it when a change of thalweg's code changes results: stored runs are then done again
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Images and problems of a plan.
+
+    Attributes:
+        plan: The plan.
+        data_dir: Where data files are looked for first.
+        torch_version: That trained, or trains: other versions give other numbers.
+    """
+
+    plan: Plan
+    data_dir: Path | None = None
+    torch_version: str = torch.__version__
+    _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
+
+    def check(self) -> None:
+        """Everything that could fail later fails here: data, network, device, one evaluation.
+
+        Raises:
+            InputError: With one line that says what to do.
+        """
+        device = self.plan.protocol.device
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"protocol.device got '{device}': {str(error).splitlines()[0]}") from None
+        if self.ood is not None and not len(self.ood):
+            raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
+        self.problem("reference", None)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load(self.plan.data.name, self.data_dir)
+
+    @cached_property
+    def splits(self) -> Splits:
+        data = self.plan.data
+        return splits(self.dataset, train=data.train, validation=data.validation, test=data.test)
+
+    @cached_property
+    def prepare(self) -> Prepare:
+        return Prepare(self.dataset.mean, self.dataset.std)
+
+    @cached_property
+    def model(self) -> ModelFactory:
+        settings = {k: v for k, v in self.plan.model.model_dump().items() if k != "name"}
+        return model_factory(self.plan.model.name, inputs=self.dataset.shape, classes=self.dataset.classes, settings=settings)
+
+    @cached_property
+    def ood_name(self) -> str | None:
+        name = self.plan.data.ood or self.dataset.ood
+        return None if name == "none" else name
+
+    @cached_property
+    def ood(self) -> Tensor | None:
+        """Out-of-distribution images, uint8 `[images, channels, height, width]`."""
+        if self.ood_name is None:
+            return None
+        return load_ood(self.ood_name, self.dataset, self.data_dir, self.plan.data.ood_images)
+
+    @cached_property
+    def train(self) -> Batches:
+        device = self.plan.protocol.device
+        return Batches(self.splits.train.to(device), self.splits.train_labels.to(device), self.plan.data.batch_size,
+                       prepare=self.prepare, augment=self.dataset.augment if self.plan.data.augment else None)
+
+    def loader(self, images: Tensor) -> Batches:
+        """Images uint8 `[inputs, ...]` in fixed order, to predict on."""
+        return Batches(images, torch.zeros(len(images), dtype=torch.long), 1000, shuffle=False, prepare=self.prepare)
+
+    def parts(self) -> dict[str, Batches]:
+        """What every run predicts on, by name."""
+        parts = {"test": self.loader(self.splits.test)}
+        return parts if self.ood is None else parts | {"ood": self.loader(self.ood)}
+
+    def problem(self, role: str, cache: Cache | None) -> Problem:
+        """A new problem, with an empty meter. Roles (`reference`, `pool`, `base 0`, ...) have no seed in common."""
+        protocol = self.plan.protocol
+        return Problem(self.model, self.train, self.plan.recipe, derive(protocol.seed, role), device=protocol.device,
+                       sources=protocol.sources, cache=cache, identity=self.identity, inspection=self.inspection)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        return inspect(self.model, self.train, self.plan.protocol.device)
+
+    def problem_key(self, role: str, k: int) -> str:
+        """The fingerprint of the k-th training of a role."""
+        return self._keys(role).fingerprint(k)
+
+    def _keys(self, role: str) -> Problem:
+        if role not in self._problems:
+            self._problems[role] = self.problem(role, None)
+        return self._problems[role]
+
+    @cached_property
+    def identity(self) -> str:
+        """Of data and network, with what else can change a training: equal for equal ones."""
+        data = self.plan.data.model_dump(include={"train", "validation", "batch_size", "augment"})
+        return fingerprint_of({"data": fingerprint(self.dataset), "parts": data, "model": self.model.identity(),
+                               "torch": self.torch_version, "results": RESULTS_VERSION})
+
+    @cached_property
+    def identity_of_predictions(self) -> str:
+        """Of everything that can change the predictions of given weights."""
+        data = self.plan.data.model_dump(include={"test", "ood", "ood_images"})
+        return fingerprint_of([self.identity, data, self.plan.protocol.device])
+
+
+def fingerprint_of(facts: Any) -> str:
+    """A short name, equal for equal facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]

@@ -1,0 +1,169 @@
+"""Runs a study: looks at what is there, says what there is to do, does it."""
+
+import shutil
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.files import DiskError
+from thalweg.meter import Meter
+from thalweg.study.environment import environment
+from thalweg.study.material import Material
+from thalweg.study.store import Store
+from thalweg.study.tasks import Task, done, fingerprint, tasks, trainings_to_do
+from thalweg.study.workers import one_thread, work
+from thalweg.training.loop import train
+from thalweg.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a study is about to do.
+
+    Attributes:
+        tasks: Tasks in all (of this shard).
+        todo: Those that are still to be done.
+        trainings: What these will cost, in trainings.
+        seconds: Estimated time, from a few timed steps.
+        disk: Estimated size of what is stored, in bytes.
+        free: Free space on the disk, in bytes.
+    """
+
+    tasks: int
+    todo: tuple[Task, ...]
+    trainings: float
+    seconds: float
+    disk: float
+    free: int
+
+    def text(self, jobs: int) -> str:
+        """One line."""
+        if not self.todo:
+            return f"all {self.tasks} runs are stored: nothing to do"
+        return (f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about {duration(self.seconds)} with "
+                f"{jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} MB of {self.free / 1e9:.0f} GB free")
+
+
+class Progress(Protocol):
+    """What a run tells while it goes on."""
+
+    def begin(self, preflight: Preflight) -> None:
+        """Before anything is trained."""
+
+    def step(self, task: Task, record: dict[str, Any]) -> None:
+        """After each task."""
+
+
+def run(
+    material: Material, folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Does what is missing of a study.
+
+    Args:
+        material: What is studied.
+        folder: Where results are and go.
+        jobs: Processes that work in parallel.
+        shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into one.
+        progress: Told about what goes on.
+
+    Returns:
+        The records of the runs that failed.
+
+    Raises:
+        InputError: Something is wrong with the plan, the data, the network or the folder; found before anything is trained.
+    """
+    store = Store(folder)
+    material.check()
+    store.check_writable()
+    facts = {"plan": material.plan.facts(), "data_fingerprint": material.identity_of_predictions, "ood": material.ood_name,
+             "sizes": {"train": len(material.splits.train), "validation": len(material.splits.validation),
+                       "test": len(material.splits.test), "ood": 0 if material.ood is None else len(material.ood)},
+             "image_shape": list(material.dataset.shape), "class_names": list(material.dataset.class_names),
+             "augmented": material.train.augment is not None, "parameters": parameters(material), "environment": environment()}
+    files.write_json(folder / "plan.json", facts)
+    ahead = preflight(material, store, jobs, shard)
+    if progress is not None:
+        progress.begin(ahead)
+    if ahead.disk > 0.95 * ahead.free:
+        raise DiskError(f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about {ahead.disk / 1e9:.1f} GB: free the disk, or "
+                        "choose another folder with --output")
+    failed = [r for t in tasks(material.plan) if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and done(material, store, t)
+              for r in [record_of(material, store, t)] if r["status"] == "failed"]
+
+    def report(task: Task, record: dict[str, Any]) -> None:
+        if record["status"] == "failed" and task.kind != "anchor":
+            failed.append(record)
+        if progress is not None:
+            progress.step(task, record)
+
+    work(material, store, ahead.todo, jobs, report)
+    return failed
+
+
+def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)) -> Preflight:
+    """What there is to do, with an estimate of time and disk."""
+    number, shards = shard
+    if not 1 <= number <= shards:
+        raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
+    own = [t for t in tasks(material.plan) if t.shard(shards) == number - 1]
+    todo = tuple(t for t in own if not done(material, store, t))
+    trainings = trainings_to_do(material, store, todo)
+    disk = sum(_bytes(material, t) for t in todo)
+    seconds = trainings * _seconds_a_training(material) / jobs if todo else 0.0
+    return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(store.folder).free)
+
+
+def record_of(material: Material, store: Store, task: Task) -> dict[str, Any]:
+    """The record of a task that is done."""
+    record = store.record(fingerprint(material, task))
+    if record is None:
+        raise InputError(f"{task.title(material.plan)} is not stored in {store.folder}: run 'thalweg study' again")
+    return record
+
+
+def parameters(material: Material) -> int:
+    """How many parameters the network has."""
+    return sum(p.numel() for p in material.problem("reference", None).build("network").parameters())
+
+
+def duration(seconds: float) -> str:
+    """Such as `3 min` or `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _seconds_a_training(material: Material) -> float:
+    """Time of one training, from a few timed steps on a network that is thrown away."""
+    problem = material.problem("preflight", None)
+    batches = len(problem.train)
+    network = problem.build("network")
+    meter = Meter()
+    with one_thread():
+        train(network, problem.train, Recipe(epochs=1 / batches, lr=0.0), meter)  # the first step warms up
+        seconds = []
+        for _ in range(5):
+            meter = Meter()
+            with meter.clock():
+                train(network, problem.train, Recipe(epochs=1 / batches, lr=0.0), meter)
+            seconds.append(meter.cost.seconds / meter.cost.backward_examples)
+    return statistics.median(seconds) * problem.training_examples
+
+
+def _bytes(material: Material, task: Task) -> float:
+    """What a task will store."""
+    plan = material.plan
+    if task.kind == "anchor":
+        return 4.0 * parameters(material)
+    inputs = len(material.splits.test) + (0 if material.ood is None else len(material.ood))
+    one = 4.0 * inputs * material.dataset.classes
+    if task.kind == "landscape":
+        return 1e4
+    if task.kind != "method":
+        return one + 4.0 * parameters(material)
+    method = plan.methods[task.method]
+    return one * (plan.protocol.emulator_draws if method.emulator else plan.protocol.draws)

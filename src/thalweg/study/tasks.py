@@ -1,0 +1,158 @@
+"""The tasks of a study: what there is to do, in what order, and how one is done."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from thalweg.errors import Diverged, InputError
+from thalweg.files import DiskError
+from thalweg.meter import now
+from thalweg.prediction import Predictions, predict
+from thalweg.study.landscape import survey
+from thalweg.study.material import Material, fingerprint_of
+from thalweg.study.plan import Method, Plan
+from thalweg.study.store import Store
+from thalweg.weights.distribution import WeightDistribution
+
+Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do.
+
+    Attributes:
+        kind: `reference` and `pool`: a retraining and its predictions; `anchor`: a training that methods start from; `method`:
+            one method from one base; `landscape`: a plane.
+        index: Which retraining, or which base.
+        anchor: Which anchor of the base.
+        method: Which row of the plan.
+    """
+
+    kind: Kind
+    index: int = 0
+    anchor: int = 0
+    method: int = 0
+
+    def title(self, plan: Plan) -> str:
+        """For progress and records."""
+        if self.kind == "method":
+            return f"{plan.methods[self.method].label}, base {self.index}"
+        return f"base {self.index}, anchor {self.anchor}" if self.kind == "anchor" else f"{self.kind} {self.index}"
+
+    def shard(self, shards: int) -> int:
+        """Which of several shards does it: all of a base's work is together."""
+        return self.index % shards
+
+    def needs_training_first(self) -> bool:
+        """Whether it builds on anchors that other tasks train."""
+        return self.kind in ("method", "landscape")
+
+
+def tasks(plan: Plan) -> list[Task]:
+    """All tasks of a plan, trainings first."""
+    protocol = plan.protocol
+    depth = max(m.explorer.anchors for m in plan.methods)
+    found = [Task("reference", r) for r in range(protocol.reference)]
+    found += [Task("pool", r) for r in range(protocol.pool)]
+    found += [Task("anchor", b, k) for b in range(protocol.bases) for k in range(depth)]
+    found += [Task("method", b, method=i) for i in range(len(plan.methods)) for b in range(protocol.bases)]
+    return found + ([] if protocol.landscape == "none" else [Task("landscape")])
+
+
+def fingerprint(material: Material, task: Task) -> str:
+    """Of everything that can change a task's result."""
+    plan = material.plan
+    role = task.kind if task.kind in ("reference", "pool") else f"base {task.index}"
+    facts: list[Any] = [material.identity_of_predictions, material.problem_key(role, task.index)]
+    if task.kind == "method":
+        facts += [plan.methods[task.method].facts(), plan.protocol.draws, plan.protocol.emulator_draws]
+    if task.kind == "landscape":
+        facts += ["landscape", plan.protocol.landscape]
+    return fingerprint_of(facts)
+
+
+def done(material: Material, store: Store, task: Task) -> bool:
+    """Whether a task's result is stored. A run that failed for another reason than a divergence is tried again."""
+    if task.kind == "anchor":
+        return store.has(material.problem_key(f"base {task.index}", task.anchor))
+    record = store.record(fingerprint(material, task))
+    return record is not None and (record["status"] == "ok" or record["error"].startswith("Diverged"))
+
+
+def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
+    """Does a task and stores its result, a failure too.
+
+    Raises:
+        DiskError: The result can't be written: nothing else will be either.
+    """
+    begin = now()
+    plan = material.plan
+    record: dict[str, Any] = {"kind": task.kind, "index": task.index, "title": task.title(plan), "status": "ok", "error": None}
+    if task.kind == "method":
+        method = plan.methods[task.method]
+        record |= {"method": method.label, "base": task.index, **method.facts()}
+    predictions: dict[str, Predictions] = {}
+    try:
+        if task.kind == "anchor":
+            material.problem(f"base {task.index}", store).anchor(task.anchor)
+            return record
+        if task.kind == "landscape":
+            survey(material, store, store.folder / "runs" / fingerprint(material, task) / "landscape.safetensors")
+        elif task.kind == "method":
+            predictions, facts = _explore(material, store, plan.methods[task.method], task.index)
+            record |= facts
+        else:
+            problem = material.problem(task.kind, store)
+            weights = problem.anchor(task.index)
+            predictions = {part: predict(problem, weights, loader) for part, loader in material.parts().items()}
+            record["cost"] = problem.cost.as_dict()
+    except (Diverged, InputError, RuntimeError, ArithmeticError, ValueError) as error:
+        if isinstance(error, DiskError):
+            raise
+        record |= {"status": "failed", "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
+                   "traceback": "" if isinstance(error, Diverged | InputError) else traceback.format_exc()}
+        predictions = {}
+    if task.kind != "anchor":
+        store.put_run(fingerprint(material, task), {**record, "started": begin, "ended": now()}, predictions)
+    return record
+
+
+def _explore(material: Material, store: Store, method: Method, base: int) -> tuple[dict[str, Predictions], dict[str, Any]]:
+    """Explores from a base and predicts on every part; an emulator turns the members' predictions into its own."""
+    protocol = material.plan.protocol
+    problem = material.problem(f"base {base}", store)
+    found = method.explorer.explore(problem)
+    explored = problem.cost
+    members = {part: predict(problem, found, loader, draws=found.size or protocol.draws, seed=protocol.seed)
+               for part, loader in material.parts().items()}
+    evaluations = members["test"].members
+    # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
+    evaluated = sum(p.members * p.inputs for p in members.values())
+    stored = stored_bytes(found)
+    if method.emulator is not None:
+        calibration = predict(problem, found, material.loader(material.splits.validation), draws=evaluations, seed=protocol.seed)
+        with problem.meter.clock():
+            members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=protocol.seed)
+                       for part, own in members.items()}
+        stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
+    cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
+    return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": evaluations,
+                     "stored_bytes": stored}
+
+
+def stored_bytes(found: WeightDistribution) -> int:
+    """Bytes that the distribution takes when stored."""
+    return sum(t.numel() * t.element_size() for t in found.tensors()[0].values())
+
+
+def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> float:
+    """What the tasks will cost, in trainings; anchors that are kept, or are tasks themselves, count once."""
+    own = {(t.index, t.anchor) for t in todo if t.kind == "anchor"}
+    total = sum(1.0 for t in todo if t.kind in ("reference", "pool") and not store.has(material.problem_key(t.kind, t.index)))
+    total += len(own)
+    methods = [(t, material.plan.methods[t.method].explorer) for t in todo if t.kind == "method"]
+    total += sum(explorer.trainings - explorer.anchors for _, explorer in methods)
+    landscape = any(t.kind == "landscape" for t in todo) and material.plan.protocol.landscape == "learned-curve"
+    return total + landscape

@@ -1,0 +1,180 @@
+"""Plans: a good one, and every mistake, which is said in one line that names the key."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from thalweg.errors import InputError
+from thalweg.study.plan import make_plan, plan_of, read_plan
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+
+
+def mistake(**changes) -> str:
+    with pytest.raises(InputError) as caught:
+        tiny.plan(**changes)
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("plan: ") and len(message) < 400
+    return message
+
+
+def test_a_good_plan(tmp_path):
+    plan = read_plan(tiny.write_toml(tmp_path / "mine.toml", {k: v for k, v in tiny.PLAN.items() if k != "name"}))
+    assert plan.name == plan.title == "mine"
+    assert (plan.data.train, plan.recipe.epochs, plan.protocol.reference) == (64, 2.0, 4)
+    assert plan.model.model_dump() == {"name": "mlp", "hidden": [8]}
+    assert [m.label for m in plan.methods] == [
+        "deep-ensemble (members 1)", "deep-ensemble (members 2)", "learned-line", "neighbours on deep-ensemble (members 2)"
+    ]  # fmt: skip
+    assert plan.methods[1].explorer.members == 2 and plan.methods[3].emulator.neighbours == 40
+
+
+TABLES = {
+    "an unknown table": ({"recipes": {}}, r"recipes is not known: did you mean 'recipe'\? \(known: .*methods"),
+    "an unknown key of data": ({"data": {"trian": 5}}, r"data\.trian is not known: did you mean 'train'\?"),
+    "an unknown key of the protocol": ({"protocol": {"refrence": 5}}, r"protocol\.refrence is not known: did you mean 'reference'\?"),
+    "an unknown key of the recipe": ({"recipe": {"epoch": 5}}, r"recipe\.epoch is not known: did you mean 'epochs'\?"),
+    "a wrong type": ({"data": {"train": "many"}}, r"data\.train got 'many', .*integer"),
+    "a wrong type in the recipe": ({"recipe": {"epochs": "ten"}}, r"recipe\.epochs got 'ten', .*number"),
+    "a number that is none": ({"protocol": {"bases": 2.5}}, r"protocol\.bases got 2\.5, .*integer"),
+    "a table that is none": ({"protocol": 3}, r"protocol got 3, "),
+    "too few": ({"protocol": {"reference": 3}}, r"protocol\.reference got 3, .*greater than or equal to 4"),
+    "out of range in the recipe": ({"recipe": {"lr": -1}}, r"recipe\.lr got -1\.0, needs 0 or more"),
+    "an unknown choice": ({"protocol": {"landscape": "plane"}}, r"protocol\.landscape got 'plane', .*'learned-curve', 'anchors' or 'none'"),
+    "an unknown source": ({"protocol": {"sources": ["init", "luck"]}}, r"protocol\.sources\.1 got 'luck', .*'init'"),
+    "no source": ({"protocol": {"sources": []}}, r"protocol\.sources got "),
+    "an unknown schedule": ({"recipe": {"schedule": "cosin"}}, r"recipe\.schedule got 'cosin', .*'cosine'"),
+    "anchors that no method has": ({"protocol": {"landscape": "anchors"}}, r"protocol\.landscape got 'anchors', but no method has three"),
+    "no methods": ({"methods": []}, r"methods got \[\], .*at least 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_mistakes_in_tables(what):
+    changes, expected = TABLES[what]
+    pytest.raises(InputError, tiny.plan, **changes).match(expected)
+    mistake(**changes)
+
+
+METHODS = {
+    "no explorer": ({"members": 2}, r"methods\[0\]\.explorer .*needs the name of an explorer \(see 'thalweg explorers'\)"),
+    "an unknown explorer": ({"explorer": "swagg"}, r"methods\[0\]\.explorer: unknown explorer 'swagg': did you mean 'swag'\?"),
+    "an unknown setting": ({"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"),
+    "a wrong type": ({"explorer": "deep-ensemble", "members": "two"}, r"methods\[0\]\.members got 'two', .*integer"),
+    "out of range": ({"explorer": "deep-ensemble", "members": 0}, r"methods\[0\].*members got 0, needs a whole number, 1 or more"),
+    "one of several is out of range": ({"explorer": "deep-ensemble", "members": [2, 0]}, r"methods\[0\].*members got 0, needs"),
+    "an empty list": ({"explorer": "deep-ensemble", "members": []}, r"methods\[0\]\.members got \[\], needs"),
+    "an unknown emulator": (
+        {"explorer": "deep-ensemble", "emulator": "neighbour"}, r"methods\[0\]\.emulator: unknown emulator 'neighbour': did you mean 'neighbours'\?"
+    ),
+    "an unknown setting of the emulator": (
+        {"explorer": "deep-ensemble", "emulator": {"name": "neighbours", "neighbors": 4}}, r"methods\[0\]\.emulator\.neighbors is not known: did you mean 'neighbours'\?"
+    ),
+    "an emulator that is none": ({"explorer": "deep-ensemble", "emulator": 3}, r"methods\[0\]\.emulator got 3, needs a name, or a table"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", METHODS)
+def test_mistakes_in_methods(what):
+    entry, expected = METHODS[what]
+    pytest.raises(InputError, tiny.plan, methods=[entry]).match(expected)
+    mistake(methods=[entry])
+
+
+def test_the_methods_number_is_told():
+    assert "methods[1]" in mistake(methods=[{"explorer": "swag"}, {"explorer": "spri"}])
+
+
+def test_no_methods_at_all():
+    with pytest.raises(InputError, match="plan: methods is missing: give it a value"):
+        make_plan({k: v for k, v in tiny.PLAN.items() if k != "methods"})
+
+
+@pytest.mark.parametrize("methods", [
+    [{"explorer": "swag"}, {"explorer": "swag"}],
+    [{"explorer": "swag", "label": "a"}, {"explorer": "spro", "label": "a"}],
+    [{"explorer": "deep-ensemble", "members": [2, 2]}],
+])  # fmt: skip
+def test_equal_labels(methods):
+    assert "twice: change a setting, or give one of them a label" in mistake(methods=methods)
+
+
+def test_no_toml(tmp_path):
+    path = tmp_path / "a.toml"
+    for text in (b"[data\nname = 3", b"\xff\xfe\x00", b"a = 1\na = 2\n"):
+        path.write_bytes(text)
+        with pytest.raises(InputError, match=r"a\.toml is no TOML: ") as caught:
+            read_plan(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(InputError, match="can't read the plan .*: give the path of a TOML file"):
+            read_plan(path)
+
+
+def test_lists_make_rows():
+    plan = tiny.plan(methods=[{"explorer": "snapshot", "cycles": [2, 3], "lr_ratio": [1.0, 2.0]}])
+    assert [(m.explorer.cycles, m.explorer.lr_ratio) for m in plan.methods] == [(2, 1), (2, 2), (3, 1), (3, 2)]
+    assert len({m.label for m in plan.methods}) == 4
+    labelled = tiny.plan(methods=[{"explorer": "deep-ensemble", "members": [1, 2], "label": "DE"}])
+    assert [m.label for m in labelled.methods] == ["DE, members 1", "DE, members 2"]
+
+
+def test_quick_values_go_over_the_others(tmp_path):
+    quick = {"data": {"train": 32}, "recipe": {"epochs": 1}, "protocol": {"bases": 1}}
+    path = tiny.write_toml(tmp_path / "a.toml", tiny.PLAN | {"quick": quick})
+    whole, short = read_plan(path), read_plan(path, quick=True)
+    assert (whole.name, whole.data.train, whole.recipe.epochs, whole.protocol.bases) == ("tiny", 64, 2, 2)
+    assert (short.name, short.data.train, short.recipe.epochs, short.protocol.bases) == ("tiny-quick", 32, 1, 1)
+    assert short.data.validation == 40 and short.methods == whole.methods
+
+
+@pytest.mark.parametrize(("quick", "expected"), [
+    ({"data": {"trian": 5}}, r"data\.trian is not known: did you mean 'train'\?"),
+    ({"rec": {"epochs": 1}}, r"rec is not known"),
+])  # fmt: skip
+def test_a_mistake_in_quick_is_found_at_once(quick, expected, tmp_path):
+    path = tiny.write_toml(tmp_path / "a.toml", tiny.PLAN | {"quick": quick})
+    for short in (False, True):
+        with pytest.raises(InputError, match=rf"a\.toml \[quick\]: {expected}"):
+            read_plan(path, quick=short)
+
+
+def test_quick_that_is_no_table(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("quick = 3\n[[methods]]\nexplorer = 'swag'\n")
+    with pytest.raises(InputError, match=r"a\.toml: quick got 3, needs a table"):
+        read_plan(path, quick=True)
+
+
+def test_a_model_instead_of_the_plans(tmp_path):
+    path = tiny.write_toml(tmp_path / "a.toml", tiny.PLAN)
+    assert read_plan(path, model="mine.nets:make").model.model_dump() == {"name": "mine.nets:make"}
+
+
+@pytest.mark.parametrize("changes", [
+    {},
+    {"methods": [{"explorer": "swag", "label": "mine"}, {"explorer": "espro"}, {"explorer": "spro", "form": "paper"}]},
+    {"recipe": {"clip": 1.0, "optimizer": "adamw"}, "protocol": {"sources": ["order", "data"]}},
+    {"methods": [{"explorer": "deep-ensemble", "members": 2, "emulator": {"name": "neighbours", "neighbours": 7}}]},
+])  # fmt: skip
+def test_a_plan_comes_back_from_its_facts(changes):
+    plan = tiny.plan(**changes)
+    assert plan_of(json.loads(json.dumps(plan.facts()))) == plan
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_plans_that_come_with_thalweg(path, quick):
+    plan = read_plan(path, quick=quick)
+    assert plan_of(json.loads(json.dumps(plan.facts()))) == plan
+    if not quick:
+        assert plan.protocol.bases >= 5 and plan.protocol.reference >= 20
+
+
+def test_there_are_plans():
+    assert {"digits", "mnist-mlp", "fashion-cnn", "cifar10-resnet20", "cifar100-resnet20"} <= {path.stem for path in STUDIES}

@@ -1,0 +1,279 @@
+"""A study: the same numbers every time and on any number of processes, and nothing is done twice."""
+
+import random
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from thalweg.errors import InputError
+from thalweg.study.compare import compare
+from thalweg.study.material import Material
+from thalweg.study.run import preflight, run
+from thalweg.study.store import Store
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study that nobody changes."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert tiny.study(folder) == []
+    tiny.table(folder)
+    return folder
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """A study that a test may change."""
+    return shutil.copytree(whole, tmp_path / "copied")
+
+
+def test_the_same_plan_twice_gives_the_same_bits(whole, tmp_path):
+    tiny.study(tmp_path)
+    tiny.assert_same(whole, tmp_path)
+
+
+def test_two_processes_give_the_same_bits_as_one(whole, tmp_path):
+    tiny.study(tmp_path, jobs=2)
+    tiny.assert_same(whole, tmp_path)
+
+
+def test_the_table_has_every_method_with_an_interval(whole):
+    table = tiny.table(whole)
+    methods = pd.read_parquet(whole / "results/methods.parquet")
+    assert list(table.method.unique()) == [m.label for m in tiny.plan().methods] == list(methods.method)
+    assert methods.cost.tolist() == [1, 2, 1, 2] and (methods.failed == 0).all() and (methods.runs == 2).all()
+    assert methods.is_retraining.tolist() == [True, True, False, False]
+    k_eq = table[table.metric == "k_eq"]
+    assert len(k_eq) == 4 and (k_eq.low <= k_eq.value).all() and (k_eq.value <= k_eq.high).all()
+
+
+def test_running_again_does_nothing(copied):
+    before = tiny.predictions(copied)
+    assert tiny.again(copied) == []
+    ahead = preflight(Material(tiny.plan()), Store(copied), 1)
+    assert ahead.text(1) == f"all {tiny.RUNS + 4} runs are stored: nothing to do" and ahead.seconds == 0
+    assert tiny.predictions(copied) == before
+
+
+def test_the_trained_networks_may_be_deleted(copied):
+    shutil.rmtree(copied / "anchors")
+    assert tiny.again(copied) == []
+
+
+def test_changing_a_method_does_only_its_runs(copied):
+    methods = [*tiny.PLAN["methods"][:1], {"explorer": "learned-line", "beta": 0.5}, *tiny.PLAN["methods"][2:]]
+    assert tiny.again(copied, methods=methods) == [f"learned-line (beta 0.5), base {b}" for b in (0, 1)]
+    assert tiny.again(copied) == []
+
+
+def test_a_method_that_needs_more_anchors_trains_only_these(copied):
+    methods = [*tiny.PLAN["methods"], {"explorer": "deep-ensemble", "members": 3}]
+    assert tiny.again(copied, methods=methods) == [
+        "base 0, anchor 2", "base 1, anchor 2", "deep-ensemble (members 3), base 0", "deep-ensemble (members 3), base 1"
+    ]  # fmt: skip
+
+
+def test_another_label_does_nothing(copied):
+    methods = [{**tiny.PLAN["methods"][1], "label": "mine"}]
+    assert tiny.again(copied, methods=methods) == []
+    assert set(tiny.table(copied).method) == {"mine"}
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"reference": 5}, ["reference 4"]),
+    ({"pool": 3}, ["pool 2"]),
+    ({"replicates": 200}, []),
+    ({"reference": 4, "bases": 1}, []),
+])  # fmt: skip
+def test_a_larger_protocol_does_only_what_is_new(changes, expected, copied):
+    assert tiny.again(copied, protocol=changes) == expected
+
+
+EVERYTHING = tiny.RUNS + 4
+METHOD_RUNS = 8
+FINGERPRINTED = {
+    "seed": ({"protocol": {"seed": 1}}, EVERYTHING),
+    "sources": ({"protocol": {"sources": ["order"]}}, EVERYTHING),
+    "recipe": ({"recipe": {"momentum": 0.8}}, EVERYTHING),
+    "network": ({"model": {"hidden": [9]}}, EVERYTHING),
+    "training images": ({"data": {"train": 65}}, EVERYTHING),
+    "validation images": ({"data": {"validation": 41}}, EVERYTHING),
+    "batch size": ({"data": {"batch_size": 31}}, EVERYTHING),
+    "test images": ({"data": {"test": 61}}, tiny.RUNS),
+    "out-of-distribution set": ({"data": {"ood": "inverted"}}, tiny.RUNS),
+    "out-of-distribution images": ({"data": {"ood_images": 21}}, tiny.RUNS),
+    "draws": ({"protocol": {"draws": 5}}, METHOD_RUNS),
+    "draws of emulators": ({"protocol": {"emulator_draws": 9}}, METHOD_RUNS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FINGERPRINTED)
+def test_what_can_change_results_is_in_the_fingerprint(what, whole):
+    changes, todo = FINGERPRINTED[what]
+    found = preflight(Material(tiny.plan(**changes)), Store(whole), 1).todo
+    anchors = [t for t in found if t.kind == "anchor"]
+    assert len(found) - (0 if todo == EVERYTHING else len(anchors)) == todo
+    assert not anchors or todo == EVERYTHING
+
+
+def test_other_data_are_noticed(whole, monkeypatch):
+    from dataclasses import replace
+
+    from thalweg.study import material
+
+    real = material.load
+
+    def changed(*args):
+        data = real(*args)
+        images = data.train.clone()
+        images[0, 0, 0, 0] += 1
+        return replace(data, train=images)
+
+    monkeypatch.setattr(material, "load", changed)
+    assert len(preflight(Material(tiny.plan()), Store(whole), 1).todo) == EVERYTHING
+    with pytest.raises(InputError, match=r"plan\.json was made with other data.*: run 'thalweg study' again"):
+        compare(whole)
+
+
+def test_other_out_of_distribution_images_are_noticed(whole, monkeypatch):
+    from thalweg.study import material
+
+    real = material.load_ood
+    monkeypatch.setattr(material, "load_ood", lambda *args: 255 - real(*args))
+    assert len(preflight(Material(tiny.plan()), Store(whole), 1).todo) == tiny.RUNS
+
+
+def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
+    changes = {"model": {"name": "source_nets:make", "hidden": None}, "methods": [{"explorer": "deep-ensemble", "members": 1}]}
+    (tmp_path / "source_nets.py").write_text(source)
+    tiny.study(tmp_path / "out", **changes)
+    assert preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo == ()
+    (tmp_path / "source_nets.py").write_text(source + "# changed\n")
+    assert len(preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo) == 10
+
+
+def test_the_landscape_follows_the_curve_that_it_shows():
+    def todo(beta):
+        changes = {"protocol": {"landscape": "learned-curve"}, "methods": [{"explorer": "learned-curve", "beta": beta}]}
+        material = Material(tiny.plan(**changes))
+        from thalweg.study.tasks import fingerprint, tasks
+
+        return [fingerprint(material, t) for t in tasks(material.plan) if t.kind == "landscape"]
+
+    assert todo(0.0) != todo(1.0) and todo(1.0) == todo(1.0)
+
+
+@pytest.mark.parametrize("jobs", [1])
+def test_the_callers_random_state_is_untouched(jobs, tmp_path):
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    tiny.study(tmp_path, jobs=jobs, protocol={"reference": 4, "bases": 1})
+    compare(tmp_path)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1]) and before[2] == random.getstate()
+
+
+def test_dropout_does_not_draw_from_the_callers_random_state(tmp_path, monkeypatch):
+    """Nor does the network that is timed for the estimate."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dropout_nets.py").write_text(
+        "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))\n"
+    )
+    material = Material(tiny.plan(model={"name": "dropout_nets:make", "hidden": None}))
+    before = torch.get_rng_state()
+    material.check()
+    preflight(material, Store(tmp_path), 1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_callers_threads_come_back(tmp_path):
+    torch.set_num_threads(2)
+    try:
+        tiny.study(tmp_path, methods=[{"explorer": "deep-ensemble", "members": 1}])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("shards", [2, 3])
+def test_shards_are_merged_by_copying(shards, whole, tmp_path):
+    for k in range(1, shards + 1):
+        tiny.study(tmp_path / str(k), shard=(k, shards))
+    for k in range(2, shards + 1):
+        shutil.copytree(tmp_path / str(k), tmp_path / "1", dirs_exist_ok=True)
+    tiny.assert_same(whole, tmp_path / "1")
+    assert tiny.again(tmp_path / "1") == []
+
+
+def test_a_shard_alone_is_not_compared(tmp_path):
+    tiny.study(tmp_path, shard=(1, 2))
+    with pytest.raises(InputError, match=r"7 of 14 runs are not stored in .*reference 1.*copy the other shards into this folder"):
+        compare(tmp_path)
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0)])
+def test_a_shard_that_is_none(shard, tmp_path):
+    with pytest.raises(InputError, match=r"shard got .*, needs 1/"):
+        tiny.study(tmp_path, shard=shard)
+
+
+def test_results_are_rebuilt_from_the_runs(copied):
+    before = {p.name: p.read_bytes() for p in (copied / "results").iterdir()}
+    shutil.rmtree(copied / "results")
+    compare(copied)
+    assert {p.name: p.read_bytes() for p in (copied / "results").iterdir()} == before
+
+
+def test_a_landscape(tmp_path):
+    from thalweg.files import read_tensors
+
+    changes = {"protocol": {"landscape": "anchors"}, "methods": [{"explorer": "deep-ensemble", "members": 3}]}
+    assert tiny.study(tmp_path, **changes) == []
+    compare(tmp_path)
+    tensors, facts = read_tensors(tmp_path / "results/landscape.safetensors")
+    assert tensors["train_loss"].shape == (17, 17) and torch.isfinite(tensors["train_loss"]).all()
+    assert facts["point_names"] == ["anchor 0", "anchor 1", "anchor 2"]
+
+
+def test_missing_runs(copied):
+    shutil.rmtree(next((copied / "runs").iterdir()))
+    with pytest.raises(InputError, match=r"1 of 14 runs are not stored in .*: run 'thalweg study' first") as caught:
+        compare(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_study(tmp_path):
+    with pytest.raises(InputError, match=r"plan\.json does not exist"):
+        compare(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"plan": {}, "environment": {}}'])
+def test_a_damaged_plan(text, copied):
+    (copied / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=r"plan\.json") as caught:
+        compare(copied)
+    assert "\n" not in str(caught.value)
+    assert tiny.again(copied) == [], "the study writes it anew"
+
+
+def test_the_estimate_is_sane(tmp_path):
+    """Within a factor of 5, process start apart: two steps or two hundred, the clock is the judge."""
+    from thalweg.meter import now
+
+    changes = {"data": {"train": 600, "batch_size": 16}, "recipe": {"epochs": 6}, "methods": [{"explorer": "deep-ensemble", "members": 1}]}
+    material = Material(tiny.plan(**changes))
+    watch = tiny.Watch()
+    begin = now()
+    run(material, tmp_path, progress=watch)
+    took = now() - begin
+    assert watch.preflight.trainings == 8
+    assert took / 5 < watch.preflight.seconds < took * 5
+    stored = sum(p.stat().st_size for p in (tmp_path / "runs").rglob("*.safetensors"))
+    stored += sum(p.stat().st_size for p in (tmp_path / "anchors").rglob("*.safetensors"))
+    assert stored / 5 < watch.preflight.disk < stored * 5
