@@ -1,0 +1,54 @@
+"""Fills the tables of README and docs from committed results: python docs/tables.py (--check: fails where one is out of date)."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from thalweg.metrics.facts import FACTS
+from thalweg.metrics.intervals import Estimate
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
+MARK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(name: str) -> str:
+    """The main columns of a study's comparison, in markdown."""
+    folder = ROOT / "studies" / name / "results"
+    comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
+    found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
+    study = pd.read_json(folder / "study.json", typ="series")
+    protocol = study["plan"]["protocol"]
+    lines = [f"{study['plan']['title']}; {protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals "
+             f"(`thalweg study studies/{name}.toml`):", "",
+             "| method | cost | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for row in methods.itertuples():
+        cells = [found[row.method, c].text(FACTS[c].digits) for c in COLUMNS] if (row.method, "k_eq") in found else ["failed"] * len(COLUMNS)
+        lines.append(f"| {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def filled(text: str) -> str:
+    """A page with its tables filled."""
+    return MARK.sub(lambda m: m[1] + table(m[2]) + m[3], text)
+
+
+def main() -> int:
+    """Writes, or checks."""
+    stale = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text()
+        if filled(text) != text:
+            stale.append(page.name)
+            if "--check" not in sys.argv:
+                page.write_text(filled(text))
+    if stale and "--check" in sys.argv:
+        print(f"tables out of date in {', '.join(stale)}: run python docs/tables.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

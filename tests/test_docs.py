@@ -1,0 +1,75 @@
+"""README, guide and examples: their code runs, their tables are those of the committed results."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import thalweg
+from thalweg.explorers.base import _registry
+from thalweg.study.plan import read_plan
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def code(page, marker):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    return next(block for block in blocks if marker in block)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run_and_are_short(example):
+    assert len(example.read_text().splitlines()) <= 60
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "cost:" in done.stdout
+
+
+def test_readme_code_runs_in_at_most_12_lines():
+    block = code("README.md", "thalweg.Problem(")
+    assert len(block.strip().splitlines()) <= 12
+    x, y = torch.rand(300, 64), torch.randint(0, 10, (300,))
+    space = {
+        "thalweg": thalweg,
+        "nn": nn,
+        "train": DataLoader(TensorDataset(x, y), 64, shuffle=True),
+        "unlabelled": x[:50],
+        "test": x[50:90],
+    }
+    exec(block, space)
+    assert space["mean"].shape == space["std"].shape == space["low"].shape == space["high"].shape == (40, 10)
+    torch.testing.assert_close(space["mean"].sum(1), torch.ones(40))
+    assert (space["low"] <= space["high"]).all()
+    assert space["problem"].cost.trainings == 2.0
+
+
+def test_readme_block_is_the_examples_own():
+    assert code("README.md", "thalweg.Problem(") in (ROOT / "examples/own_network.py").read_text()
+
+
+def test_guide_explorer_is_found():
+    space = {"__name__": "guide"}
+    try:
+        exec(code("docs/guide.md", '@explorer("noise")'), space)
+        assert thalweg.explorers()["noise"] is space["Noise"]
+    finally:
+        _registry.pop("noise", None)
+
+
+def test_tables_are_those_of_the_results():
+    done = subprocess.run([sys.executable, ROOT / "docs/tables.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("plan", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)
+def test_plans_are_good_in_both_forms(plan):
+    whole, quick = read_plan(plan), read_plan(plan, quick=True)
+    assert quick.name == f"{whole.name}-quick"
+    assert quick.protocol.reference < whole.protocol.reference
+    assert whole.protocol.bases >= 5
