@@ -131,7 +131,9 @@ class Material:
     def identity_of_predictions(self) -> str:
         """Of everything that can change the predictions of given weights."""
         data = self.plan.data.model_dump(include={"test", "ood", "ood_images"})
-        return fingerprint_of([self.identity, data, self.plan.protocol.device])
+        # one set may be there whole or as an excerpt
+        images = b"" if self.ood is None else self.ood.contiguous().numpy().tobytes()
+        return fingerprint_of([self.identity, data, hashlib.sha256(images).hexdigest(), self.plan.protocol.device])
 
 
 def fingerprint_of(facts: Any) -> str:
