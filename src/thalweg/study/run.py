@@ -113,7 +113,7 @@ def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int
     trainings = trainings_to_do(material, store, todo)
     disk = sum(_bytes(material, t) for t in todo)
     seconds = trainings * _seconds_a_training(material) / jobs if todo else 0.0
-    return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(store.folder).free)
+    return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free)
 
 
 def record_of(material: Material, store: Store, task: Task) -> dict[str, Any]:
@@ -152,6 +152,11 @@ def _seconds_a_training(material: Material) -> float:
                 train(network, problem.train, Recipe(epochs=1 / batches, lr=0.0), meter)
             seconds.append(meter.cost.seconds / meter.cost.backward_examples)
     return statistics.median(seconds) * problem.training_examples
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
 
 
 def _bytes(material: Material, task: Task) -> float:
