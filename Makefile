@@ -13,7 +13,7 @@ test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 lint: setup  ## style and types
-	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff check src tests examples docs
 	$(BIN)/mypy
 
 setup: .setup

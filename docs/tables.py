@@ -21,11 +21,11 @@ def table(name: str) -> str:
     found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
     study = pd.read_json(folder / "study.json", typ="series")
     protocol = study["plan"]["protocol"]
-    lines = [f"{study['plan']['title']}; {protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals "
-             f"(`thalweg study studies/{name}.toml`):", "",
+    sizes = f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
+    lines = [f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):", "",
              "| method | cost | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for row in methods.itertuples():
-        cells = [found[row.method, c].text(FACTS[c].digits) for c in COLUMNS] if (row.method, "k_eq") in found else ["failed"] * len(COLUMNS)
+        cells = [found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed" for c in COLUMNS]
         lines.append(f"| {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

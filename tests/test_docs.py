@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import thalweg
-from thalweg.explorers.base import _registry
+from thalweg.explorers.base import _registry, explorers
 from thalweg.study.plan import read_plan
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def test_guide_explorer_is_found():
     space = {"__name__": "guide"}
     try:
         exec(code("docs/guide.md", '@explorer("noise")'), space)
-        assert thalweg.explorers()["noise"] is space["Noise"]
+        assert explorers()["noise"] is space["Noise"]
     finally:
         _registry.pop("noise", None)
 

@@ -1,10 +1,10 @@
 """How much would this network's predictions change if it were trained again?"""
 
-from thalweg.emulators.base import Emulator, emulator, emulators
+from thalweg.emulators.base import Emulator, emulator
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.emulators.trivial import Trivial
 from thalweg.errors import Diverged, InputError
-from thalweg.explorers.base import Explorer, explorer, explorers
+from thalweg.explorers.base import Explorer, explorer
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.espro import Espro
 from thalweg.explorers.learned_curve import LearnedCurve
@@ -27,6 +27,6 @@ from thalweg.weights.subspace import Subspace
 __all__ = [
     "Batches", "Cost", "DeepEnsemble", "Diverged", "Emulator", "Espro", "Explorer", "InputError", "LearnedCurve", "LearnedLine",
     "LearnedSimplex", "LowRankGaussian", "Members", "Meter", "Mixture", "Neighbours", "Predictions", "Problem", "Recipe",
-    "ShortEnsemble", "Snapshot", "Spro", "Subspace", "Swag", "Trivial", "WeightDistribution", "Weights", "emulator", "emulators",
-    "explorer", "explorers", "load", "mix", "pairs", "predict", "save",
+    "ShortEnsemble", "Snapshot", "Spro", "Subspace", "Swag", "Trivial", "WeightDistribution", "Weights", "emulator", "explorer",
+    "load", "mix", "pairs", "predict", "save",
 ]  # fmt: skip

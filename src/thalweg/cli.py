@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="How much would this network's predictions change if it were trained again, and what does it cost to find out?",
-    epilog="Examples:  [bold]thalweg study studies/digits.toml[/]   ·   [bold]thalweg explain k_eq[/]   ·   [bold]thalweg explorers[/]",
+    epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg explorers",
 )
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
@@ -32,9 +32,9 @@ def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
     output: Annotated[Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")] = None,
     data_dir: DataDir = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Parallel processes of one thread. Default: one a core; 1 on a GPU.")] = None,
-    shard: Annotated[str, typer.Option(help="K/N: do the K-th of N parts only. Merge by copying the parts' folders into one.")] = "1/1",
-    model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory, instead of the plan's.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread. Default: one a core; 1 on a GPU.")] = None,
+    shard: Annotated[str, typer.Option(help="K/N: the K-th of N parts only. Merge by copying their folders into one.")] = "1/1",
+    model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")] = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")] = False,  # noqa: FBT002
 ) -> None:
@@ -93,7 +93,8 @@ def explorers() -> None:
     from thalweg.emulators.base import emulators
     from thalweg.explorers.base import explorers as known
 
-    for title, found in (("explorer", known()), ("emulator", emulators())):
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (("explorer", known()), ("emulator", emulators()))
+    for title, found in kinds:
         table = Table(title, "what it is", "settings")
         for name, cls in found.items():
             settings = ", ".join(f"{f.name} = {_short(f.default)}" for f in dataclasses.fields(cls))
@@ -156,8 +157,8 @@ class _Progress:
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
-            self.bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-                             console=_console())
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            self.bars = Bars(*columns, console=_console())
             self.bars.start()
             self.bar = self.bars.add_task("study", total=self.total)
 
@@ -177,7 +178,8 @@ class _Progress:
             self.told = elapsed
             left = elapsed / self.done * (self.total - self.done)
             word = f"FAILED ({record['error']})" if failed else "done"
-            _say(f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; {duration(elapsed)} so far, about {duration(left)} left")
+            _say(f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; {duration(elapsed)} so far, "
+                 f"about {duration(left)} left")
 
 
 def _report(folder: Path) -> None:
@@ -197,10 +199,10 @@ def _show(folder: Path) -> None:
     comparison, methods = (pd.read_parquet(folder / "results" / f"{name}.parquet") for name in ("comparison", "methods"))
     columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
     table = Table("method", "cost", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
-    found = {(r.method, r.metric): r for r in comparison.itertuples()}
-    for row in methods.itertuples():
-        cells = [Estimate(r.value, r.low, r.high).text(FACTS[c].digits) if (r := found.get((row.method, c))) else "failed" for c in columns]
-        table.add_row(str(row.method), f"{row.cost:.2f}", *cells)
+    found = {(r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"]) for r in comparison.to_dict("records")}
+    for row in methods.to_dict("records"):
+        cells = [found[row["method"], c].text(FACTS[c].digits) if (row["method"], c) in found else "failed" for c in columns]
+        table.add_row(row["method"], f"{row['cost']:.2f}", *cells)
     _console().print(table)
 
 

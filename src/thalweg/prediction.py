@@ -1,7 +1,7 @@
 """Predictions: the border between computing and analysing. The only place that makes probabilities of outputs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Predictions:
         if len(shape) != 3 or 0 in shape:
             raise InputError(f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], none of them 0")
         if self.stated_u is not None and tuple(self.stated_u.shape) != shape[1:2]:
-            raise InputError(f"Predictions got stated_u of shape {tuple(self.stated_u.shape)}, needs {shape[1:2]}: one number an input")
+            raise InputError(f"Predictions got stated_u of shape {tuple(self.stated_u.shape)}, needs {shape[1:2]}: one an input")
 
     @property
     def members(self) -> int:
@@ -130,24 +130,33 @@ def predict(
         found = Members((found,))
     loader = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
     _check_order(loader)
+    network = problem.build("network")
+    with problem.meter.clock():
+        drawn = sample(problem, found, draws, seed=seed)
+        return Predictions(torch.stack([_evaluate(problem, network, weights, loader) for weights in drawn]))
+
+
+def sample(problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0) -> Iterator[Weights]:
+    """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are not valid (metered).
+
+    To predict on several sets of inputs, keep them: `Members(tuple(sample(problem, found)))`; they are then refreshed once.
+
+    Args:
+        problem: Architecture, training set and meter.
+        found: What an explorer returned.
+        draws: How many; None for all members of a finite distribution, else 32.
+        seed: Seed of the draws.
+    """
     if draws is not None:
         whole("draws", draws, 1)
     network = problem.build("network")
-    n = draws or found.size or 32
-    outputs = []
-    with problem.meter.clock():
-        for weights in found.draw(n, seed=seed):
-            outputs.append(_evaluate(problem, network, with_statistics(problem, network, weights), loader))
-    return Predictions(torch.stack(outputs))
-
-
-def with_statistics(problem: Problem, network: nn.Module, weights: Weights) -> Weights:
-    """The weights with valid batch-norm statistics: as they are, or refreshed on the problem's training batches."""
-    if weights.buffers is not None:
-        return weights
-    batches = problem.refresh_batches()
-    with seeded(problem.seed, "refresh"), seeded_loader(batches, problem.seed, "refresh"):
-        return refresh(network, weights, batches, problem.meter)
+    for weights in found.draw(draws or found.size or 32, seed=seed):
+        if weights.buffers is None:
+            batches = problem.refresh_batches()
+            with problem.meter.clock(), seeded(problem.seed, "refresh"), seeded_loader(batches, problem.seed, "refresh"):
+                yield refresh(network, weights, batches, problem.meter)
+        else:
+            yield weights
 
 
 def _evaluate(problem: Problem, network: nn.Module, weights: Weights, loader: Iterable[Any]) -> Tensor:
@@ -172,7 +181,8 @@ def _check_order(loader: Any) -> None:
     random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
     for part in parts(loader):
         if isinstance(part, random) or (isinstance(part, Batches) and part.shuffle):
-            raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
+            raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give "
+                             "shuffle=False")
         if isinstance(part, Batches) and part.augment is not None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
 

@@ -56,7 +56,7 @@ def parts(loader: Any) -> list[Any]:
 
 @contextmanager
 def seeded_loader(loader: Any, seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds a DataLoader's own generators, where it or what it wraps has any, for a purpose; their states come back afterwards."""
+    """Seeds a DataLoader's own generators, where it or what it wraps has any, for a purpose; their states come back."""
     own = {id(g): g for g in (getattr(part, "generator", None) for part in parts(loader)) if isinstance(g, torch.Generator)}
     states = {key: g.get_state() for key, g in own.items()}
     for g in own.values():

@@ -116,8 +116,7 @@ def test_what_can_change_results_is_in_the_fingerprint(what, whole):
     changes, todo = FINGERPRINTED[what]
     found = preflight(Material(tiny.plan(**changes)), Store(whole), 1).todo
     anchors = [t for t in found if t.kind == "anchor"]
-    assert len(found) - (0 if todo == EVERYTHING else len(anchors)) == todo
-    assert not anchors or todo == EVERYTHING
+    assert len(found) == todo and bool(anchors) == (todo == EVERYTHING)
 
 
 def test_other_data_are_noticed(whole, monkeypatch):

@@ -106,3 +106,16 @@ def test_a_look_leaves_no_trace():
     state, own = torch.get_rng_state(), loader.generator.get_state()
     inspect(cases.no_norm, loader, "cpu")
     assert torch.equal(torch.get_rng_state(), state) and torch.equal(loader.generator.get_state(), own)
+
+
+def test_a_last_batch_of_one_example_is_found_where_batch_norm_needs_two():
+    x, y = torch.randn(9, 3), torch.randint(0, 2, (9,))
+
+    def normed():
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+    for train in (Batches(x, y, size=4), DataLoader(TensorDataset(x, y), batch_size=4)):
+        with pytest.raises(InputError, match="one example"):
+            inspect(normed, train, "cpu")
+        inspect(lambda: nn.Linear(3, 2), train, "cpu")
+    inspect(normed, DataLoader(TensorDataset(x, y), batch_size=4, drop_last=True), "cpu")

@@ -1,6 +1,7 @@
 """ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021, arXiv 2102.13042).
 
-Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on average. Everything else: `explorers.spro`.
+Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on average. Everything else:
+`explorers.spro`.
 """
 
 from dataclasses import dataclass

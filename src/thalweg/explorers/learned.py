@@ -41,7 +41,8 @@ def _squared_cosine(module: SubspaceModule, beta: float) -> Callable[[], Tensor]
     def penalty() -> Tensor:
         i, j = torch.randperm(len(module.points))[:2].tolist()
         pairs = [(a.flatten(), b.flatten()) for a, b in zip(module.points[i], module.points[j], strict=True) if a.dim() > 1]
-        inner, first, second = (torch.stack(parts).sum() for parts in zip(*[(a @ b, a @ a, b @ b) for a, b in pairs], strict=True))
+        products = zip(*[(a @ b, a @ a, b @ b) for a, b in pairs], strict=True)
+        inner, first, second = (torch.stack(parts).sum() for parts in products)
         return beta * inner**2 / (first * second)
 
     return penalty

@@ -1,4 +1,4 @@
-"""Learned curve: a quadratic Bezier curve; its two ends and its bend are trained, trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
+"""Learned curve: a quadratic Bezier curve, its ends and its bend trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
 
 from dataclasses import dataclass
 

@@ -63,8 +63,8 @@ class Spro(Explorer):
         if self.form not in ("mean", "paper"):
             raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
         if self.form == "mean" and self.volume and not self.offset:
-            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (a simplex that starts flat has none), "
-                             "or a volume of 0")
+            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (a simplex that starts flat has "
+                             "none), or a volume of 0")
 
     @property
     def anchors(self) -> int:

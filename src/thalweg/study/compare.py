@@ -21,9 +21,9 @@ from thalweg.metrics.spread import trivial
 from thalweg.prediction import Predictions
 from thalweg.study.material import Material
 from thalweg.study.plan import plan_of
-from thalweg.study.run import parameters, record_of
+from thalweg.study.run import parameters
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, done, fingerprint, tasks
+from thalweg.study.tasks import Task, find_record, fingerprint, tasks
 
 INPUTS = 2000  # inputs whose spread is kept one by one, for figures
 IMAGES = 12  # most uncertain test images
@@ -47,7 +47,8 @@ class _Runs:
         """The retrainings of a kind as one set `[retrainings, inputs, classes]`."""
         good = self.good(kind)
         if len(good) < 2:
-            raise InputError(f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the recipe, they diverge")
+            raise InputError(f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the recipe, they "
+                             "diverge")
         return Predictions(torch.cat([self.predictions(t, part).log_probs for t in good]))
 
 
@@ -65,9 +66,14 @@ def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
         InputError: Runs are missing, or too few retrainings succeeded.
     """
     facts = files.read_json(folder / "plan.json")
-    plan = plan_of(facts["plan"])
-    material = Material(plan, data_dir, facts["environment"]["versions"]["torch"])
-    if material.identity_of_predictions != facts["data_fingerprint"]:
+    try:
+        plan, made_of = plan_of(facts["plan"]), facts["data_fingerprint"]
+        torch_version = facts["environment"]["versions"]["torch"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder}/plan.json is not what a study writes ({type(error).__name__}: {error}): run 'thalweg study' "
+                         "again") from None
+    material = Material(plan, data_dir, torch_version)
+    if material.identity_of_predictions != made_of:
         raise InputError(f"{folder}/plan.json was made with other data, another network or another version of thalweg: run "
                          "'thalweg study' again")
     runs = _read(material, Store(folder))
@@ -80,7 +86,8 @@ def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
     study = _study(runs, facts)
     landscapes = runs.good("landscape")
     if landscapes:
-        files.copy(folder / "runs" / fingerprint(material, landscapes[0]) / "landscape.safetensors", results / "landscape.safetensors")
+        name = "landscape.safetensors"
+        files.copy(folder / "runs" / fingerprint(material, landscapes[0]) / name, results / name)
     else:
         study["plan"]["protocol"]["landscape"] = "none"
     files.write_json(results / "study.json", study)
@@ -89,11 +96,13 @@ def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
 
 def _read(material: Material, store: Store) -> _Runs:
     todo = [t for t in tasks(material.plan) if t.kind != "anchor"]
-    missing = [t for t in todo if not done(material, store, t)]
+    records = {t: find_record(material, store, t) for t in todo}
+    missing = [t for t, record in records.items() if record is None]
     if missing:
-        raise InputError(f"{len(missing)} of {len(todo)} runs are not stored in {store.folder} ({missing[0].title(material.plan)}, ...): "
-                         "run 'thalweg study' first, or copy the other shards into this folder")
-    return _Runs(material, store, {t: record_of(material, store, t) for t in todo})
+        raise InputError(f"{len(missing)} of {len(todo)} runs are not stored in {store.folder} "
+                         f"({missing[0].title(material.plan)}, ...): run 'thalweg study' first, or copy the other shards into "
+                         "this folder")
+    return _Runs(material, store, {t: record for t, record in records.items() if record is not None})
 
 
 def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame]:
@@ -114,13 +123,14 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         estimates = evaluate(truth, predicted, [trivial(p) for p in predicted], ood)
         cost = methods[-1]["cost"]
         estimates |= {"efficiency": estimates["k_eq"].per(cost), "u_efficiency": estimates["k_u"].per(cost)}
-        comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high, "bases": len(good),
-                        "undefined": e.value != e.value} for name, e in estimates.items()]
+        comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,
+                        "bases": len(good), "undefined": e.value != e.value} for name, e in estimates.items()]
         inputs.append(_inputs(method.label, predicted[0], labels, u_reference))
         bins.append(_reliability(method.label, predicted, labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
-    return truth, DataFrame(comparison), DataFrame(methods), pd.concat(inputs, ignore_index=True), pd.concat(bins, ignore_index=True)
+    return (truth, DataFrame(comparison), DataFrame(methods), pd.concat(inputs, ignore_index=True),
+            pd.concat(bins, ignore_index=True))
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
@@ -153,9 +163,9 @@ def _inputs(label: str, predicted: Predictions, labels: Tensor, u_reference: Ten
     """What figures need of single inputs, from the first base."""
     kept = slice(0, INPUTS)
     confidence, top = predicted.mean().max(1)
-    return DataFrame({"input": range(len(labels[kept])), "label": labels[kept].numpy(), "method": label, "u": predicted.u()[kept].numpy(),
-                      "u_reference": u_reference[kept].numpy(), "correct": (top == labels)[kept].numpy(),
-                      "confidence": confidence[kept].numpy()})
+    return DataFrame({"input": range(len(labels[kept])), "label": labels[kept].numpy(), "method": label,
+                      "u": predicted.u()[kept].numpy(), "u_reference": u_reference[kept].numpy(),
+                      "correct": (top == labels)[kept].numpy(), "confidence": confidence[kept].numpy()})
 
 
 def _reliability(label: str, predicted: list[Predictions], labels: Tensor) -> DataFrame:
@@ -198,7 +208,8 @@ def _study(runs: _Runs, facts: dict[str, Any]) -> dict[str, Any]:
         "counts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
                    "ood": 0 if material.ood is None else len(material.ood), "classes": material.dataset.classes,
                    "parameters": parameters(material), "runs": len(records), "failed": len(failures),
-                   "reference": len(runs.good("reference")), "pool": len(runs.good("pool")), "bases": material.plan.protocol.bases},
+                   "reference": len(runs.good("reference")), "pool": len(runs.good("pool")),
+                   "bases": material.plan.protocol.bases},
         "shape": list(material.dataset.shape),
         "versions": environment["versions"],
         "hardware": environment["hardware"],

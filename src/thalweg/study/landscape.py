@@ -2,17 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from thalweg import files
-from thalweg.explorers.base import Explorer
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.meter import Meter
 from thalweg.prediction import Predictions, predict
 from thalweg.study.material import Material
+from thalweg.study.plan import Plan
 from thalweg.training.problem import Cache
 from thalweg.weights.coefficients import bernstein
 from thalweg.weights.plane import Plane
@@ -38,7 +37,8 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     corners = plane.coordinates()
     low, high = corners.amin(0), corners.amax(0)
     margin = MARGIN * (high - low).max()
-    x, y = (torch.linspace(float(a - margin), float(b + margin), GRID, dtype=torch.float64) for a, b in zip(low, high, strict=True))
+    x, y = (torch.linspace(float(a - margin), float(b + margin), GRID, dtype=torch.float64)
+            for a, b in zip(low, high, strict=True))
     images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
     problem = replace(material.problem("base 0", None), train=images, meter=Meter(), inspection=None)
     seen = material.loader(images.inputs.cpu())
@@ -54,6 +54,11 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     files.write_tensors(path, tensors, facts)
 
 
+def curve_of(plan: Plan) -> LearnedCurve:
+    """The curve that is shown: the plan's first one, with its settings, or one with default settings."""
+    return next((m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve())
+
+
 def _through(material: Material, cache: Cache) -> tuple[str, Plane, list[str], Tensor]:
     """What the plane goes through, the plane, the names of its three points, and the path's coefficients `[steps, 3]`."""
     problem = material.problem("base 0", cache)
@@ -61,11 +66,11 @@ def _through(material: Material, cache: Cache) -> tuple[str, Plane, list[str], T
     if material.plan.protocol.landscape == "anchors":
         a, b, c = (problem.anchor(k) for k in range(3))
         straight = torch.cat([torch.stack([1 - t, t, 0 * t], 1), torch.stack([0 * t, 1 - t, t], 1)])
-        return "three anchors and the straight segments between them", Plane((a, b, c)), ["anchor 0", "anchor 1", "anchor 2"], straight
-    own: list[Any] = [m.explorer for m in material.plan.methods if isinstance(m.explorer, LearnedCurve)]
-    curve: Explorer = own[0] if own else LearnedCurve()
-    begin, bend, end = curve.explore(problem).vertices  # type: ignore[attr-defined]
-    return "the ends and the bend of a learned Bézier curve", Plane((begin, end, bend)), ["one end", "other end", "bend"], bernstein(t, 3)[:, [0, 2, 1]]
+        what, names = "three anchors and the straight segments between them", ["anchor 0", "anchor 1", "anchor 2"]
+        return what, Plane((a, b, c)), names, straight
+    begin, bend, end = curve_of(material.plan).explore(problem).vertices
+    what, names = "the ends and the bend of a learned Bézier curve", ["one end", "other end", "bend"]
+    return what, Plane((begin, end, bend)), names, bernstein(t, 3)[:, [0, 2, 1]]
 
 
 def _loss(predictions: Predictions, labels: Tensor) -> float:

@@ -41,6 +41,10 @@ class Material:
     torch_version: str = torch.__version__
     _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
 
+    def __reduce__(self) -> tuple[type["Material"], tuple[Plan, Path | None, str]]:
+        """What a worker process gets: it reads the images itself, instead of through a pipe or (small) shared memory."""
+        return Material, (self.plan, self.data_dir, self.torch_version)
+
     def check(self) -> None:
         """Everything that could fail later fails here: data, network, device, one evaluation.
 

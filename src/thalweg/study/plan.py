@@ -3,10 +3,10 @@
 import difflib
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -15,6 +15,8 @@ from thalweg.errors import InputError
 from thalweg.explorers.base import Explorer, find_explorer
 from thalweg.training.problem import Source
 from thalweg.training.recipe import Recipe
+
+T = TypeVar("T")
 
 
 class _Part(BaseModel):
@@ -76,7 +78,7 @@ class Protocol(_Part):
     reference: int = Field(default=30, ge=4)
     pool: int = Field(default=20, ge=2)
     bases: int = Field(default=5, ge=1)
-    sources: tuple[Source, ...] = ("init", "order", "augmentation")
+    sources: tuple[Source, ...] = Field(default=("init", "order", "augmentation"), min_length=1)
     draws: int = Field(default=32, ge=2)
     emulator_draws: int = Field(default=100, ge=2)
     replicates: int = Field(default=1000, ge=100)
@@ -175,12 +177,13 @@ def read_plan(path: Path, *, quick: bool = False, model: str | None = None) -> P
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}") from None
     changes = raw.pop("quick", {})
-    if quick:
-        raw = _merged(raw, changes)
-    if model is not None:
-        raw["model"] = {"name": model}
-    name = str(raw.get("name") or path.stem) + ("-quick" if quick else "")
-    return make_plan({**raw, "name": name}, str(path))
+    if not isinstance(changes, Mapping):
+        raise InputError(f"{path}: quick got {changes!r}, needs a table")
+    own = {} if model is None else {"model": {"name": model}}
+    name = str(raw.get("name") or path.stem)
+    whole = make_plan({**raw, **own, "name": name}, str(path))
+    short = make_plan({**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]")  # mistakes are found at once
+    return short if quick else whole
 
 
 def plan_of(facts: Mapping[str, Any]) -> Plan:
@@ -222,13 +225,13 @@ def _methods(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     name, label, emulator = entry.pop("explorer", None), entry.pop("label", None), entry.pop("emulator", None)
     if not isinstance(name, str):
         raise InputError(f"{where}: {key}.explorer got {name!r}, needs the name of an explorer (see 'thalweg explorers')")
-    try:
-        explorer_class = find_explorer(name)
-        emulator_name, emulator_settings = _named(emulator)
-        emulator_class = find_emulator(emulator_name) if emulator_name else None
-    except InputError as error:
-        raise InputError(f"{where}: {key}: {error}") from None
+    explorer_class = _found(find_explorer, name, f"{where}: {key}.explorer")
+    emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
+    emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
     listed = {k: v for k, v in entry.items() if isinstance(v, list)}
+    empty = [k for k, v in listed.items() if not v]
+    if empty:
+        raise InputError(f"{where}: {key}.{empty[0]} got [], needs a value, or some, a row each")
     found = []
     for values in itertools.product(*listed.values()):
         settings = entry | dict(zip(listed, values, strict=True))
@@ -240,13 +243,21 @@ def _methods(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     return found
 
 
-def _named(emulator: Any) -> tuple[str | None, dict[str, Any]]:
+def _found(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:
+    """What is registered under a name; a mistake names the key."""
+    try:
+        return find(name)
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
+def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
     """An emulator in a plan: its name, or a table with name and settings."""
     if emulator is None or isinstance(emulator, str):
         return emulator, {}
     if isinstance(emulator, Mapping) and isinstance(emulator.get("name"), str):
         return emulator["name"], {k: v for k, v in emulator.items() if k != "name"}
-    raise InputError(f"emulator got {emulator!r}, needs a name, or a table such as {{ name = \"neighbours\", neighbours = 40 }}")
+    raise InputError(f"{key} got {emulator!r}, needs a name, or a table such as {{ name = \"neighbours\", neighbours = 40 }}")
 
 
 def _label(name: str, settings: Mapping[str, Any], emulator: str | None, emulator_settings: Mapping[str, Any]) -> str:

@@ -9,13 +9,11 @@ from typing import Any, Protocol
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.files import DiskError
-from thalweg.meter import Meter
 from thalweg.study.environment import environment
 from thalweg.study.material import Material
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, done, fingerprint, tasks, trainings_to_do
+from thalweg.study.tasks import Task, done, find_record, tasks, trainings_to_do
 from thalweg.study.workers import one_thread, work
-from thalweg.training.loop import train
 from thalweg.training.recipe import Recipe
 
 
@@ -43,8 +41,9 @@ class Preflight:
         """One line."""
         if not self.todo:
             return f"all {self.tasks} runs are stored: nothing to do"
-        return (f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about {duration(self.seconds)} with "
-                f"{jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} MB of {self.free / 1e9:.0f} GB free")
+        return (f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about "
+                f"{duration(self.seconds)} with {jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} MB of "
+                f"{self.free / 1e9:.0f} GB free")
 
 
 class Progress(Protocol):
@@ -78,6 +77,7 @@ def run(
     store = Store(folder)
     material.check()
     store.check_writable()
+    store.sweep()
     facts = {"plan": material.plan.facts(), "data_fingerprint": material.identity_of_predictions, "ood": material.ood_name,
              "sizes": {"train": len(material.splits.train), "validation": len(material.splits.validation),
                        "test": len(material.splits.test), "ood": 0 if material.ood is None else len(material.ood)},
@@ -88,10 +88,11 @@ def run(
     if progress is not None:
         progress.begin(ahead)
     if ahead.disk > 0.95 * ahead.free:
-        raise DiskError(f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about {ahead.disk / 1e9:.1f} GB: free the disk, or "
-                        "choose another folder with --output")
-    failed = [r for t in tasks(material.plan) if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and done(material, store, t)
-              for r in [record_of(material, store, t)] if r["status"] == "failed"]
+        raise DiskError(f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about {ahead.disk / 1e9:.1f} GB: free the "
+                        "disk, or choose another folder with --output")
+    kept = [find_record(material, store, t) for t in tasks(material.plan)
+            if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo]
+    failed = [record for record in kept if record is not None and record["status"] == "failed"]
 
     def report(task: Task, record: dict[str, Any]) -> None:
         if record["status"] == "failed" and task.kind != "anchor":
@@ -109,19 +110,13 @@ def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int
     if not 1 <= number <= shards:
         raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
     own = [t for t in tasks(material.plan) if t.shard(shards) == number - 1]
-    todo = tuple(t for t in own if not done(material, store, t))
+    left = [t for t in own if not done(material, store, t)]
+    # networks that nothing left builds on stay away: they may have been deleted, or have diverged
+    todo = tuple(t for t in left if t.kind != "anchor" or any(o.builds_on(t, material.plan) for o in left))
     trainings = trainings_to_do(material, store, todo)
     disk = sum(_bytes(material, t) for t in todo)
     seconds = trainings * _seconds_a_training(material) / jobs if todo else 0.0
     return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free)
-
-
-def record_of(material: Material, store: Store, task: Task) -> dict[str, Any]:
-    """The record of a task that is done."""
-    record = store.record(fingerprint(material, task))
-    if record is None:
-        raise InputError(f"{task.title(material.plan)} is not stored in {store.folder}: run 'thalweg study' again")
-    return record
 
 
 def parameters(material: Material) -> int:
@@ -142,16 +137,13 @@ def _seconds_a_training(material: Material) -> float:
     problem = material.problem("preflight", None)
     batches = len(problem.train)
     network = problem.build("network")
-    meter = Meter()
+    seconds = []
     with one_thread():
-        train(network, problem.train, Recipe(epochs=1 / batches, lr=0.0), meter)  # the first step warms up
-        seconds = []
-        for _ in range(5):
-            meter = Meter()
-            with meter.clock():
-                train(network, problem.train, Recipe(epochs=1 / batches, lr=0.0), meter)
-            seconds.append(meter.cost.seconds / meter.cost.backward_examples)
-    return statistics.median(seconds) * problem.training_examples
+        for _ in range(6):
+            before = problem.cost
+            problem.fit(network, Recipe(epochs=1 / batches, lr=0.0), "preflight")
+            seconds.append((problem.cost.seconds - before.seconds) / (problem.cost.backward_examples - before.backward_examples))
+    return statistics.median(seconds[1:]) * problem.training_examples  # the first step warms up
 
 
 def _existing(folder: Path) -> Path:

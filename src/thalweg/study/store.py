@@ -1,13 +1,14 @@
 """The store of a study: trained networks and runs by fingerprint. A run is there when its record is; records come last."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.meter import Cost
+from thalweg.meter import Cost, now
 from thalweg.prediction import Predictions
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
@@ -33,15 +34,27 @@ class Store:
         files.write_bytes(probe, b"")
         probe.unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Deletes half-written files that a killed study left an hour ago or earlier; younger ones may be being written."""
+        for path in self.folder.glob("*/**/.*.part"):
+            with suppress(FileNotFoundError):  # another process sweeps, too
+                if path.stat().st_mtime < now() - 3600:
+                    path.unlink()
+
     def record(self, fingerprint: str) -> dict[str, Any] | None:
         """The record of a run, or None where it is still to be done. A damaged record counts as none."""
         path = self._run(fingerprint) / "run.json"
         if not path.exists():
             return None
         try:
-            return files.read_json(path)
+            record = files.read_json(path)
         except InputError:
             return None
+        return record if isinstance(record, dict) and "status" in record else None
+
+    def holds(self, fingerprint: str, names: Iterable[str]) -> bool:
+        """Whether a run has these files."""
+        return all((self._run(fingerprint) / f"{name}.safetensors").exists() for name in names)
 
     def put_run(self, fingerprint: str, record: Mapping[str, Any], predictions: Mapping[str, Predictions]) -> None:
         """Stores a run: its predictions by part, then its record."""
@@ -56,10 +69,6 @@ class Store:
             InputError: The file is missing or damaged.
         """
         return Predictions.load(self._run(fingerprint) / f"{part}.safetensors")
-
-    def drop(self, fingerprint: str) -> None:
-        """Forgets a run: its record goes, so that it is done again."""
-        (self._run(fingerprint) / "run.json").unlink(missing_ok=True)
 
     def has(self, key: str) -> bool:
         """Whether a trained network is kept."""

@@ -2,18 +2,18 @@
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from thalweg.errors import Diverged, InputError
 from thalweg.files import DiskError
 from thalweg.meter import now
-from thalweg.prediction import Predictions, predict
-from thalweg.study.landscape import survey
+from thalweg.prediction import Predictions, predict, sample
+from thalweg.study.landscape import curve_of, survey
 from thalweg.study.material import Material, fingerprint_of
 from thalweg.study.plan import Method, Plan
 from thalweg.study.store import Store
-from thalweg.weights.distribution import WeightDistribution
+from thalweg.weights.distribution import Members, WeightDistribution
 
 Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
 
@@ -49,6 +49,14 @@ class Task:
         """Whether it builds on anchors that other tasks train."""
         return self.kind in ("method", "landscape")
 
+    def builds_on(self, other: "Task", plan: Plan) -> bool:
+        """Whether it starts from the network that another task trains."""
+        if self.kind == "method":
+            anchors = plan.methods[self.method].explorer.anchors
+        else:
+            anchors = 3 if self.kind == "landscape" and plan.protocol.landscape == "anchors" else 0
+        return other.kind == "anchor" and other.index == self.index and other.anchor < anchors
+
 
 def tasks(plan: Plan) -> list[Task]:
     """All tasks of a plan, trainings first."""
@@ -69,15 +77,24 @@ def fingerprint(material: Material, task: Task) -> str:
     if task.kind == "method":
         facts += [plan.methods[task.method].facts(), plan.protocol.draws, plan.protocol.emulator_draws]
     if task.kind == "landscape":
-        facts += ["landscape", plan.protocol.landscape]
+        facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan))]
     return fingerprint_of(facts)
 
 
+def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] | None:
+    """The record of a run that went well or failed, or None. One whose files are gone is still to be done."""
+    name = fingerprint(material, task)
+    record = store.record(name)
+    if record is None or record["status"] == "failed":
+        return record
+    return record if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts()) else None
+
+
 def done(material: Material, store: Store, task: Task) -> bool:
-    """Whether a task's result is stored. A run that failed for another reason than a divergence is tried again."""
+    """Whether there is nothing to do. A run that failed for another reason than a divergence is tried again."""
     if task.kind == "anchor":
         return store.has(material.problem_key(f"base {task.index}", task.anchor))
-    record = store.record(fingerprint(material, task))
+    record = find_record(material, store, task)
     return record is not None and (record["status"] == "ok" or record["error"].startswith("Diverged"))
 
 
@@ -108,9 +125,9 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
             weights = problem.anchor(task.index)
             predictions = {part: predict(problem, weights, loader) for part, loader in material.parts().items()}
             record["cost"] = problem.cost.as_dict()
-    except (Diverged, InputError, RuntimeError, ArithmeticError, ValueError) as error:
-        if isinstance(error, DiskError):
-            raise
+    except DiskError:
+        raise
+    except Exception as error:  # a user's network or explorer may raise anything: it is recorded, and the study goes on
         record |= {"status": "failed", "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
                    "traceback": "" if isinstance(error, Diverged | InputError) else traceback.format_exc()}
         predictions = {}
@@ -125,20 +142,19 @@ def _explore(material: Material, store: Store, method: Method, base: int) -> tup
     problem = material.problem(f"base {base}", store)
     found = method.explorer.explore(problem)
     explored = problem.cost
-    members = {part: predict(problem, found, loader, draws=found.size or protocol.draws, seed=protocol.seed)
-               for part, loader in material.parts().items()}
-    evaluations = members["test"].members
+    drawn = Members(tuple(sample(problem, found, found.size or protocol.draws, seed=protocol.seed)))
+    members = {part: predict(problem, drawn, loader) for part, loader in material.parts().items()}
     # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
     evaluated = sum(p.members * p.inputs for p in members.values())
     stored = stored_bytes(found)
     if method.emulator is not None:
-        calibration = predict(problem, found, material.loader(material.splits.validation), draws=evaluations, seed=protocol.seed)
+        calibration = predict(problem, drawn, material.loader(material.splits.validation))
         with problem.meter.clock():
             members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=protocol.seed)
                        for part, own in members.items()}
         stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
     cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
-    return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": evaluations,
+    return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": drawn.size,
                      "stored_bytes": stored}
 
 

@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -35,7 +37,8 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
                 report(task, perform(material, store, task))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _begin, (material, store, os.getpid())) as pool:
+    line, ours = context.Pipe(duplex=False)  # nothing is ever sent: workers end when our end of it is closed
+    with ProcessPoolExecutor(jobs, context, _begin, (material, store, line)) as pool:
         for stage in stages:
             futures = {pool.submit(_perform, task): task for task in stage}
             try:
@@ -46,21 +49,24 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
                                    "with fewer --jobs") from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                ours.close()  # or the running tasks would be waited for
                 raise
+    ours.close()
 
 
 _own: tuple[Material, Store] | None = None  # of a worker process
 
 
-def _begin(material: Material, store: Store, parent: int) -> None:
+def _begin(material: Material, store: Store, line: Connection) -> None:
     global _own
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the study's own one decides
     _own = (material, store)
     torch.set_num_threads(1)
 
     def follow() -> None:
-        """Ends this process when its parent is gone, so that a killed study leaves nothing running."""
-        while os.getppid() == parent:
-            threading.Event().wait(0.5)
+        """Ends this process when the study does, even by kill -9: the system then closes the other end of the line."""
+        with suppress(OSError, EOFError):
+            line.recv()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

@@ -48,7 +48,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets) or not len(self.inputs):
-            raise InputError(f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs as many of both, and some")
+            raise InputError(f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs as many of both")
         if self.size < 1:
             raise InputError(f"Batches got size {self.size}, needs 1 or more")
 

@@ -30,7 +30,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
 
     Raises:
         InputError: The loader is empty or has no length, a batch is no pair, inputs have NaN, labels are out of range, or the
-            network's output is not `[batch, classes]`.
+            network's output is not `[batch, classes]`, or it can't be trained on a last batch of one example (batch norm).
     """
     if isinstance(model, nn.Module):
         raise InputError(f"model got a {type(model).__name__} module, needs a function that makes a new one (retrainings start "
@@ -39,7 +39,8 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
         raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
     if not _length(train):
         raise InputError("the training loader is empty: it has no batches")
-    classes, examples, top = 0, 0, -1
+    classes, examples = 0, 0
+    sizes = {len(train.inputs) % train.size} if isinstance(train, Batches) else set()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_whole(train)):
             x, y = _pair(batch, number)
@@ -49,12 +50,26 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
                 raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
             if y.min() < 0 or y.max() >= classes:
                 wrong = int(y.min() if y.min() < 0 else y.max())
-                raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network "
-                                 f"has {classes} outputs")
-            examples, top = examples + len(y), max(top, int(y.max()))
-    if not examples:
-        raise InputError("the training loader is empty: it gave no batch")
+                raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the "
+                                 f"network has {classes} outputs")
+            examples += len(y)
+            if not isinstance(train, Batches):
+                sizes.add(len(y))
+        if not examples:
+            raise InputError("the training loader is empty: it gave no batch")
+        if 1 in sizes:
+            _check_one_example(model, x[:1], device)
     return Inspection(examples, classes)
+
+
+def _check_one_example(model: Callable[[], nn.Module], x: Tensor, device: str) -> None:
+    """Batch norm of vectors has no variance in a batch of one example."""
+    try:
+        with torch.no_grad():
+            model().to(device).train()(x.to(device))
+    except ValueError as error:
+        raise InputError(f"a batch of the training loader has one example, on which this network can't be trained ({error}): "
+                         "choose another batch size, or drop_last=True") from None
 
 
 def _length(train: Any) -> int:
@@ -64,8 +79,8 @@ def _length(train: Any) -> int:
     try:
         return len(train)
     except TypeError:  # a DataLoader of an iterable data set
-        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader of "
-                         "a data set with a length, Batches, or a list of batches") from None
+        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader "
+                         "of a data set with a length, Batches, or a list of batches") from None
 
 
 def _whole(train: Loader) -> Any:
@@ -79,16 +94,16 @@ def _whole(train: Loader) -> Any:
 
 def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
     if isinstance(batch, dict):
-        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): wrap "
-                         "the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): "
+                         "wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
     if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         size = len(batch) if hasattr(batch, "__len__") else "?"
-        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap the "
-                         "loader with thalweg.pairs")
+        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap "
+                         "the loader with thalweg.pairs")
     x, y = batch
     if y.dim() != 1 or len(x) != len(y) or y.is_floating_point() or not len(y):
-        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs [batch, ...] "
-                         "and whole numbers [batch]")
+        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs "
+                         "[batch, ...] and whole numbers [batch]")
     return x, y
 
 

@@ -84,8 +84,8 @@ class Problem:
             if "data" in self.sources:
                 raise InputError("sources got 'data' with a loader of your own: give thalweg.Batches, which can be bootstrapped")
             if ("order" in self.sources) != ("augmentation" in self.sources):
-                raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them apart: "
-                                 "name both or none, or give thalweg.Batches")
+                raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them "
+                                 "apart: name both or none, or give thalweg.Batches")
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
         self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
@@ -114,7 +114,8 @@ class Problem:
             Diverged: Its loss became infinite.
         """
         if k not in self._memory:
-            self._memory[k] = self._cached(k)
+            weights, cost = self._cached(k)
+            self._memory[k] = weights.to(self.device), cost  # a cache on disk gives them on the CPU
         weights, cost = self._memory[k]
         self.meter.charge(cost)
         return weights

@@ -1,4 +1,4 @@
-"""Coefficients: which points of a subspace come up, as weights of its vertices. One rule a class; each is a law on `[vertices]`."""
+"""Coefficients: which points of a subspace come up, as weights of its vertices. One rule a class, a law on `[vertices]`."""
 
 import math
 from abc import ABC, abstractmethod
