@@ -7,13 +7,13 @@ import os
 import struct
 import sys
 
+import pooch
 import pytest
-import tiny
 import torch
 
+import tiny
 from thalweg import cli
 from thalweg.data import datasets
-from thalweg.data.dataset import Dataset
 from thalweg.data.digits import read_digits
 
 COMMANDS = ("study", "compare", "report", "explorers", "datasets", "explain")
@@ -109,13 +109,13 @@ def test_a_whole_study(thalweg, written, tmp_path):
     plan = written(methods=[{"explorer": "learned-curve"}], protocol={"landscape": "learned-curve"})
     code, out, err = thalweg("study", plan, "--jobs", 1)
     assert code == 0 and not err and "\x1b" not in out
-    assert "tiny: 13 of 13 runs to do: 9.0 trainings, about " in out
-    assert "[13/13] landscape 0 done; " in out and "about 0 s left" in out
+    assert "tiny: 9 of 9 runs to do: 9.0 trainings, about " in out
+    assert "[9/9] landscape 0 done; " in out and "about 0 s left" in out
     assert "K_eq" in out and "learned-curve" in out
     for name in ("report.pdf", "report.html", "results/comparison.parquet", "plan.json"):
         assert (tmp_path / "results/tiny" / name).stat().st_size > 0
     code, out, _ = thalweg("study", plan, "--jobs", 1)
-    assert code == 0 and "all 13 runs are stored: nothing to do" in out
+    assert code == 0 and "all 9 runs are stored: nothing to do" in out
 
 
 def test_compare(thalweg, studied):
@@ -163,6 +163,7 @@ class Terminal(io.StringIO):
 def test_bars_on_a_terminal(full, thalweg, written, monkeypatch):
     """The cursor comes back, even where the study ends early."""
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(cli, "_report", lambda _: None)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     left = iter(range(8 if full else 1000))
@@ -187,7 +188,7 @@ def test_bars_on_a_terminal(full, thalweg, written, monkeypatch):
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["bogus"], "bogus"),
     (["study"], "plan"),
-    (["study", "none.toml"], r"can't read the plan none\.toml"),
+    (["study", "none.toml"], "can't read the plan none.toml"),
     (["study", "plan.toml", "--jobs", "0"], "--jobs"),
     (["study", "plan.toml", "--jobs", "many"], "--jobs"),
     (["study", "plan.toml", "--job", "2"], "--job"),
@@ -205,7 +206,7 @@ def test_bars_on_a_terminal(full, thalweg, written, monkeypatch):
 ])  # fmt: skip
 def test_mistakes_on_the_command_line(arguments, expected, refused, written):
     written()
-    assert expected.replace("\\", "") in refused(*arguments)
+    assert expected in refused(*arguments)
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -232,8 +233,12 @@ def test_no_accelerator(refused, written):
 
 
 MODELS = {
-    "wrong-shape": ("def make():\n    return nn.Flatten(0)", "the network's output is (128,) for 2 inputs, needs [batch, classes]"),
-    "too few outputs": ("def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))", "needs 0 to 4: the network has 5 outputs"),
+    "wrong-shape": (
+        "def make():\n    return nn.Flatten(0)", "the network's output is (128,) for 2 inputs, needs [batch, classes]"
+    ),
+    "too few outputs": (
+        "def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))", "needs 0 to 4: the network has 5 outputs"
+    ),
     "wrong inputs": ("def make():\n    return nn.Linear(3, 10)", "the network can't evaluate inputs of shape (2, 1, 8, 8)"),
     "no module": ("def make():\n    return 3", "returned of type int, needs a torch.nn.Module"),
     "same module": ("net = nn.Linear(64, 10)\ndef make():\n    return net", "the same module twice"),
@@ -252,7 +257,7 @@ def test_a_users_network(what, refused, written, tmp_path):
     module = f"mine_{list(MODELS).index(what)}"
     (tmp_path / f"{module}.py").write_text(f"from torch import nn\n{source}\n")
     line = refused("study", written(), "--jobs", 1, "--model", f"{module}:make")
-    assert expected.replace("returned of", "returned of") in line
+    assert expected in line
     assert not (tmp_path / "results").exists()
 
 
@@ -264,8 +269,9 @@ def test_a_users_network_works(thalweg, written, tmp_path):
     assert code == 0 and "12 of 12 runs to do" in out
 
 
-def test_weights_that_do_not_fit(thalweg, written, tmp_path):
+def test_weights_that_do_not_fit(thalweg, written, tmp_path, monkeypatch):
     """A network that changed behind thalweg's back, in a file that its module imports: recorded, one line a run."""
+    monkeypatch.setattr(cli, "_report", lambda _: None)
     (tmp_path / "mine_width.py").write_text("WIDTH = 8\n")
     (tmp_path / "mine_outer.py").write_text(
         "from torch import nn\nimport mine_width\ndef make(classes):\n"
@@ -276,7 +282,9 @@ def test_weights_that_do_not_fit(thalweg, written, tmp_path):
     sys.modules["mine_width"].WIDTH = 9
     written(methods=[*ONE, {"explorer": "deep-ensemble", "members": 1}])
     code, out, err = thalweg(*command)
-    assert code == 1 and not err and "weights does not fit the model: '1.weight' has shape (8, 64), the model needs (9, 64)" in out
+    assert (
+        code == 1 and not err and "weights does not fit the model: '1.weight' has shape (8, 64), the model needs (9, 64)" in out
+    )
 
 
 def digits_with(**changes):
@@ -289,7 +297,10 @@ def digits_with(**changes):
     (digits_with(mean=(float("nan"),)), "batch 0 of the training loader has NaN or infinite inputs: clean the data"),
     (digits_with(std=(0.0,)), "standard deviations above 0"),
     (digits_with(class_names=tuple("01234")), "got labels from 0 to 9, needs 0 to 4: there are 5 classes"),
-    (digits_with(train=torch.zeros(0, 1, 8, 8, dtype=torch.uint8), train_labels=torch.zeros(0).long()), "got images of type torch.uint8"),
+    (
+        digits_with(train=torch.zeros(0, 1, 8, 8, dtype=torch.uint8), train_labels=torch.zeros(0).long()),
+        "got images of type torch.uint8",
+    ),
 ])  # fmt: skip
 def test_data_with_mistakes(read, expected, refused, written, monkeypatch):
     from dataclasses import replace
@@ -301,7 +312,9 @@ def test_data_with_mistakes(read, expected, refused, written, monkeypatch):
 def idx(path, array) -> None:
     shape = array.shape
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + array.numpy().tobytes()))
+    path.write_bytes(
+        gzip.compress(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + array.numpy().tobytes())
+    )
 
 
 @pytest.fixture
@@ -342,9 +355,15 @@ def test_data_that_are_absent(small_mnist, refused, written, monkeypatch):
 
     for name in ("getaddrinfo", "create_connection"):
         monkeypatch.setattr(socket, name, unreachable)
+    told = io.StringIO()
+    monkeypatch.setattr(pooch.get_logger().handlers[0], "stream", told)
     (small_mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     line = refused("study", written(data=MNIST))
-    assert "mnist/t10k-labels-idx1-ubyte.gz is not in " in line and "set THALWEG_DATA or --data-dir to the folder that has it" in line
+    assert (
+        "mnist/t10k-labels-idx1-ubyte.gz is not in " in line
+        and "set THALWEG_DATA or --data-dir to the folder that has it" in line
+    )
+    assert not told.getvalue()
 
 
 def test_a_folder_that_cannot_be_written_to(refused, written, tmp_path):
@@ -353,7 +372,7 @@ def test_a_folder_that_cannot_be_written_to(refused, written, tmp_path):
     assert f"can't write {tmp_path}/file/out/" in line and "choose another folder" in line
 
 
-def test_a_full_disk(refused, thalweg, written, monkeypatch):
+def test_a_full_disk(refused, written, monkeypatch):
     left = iter(range(9))
     real = os.fsync
 
@@ -364,9 +383,6 @@ def test_a_full_disk(refused, thalweg, written, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", filling)
     assert "(No space left on device): free the disk or choose another folder" in refused("study", written(), "--jobs", 1)
-    monkeypatch.undo()
-    code, out, _ = thalweg("study", "plan.toml", "--dry-run") if os.path.exists("plan.toml") else (0, " of 12 runs", "")
-    assert code == 0 and " of 12 runs" in out
 
 
 def test_results_that_are_damaged(refused, studied, tmp_path):
@@ -383,7 +399,3 @@ def test_an_error_of_thalwegs_own_is_not_hidden(thalweg, monkeypatch):
     monkeypatch.setattr(cli, "_say", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         thalweg("explain", "k_eq")
-
-
-def test_a_data_set_is_a_data_set():
-    assert isinstance(read_digits(), Dataset)

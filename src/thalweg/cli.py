@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,14 @@ from thalweg.errors import InputError
 from thalweg.meter import now
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="How much would this network's predictions change if it were trained again, and what does it cost to find out?",
     epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg explorers",
 )
+UsageError: Any = typer.BadParameter.__bases__[0]  # of click, or of the copy of it that newer versions of typer have inside
+STOPPED = 130  # exit code after Ctrl-C
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
 
@@ -56,7 +58,8 @@ def study(
         material.check()
         _say(preflight(material, Store(folder), jobs, part).text(jobs))
         return
-    failed = run(material, folder, jobs=jobs, shard=part, progress=_Progress(checked, jobs))
+    with closing(_Progress(checked, jobs)) as progress:
+        failed = run(material, folder, jobs=jobs, shard=part, progress=progress)
     if part[1] > 1:
         _say(f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg compare' and 'thalweg report' it")
     else:
@@ -85,7 +88,7 @@ def report(folder: Folder) -> None:
     _report(folder)
 
 
-@app.command()
+@app.command(epilog="Example:  thalweg explorers")
 def explorers() -> None:
     """List the explorers and emulators that plans can name, with their settings."""
     import dataclasses
@@ -103,7 +106,7 @@ def explorers() -> None:
         _console().print(table)
 
 
-@app.command()
+@app.command(epilog="Example:  thalweg datasets")
 def datasets() -> None:
     """List the data sets and out-of-distribution sets."""
     from thalweg.data.datasets import DATASETS
@@ -133,16 +136,24 @@ def explain(metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 
 def main() -> None:
     """Runs the command line; mistakes of the user's are one line and exit code 2."""
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
     except InputError as error:
-        Console(stderr=True).print(f"thalweg: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
-        sys.exit(2)
+        code = _complain(f"thalweg: {error}", 2)
+    except UsageError as error:
+        code = _complain(f"thalweg: {' '.join(error.format_message().split())} (see 'thalweg --help')", 2)
     except RuntimeError as error:
-        Console(stderr=True).print(f"thalweg: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped: what is done is stored, the same command goes on from there", highlight=False)
-        sys.exit(130)
+        code = _complain(f"thalweg: {error}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
+    if code == STOPPED:
+        _complain("stopped: what is done is stored, the same command goes on from there", code)
+    sys.exit(code)
+
+
+def _complain(text: str, code: int) -> int:
+    """One line on stderr."""
+    Console(stderr=True).print(text, style="red", soft_wrap=True, highlight=False, markup=False)
+    return code
 
 
 class _Progress:
@@ -157,7 +168,8 @@ class _Progress:
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                       TimeRemainingColumn())
             self.bars = Bars(*columns, console=_console())
             self.bars.start()
             self.bar = self.bars.add_task("study", total=self.total)
@@ -168,8 +180,6 @@ class _Progress:
         failed = record["status"] == "failed"
         if self.bars is not None:
             self.bars.update(self.bar, advance=1, description=task.title(self.plan)[:48])
-            if self.done == self.total:
-                self.bars.stop()
             return
         elapsed = now() - self.begun
         if failed or self.done == self.total or elapsed - self.told > 10:
@@ -180,6 +190,12 @@ class _Progress:
             word = f"FAILED ({record['error']})" if failed else "done"
             _say(f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; {duration(elapsed)} so far, "
                  f"about {duration(left)} left")
+
+
+    def close(self) -> None:
+        """Gives the terminal back as it was, however the study ended."""
+        if self.bars is not None:
+            self.bars.stop()
 
 
 def _report(folder: Path) -> None:
@@ -208,7 +224,7 @@ def _show(folder: Path) -> None:
 
 def _shard(text: str) -> tuple[int, int]:
     number, _, shards = text.partition("/")
-    if not (number.isdigit() and shards.isdigit() and 1 <= int(number) <= int(shards)):
+    if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
         raise InputError(f"--shard got '{text}', needs K/N such as 2/5, with K from 1 to N")
     return int(number), int(shards)
 

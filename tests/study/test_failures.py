@@ -7,8 +7,8 @@ import shutil
 
 import pandas as pd
 import pytest
-import tiny
 
+import tiny
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.files import DiskError
@@ -36,7 +36,10 @@ def copied(whole, tmp_path):
 @pytest.mark.parametrize("jobs", [1])
 def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path):
     failed = tiny.study(tmp_path, methods=WILD, jobs=jobs)
-    assert [r["title"] for r in failed] == ["snapshot (lr_ratio 1000000000.0), base 0", "snapshot (lr_ratio 1000000000.0), base 1"]
+    assert [r["title"] for r in failed] == [
+        "snapshot (lr_ratio 1000000000.0), base 0",
+        "snapshot (lr_ratio 1000000000.0), base 1",
+    ]
     assert all(r["error"].startswith("Diverged: the loss is") and " at step " in r["error"] for r in failed)
     table = tiny.table(tmp_path)
     assert set(table.method) == {"deep-ensemble (members 2)"}
@@ -76,7 +79,9 @@ def test_anchors_that_diverge(tmp_path):
     """Everything fails, nothing hangs, the error says why; running again trains nothing."""
     failed = tiny.study(tmp_path, methods=ONE, recipe={"lr": 1e9})
     assert len(failed) == 8 and all(r["error"].startswith("Diverged") for r in failed)
-    with pytest.raises(InputError, match="0 of the reference retrainings succeeded, needs 2 or more: look at the recipe") as caught:
+    with pytest.raises(
+        InputError, match="0 of the reference retrainings succeeded, needs 2 or more: look at the recipe"
+    ) as caught:
         compare(tmp_path)
     assert "\n" not in str(caught.value)
     assert tiny.again(tmp_path, methods=ONE, recipe={"lr": 1e9}) == []
@@ -156,7 +161,9 @@ def test_a_full_disk_while_it_runs(whole, tmp_path, monkeypatch):
 def test_a_disk_that_is_too_small(tmp_path, monkeypatch):
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=1000))
-    with pytest.raises(DiskError, match=r"GB free, the study needs about .*: free the disk, or choose another folder with --output"):
+    with pytest.raises(
+        DiskError, match=r"GB free, the study needs about .*: free the disk, or choose another folder with --output"
+    ):
         tiny.study(tmp_path, methods=ONE)
     assert not list(tmp_path.glob("runs/*")), "said before anything is trained"
 
@@ -202,5 +209,5 @@ def test_a_worker_that_dies(tmp_path, monkeypatch):
         "    if multiprocessing.parent_process() is not None:\n        os._exit(9)\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
     )
-    with pytest.raises(RuntimeError, match="a worker process died .*: run the command again to go on, with fewer --jobs"):
+    with pytest.raises(RuntimeError, match=r"a worker process died .*: run the command again to go on, with fewer --jobs"):
         tiny.study(tmp_path / "out", jobs=2, model={"name": "dying_nets:make", "hidden": None}, methods=ONE)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
 
+import tiny
 from thalweg.meter import now
 
 CHANGES = {"protocol": {"reference": 6, "pool": 4}, "recipe": {"epochs": 40}}
@@ -80,6 +80,13 @@ def session(leader: int) -> list[int]:
     return found
 
 
+def assert_nobody_left(leader: int) -> None:
+    begin = now()
+    while session(leader):
+        assert now() - begin < 5, "a worker goes on without its study"
+        signal.sigtimedwait([], 0.05)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_kill_9_at_three_moments(jobs, undisturbed, tmp_path):
     if not Path("/proc/self/stat").exists():
@@ -97,10 +104,7 @@ def test_kill_9_at_three_moments(jobs, undisturbed, tmp_path):
         os.kill(running.pid, signal.SIGKILL)
         output, _ = running.communicate()
         assert running.returncode == -signal.SIGKILL, output
-        killed = now()
-        while session(running.pid):
-            assert now() - killed < 5, "a worker goes on without its study"
-            signal.sigtimedwait([], 0.05)
+        assert_nobody_left(running.pid)
         assert target <= count(out) < FILES, "killed on the way"
     assert tiny.study(out, **CHANGES) == []
     tiny.assert_same(undisturbed, out)
@@ -119,5 +123,7 @@ def test_stopped_by_the_keyboard(tmp_path):
     begin = now()
     _, error = running.communicate()
     assert now() - begin < 10
-    assert running.returncode == 130 and error.splitlines() == ["stopped: what is done is stored, the same command goes on from there"]
-    assert not session(running.pid)
+    assert running.returncode == 130 and error.splitlines() == [
+        "stopped: what is done is stored, the same command goes on from there"
+    ]
+    assert_nobody_left(running.pid)

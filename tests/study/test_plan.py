@@ -1,11 +1,12 @@
 """Plans: a good one, and every mistake, which is said in one line that names the key."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-import tiny
 
+import tiny
 from thalweg.errors import InputError
 from thalweg.study.plan import make_plan, plan_of, read_plan
 
@@ -34,7 +35,9 @@ def test_a_good_plan(tmp_path):
 TABLES = {
     "an unknown table": ({"recipes": {}}, r"recipes is not known: did you mean 'recipe'\? \(known: .*methods"),
     "an unknown key of data": ({"data": {"trian": 5}}, r"data\.trian is not known: did you mean 'train'\?"),
-    "an unknown key of the protocol": ({"protocol": {"refrence": 5}}, r"protocol\.refrence is not known: did you mean 'reference'\?"),
+    "an unknown key of the protocol": (
+        {"protocol": {"refrence": 5}}, r"protocol\.refrence is not known: did you mean 'reference'\?"
+    ),
     "an unknown key of the recipe": ({"recipe": {"epoch": 5}}, r"recipe\.epoch is not known: did you mean 'epochs'\?"),
     "a wrong type": ({"data": {"train": "many"}}, r"data\.train got 'many', .*integer"),
     "a wrong type in the recipe": ({"recipe": {"epochs": "ten"}}, r"recipe\.epochs got 'ten', .*number"),
@@ -42,11 +45,15 @@ TABLES = {
     "a table that is none": ({"protocol": 3}, r"protocol got 3, "),
     "too few": ({"protocol": {"reference": 3}}, r"protocol\.reference got 3, .*greater than or equal to 4"),
     "out of range in the recipe": ({"recipe": {"lr": -1}}, r"recipe\.lr got -1\.0, needs 0 or more"),
-    "an unknown choice": ({"protocol": {"landscape": "plane"}}, r"protocol\.landscape got 'plane', .*'learned-curve', 'anchors' or 'none'"),
+    "an unknown choice": (
+        {"protocol": {"landscape": "plane"}}, r"protocol\.landscape got 'plane', .*'learned-curve', 'anchors' or 'none'"
+    ),
     "an unknown source": ({"protocol": {"sources": ["init", "luck"]}}, r"protocol\.sources\.1 got 'luck', .*'init'"),
     "no source": ({"protocol": {"sources": []}}, r"protocol\.sources got "),
     "an unknown schedule": ({"recipe": {"schedule": "cosin"}}, r"recipe\.schedule got 'cosin', .*'cosine'"),
-    "anchors that no method has": ({"protocol": {"landscape": "anchors"}}, r"protocol\.landscape got 'anchors', but no method has three"),
+    "anchors that no method has": (
+        {"protocol": {"landscape": "anchors"}}, r"protocol\.landscape got 'anchors', but no method has three"
+    ),
     "no methods": ({"methods": []}, r"methods got \[\], .*at least 1"),
 }  # fmt: skip
 
@@ -54,33 +61,37 @@ TABLES = {
 @pytest.mark.parametrize("what", TABLES)
 def test_mistakes_in_tables(what):
     changes, expected = TABLES[what]
-    pytest.raises(InputError, tiny.plan, **changes).match(expected)
-    mistake(**changes)
+    assert re.search(expected, mistake(**changes))
 
 
 METHODS = {
     "no explorer": ({"members": 2}, r"methods\[0\]\.explorer .*needs the name of an explorer \(see 'thalweg explorers'\)"),
     "an unknown explorer": ({"explorer": "swagg"}, r"methods\[0\]\.explorer: unknown explorer 'swagg': did you mean 'swag'\?"),
-    "an unknown setting": ({"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"),
+    "an unknown setting": (
+        {"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"
+    ),
     "a wrong type": ({"explorer": "deep-ensemble", "members": "two"}, r"methods\[0\]\.members got 'two', .*integer"),
     "out of range": ({"explorer": "deep-ensemble", "members": 0}, r"methods\[0\].*members got 0, needs a whole number, 1 or more"),
-    "one of several is out of range": ({"explorer": "deep-ensemble", "members": [2, 0]}, r"methods\[0\].*members got 0, needs"),
+    "one of several": ({"explorer": "deep-ensemble", "members": [2, 0]}, r"methods\[0\].*members got 0, needs"),
     "an empty list": ({"explorer": "deep-ensemble", "members": []}, r"methods\[0\]\.members got \[\], needs"),
     "an unknown emulator": (
-        {"explorer": "deep-ensemble", "emulator": "neighbour"}, r"methods\[0\]\.emulator: unknown emulator 'neighbour': did you mean 'neighbours'\?"
+        {"explorer": "deep-ensemble", "emulator": "neighbour"},
+        r"methods\[0\]\.emulator: unknown emulator 'neighbour': did you mean 'neighbours'\?",
     ),
     "an unknown setting of the emulator": (
-        {"explorer": "deep-ensemble", "emulator": {"name": "neighbours", "neighbors": 4}}, r"methods\[0\]\.emulator\.neighbors is not known: did you mean 'neighbours'\?"
+        {"explorer": "deep-ensemble", "emulator": {"name": "neighbours", "neighbors": 4}},
+        r"methods\[0\]\.emulator\.neighbors is not known: did you mean 'neighbours'\?",
     ),
-    "an emulator that is none": ({"explorer": "deep-ensemble", "emulator": 3}, r"methods\[0\]\.emulator got 3, needs a name, or a table"),
+    "an emulator that is none": (
+        {"explorer": "deep-ensemble", "emulator": 3}, r"methods\[0\]\.emulator got 3, needs a name, or a table"
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", METHODS)
 def test_mistakes_in_methods(what):
     entry, expected = METHODS[what]
-    pytest.raises(InputError, tiny.plan, methods=[entry]).match(expected)
-    mistake(methods=[entry])
+    assert re.search(expected, mistake(methods=[entry]))
 
 
 def test_the_methods_number_is_told():
@@ -112,7 +123,7 @@ def test_no_toml(tmp_path):
 
 def test_no_file(tmp_path):
     for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(InputError, match="can't read the plan .*: give the path of a TOML file"):
+        with pytest.raises(InputError, match=r"can't read the plan .*: give the path of a TOML file"):
             read_plan(path)
 
 

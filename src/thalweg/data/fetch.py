@@ -13,6 +13,7 @@ from thalweg.errors import InputError
 from thalweg.files import write_bytes
 
 VARIABLE = "THALWEG_DATA"
+pooch.get_logger().setLevel("WARNING")  # what goes wrong is said once, by us
 
 
 @dataclass(frozen=True)

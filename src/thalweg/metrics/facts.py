@@ -62,7 +62,7 @@ _ALL = (
         f"{_THALWEG}; energy score: Gneiting and Raftery 2007, doi 10.1198/016214506000001437", ".3f",
     ),
     Fact(
-        "fair_gap", "fair retraining gap", "fair gap", "", "lower",
+        "fair_gap", "fair retraining gap", "fair gap", "", "none",
         "The gap with only pairs of different members in ES: how wrong the distribution is, whatever the number of members; 0 "
         "for real retrainings, not defined for one member.",
         "Ferro 2014, doi 10.1002/qj.2270", ".3f",

@@ -24,6 +24,7 @@ from thalweg.study.plan import plan_of
 from thalweg.study.run import parameters
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, find_record, fingerprint, tasks
+from thalweg.study.workers import one_thread
 
 INPUTS = 2000  # inputs whose spread is kept one by one, for figures
 IMAGES = 12  # most uncertain test images
@@ -52,6 +53,7 @@ class _Runs:
         return Predictions(torch.cat([self.predictions(t, part).log_probs for t in good]))
 
 
+@one_thread()  # sums of several threads differ in the last bits, and tables then from machine to machine
 def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
     """Judges every method of a study and writes `folder/results`.
 
@@ -203,7 +205,7 @@ def _study(runs: _Runs, facts: dict[str, Any]) -> dict[str, Any]:
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]
     return {
-        "plan": facts["plan"],
+        "plan": facts["plan"] | {"data": facts["plan"]["data"] | {"augment": material.train.augment is not None}},
         "ood": material.ood_name,
         "counts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
                    "ood": 0 if material.ood is None else len(material.ood), "classes": material.dataset.classes,
