@@ -47,7 +47,10 @@ def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path
     assert methods.failed.tolist() == [0, 2] and methods.runs.tolist() == [2, 2]
     study = files.read_json(tmp_path / "results/study.json")
     assert len(study["failures"]) == study["counts"]["failed"] == 2 and "at step" in study["failures"][0]["reason"]
-    assert tiny.again(tmp_path, methods=WILD) == [], "a divergence would come again"
+    renamed = [*ONE, WILD[1] | {"label": "wild"}]
+    assert tiny.again(tmp_path, methods=renamed) == [], "a divergence would come again"
+    tiny.table(tmp_path)
+    assert files.read_json(tmp_path / "results/study.json")["failures"][0]["run"] == "wild, base 0"
     assert len(tiny.study(tmp_path, methods=WILD)) == 2, "but it is told again"
 
 

@@ -71,7 +71,7 @@ METHODS = {
         {"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"
     ),
     "a wrong type": ({"explorer": "deep-ensemble", "members": "two"}, r"methods\[0\]\.members got 'two', .*integer"),
-    "out of range": ({"explorer": "deep-ensemble", "members": 0}, r"methods\[0\].*members got 0, needs a whole number, 1 or more"),
+    "out of range": ({"explorer": "deep-ensemble", "members": 0}, r"methods\[0\].*members got 0, needs a whole number"),
     "one of several": ({"explorer": "deep-ensemble", "members": [2, 0]}, r"methods\[0\].*members got 0, needs"),
     "an empty list": ({"explorer": "deep-ensemble", "members": []}, r"methods\[0\]\.members got \[\], needs"),
     "an unknown emulator": (

@@ -200,7 +200,7 @@ def _study(runs: _Runs, facts: dict[str, Any]) -> dict[str, Any]:
     """What the report says beside numbers: plan, sizes, versions, dates, failures."""
     material, records = runs.material, runs.records.values()
     parts = material.splits
-    failures = [{"run": r["title"], "reason": r["error"]} for r in records if r["status"] == "failed"]
+    failures = [{"run": t.title(material.plan), "reason": r["error"]} for t, r in runs.records.items() if r["status"] == "failed"]
     name = material.plan.name
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]

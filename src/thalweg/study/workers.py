@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -40,7 +41,8 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
     line, ours = context.Pipe(duplex=False)  # nothing is ever sent: workers end when our end of it is closed
     with ProcessPoolExecutor(jobs, context, _begin, (material, store, line)) as pool:
         for stage in stages:
-            futures = {pool.submit(_perform, task): task for task in stage}
+            with _deaf():
+                futures = {pool.submit(_perform, task): task for task in stage}  # starts the processes
             try:
                 for future in as_completed(futures):
                     report(futures[future], future.result())
@@ -54,12 +56,24 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
     ours.close()
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started inside do not hear Ctrl-C, which reaches all of a terminal: the study's own one ends them."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _own: tuple[Material, Store] | None = None  # of a worker process
 
 
 def _begin(material: Material, store: Store, line: Connection) -> None:
     global _own
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the study's own one decides
     _own = (material, store)
     torch.set_num_threads(1)
 

@@ -46,12 +46,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             x, y = _pair(batch, number)
             if number == 0:
                 classes = _classes(model, x, device)
-            if x.is_floating_point() and not torch.isfinite(x).all():
-                raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
-            if y.min() < 0 or y.max() >= classes:
-                wrong = int(y.min() if y.min() < 0 else y.max())
-                raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the "
-                                 f"network has {classes} outputs")
+            _check_values(x, y, classes, number)
             examples += len(y)
             if not isinstance(train, Batches):
                 sizes.add(len(y))
@@ -60,6 +55,15 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
         if 1 in sizes:
             _check_one_example(model, x[:1], device)
     return Inspection(examples, classes)
+
+
+def _check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
+    if x.is_floating_point() and not torch.isfinite(x).all():
+        raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
+    if y.min() < 0 or y.max() >= classes:
+        wrong = int(y.min() if y.min() < 0 else y.max())
+        raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network has "
+                         f"{classes} outputs")
 
 
 def _check_one_example(model: Callable[[], nn.Module], x: Tensor, device: str) -> None:
