@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from thalweg.errors import InputError
+from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
 
 app = typer.Typer(
@@ -141,7 +141,7 @@ def main() -> None:
         code = _complain(f"thalweg: {error}", 2)
     except UsageError as error:
         code = _complain(f"thalweg: {' '.join(error.format_message().split())} (see 'thalweg --help')", 2)
-    except RuntimeError as error:
+    except (WorkerDied, Diverged) as error:
         code = _complain(f"thalweg: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED

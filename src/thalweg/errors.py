@@ -12,6 +12,10 @@ class Diverged(RuntimeError):
     """A training whose loss is no longer finite. It stops at once; a study records the run as failed and goes on."""
 
 
+class WorkerDied(RuntimeError):
+    """A worker process ended without a result, as when memory runs out. What is done is stored."""
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> InputError:
     """An error for a name that isn't known, with the nearest known name.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from thalweg.errors import WorkerDied
 from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, perform
@@ -47,7 +48,7 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
                 for future in as_completed(futures):
                     report(futures[future], future.result())
             except BrokenProcessPool:
-                raise RuntimeError("a worker process died (out of memory?): run the command again to go on, "
+                raise WorkerDied("a worker process died (out of memory?): run the command again to go on, "
                                    "with fewer --jobs") from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
