@@ -38,7 +38,7 @@ class ShortEnsemble(Explorer):
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs / self.members)
         found = []
         for k in range(self.members):
-            network = problem.build("short", k)
-            problem.fit(network, recipe, "short", k)
+            network = problem.build("anchor", f"short {k}")
+            problem.fit(network, recipe, "anchor", f"short {k}")
             found.append(Weights.of(network))
         return Members(tuple(found))

@@ -1,7 +1,7 @@
 """Snapshot ensemble: one training in cycles, a member at the end of each (Huang et al. 2017, arXiv 1704.00109).
 
-Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the peak again. Deviation: the
-momentum buffer starts anew at each cycle.
+Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the peak again. Deviations: the
+momentum buffer starts anew at each cycle; a recipe's warm-up is kept in the first cycle only.
 """
 
 from dataclasses import dataclass, replace
@@ -44,6 +44,6 @@ class Snapshot(Explorer):
         network = problem.build("snapshot")
         found = []
         for k in range(self.cycles):
-            problem.fit(network, cycle, "snapshot", k)
+            problem.fit(network, cycle if k == 0 else replace(cycle, warmup=0.0), "snapshot", k)
             found.append(Weights.of(network))
         return Members(tuple(found))

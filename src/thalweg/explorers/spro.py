@@ -8,8 +8,9 @@ reward for volume. Deviations of `form="mean"`, the default, from the paper and 
 - a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is flat, log V^2 is minus
   infinity and its gradient means nothing;
 - the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
-`form="paper"` sums over draws with a learning rate of 0.2, starts at the mean, and has log(V^2 + 1e-4). At that strength the
-volume term is nearly inert in both; raise `volume` to see it work. Batch-norm statistics are refreshed at every draw (paper).
+`form="paper"` sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5), starts at
+the mean, and has log(V^2 + 1e-4). At that strength the volume term is nearly inert in both; raise `volume` to see it work.
+Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math
@@ -86,6 +87,7 @@ def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
         problem.recipe,
         epochs=problem.recipe.epochs * settings.share,
         lr=problem.recipe.lr * settings.lr_ratio / (settings.draws if paper else 1),
+        final_lr=0.0,
         schedule="cosine",
         warmup=0.0,
     )

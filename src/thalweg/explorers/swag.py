@@ -3,7 +3,7 @@
 As published, one training: the first part ends at the SWA learning rate, the second part keeps it and collects iterates.
 Deviations: iterates are taken at even distances rather than one an epoch (short trainings have few epochs); the first part
 follows the recipe's own schedule down to the SWA rate; with `start="anchor"` it is a finished anchor instead, at extra cost.
-Batch-norm statistics are refreshed at every draw (paper).
+The momentum buffer starts anew where the second part begins. Batch-norm statistics are refreshed at every draw (paper).
 """
 
 from dataclasses import dataclass, replace

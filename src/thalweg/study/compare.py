@@ -111,7 +111,10 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     """The truth, and the tables comparison, methods, inputs and reliability."""
     protocol, labels = runs.material.plan.protocol, runs.material.splits.test_labels
     elsewhere = runs.material.ood is not None
-    truth = Truth.of(runs.together("reference", "test"), runs.together("pool", "test"), labels,
+    # what is partialled out is the same for every method: 1 - sum p^2 of one network of the pool, another one for each base
+    pool = runs.together("pool", "test")
+    baseline = [trivial(Predictions(pool.log_probs[b % pool.members, None])) for b in range(protocol.bases)]
+    truth = Truth.of(runs.together("reference", "test"), pool, labels,
                      runs.together("reference", "ood") if elsewhere else None, seed=protocol.seed, replicates=protocol.replicates)
     u_reference = truth.reference.u()
     comparison, methods, inputs, bins = [], [], [], []
@@ -122,7 +125,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             continue
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
-        estimates = evaluate(truth, predicted, [trivial(p) for p in predicted], ood)
+        estimates = evaluate(truth, predicted, baseline[: len(good)], ood)
         cost = methods[-1]["cost"]
         estimates |= {"efficiency": estimates["k_eq"].per(cost), "u_efficiency": estimates["k_u"].per(cost)}
         comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,

@@ -1,14 +1,18 @@
 """The tasks of a study: what there is to do, in what order, and how one is done."""
 
+import hashlib
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from thalweg.errors import Diverged, InputError
 from thalweg.files import DiskError
 from thalweg.meter import now
 from thalweg.prediction import Predictions, predict, sample
+from thalweg.seeds import derive
 from thalweg.study.landscape import curve_of, survey
 from thalweg.study.material import Material, fingerprint_of
 from thalweg.study.plan import Method, Plan
@@ -75,10 +79,25 @@ def fingerprint(material: Material, task: Task) -> str:
     role = task.kind if task.kind in ("reference", "pool") else f"base {task.index}"
     facts: list[Any] = [material.identity_of_predictions, material.problem_key(role, task.index)]
     if task.kind == "method":
-        facts += [plan.methods[task.method].facts(), plan.protocol.draws, plan.protocol.emulator_draws]
+        method = plan.methods[task.method]
+        facts += [method.facts(), plan.protocol.draws, plan.protocol.emulator_draws, _draw_seed(plan, task.index)]
+        facts += [code for code in (_foreign_code(method.explorer), _foreign_code(method.emulator)) if code]
     if task.kind == "landscape":
         facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan))]
     return fingerprint_of(facts)
+
+
+def _draw_seed(plan: Plan, base: int) -> int:
+    """Of the draws of a base: bases are independent, so each has its own."""
+    return derive(plan.protocol.seed, f"base {base}", "draws")
+
+
+def _foreign_code(thing: Any) -> str | None:
+    """SHA-256 of the file of an explorer or emulator of another package; thalweg's own code is in `RESULTS_VERSION`."""
+    if thing is None or type(thing).__module__.startswith("thalweg."):
+        return None
+    file = getattr(sys.modules.get(type(thing).__module__), "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
 
 
 def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] | None:
@@ -139,10 +158,10 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
 def _explore(material: Material, store: Store, method: Method, base: int) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """Explores from a base and predicts on every part; an emulator turns the members' predictions into its own."""
     protocol = material.plan.protocol
-    problem = material.problem(f"base {base}", store)
+    problem, draw_seed = material.problem(f"base {base}", store), _draw_seed(material.plan, base)
     found = method.explorer.explore(problem)
     explored = problem.cost
-    drawn = Members(tuple(sample(problem, found, found.size or protocol.draws, seed=protocol.seed)))
+    drawn = Members(tuple(sample(problem, found, found.size or protocol.draws, seed=draw_seed)))
     members = {part: predict(problem, drawn, loader) for part, loader in material.parts().items()}
     # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
     evaluated = sum(p.members * p.inputs for p in members.values())
@@ -150,7 +169,7 @@ def _explore(material: Material, store: Store, method: Method, base: int) -> tup
     if method.emulator is not None:
         calibration = predict(problem, drawn, material.loader(material.splits.validation))
         with problem.meter.clock():
-            members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=protocol.seed)
+            members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=draw_seed)
                        for part, own in members.items()}
         stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
     cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)

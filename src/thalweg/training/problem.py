@@ -191,8 +191,17 @@ class Problem:
     def fingerprint(self, k: int) -> str:
         """Of everything that can change the k-th training: data, network, recipe, sources, seed and k."""
         facts = [self.identity, asdict(self.recipe), sorted(self.sources), self.seed, k, str(torch.device(self.device).type)]
+        if self.loss is not None:
+            named = self.loss if hasattr(self.loss, "__qualname__") else type(self.loss)
+            facts.append(f"{named.__module__}.{named.__qualname__}")
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
     def _seed(self, source: Source, *name: str | int) -> int:
-        """A seed for one source of randomness; the same for all seeds and names where the source is not re-drawn."""
-        return derive(self.seed, *name, source) if source in self.sources else derive(0, source)
+        """A seed for one source of randomness; the same for all seeds and all retrainings where it is not re-drawn.
+
+        A retraining is named `"anchor"` and what tells it from others; every other purpose keeps its own numbers, so that the
+        vertices of a subspace start apart.
+        """
+        if source in self.sources:
+            return derive(self.seed, *name, source)
+        return derive(0, *(name[:1] if name[:1] == ("anchor",) else name), source)
