@@ -17,6 +17,8 @@ MARK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def table(name: str) -> str:
     """The main columns of a study's comparison, in markdown."""
     folder = ROOT / "studies" / name / "results"
+    if not folder.exists():
+        sys.exit(f"no results of {name}: run 'thalweg study studies/{name}.toml', and copy its results folder to studies/{name}")
     comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
     found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
     study = pd.read_json(folder / "study.json", typ="series")

@@ -101,7 +101,8 @@ def explorers() -> None:
         table = Table(title, "what it is", "settings")
         for name, cls in found.items():
             settings = ", ".join(f"{f.name} = {_short(f.default)}" for f in dataclasses.fields(cls))
-            first = (sys.modules[cls.__module__].__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            module = sys.modules.get(cls.__module__)
+            first = ((module and module.__doc__) or cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
             table.add_row(name, first, settings)
         _console().print(table)
 

@@ -35,9 +35,10 @@ def in_range(name: str, value: float, low: float, high: float = float("inf")) ->
     Raises:
         InputError: It is not in low .. high, or no finite number.
     """
-    if not low <= value <= high or value == float("inf"):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high or value == float("inf"):
         needs = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
-        raise InputError(f"{name} got {value}, needs {needs}")
+        raise InputError(f"{name} got {value!r}, needs {needs}")
 
 
 def whole(name: str, value: int, low: int) -> None:
@@ -46,5 +47,5 @@ def whole(name: str, value: int, low: int) -> None:
     Raises:
         InputError: It is no whole number, or less than low.
     """
-    if not isinstance(value, int) or value < low:
-        raise InputError(f"{name} got {value}, needs a whole number, {low} or more")
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise InputError(f"{name} got {value!r}, needs a whole number, {low} or more")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg import files
-from thalweg.errors import InputError, whole
+from thalweg.errors import InputError, in_range, whole
 from thalweg.seeds import parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
@@ -71,6 +71,7 @@ class Predictions:
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """The central interval of the probabilities over members: lower and upper ends, each `[inputs, classes]`."""
+        in_range("level", level, 0, 1)
         ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=self.log_probs.dtype, device=self.log_probs.device)
         low, high = torch.quantile(self.probs(), ends, dim=0)
         return low, high
@@ -101,6 +102,11 @@ class Predictions:
         return Predictions(tensors["log_probs"], tensors.get("stated_u"))
 
 
+def impurity(predictions: Predictions) -> Tensor:
+    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, in double precision."""
+    return 1 - predictions.log_probs[0].detach().double().exp().square().sum(-1)
+
+
 def log_softmax(logits: Tensor) -> Tensor:
     """Log-probabilities of logits over the last axis, in single precision or better."""
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
@@ -128,6 +134,9 @@ def predict(
     """
     if isinstance(found, Weights):
         found = Members((found,))
+    if not isinstance(found, WeightDistribution):
+        raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
+                         "or Members((w1, w2, ...))")
     loader = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
     _check_order(loader)
     network = problem.build("network")

@@ -40,11 +40,6 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 
-def numpy_generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A numpy generator for a purpose."""
-    return np.random.default_rng(derive(seed, *purpose))
-
-
 def parts(loader: Any) -> list[Any]:
     """A loader, the loaders that it wraps, and their samplers."""
     found = [loader]

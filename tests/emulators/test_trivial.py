@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from retrainings import synthetic
-from thalweg.emulators.trivial import Trivial, impurity
-from thalweg.prediction import Predictions
+from thalweg.emulators.trivial import Trivial
+from thalweg.prediction import Predictions, impurity
 
 
 @pytest.mark.parametrize("power", [1.0, 0.5])
@@ -27,5 +27,5 @@ def test_u_is_in_proportion_to_the_impurity_of_the_first_anchor():
 
 def test_sure_networks_have_no_uncertainty():
     sure = Predictions(torch.tensor([[[0.0, -1e3]]]).expand(2, 5, 2).contiguous())
-    assert torch.equal(impurity(sure), torch.zeros(5))
+    assert torch.equal(impurity(sure), torch.zeros(5, dtype=torch.float64))
     assert torch.equal(Trivial().emulate(sure, sure, draws=1, seed=0).u(), torch.zeros(5))

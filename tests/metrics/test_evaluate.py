@@ -7,8 +7,7 @@ from worlds import World
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.facts import FACTS
-from thalweg.metrics.spread import trivial
-from thalweg.prediction import Predictions
+from thalweg.prediction import Predictions, impurity
 
 WORLD, AWAY = World(inputs=300), World(inputs=150, seed=1)
 COSTS = {"cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input", "efficiency", "u_efficiency"}
@@ -23,7 +22,7 @@ def truth():
 def judged(truth, members, bases=5, **settings):
     methods = [WORLD.draw(members, "method", base, **settings) for base in range(bases)]
     away = [AWAY.draw(members, "method", base, **settings) for base in range(bases)]
-    return evaluate(truth, methods, [trivial(method) for method in methods], away)
+    return evaluate(truth, methods, [impurity(method) for method in methods], away)
 
 
 def test_every_fact_that_is_no_cost_is_evaluated(truth):
@@ -61,7 +60,7 @@ def test_one_member_and_one_base(truth):
 def test_a_stated_u_is_the_u_that_is_judged(truth):
     method = WORLD.draw(2, "method")
     known = Predictions(method.log_probs, truth.uncertainty.u.float())
-    plain, stated = (evaluate(truth, [m], [trivial(m)]) for m in (method, known))
+    plain, stated = (evaluate(truth, [m], [impurity(m)]) for m in (method, known))
     assert stated["u_error"].value < 0.2 < plain["u_error"].value
     assert stated["k_eq"] == plain["k_eq"]
 
@@ -74,19 +73,19 @@ def test_a_small_reference_and_pool_work():
     reference, pool = WORLD.draw(2, "reference"), WORLD.draw(1, "pool")
     truth = Truth.of(reference, pool, WORLD.labels, replicates=50)
     method = WORLD.draw(3, "method")
-    assert evaluate(truth, [method], [trivial(method)])["k_eq"].low > 0
+    assert evaluate(truth, [method], [impurity(method)])["k_eq"].low > 0
 
 
 def test_bad_input(truth):
     method, short = WORLD.draw(2, "method"), World(inputs=7).draw(2, "method")
     with pytest.raises(InputError, match="a method has 7 inputs"):
-        evaluate(truth, [short], [trivial(short)])
+        evaluate(truth, [short], [impurity(short)])
     with pytest.raises(InputError, match="need one of each"):
         evaluate(truth, [method], [])
     with pytest.raises(InputError, match="need one of each"):
         evaluate(truth, [], [])
     with pytest.raises(InputError, match="out-of-distribution"):
-        evaluate(truth, [method], [trivial(method)], [short])
+        evaluate(truth, [method], [impurity(method)], [short])
     with pytest.raises(InputError, match="needs 2 or more"):
         Truth.of(WORLD.draw(1), WORLD.draw(3), WORLD.labels)
     with pytest.raises(InputError, match="the pool has 7 inputs"):

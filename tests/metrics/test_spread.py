@@ -21,9 +21,9 @@ from thalweg.metrics.spread import (
     disagreement_ratio,
     reference_disagreement,
     spread_ratio,
-    trivial,
 )
 from thalweg.metrics.uncertainty import ReferenceU
+from thalweg.prediction import impurity
 
 WORLD = World(inputs=120)
 REFERENCE = WORLD.draw(7, "reference")
@@ -75,7 +75,7 @@ def test_weighted_ranks_are_those_of_repeated_values():
 def test_correlations_equal_scipy():
     truth = ReferenceU.of(REFERENCE, RESAMPLES)
     u = [WORLD.draw(3, "method", base).u() for base in range(2)]
-    baseline = [trivial(WORLD.draw(1, "network", base)) for base in range(2)]
+    baseline = [impurity(WORLD.draw(1, "network", base)) for base in range(2)]
     found = correlations(torch.stack(u, 1), torch.stack(baseline, 1), ReferenceRanks.of(truth), RESAMPLES)
     plain, given = [], []
     for a, b in zip(u, baseline, strict=True):
@@ -90,7 +90,7 @@ def test_correlations_equal_scipy():
 
 def test_constant_u_has_no_correlation():
     truth = ReferenceRanks.of(ReferenceU.of(REFERENCE, RESAMPLES))
-    baseline = trivial(REFERENCE)[:, None]
+    baseline = impurity(REFERENCE)[:, None]
     found = correlations(torch.zeros(120, 1), baseline, truth, RESAMPLES)
     assert math.isnan(found["rank_correlation"].value)
     found = correlations(2 * baseline, baseline, truth, RESAMPLES)

@@ -10,7 +10,6 @@ import torch
 
 from thalweg import files
 from thalweg.metrics.facts import FACTS
-from thalweg.seeds import numpy_generator
 
 COSTS = ("cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input")
 CLASSES, INPUTS = 10, 400
@@ -34,7 +33,7 @@ METHODS = (
 
 def write_results(folder: Path, methods=METHODS, *, failures=True) -> Path:
     """Writes `folder/results` and returns `folder`."""
-    rng = numpy_generator(7, "synthetic results")
+    rng = np.random.default_rng(7)
     results = folder / "results"
     results.mkdir(parents=True)
     table = _methods(methods, failures)

@@ -189,3 +189,8 @@ def test_the_plans_that_come_with_thalweg(path, quick):
 
 def test_there_are_plans():
     assert {"digits", "mnist-mlp", "fashion-cnn", "cifar10-resnet20", "cifar100-resnet20"} <= {path.stem for path in STUDIES}
+
+
+def test_an_emulator_of_too_few_members_is_found_before_anything_is_trained():
+    with pytest.raises(InputError, match=r"methods\[0\]\.members got 1 with the emulator 'neighbours', needs 2 or more"):
+        make_plan({"methods": [{"explorer": "deep-ensemble", "members": 1, "emulator": "neighbours"}]})

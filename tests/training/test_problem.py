@@ -113,7 +113,7 @@ def test_a_cache_hit_costs_the_same_and_gives_the_same():
     first = cases.problem("conv-batchnorm", cache=cache, identity="a")
     weights = first.anchor(2)
     second = cases.problem("conv-batchnorm", cache=cache, identity="a")
-    assert second.anchor(2) is weights and len(cache.found) == 1
+    assert same(second.anchor(2), weights) and len(cache.found) == 1
     assert second.cost == first.cost
     assert same(weights, cases.problem("conv-batchnorm").anchor(2)), "and the same as without a cache"
 
@@ -214,3 +214,19 @@ def test_a_meter_of_ones_own():
     meter = Meter()
     cases.problem(meter=meter).anchor(0)
     assert meter.cost.trainings == 1 and isinstance(meter.cost, Cost)
+
+
+def test_where_init_is_not_drawn_anew_retrainings_share_it_and_the_vertices_of_a_subspace_do_not():
+    fixed = [cases.problem(sources=("order", "augmentation"), seed=s) for s in (0, 1)]
+    retrainings = [Weights.of(p.build("anchor", k)) for p in fixed for k in (0, 1)]
+    assert all(same(retrainings[0], other) for other in retrainings[1:])
+    vertices = [Weights.of(fixed[0].build("learned-line", k)) for k in (0, 1)]
+    assert not same(*vertices)
+    assert same(vertices[0], Weights.of(fixed[1].build("learned-line", 0)))
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    with pytest.raises(InputError, match="device got 'gpu'"):
+        cases.problem(device="gpu")
+    with pytest.raises(InputError, match="recipe got a int"):
+        cases.problem(recipe=10)

@@ -65,7 +65,7 @@ def test_optimizers():
         ({"weight_decay": -1}, "recipe.weight_decay"),
         ({"warmup": 2}, "recipe.warmup"),
         ({"label_smoothing": -0.1}, "recipe.label_smoothing"),
-        ({"clip": 0}, "recipe.clip got 0, needs more than 0"),
+        ({"clip": 0}, "recipe.clip got 0, needs 1e-12 or more"),
         ({"optimizer": "adam"}, "unknown recipe.optimizer 'adam': did you mean 'adamw'"),
         ({"schedule": "cosin"}, "unknown recipe.schedule 'cosin': did you mean 'cosine'"),
     ],

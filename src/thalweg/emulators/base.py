@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from thalweg.errors import InputError, unknown, whole
 from thalweg.prediction import Predictions
@@ -15,6 +15,9 @@ class Emulator(ABC):
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@emulator("name")`.
     """
+
+    least_members: ClassVar[int] = 2
+    """How many anchors it needs at least."""
 
     @abstractmethod
     def emulate(self, calibration: Predictions, anchors: Predictions, *, draws: int, seed: int) -> Predictions:

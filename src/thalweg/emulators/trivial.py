@@ -5,11 +5,9 @@ Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as m
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from thalweg.emulators.base import Emulator, check_fit, emulator
 from thalweg.errors import InputError, in_range
-from thalweg.prediction import Predictions
+from thalweg.prediction import Predictions, impurity
 
 
 @emulator("trivial")
@@ -33,9 +31,4 @@ class Trivial(Emulator):
         variance = calibration.probs().var(0).sum(-1)
         shape = impurity(calibration) ** self.power
         scale = (variance.mean() / shape.square().mean().clamp_min(1e-30)).sqrt()
-        return Predictions(anchors.log_probs, scale * impurity(anchors) ** self.power)
-
-
-def impurity(predictions: Predictions) -> Tensor:
-    """1 - sum over classes of p^2 of the first member `[inputs]`."""
-    return 1 - predictions.log_probs[0].exp().square().sum(-1)
+        return Predictions(anchors.log_probs, (scale * impurity(anchors) ** self.power).to(anchors.log_probs.dtype))

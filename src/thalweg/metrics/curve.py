@@ -129,10 +129,3 @@ def equivalent(value: float, replicates: Tensor, curve: Curve, *, logarithmic: b
     last = float(curve.sizes[-1])
     whole = Estimate.of(float(found[0]), found[1:])
     return Estimate(min(whole.value, last), min(whole.low, last), whole.high if whole.value < math.inf else math.inf)
-
-
-def deep_ensemble_equivalent(value: float, curve: Curve, *, higher_is_better: bool = False) -> float:
-    """Size of the deep ensemble that reaches a value, by linear interpolation in the size; inf beyond the curve."""
-    sign = -1 if higher_is_better else 1
-    level = torch.tensor([sign * value], dtype=torch.float64)
-    return float(crossing(level, sign * curve.values[None].double(), torch.tensor(curve.sizes, dtype=torch.float64)))

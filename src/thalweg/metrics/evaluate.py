@@ -129,7 +129,7 @@ def evaluate(
     Args:
         truth: What it is judged against.
         methods: Its predictions `[members, inputs, classes]` from each base.
-        trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base (`spread.trivial`).
+        trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base (`prediction.impurity`).
         ood: Its predictions on out-of-distribution inputs, from each base.
 
     Returns:

@@ -93,11 +93,6 @@ def coverage(inside: Tensor, classes: Coverage, resamples: Resamples) -> Estimat
     return Estimate.of(float(hits.mean() / classes.classes.double().mean()), replicates / among)
 
 
-def trivial(predictions: Predictions) -> Tensor:
-    """The trivial baseline of u: 1 - sum over classes of p^2, of the first member alone `[inputs]`."""
-    return 1 - predictions.log_probs[0].detach().double().exp().square().sum(-1)
-
-
 @dataclass(frozen=True)
 class ReferenceRanks:
     """Ranks of the reference's u: as it is `[1, inputs]`; resampled, and the inputs' weights, `[200, inputs]` each."""

@@ -17,8 +17,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.calibration import reliability
 from thalweg.metrics.evaluate import Truth, evaluate
-from thalweg.metrics.spread import trivial
-from thalweg.prediction import Predictions
+from thalweg.prediction import Predictions, impurity
 from thalweg.study.material import Material
 from thalweg.study.plan import plan_of
 from thalweg.study.run import parameters
@@ -113,7 +112,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     elsewhere = runs.material.ood is not None
     # what is partialled out is the same for every method: 1 - sum p^2 of one network of the pool, another one for each base
     pool = runs.together("pool", "test")
-    baseline = [trivial(Predictions(pool.log_probs[b % pool.members, None])) for b in range(protocol.bases)]
+    baseline = [impurity(Predictions(pool.log_probs[b % pool.members, None])) for b in range(protocol.bases)]
     truth = Truth.of(runs.together("reference", "test"), pool, labels,
                      runs.together("reference", "ood") if elsewhere else None, seed=protocol.seed, replicates=protocol.replicates)
     u_reference = truth.reference.u()

@@ -20,7 +20,7 @@ from thalweg.models.registry import ModelFactory, model_factory
 from thalweg.seeds import derive
 from thalweg.study.plan import Plan
 from thalweg.training.batches import Batches
-from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 
 RESULTS_VERSION = 1  # raise it when a change of thalweg's code changes results: stored runs are then done again
@@ -51,11 +51,7 @@ class Material:
         Raises:
             InputError: With one line that says what to do.
         """
-        device = self.plan.protocol.device
-        try:
-            torch.empty(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"protocol.device got '{device}': {str(error).splitlines()[0]}") from None
+        check_device(self.plan.protocol.device)
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
         self.problem("reference", None)

@@ -237,6 +237,10 @@ def _methods(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
         settings = entry | dict(zip(listed, values, strict=True))
         explorer = _make(explorer_class, settings, where, key)
         emulating = None if emulator_class is None else _make(emulator_class, emulator_settings, where, f"{key}.emulator")
+        members = getattr(explorer, "members", None)
+        if emulating is not None and members is not None and members < emulating.least_members:
+            raise InputError(f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
+                             f"{emulating.least_members} or more: it learns from their differences")
         suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
         title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings)
         found.append(Method(title, name, explorer, emulator_name, emulating))

@@ -76,6 +76,18 @@ def _check_one_example(model: Callable[[], nn.Module], x: Tensor, device: str) -
                          "choose another batch size, or drop_last=True") from None
 
 
+def check_device(device: str) -> None:
+    """Puts one number on a device.
+
+    Raises:
+        InputError: There is no such device.
+    """
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(f"device got {device!r}: {str(error).splitlines()[0]}") from None
+
+
 def _length(train: Any) -> int:
     if not isinstance(train, Loader):
         raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of "

@@ -14,7 +14,7 @@ from thalweg.errors import InputError
 from thalweg.meter import Cost, Meter
 from thalweg.seeds import derive, generator, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
-from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.loop import Loss, Tick, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.point import Weights
@@ -77,6 +77,9 @@ class Problem:
     def __post_init__(self) -> None:
         if self.cache is not None and not self.identity:
             raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
+        if not isinstance(self.recipe, Recipe):
+            raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
+        check_device(self.device)
         unknown = set(self.sources) - {"init", "order", "augmentation", "data"}
         if unknown:
             raise InputError(f"sources got {sorted(unknown)}, needs some of init, order, augmentation, data")

@@ -48,8 +48,10 @@ class Recipe:
             in_range(f"recipe.{name}", getattr(self, name), 0)
         for name in ("momentum", "warmup", "label_smoothing"):
             in_range(f"recipe.{name}", getattr(self, name), 0, 1)
-        if self.clip is not None and self.clip <= 0:
-            raise InputError(f"recipe.clip got {self.clip}, needs more than 0, or nothing for no clipping")
+        if self.momentum == 1:
+            raise InputError("recipe.momentum got 1, needs less: steps would never fade")
+        if self.clip is not None:
+            in_range("recipe.clip", self.clip, 1e-12)
 
     def steps(self, batches: int) -> int:
         """How many steps a training takes with so many batches an epoch: at least one."""

@@ -13,11 +13,6 @@ from thalweg.weights.point import Weights
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def has_statistics(network: nn.Module) -> bool:
-    """Whether a network has batch-norm layers with running statistics."""
-    return any(_running(network))
-
-
 def refresh(network: nn.Module, weights: Weights, batches: Iterable[Any], meter: Meter) -> Weights:
     """The same parameters with valid buffers.
 
