@@ -1,5 +1,6 @@
 """A study: the same numbers every time and on any number of processes, and nothing is done twice."""
 
+import importlib
 import random
 import shutil
 
@@ -11,10 +12,12 @@ import torch
 import tiny
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth
+from thalweg.prediction import impurity, predict
 from thalweg.study.compare import compare
 from thalweg.study.material import Material
 from thalweg.study.run import preflight, run
 from thalweg.study.store import Store
+from thalweg.study.tasks import _draw_seed
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +285,29 @@ def test_the_estimate_is_sane(tmp_path):
     stored = sum(p.stat().st_size for p in (tmp_path / "runs").rglob("*.safetensors"))
     stored += sum(p.stat().st_size for p in (tmp_path / "anchors").rglob("*.safetensors"))
     assert stored / 5 < watch.preflight.disk < stored * 5
+
+
+def test_every_method_is_compared_with_the_same_network_of_its_base(tmp_path, monkeypatch):
+    """What partial correlations take out is the base's anchor 0, whatever the method's own first member is."""
+    tiny.study(tmp_path)
+    seen = []
+
+    def evaluate(truth, methods, trivial, ood):
+        seen.append(trivial)
+        return real(truth, methods, trivial, ood)
+
+    module = importlib.import_module("thalweg.study.compare")
+    real = module.evaluate
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    compare(tmp_path)
+    material = Material(tiny.plan())
+    for base in range(2):
+        problem = material.problem(f"base {base}", None)
+        own = impurity(predict(problem, problem.anchor(0), material.parts()["test"]))
+        assert all(torch.allclose(trivial[base], own) for trivial in seen)
+    assert len(seen) == 4
+
+
+def test_bases_have_draws_of_their_own():
+    plan = tiny.plan()
+    assert len({_draw_seed(plan, base) for base in range(5)}) == 5

@@ -110,9 +110,8 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     """The truth, and the tables comparison, methods, inputs and reliability."""
     protocol, labels = runs.material.plan.protocol, runs.material.splits.test_labels
     elsewhere = runs.material.ood is not None
-    # what is partialled out is the same for every method: 1 - sum p^2 of one network of the pool, another one for each base
     pool = runs.together("pool", "test")
-    baseline = [impurity(Predictions(pool.log_probs[b % pool.members, None])) for b in range(protocol.bases)]
+    baseline = _baseline(runs, pool)
     truth = Truth.of(runs.together("reference", "test"), pool, labels,
                      runs.together("reference", "ood") if elsewhere else None, seed=protocol.seed, replicates=protocol.replicates)
     u_reference = truth.reference.u()
@@ -124,7 +123,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             continue
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
-        estimates = evaluate(truth, predicted, baseline[: len(good)], ood)
+        estimates = evaluate(truth, predicted, [baseline[t.index] for t in good], ood)
         cost = methods[-1]["cost"]
         estimates |= {"efficiency": estimates["k_eq"].per(cost), "u_efficiency": estimates["k_u"].per(cost)}
         comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,
@@ -135,6 +134,18 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     return (truth, DataFrame(comparison), DataFrame(methods), pd.concat(inputs, ignore_index=True),
             pd.concat(bins, ignore_index=True))
+
+
+def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
+    """The trivial baseline 1 - sum p^2 of one network for each base, the same for every method.
+
+    It is the base's anchor 0, which is the first member of any deep ensemble; in a plan without one, a network of the pool.
+    """
+    found = {b: Predictions(pool.log_probs[b % pool.members, None]) for b in range(runs.material.plan.protocol.bases)}
+    for number, method in enumerate(runs.material.plan.methods):
+        if method.explorer_name == "deep-ensemble" and method.emulator is None:
+            found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
+    return [impurity(found[b]) for b in sorted(found)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
