@@ -22,8 +22,8 @@ def test_members_of_a_short_ensemble_are_shorter_trainings():
     problem = cases.problem()
     found = ShortEnsemble(5).explore(problem)
     other = replace(problem, recipe=replace(problem.recipe, epochs=1))
-    network = other.build("short", 2)
-    other.fit(network, other.recipe, "short", 2)
+    network = other.build("anchor", "short 2")
+    other.fit(network, other.recipe, "anchor", "short 2")
     contract.assert_same([found.points[2]], [Weights.of(network)])
     assert len({float(p.params["1.weight"].sum()) for p in found.points}) == 5
 

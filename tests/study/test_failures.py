@@ -56,7 +56,7 @@ def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path
 
 def test_a_method_that_fails_otherwise_is_shown_and_tried_again(tmp_path):
     """An emulator of one member has nothing to learn from: found when it runs."""
-    methods = [*ONE, {"explorer": "deep-ensemble", "members": 1, "emulator": "neighbours"}]
+    methods = [*ONE, {"explorer": "snapshot", "cycles": 1, "emulator": "neighbours"}]
     failed = tiny.study(tmp_path, methods=methods)
     assert len(failed) == 2 and "needs 2 or more" in failed[0]["error"]
     assert set(tiny.table(tmp_path).method) == {"deep-ensemble (members 2)"}
@@ -83,7 +83,7 @@ def test_anchors_that_diverge(tmp_path):
     failed = tiny.study(tmp_path, methods=ONE, recipe={"lr": 1e9})
     assert len(failed) == 8 and all(r["error"].startswith("Diverged") for r in failed)
     with pytest.raises(
-        InputError, match="0 of the reference retrainings succeeded, needs 2 or more: look at the recipe"
+        InputError, match="0 of the pool retrainings succeeded, needs 2 or more: look at the recipe"
     ) as caught:
         compare(tmp_path)
     assert "\n" not in str(caught.value)

@@ -115,7 +115,7 @@ def test_stopped_by_the_keyboard(tmp_path):
     """Ctrl-C reaches every process of the terminal: one line, exit code 130, nobody left."""
     if not Path("/proc/self/stat").exists():
         pytest.skip("needs /proc")
-    plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(recipe={"epochs": 2000}))
+    plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(recipe={"epochs": 20000}))
     command = [sys.executable, "-m", "thalweg.cli", "study", str(plan), "--output", str(tmp_path / "out"), "--jobs", "2"]
     running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while running.poll() is None and count(tmp_path / "out") < 1:  # the second worker may still be starting

@@ -51,7 +51,7 @@ class Material:
         Raises:
             InputError: With one line that says what to do.
         """
-        check_device(self.plan.protocol.device)
+        check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
         self.problem("reference", None)

@@ -76,7 +76,7 @@ def _check_one_example(model: Callable[[], nn.Module], x: Tensor, device: str) -
                          "choose another batch size, or drop_last=True") from None
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, name: str = "device") -> None:
     """Puts one number on a device.
 
     Raises:
@@ -85,7 +85,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise InputError(f"device got {device!r}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{name} got {device!r}: {str(error).splitlines()[0]}") from None
 
 
 def _length(train: Any) -> int:
