@@ -1,5 +1,6 @@
 """Cost: the only place that counts network evaluations, looks at the clock and measures memory."""
 
+import math
 import resource
 import sys
 import time
@@ -56,16 +57,29 @@ class Meter:
     """
 
     def __init__(self, training_examples: int = 0) -> None:
-        self.cost = Cost(training_examples=training_examples)
+        self._cost = Cost(training_examples=training_examples)
+        self._backward = self._forward = 0  # counted since: a new Cost at every step of a small network would be felt
         self._since: float | None = None  # when the clock was started, where it runs
+
+    @property
+    def cost(self) -> Cost:
+        """What was spent so far."""
+        if self._backward or self._forward:
+            self._add(self._backward, self._forward)
+            self._backward = self._forward = 0
+        return self._cost
+
+    @cost.setter
+    def cost(self, cost: Cost) -> None:
+        self._cost, self._backward, self._forward = cost, 0, 0
 
     def backward(self, outputs: Tensor) -> None:
         """Counts the evaluations behind outputs `[..., classes]` that are followed by a backward pass."""
-        self._add(backward_examples=outputs.shape[:-1].numel())
+        self._backward += math.prod(outputs.shape[:-1])
 
     def forward(self, outputs: Tensor) -> None:
         """Counts the forward-only evaluations behind outputs `[..., classes]`."""
-        self._add(forward_examples=outputs.shape[:-1].numel())
+        self._forward += math.prod(outputs.shape[:-1])
 
     def charge(self, cost: Cost) -> None:
         """Adds work that was done (and metered) elsewhere, such as a cached anchor."""
@@ -109,8 +123,8 @@ class Meter:
         self.cost = replace(self.cost, peak_memory=max(self.cost.peak_memory, _peak()))
 
     def _add(self, backward_examples: int = 0, forward_examples: int = 0, seconds: float = 0.0) -> None:
-        cost = self.cost
-        self.cost = replace(
+        cost = self._cost
+        self._cost = replace(
             cost,
             backward_examples=cost.backward_examples + backward_examples,
             forward_examples=cost.forward_examples + forward_examples,

@@ -1,21 +1,21 @@
 """Predictions: the border between computing and analysing. The only place that makes probabilities of outputs."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg import files
 from thalweg.errors import InputError, in_range, whole
-from thalweg.seeds import parts, seeded, seeded_loader
+from thalweg.seeds import parts, seeded
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
-from thalweg.weights.batchnorm import refresh
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.point import Weights
 
@@ -141,8 +141,8 @@ def predict(
     _check_order(loader)
     network = problem.build("network")
     with problem.meter.clock():
-        drawn = sample(problem, found, draws, seed=seed)
-        return Predictions(torch.stack([_evaluate(problem, network, weights, loader) for weights in drawn]))
+        groups = _grouped(sample(problem, found, draws, seed=seed))
+        return Predictions(torch.cat([_evaluate(problem, network, group, loader) for group in groups]))
 
 
 def sample(problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0) -> Iterator[Weights]:
@@ -159,27 +159,45 @@ def sample(problem: Problem, found: WeightDistribution, draws: int | None = None
     if draws is not None:
         whole("draws", draws, 1)
     network = problem.build("network")
-    for weights in found.draw(draws or found.size or 32, seed=seed):
-        if weights.buffers is None:
-            batches = problem.refresh_batches()
-            with problem.meter.clock(), seeded(problem.seed, "refresh"), seeded_loader(batches, problem.seed, "refresh"):
-                yield refresh(network, weights, batches, problem.meter)
-        else:
-            yield weights
+    for group in _grouped(found.draw(draws or found.size or 32, seed=seed)):
+        new = [weights for weights in group if weights.buffers is None]
+        refreshed = iter(problem.refresh(network, new) if new else [])
+        for weights in group:
+            yield weights if weights.buffers is not None else next(refreshed)
 
 
-def _evaluate(problem: Problem, network: nn.Module, weights: Weights, loader: Iterable[Any]) -> Tensor:
-    """Log-probabilities `[inputs, classes]` of one network."""
-    weights.to(problem.device).load_into(network)
+def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weights]]:
+    """Draws that are worked on in one pass over the data: as many as their parameters fit in so many bytes, one at least."""
+    group: list[Weights] = []
+    size = 0
+    for weights in drawn:
+        own = sum(p.numel() * p.element_size() for p in weights.params.values())
+        if group and size + own > limit:
+            yield group
+            group, size = [], 0
+        group.append(weights)
+        size += own
+    if group:
+        yield group
+
+
+def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]) -> Tensor:
+    """Log-probabilities `[draws, inputs, classes]`, in one pass over the data for all draws."""
+    states = []
+    for weights in group:
+        weights = weights.to(problem.device)
+        weights.load_into(network)  # says what does not fit
+        states.append({**weights.params, **(weights.buffers or {})})
     network.eval()
     found = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for batch in loader:
-            outputs = _outputs(network, _inputs(batch).to(problem.device))
+            x = _inputs(batch).to(problem.device)
+            outputs = torch.stack([_outputs(network, state, x) for state in states])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
-    log_probs = torch.cat(found) if found else torch.empty(0)
-    if not len(log_probs):
+    log_probs = torch.cat(found, 1) if found else torch.empty(0, 0)
+    if not log_probs.shape[1]:
         raise InputError("the loader to predict on is empty: it gave no inputs")
     if not torch.isfinite(log_probs).all():
         raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
@@ -206,9 +224,9 @@ def _inputs(batch: Any) -> Tensor:
     return x
 
 
-def _outputs(network: nn.Module, x: Tensor) -> Tensor:
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Tensor:
     try:
-        return network(x)
+        return functional_call(network, state, (x,))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         message = " ".join(str(error).split())[:200]
         raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None

@@ -25,7 +25,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     state_python, state_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  users' augmentations use it
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         number = derive(seed, *purpose)
-        torch.manual_seed(number)
+        _seed_torch(number)
         np.random.seed(number % 2**32)  # noqa: NPY002
         random.seed(number)
         try:
@@ -33,6 +33,14 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
         finally:
             random.setstate(state_python)
             np.random.set_state(state_numpy)  # noqa: NPY002
+
+
+def _seed_torch(number: int) -> None:
+    """As `torch.manual_seed`, for devices that are there: that one queues a call (with its stack's text) for each that is not."""
+    torch.default_generator.manual_seed(number)
+    for device in (torch.cuda, torch.xpu, torch.mps):
+        if device.is_available():
+            (device.manual_seed if device is torch.mps else device.manual_seed_all)(number)
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:

@@ -1,6 +1,7 @@
 """From stored images to what a network reads: single precision, mean 0 and standard deviation 1 in every channel."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -39,5 +40,12 @@ class Prepare:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != channels:
             raise InputError(f"Prepare got images of type {images.dtype} and shape {tuple(images.shape)}, needs uint8 "
                              f"[batch, {channels}, height, width]")
-        mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (self.mean, self.std))
-        return (images.float() / 255 - mean) / std
+        scale, offset = _constants(self.mean, self.std, images.device)
+        return (images * scale).sub_(offset)
+
+
+@lru_cache(maxsize=64)  # made anew for every small batch they would cost as much as the batch's own work
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale 1 / (255 std) and offset mean / std `[channels, 1, 1]`."""
+    means, stds = (torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (mean, std))
+    return (1 / (255 * stds)).float().to(device), (means / stds).float().to(device)

@@ -100,7 +100,8 @@ def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
             start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
         network = problem.build("network")
         module = SubspaceModule(network, [*vertices, start], Simplex(), fixed=range(len(vertices)), draws=settings.draws)
-        problem.fit(module, recipe, *name, loss=loss, penalty=_volume(module, settings.volume, 1e-4 if paper else 0.0))
+        problem.fit(module, recipe, *name, loss=loss, penalty=_volume(module, settings.volume, 1e-4 if paper else 0.0),
+                    adjust=module.carry)
         vertices.append(module.vertices()[-1])
     return Subspace(tuple(vertices))
 
@@ -124,7 +125,7 @@ def _volume(module: SubspaceModule, strength: float, floor: float) -> Callable[[
         return None
 
     def penalty() -> Tensor:
-        points = [list(point) for point in module.points]
+        points = [[row] for row in module.rows()]
         log_volume = (squared_volume(points) + floor).log() if floor else log_squared_volume(points)
         return -strength * log_volume.float()
 

@@ -65,13 +65,18 @@ class Batches:
             order = torch.randperm(len(order), generator=generator(self.order_seed, "epoch", number))
         augmenting = generator(self.augmentation_seed, "epoch", number)
         order = order.to(self.inputs.device)
-        for chosen in order.split(self.size):
-            x = self.inputs[chosen]
+        for chosen in order.split(self.size * self._together):
+            x, y = self.inputs[chosen], self.targets[chosen]
             if self.prepare is not None:
                 x = self.prepare(x)
-            if self.augment is not None:
-                x = self.augment(x, augmenting)
-            yield x, self.targets[chosen]
+            for part, labels in zip(x.split(self.size), y.split(self.size), strict=True):
+                yield part if self.augment is None else self.augment(part, augmenting), labels
+
+    @property
+    def _together(self) -> int:
+        """Batches that are gathered and prepared at once: some ten small ones, which would cost more one by one."""
+        one = self.size * self.inputs[:1].numel() * self.inputs.element_size()
+        return max(1, 2**20 // one)
 
     def reseeded(self, order: int, augmentation: int) -> "Batches":
         """The same data in another order, with other augmentation."""

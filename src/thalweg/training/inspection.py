@@ -19,10 +19,12 @@ class Inspection:
     Attributes:
         examples: Examples in one epoch.
         classes: Classes of the network's outputs.
+        channels_last: The network has two-dimensional convolutions and works with channels-last weights (which is faster).
     """
 
     examples: int
     classes: int
+    channels_last: bool = False
 
 
 def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspection:
@@ -39,13 +41,14 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
         raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
     if not _length(train):
         raise InputError("the training loader is empty: it has no batches")
-    classes, examples = 0, 0
+    classes, examples, channels_last = 0, 0, False
     sizes = {len(train.inputs) % train.size} if isinstance(train, Batches) else set()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_whole(train)):
             x, y = _pair(batch, number)
             if number == 0:
                 classes = _classes(model, x, device)
+                channels_last = _works_channels_last(model, x[:2], device)
             _check_values(x, y, classes, number)
             examples += len(y)
             if not isinstance(train, Batches):
@@ -54,7 +57,26 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             raise InputError("the training loader is empty: it gave no batch")
         if 1 in sizes:
             _check_one_example(model, x[:1], device)
-    return Inspection(examples, classes)
+    return Inspection(examples, classes, channels_last)
+
+
+def in_channels_last(network: nn.Module) -> nn.Module:
+    """The same network with its convolutions' weights in channels-last order; what they put out then is so, too."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _works_channels_last(model: Callable[[], nn.Module], x: Tensor, device: str) -> bool:
+    """Whether the network gives the same outputs so: one that uses `view` on a convolution's output, for one, gives none."""
+    network = model().to(device).eval()
+    if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
+        return False
+    x = x.to(device)
+    with torch.no_grad():
+        expected = network(x)
+        try:
+            return torch.allclose(in_channels_last(network)(x), expected, rtol=1e-3, atol=1e-4)
+        except RuntimeError:
+            return False
 
 
 def _check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:

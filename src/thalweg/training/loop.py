@@ -1,6 +1,8 @@
 """The training loop. It serves every method and knows none of them: nothing here is specific to subspaces or ensembles."""
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.training.batches import Batches, Loader
-from thalweg.training.recipe import Recipe, optimizer_for
+from thalweg.training.recipe import Optimizer, Recipe, optimizer_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,13 +25,14 @@ class Tick:
         step: Steps done, counted from 1.
         steps: Steps that the training takes.
         epoch_ended: The step was the last one of a pass over the data.
-        loss: The data loss of the step, before it, without the penalty.
+        loss: The data loss of the step, before it, without the penalty: a scalar on the training's device (reading it makes a
+            GPU wait).
     """
 
     step: int
     steps: int
     epoch_ended: bool
-    loss: float
+    loss: Tensor
 
 
 def train(
@@ -40,6 +43,7 @@ def train(
     *,
     loss: Loss | None = None,
     penalty: Callable[[], Tensor] | None = None,
+    adjust: Callable[[], None] | None = None,
     watch: Callable[[Tick], None] | None = None,
 ) -> None:
     """Trains a module in place.
@@ -52,11 +56,12 @@ def train(
         meter: Counts every evaluation from the shape of the outputs.
         loss: From outputs and targets `[batch]` to a scalar; cross-entropy, averaged over draws and batch, if None.
         penalty: Added to the loss; read from the module's parameters.
+        adjust: Called between the backward pass and the step; may change the gradients of the module's parameters.
         watch: Called after every step.
 
     Raises:
-        Diverged: The loss is not finite (the parameters are left as they were before that step), or the last step left weights
-            that are not.
+        Diverged: The loss is not finite (the parameters are left as they were before that step; on a GPU, which is asked every
+            50 steps only, as they are by then), or the last step left weights that are not.
     """
     loss = loss or cross_entropy(recipe.label_smoothing)
     params = [p for p in module.parameters() if p.requires_grad]
@@ -65,24 +70,28 @@ def train(
     device = params[0].device
     optimizer = optimizer_for(recipe, params)
     steps = recipe.steps(len(batches))
+    patience = 1 if device.type == "cpu" else 50
+    losses: list[Tensor] = []  # not looked at yet: a look makes a GPU wait
     module.train()
     for step, (last, (x, y)) in enumerate(_endless(batches)):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate(step, steps)
-        outputs = module(x.to(device, non_blocking=True))
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate(step, steps)
+        with _precision(recipe, device):
+            outputs = module(x.to(device, non_blocking=True))
         meter.backward(outputs)
-        data_loss = loss(outputs, y.to(device, non_blocking=True))
+        data_loss = loss(outputs.float() if outputs.dtype == torch.bfloat16 else outputs, y.to(device, non_blocking=True))
         total = data_loss if penalty is None else data_loss + penalty()
-        if not torch.isfinite(total):
-            raise Diverged(f"the loss is {total.item()} at step {step + 1} of {steps}: lower the learning rate ({recipe.lr:g}), "
-                           "or clip gradients")
-        optimizer.zero_grad()
+        losses.append(total.detach())
+        if len(losses) == patience or step + 1 == steps:
+            _check(losses, step + 1, steps, recipe)
+            losses.clear()
+        for p in params:
+            p.grad = None
         total.backward()
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(params, recipe.clip)
-        optimizer.step()
+        if adjust is not None:
+            adjust()
+        _step(optimizer, params, recipe, first=step == 0)
         if watch is not None:
-            watch(Tick(step + 1, steps, last, float(data_loss.detach())))
+            watch(Tick(step + 1, steps, last, data_loss.detach()))
         if step + 1 == steps:
             break
     if not all(torch.isfinite(p).all() for p in params):
@@ -94,10 +103,33 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     """Cross-entropy of outputs `[batch, classes]` or `[draws, batch, classes]`, averaged over draws and batch."""
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        draws = outputs.shape[:-2].numel()
-        return nn.functional.cross_entropy(outputs.flatten(0, -2), targets.repeat(draws).long(), label_smoothing=label_smoothing)
+        if outputs.dim() > 2:
+            outputs, targets = outputs.flatten(0, -2), targets.repeat(outputs.shape[:-2].numel())
+        return nn.functional.cross_entropy(outputs, targets.long(), label_smoothing=label_smoothing)
 
     return loss
+
+
+def _step(optimizer: Optimizer, params: list[nn.Parameter], recipe: Recipe, *, first: bool) -> None:
+    if first and all(p.grad is None for p in params):
+        raise InputError("no parameter got a gradient: do the network's outputs depend on any that is trained?")
+    if recipe.clip is not None:
+        nn.utils.clip_grad_norm_(params, recipe.clip)
+    optimizer.step()
+
+
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    if recipe.precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def _check(losses: list[Tensor], step: int, steps: int, recipe: Recipe) -> None:
+    """Looks at the losses of the last steps, of which `step` is the last."""
+    for back, value in enumerate(torch.stack(losses).tolist() if len(losses) > 1 else [losses[0].item()]):
+        if not math.isfinite(value):
+            raise Diverged(f"the loss is {value} at step {step + 1 - len(losses) + back} of {steps}: lower the learning rate "
+                           f"({recipe.lr:g}), or clip gradients")
 
 
 def _endless(batches: Loader) -> Iterator[tuple[bool, Any]]:

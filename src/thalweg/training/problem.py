@@ -1,8 +1,10 @@
 """The problem: what is trained, on what, how; and the only cache of trained networks."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -10,13 +12,14 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter
 from thalweg.seeds import derive, generator, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
-from thalweg.training.inspection import Inspection, check_device, inspect
+from thalweg.training.inspection import Inspection, check_device, in_channels_last, inspect
 from thalweg.training.loop import Loss, Tick, train
 from thalweg.training.recipe import Recipe
+from thalweg.weights.batchnorm import refresh
 from thalweg.weights.point import Weights
 
 Source = Literal["init", "order", "augmentation", "data"]
@@ -58,6 +61,12 @@ class Problem:
         identity: Names data and network for the cache, since a function can't be fingerprinted.
         meter: Counts the work.
         inspection: What a look at loader and network found; taken when the problem is made, unless it is given.
+        jobs: Processes of one thread that train several anchors side by side (`training.together`).
+        stack: How many anchors train as one stacked module (`training.stack`): for GPUs, which small networks leave idle.
+        compile: Whether networks are compiled by `torch.compile`, and in which mode; needs a compiler, and time at the start.
+        channels_last: Memory order of convolutions. None: channels last where the network has any and works so.
+        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches. With 2,048 predictions differ
+            from those with all examples by less than a twentieth of the draws' spread (docs/performance.md).
     """
 
     model: Callable[[], nn.Module]
@@ -72,28 +81,41 @@ class Problem:
     identity: str = ""
     meter: Meter = field(default_factory=Meter)
     inspection: Inspection | None = None
+    jobs: int = 1
+    stack: int = 1
+    compile: Literal["no", "default", "reduce-overhead"] = "no"
+    channels_last: bool | None = None
+    refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        if self.cache is not None and not self.identity:
-            raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
-        if not isinstance(self.recipe, Recipe):
-            raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
-        check_device(self.device)
-        unknown = set(self.sources) - {"init", "order", "augmentation", "data"}
-        if unknown:
-            raise InputError(f"sources got {sorted(unknown)}, needs some of init, order, augmentation, data")
-        if not isinstance(self.train, Batches):
-            if "data" in self.sources:
-                raise InputError("sources got 'data' with a loader of your own: give thalweg.Batches, which can be bootstrapped")
-            if ("order" in self.sources) != ("augmentation" in self.sources):
-                raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them "
-                                 "apart: name both or none, or give thalweg.Batches")
+        self._check()
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
         self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
         if self.start is not None:
             self._memory[0] = self._given()
+
+    def _check(self) -> None:
+        if self.cache is not None and not self.identity:
+            raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
+        if not isinstance(self.recipe, Recipe):
+            raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
+        check_device(self.device)
+        for name in ("jobs", "stack", "refreshed"):
+            whole(f"problem.{name}", getattr(self, name), 1)
+        if self.compile not in ("no", "default", "reduce-overhead"):
+            raise unknown("problem.compile", self.compile, ("no", "default", "reduce-overhead"))
+        others = set(self.sources) - {"init", "order", "augmentation", "data"}
+        if others:
+            raise InputError(f"sources got {sorted(others)}, needs some of init, order, augmentation, data")
+        if isinstance(self.train, Batches):
+            return
+        if "data" in self.sources:
+            raise InputError("sources got 'data' with a loader of your own: give thalweg.Batches, which can be bootstrapped")
+        if ("order" in self.sources) != ("augmentation" in self.sources):
+            raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them "
+                             "apart: name both or none, or give thalweg.Batches")
 
     @cached_property
     def training_examples(self) -> int:
@@ -126,7 +148,13 @@ class Problem:
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
         with seeded(self._seed("init", *name)):
-            return self.model().to(self.device)
+            network = self.model().to(self.device)
+        found = self.inspection is not None and self.inspection.channels_last
+        if found if self.channels_last is None else self.channels_last:
+            network = in_channels_last(network)
+        if self.compile != "no":
+            network.compile(mode=None if self.compile == "default" else self.compile)
+        return network
 
     def network(self, weights: Weights) -> nn.Module:
         """A new network with given weights."""
@@ -140,6 +168,7 @@ class Problem:
         recipe: Recipe,
         *name: str | int,
         penalty: Callable[[], Tensor] | None = None,
+        adjust: Callable[[], None] | None = None,
         watch: Callable[[Tick], None] | None = None,
         loss: Loss | None = None,
     ) -> None:
@@ -157,13 +186,18 @@ class Problem:
                 batches = batches.chosen(chosen.to(batches.inputs.device))
             batches = batches.reseeded(order, self._seed("augmentation", *name))
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
-            train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, watch=watch)
+            train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, adjust=adjust,
+                  watch=watch)
 
-    def refresh_batches(self) -> Loader:
-        """The training batches that batch-norm statistics are estimated on: the same at every point."""
-        if isinstance(self.train, Batches):
-            return self.train.reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
-        return self.train
+    def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
+        """The same points with valid batch-norm statistics, from a fixed part of the training set, the same at every point."""
+        batches: Loader = self.train
+        if isinstance(batches, Batches):
+            batches = batches.reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
+        examples = self.inspection.examples if self.inspection is not None else 0
+        enough = math.ceil(len(batches) * min(1.0, self.refreshed / max(examples, 1)))
+        with self.meter.clock(), seeded(self.seed, "refresh"), seeded_loader(batches, self.seed, "refresh"):
+            return refresh(network, points, itertools.islice(batches, enough), self.meter)
 
     def _cached(self, k: int) -> tuple[Weights, Cost]:
         key = self.fingerprint(k)

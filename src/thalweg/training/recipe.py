@@ -10,6 +10,8 @@ from torch import nn
 
 from thalweg.errors import InputError, in_range, unknown
 
+Optimizer = torch.optim.Optimizer
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,11 +23,14 @@ class Recipe:
         final_lr: Learning rate at the end of a cosine or linear schedule.
         optimizer: `sgd` (with momentum) or `adamw` (decoupled weight decay).
         momentum: Momentum of SGD; first beta of AdamW.
+        nesterov: SGD looks ahead along its momentum.
         weight_decay: On all parameters alike.
         schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`.
         warmup: Share of the steps in which the learning rate rises linearly from 0.
         label_smoothing: In 0 .. 1.
         clip: Largest norm of a gradient; None for no clipping.
+        precision: Of the network's evaluations while it trains: `bfloat16` is torch's autocast (weights, statistics, loss and
+            optimiser stay in single precision).
     """
 
     epochs: float = 10.0
@@ -33,14 +38,17 @@ class Recipe:
     final_lr: float = 0.0
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 5e-4
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup: float = 0.0
     label_smoothing: float = 0.0
     clip: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear"))):
+        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear")),
+                            ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in known:
                 raise unknown(f"recipe.{name}", getattr(self, name), known)
         in_range("recipe.epochs", self.epochs, 1e-9)
@@ -50,6 +58,8 @@ class Recipe:
             in_range(f"recipe.{name}", getattr(self, name), 0, 1)
         if self.momentum == 1:
             raise InputError("recipe.momentum got 1, needs less: steps would never fade")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise InputError("recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0")
         if self.clip is not None:
             in_range("recipe.clip", self.clip, 1e-12)
 
@@ -67,8 +77,14 @@ class Recipe:
         return self.final_lr + (self.lr - self.final_lr) * left
 
 
-def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """A new optimiser (its momentum starts at 0) for a recipe."""
+def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
+    """A new optimiser (its momentum starts at 0) for a recipe.
+
+    It is torch's fused one, a single kernel for all parameters, where they are real numbers on a device that has it.
+    """
+    params = list(params)
+    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in params) or None
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(params, recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(params, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(params, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
+    return torch.optim.SGD(params, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
+                           fused=fused)

@@ -1,11 +1,12 @@
 """Batch-norm statistics at points where nobody trained. Estimated here and nowhere else."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from thalweg.meter import Meter
 from thalweg.weights.point import Weights
@@ -13,8 +14,8 @@ from thalweg.weights.point import Weights
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def refresh(network: nn.Module, weights: Weights, batches: Iterable[Any], meter: Meter) -> Weights:
-    """The same parameters with valid buffers.
+def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any], meter: Meter) -> list[Weights]:
+    """The same parameters with valid buffers, of all points in one pass over the data.
 
     Running means and variances are the averages over all batches, each weighted with its examples (a short last batch counts
     for less), with dropout as in training, as `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407).
@@ -23,30 +24,39 @@ def refresh(network: nn.Module, weights: Weights, batches: Iterable[Any], meter:
 
     Args:
         network: The architecture; it is left as it was.
-        weights: The point.
+        points: The points.
         batches: Training batches (inputs, targets). Give the same ones at every point, or their noise poses as spread.
         meter: Counts the forward evaluations.
     """
     network = copy.deepcopy(network)
-    own = dict(network.named_buffers()) if weights.buffers is None else weights.buffers
-    Weights(weights.params, weights.stale or own).load_into(network)
+    own = dict(network.named_buffers())
+    device = next(network.parameters()).device
+    found = []
+    for point in points:
+        buffers = point.stale or (own if point.buffers is None else point.buffers)
+        Weights(point.params, buffers).load_into(network)  # says what does not fit
+        found.append(Weights(point.params, {name: buffers[name].detach().to(device, copy=True) for name in own}))
     layers = list(_running(network))
-    if layers:
-        momenta = [layer.momentum for layer in layers]
-        for layer in layers:
-            layer.reset_running_stats()
-        device = next(network.parameters()).device
-        seen = 0
-        network.train()
-        with torch.no_grad():
-            for x, _ in batches:
-                seen += len(x)
-                for layer in layers:
-                    layer.momentum = len(x) / seen  # momentum=None would forget that the last batch is shorter
-                meter.forward(network(x.to(device)))
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-    return Weights(weights.params, Weights.of(network).buffers)
+    if not layers:
+        return found
+    statistics = [name for name, module in network.named_modules() if module in layers]
+    states = [{**{name: p.to(device) for name, p in point.params.items()}, **(point.buffers or {})} for point in found]
+    for state in states:
+        for name in statistics:
+            state[f"{name}.running_mean"].zero_()
+            state[f"{name}.running_var"].fill_(1)
+            state[f"{name}.num_batches_tracked"].zero_()
+    seen = 0
+    network.train()
+    with torch.no_grad():
+        for x, _ in batches:
+            seen += len(x)
+            for layer in layers:
+                layer.momentum = len(x) / seen  # momentum=None would forget that the last batch is shorter
+            x = x.to(device)
+            for state in states:
+                meter.forward(functional_call(network, state, (x,)))
+    return found
 
 
 def _running(network: nn.Module) -> Iterable[Any]:

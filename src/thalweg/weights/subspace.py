@@ -1,20 +1,22 @@
 """Subspaces: the weights spanned by vertices; a line, curve, chain, simplex or complex is a choice of coefficients.
 
-No second version of any layer is written: `torch.func.functional_call` evaluates any module at mixed weights.
+No second version of any layer is written: any module is evaluated at mixed weights (`weights.leaves`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from thalweg.errors import InputError
 from thalweg.seeds import generator
 from thalweg.weights.coefficients import Coefficients, Simplex, from_settings, to_settings
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
+from thalweg.weights.layout import Layout
+from thalweg.weights.leaves import Leaves
 from thalweg.weights.point import Weights, mix, sum_products
 
 
@@ -68,20 +70,52 @@ class Subspace(WeightDistribution):
         return Weights(params, stale=first.stale if first.buffers is None else first.buffers)
 
 
+class Piece(NamedTuple):
+    """Columns that have their coefficients in common, of all the matrices of a subspace's training: views, made once.
+
+    Attributes:
+        layer: Whose coefficients they have.
+        free: Of the vertices that are trained `[free, columns]`.
+        held: Of the others `[held, columns]`.
+        points: Of the drawn points `[draws, columns]`.
+        point_gradients: Of their gradients `[draws, columns]`.
+        gradient: Of the free vertices' gradients `[free, columns]`.
+    """
+
+    layer: int
+    free: Tensor
+    held: Tensor
+    points: Tensor
+    point_gradients: Tensor
+    gradient: Tensor
+
+
 class SubspaceModule(nn.Module):
     """A network whose weights are drawn from a subspace at every evaluation. Its parameters are the vertices.
 
     Outputs are `[batch, classes]` with one draw and `[draws, batch, classes]` with more; each draw is one network evaluation.
     Parameters that the network has frozen stay those of the first vertex.
 
+    Vertices are the rows of a matrix. An evaluation mixes them, outside of the graph of gradients, into the network's own
+    parameters; after the backward pass `carry` gives the vertices their share of these parameters' gradients. So a training needs
+    `adjust=module.carry`, and costs little more than the network's own: two matrix products a step, and no copies.
+
     Args:
-        network: The architecture; its parameters are left alone, its batch-norm layers use the batch's statistics.
+        network: The architecture; its parameters become the drawn points, its batch-norm layers use the batch's statistics.
         vertices: Where the vertices start.
         coefficients: The law of the draws.
         fixed: Which vertices are not trained (by their number).
         draws: Draws an evaluation.
         layerwise: Coefficients for each layer.
+
+    Attributes:
+        layout: Where which parameter is in a row.
+        free: The vertices that are trained `[free, n_params]`.
+        held: The others `[held, n_params]`.
+        gradient: What `carry` found last `[free, n_params]`: with no penalty it is the memory of `free.grad`.
     """
+
+    held: Tensor
 
     def __init__(
         self,
@@ -98,40 +132,85 @@ class SubspaceModule(nn.Module):
             raise InputError(f"a subspace got {len(vertices)} vertices and {draws} draws, needs 1 or more of both")
         first = vertices[0]
         Weights(first.params, first.stale if first.buffers is None else first.buffers).load_into(network)
-        self.names = [name for name, p in network.named_parameters() if p.requires_grad]
+        self.layout = Layout.of({name: p for name, p in network.named_parameters() if p.requires_grad})
         self.network = (network,)  # in a tuple: its parameters are not this module's
         self.start = tuple(vertices)
-        self.coefficients, self.draws, self.layerwise = coefficients, draws, layerwise
-        self.layer_of, self.layers = layers_of({name: first.params[name] for name in self.names})
-        device = next(network.parameters()).device
-        self.points = nn.ParameterList()
-        for k, vertex in enumerate(vertices):
-            values = [vertex.params[name].detach().clone().to(device) for name in self.names]
-            self.points.append(nn.ParameterList([nn.Parameter(v, requires_grad=k not in fixed) for v in values]))
+        self.coefficients, self.draws = coefficients, draws
+        self.leaves = Leaves(network, self.layout, draws)
+        self.layers, segments = self._cut(first, layerwise=layerwise)
+        self.is_free = torch.tensor([k not in fixed for k in range(len(vertices))])
+        rows = torch.stack([self.layout.flatten(vertex.params) for vertex in vertices]).to(self.leaves.points)
+        self.free = nn.Parameter(rows[self.is_free])
+        self.register_buffer("held", rows[~self.is_free], persistent=False)
+        self.gradient = torch.empty_like(self.free, requires_grad=False)
+        self._pieces = [Piece(layer, *(rows[:, part] for rows in (self.free.detach(), self.held, self.leaves.points,
+                                                                  self.leaves.gradients, self.gradient)))
+                        for layer, part in segments]
+        self._ahead: list[tuple[Tensor, Tensor]] = []  # coefficients of the next evaluations
+        self._awaited: list[Tensor] = []  # the free vertices' coefficients in the last one, until gradients are carried over
 
     def forward(self, x: Tensor) -> Tensor:
-        network = self.network[0].train(self.training)
-        rows = self.coefficients.sample(self.draws * (self.layers if self.layerwise else 1), len(self.points))
-        outputs = []
-        for draw in rows.reshape(self.draws, -1, len(self.points)).tolist():
-            mixed = {name: sum_products(draw[self.layer_of[name] if self.layerwise else 0], [p[i] for p in self.points])
-                     for i, name in enumerate(self.names)}
-            outputs.append(functional_call(network, mixed, (x,)))
+        network = self.network[0]
+        if network.training != self.training:
+            network.train(self.training)
+        own, others = self._draw()
+        for piece in self._pieces:
+            torch.mm(own[piece.layer], piece.free, out=piece.points)
+            if len(piece.held):
+                piece.points.addmm_(others[piece.layer], piece.held)
+        self._awaited[:] = [own]
+        outputs = [network(x) for _ in self.leaves.each()]
         return outputs[0] if self.draws == 1 else torch.stack(outputs)
+
+    def carry(self) -> None:
+        """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point, summed over draws."""
+        if not self.leaves.collect() or not self._awaited:
+            return
+        own = self._awaited.pop()
+        for piece in self._pieces:
+            torch.mm(own[piece.layer].T, piece.point_gradients, out=piece.gradient)
+        self.free.grad = self.gradient if self.free.grad is None else self.free.grad.add_(self.gradient)
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """All vertices in order, each `[n_params]`."""
+        free, held = iter(self.free.unbind()), iter(self.held.unbind())
+        return tuple(next(free if own else held) for own in self.is_free)
 
     def vertices(self) -> tuple[Weights, ...]:
         """The vertices as they are now. The batch-norm statistics of trained ones are not valid."""
         found = []
-        for start, point in zip(self.start, self.points, strict=True):
-            if not any(p.requires_grad for p in point):
+        for start, row, own in zip(self.start, self.rows(), self.is_free, strict=True):
+            if not own:
                 found.append(start)
                 continue
-            own = {name: p.detach().clone() for name, p in zip(self.names, point, strict=True)}
-            found.append(Weights({**self.start[0].params, **own}, stale=start.stale if start.buffers is None else start.buffers))
+            params = {name: p.clone() for name, p in self.layout.shaped(row.detach().split(self.layout.sizes)).items()}
+            params = {name: params.get(name, p) for name, p in self.start[0].params.items()}
+            found.append(Weights(params, stale=start.stale if start.buffers is None else start.buffers))
         return tuple(found)
 
+    def _cut(self, first: Weights, *, layerwise: bool) -> tuple[int, list[tuple[int, slice]]]:
+        """How many layers have coefficients of their own, and the pieces of a row, each with its layer."""
+        if not layerwise:
+            return 1, [(0, slice(None))]
+        layer_of, layers = layers_of([name for name in first.params if name in self.layout.names])
+        ends = list(itertools.accumulate(self.layout.sizes, initial=0))
+        return layers, [(layer_of[name], slice(start, end))
+                        for name, (start, end) in zip(self.layout.names, itertools.pairwise(ends), strict=True)]
 
-def layers_of(params: Mapping[str, Any]) -> tuple[dict[str, int], int]:
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Coefficients of the free vertices `[layers, draws, free]` and of the held ones `[layers, draws, held]`."""
+        if not self._ahead:
+            drawn = self.coefficients.sample(_AHEAD * self.draws * self.layers, len(self.is_free))
+            drawn = drawn.to(self.free).unflatten(0, (_AHEAD, self.draws, self.layers)).transpose(1, 2)
+            own, others = drawn[..., self.is_free], drawn[..., ~self.is_free]
+            self._ahead = list(zip(own.unbind(), others.unbind(), strict=True))[::-1]
+        return self._ahead.pop()
+
+
+_AHEAD = 32  # evaluations whose coefficients are drawn together: one by one, they would take a tenth of a small network's step
+
+
+def layers_of(params: Iterable[str]) -> tuple[dict[str, int], int]:
     """The layer number of each parameter (those of one submodule share it), and how many layers there are."""
     prefixes = {name: name.rpartition(".")[0] for name in params}
     number = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes.values()))}
