@@ -142,7 +142,7 @@ def predict(
     network = problem.build("network")
     with problem.meter.clock():
         groups = _grouped(sample(problem, found, draws, seed=seed))
-        return Predictions(torch.cat([_evaluate(problem, network, group, loader) for group in groups]))
+        return Predictions(_joined([_evaluate(problem, network, group, loader) for group in groups], 0))
 
 
 def sample(problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0) -> Iterator[Weights]:
@@ -196,12 +196,16 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
             outputs = torch.stack([_outputs(network, state, x) for state in states])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
-    log_probs = torch.cat(found, 1) if found else torch.empty(0, 0)
+    log_probs = _joined(found, 1) if found else torch.empty(0, 0)
     if not log_probs.shape[1]:
         raise InputError("the loader to predict on is empty: it gave no inputs")
-    if not torch.isfinite(log_probs).all():
+    if not math.isfinite(log_probs.sum(dtype=torch.float64)):  # in one pass, without a tensor of truths
         raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
     return log_probs
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 def _check_order(loader: Any) -> None:

@@ -42,11 +42,19 @@ class Augmentation:
         Raises:
             InputError: The images are not larger than the padding, so that there is nothing to reflect.
         """
-        batch, _, height, width = x.shape
+        return self.apply(x, *self.draw(len(x), generator))
+
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random numbers of a batch: shifts (down, right) `[batch, 2]` in -padding .. padding, and who is mirrored `[batch]`."""
+        shift = torch.randint(-self.padding, self.padding + 1, (batch, 2), generator=generator)
+        return shift, torch.rand(batch, generator=generator) < 0.5
+
+    def apply(self, x: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
+        """The same with given random numbers."""
+        height, width = x.shape[2:]
         if self.border == "reflect" and self.padding >= min(height, width):
             raise InputError(f"Augmentation got images of {height} x {width} pixels: reflection needs more than the padding, "
                              f"{self.padding}; take less padding or border 'zero'")
-        shift, mirror = draw(batch, self.padding, generator)
         rows = torch.arange(height) + shift[:, :1]  # [batch, height]
         columns = torch.arange(width) + shift[:, 1:]  # [batch, width]
         if self.flip:
@@ -57,12 +65,6 @@ class Augmentation:
             return taken
         seen = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
         return taken * seen.to(x.device)[:, None]
-
-
-def draw(batch: int, padding: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The random numbers of a batch: shifts (down, right) `[batch, 2]` in -padding .. padding, and who is mirrored `[batch]`."""
-    shift = torch.randint(-padding, padding + 1, (batch, 2), generator=generator)
-    return shift, torch.rand(batch, generator=generator) < 0.5
 
 
 def _inside(index: Tensor, size: int) -> Tensor:

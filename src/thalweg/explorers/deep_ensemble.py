@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.training.problem import Problem
+from thalweg.training.together import anchors
 from thalweg.weights.distribution import Members
 
 
@@ -34,4 +35,4 @@ class DeepEnsemble(Explorer):
         return float(self.members)
 
     def explore(self, problem: Problem) -> Members:
-        return Members(tuple(problem.anchor(k) for k in range(self.members)))
+        return Members(anchors(problem, self.members))

@@ -18,11 +18,12 @@ from thalweg.errors import InputError, unknown
 from thalweg.models.cnn import cnn
 from thalweg.models.mlp import mlp
 from thalweg.models.resnet import resnet
+from thalweg.models.resnet9 import resnet9
 from thalweg.models.wide_resnet import wide_resnet
 
 Factory = Callable[..., nn.Module]
 
-MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "wrn": wide_resnet}
+MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "resnet9": resnet9, "wrn": wide_resnet}
 GIVEN = ("inputs", "classes")  # what a factory gets from the data set, where its signature has it
 
 

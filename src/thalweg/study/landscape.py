@@ -9,11 +9,12 @@ from torch import Tensor
 from thalweg import files
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, predict
+from thalweg.prediction import Predictions, predict, sample
 from thalweg.study.material import Material
 from thalweg.study.plan import Plan
 from thalweg.training.problem import Cache
 from thalweg.weights.coefficients import bernstein
+from thalweg.weights.distribution import Members
 from thalweg.weights.plane import Plane
 
 GRID = 17  # points a side
@@ -44,10 +45,11 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     seen = material.loader(images.inputs.cpu())
     unseen = material.loader(material.splits.validation[:IMAGES])
     loss, error = torch.zeros(GRID, GRID), torch.zeros(GRID, GRID)
-    for i, j in torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID)).tolist():
-        weights = plane.at(torch.stack([x[j], y[i]]))
-        loss[i, j] = _loss(predict(problem, weights, seen), images.targets.cpu())
-        error[i, j] = _error(predict(problem, weights, unseen), material.splits.validation_labels[:IMAGES])
+    for i in range(GRID):
+        row = Members(tuple(plane.at(torch.stack([x[j], y[i]])) for j in range(GRID)))
+        row = Members(tuple(sample(problem, row)))  # refreshed once for both sets of images
+        loss[i] = _losses(predict(problem, row, seen), images.targets.cpu())
+        error[i] = _errors(predict(problem, row, unseen), material.splits.validation_labels[:IMAGES])
     tensors = {"x": x, "y": y, "train_loss": loss, "validation_error": error, "points": corners, "path": coefficients @ corners}
     facts = {"point_names": names, "about": f"{what} (base 0)", "training_images": len(images.targets),
              "validation_images": len(material.splits.validation[:IMAGES])}
@@ -73,9 +75,11 @@ def _through(material: Material, cache: Cache) -> tuple[str, Plane, list[str], T
     return what, Plane((begin, end, bend)), names, bernstein(t, 3)[:, [0, 2, 1]]
 
 
-def _loss(predictions: Predictions, labels: Tensor) -> float:
-    return float(-predictions.log_probs[0].gather(1, labels[:, None]).mean())
+def _losses(predictions: Predictions, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of each member `[members]`."""
+    return -predictions.log_probs[:, torch.arange(len(labels)), labels].mean(1)
 
 
-def _error(predictions: Predictions, labels: Tensor) -> float:
-    return float((predictions.log_probs[0].argmax(1) != labels).float().mean())
+def _errors(predictions: Predictions, labels: Tensor) -> Tensor:
+    """Share of wrong answers of each member `[members]`."""
+    return (predictions.log_probs.argmax(2) != labels).float().mean(1)

@@ -23,7 +23,7 @@ from thalweg.training.batches import Batches
 from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 
-RESULTS_VERSION = 1  # raise it when a change of thalweg's code changes results: stored runs are then done again
+RESULTS_VERSION = 2  # raise it when a change of thalweg's code changes results: stored runs are then done again
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,10 @@ class Material:
         check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
+        stack = self.plan.execution.stack
+        if stack > 1 and self.plan.recipe.clip is not None:
+            raise InputError(f"execution.stack got {stack} with recipe.clip, which would clip the gradient of a whole stack: set "
+                             "execution.stack = 1, or no clip")
         self.problem("reference", None)
 
     @cached_property
@@ -103,9 +107,10 @@ class Material:
 
     def problem(self, role: str, cache: Cache | None) -> Problem:
         """A new problem, with an empty meter. Roles (`reference`, `pool`, `base 0`, ...) have no seed in common."""
-        protocol = self.plan.protocol
+        protocol, execution = self.plan.protocol, self.plan.execution
         return Problem(self.model, self.train, self.plan.recipe, derive(protocol.seed, role), device=protocol.device,
-                       sources=protocol.sources, cache=cache, identity=self.identity, inspection=self.inspection)
+                       sources=protocol.sources, cache=cache, identity=self.identity, inspection=self.inspection,
+                       stack=execution.stack, compile=execution.compile, channels_last=execution.channels_last)
 
     @cached_property
     def inspection(self) -> Inspection:

@@ -1,26 +1,22 @@
 """The plan of a study: what a TOML file may say, checked before anything is trained."""
 
-import difflib
-import itertools
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from thalweg.emulators.base import Emulator, find_emulator
 from thalweg.errors import InputError
-from thalweg.explorers.base import Explorer, find_explorer
+from thalweg.study.mistakes import made, mistake
+from thalweg.study.rows import Method, methods_of, settings_of
 from thalweg.training.problem import Source
 from thalweg.training.recipe import Recipe
 
-T = TypeVar("T")
-
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # "3" is no number
 
 
 class DataPlan(_Part):
@@ -54,7 +50,7 @@ class ModelPlan(_Part):
         name: A known network, or `package.module:factory`.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     name: str = "mlp"
 
 
@@ -78,12 +74,26 @@ class Protocol(_Part):
     reference: int = Field(default=30, ge=4)
     pool: int = Field(default=20, ge=2)
     bases: int = Field(default=5, ge=1)
-    sources: tuple[Source, ...] = Field(default=("init", "order", "augmentation"), min_length=1)
+    sources: tuple[Source, ...] = Field(default=("init", "order", "augmentation"), min_length=1, strict=False)
     draws: int = Field(default=32, ge=2)
     emulator_draws: int = Field(default=100, ge=2)
     replicates: int = Field(default=1000, ge=100)
     device: str = "cpu"
     landscape: Literal["learned-curve", "anchors", "none"] = "learned-curve"
+
+
+class Execution(_Part):
+    """`[execution]`: how the work is done. Results agree up to rounding, so none of this is part of a run's fingerprint.
+
+    Attributes:
+        stack: Reference, pool and anchors train as one module of so many members (for GPUs; `--jobs` is for CPUs).
+        compile: Networks are compiled by `torch.compile`, in this mode.
+        channels_last: Memory order of convolutions; where it works, if left out.
+    """
+
+    stack: int = Field(default=1, ge=1)
+    compile: Literal["no", "default", "reduce-overhead"] = "no"
+    channels_last: bool | None = None
 
 
 class _File(_Part):
@@ -92,36 +102,9 @@ class _File(_Part):
     data: DataPlan = DataPlan()
     model: ModelPlan = ModelPlan()
     recipe: dict[str, Any] = {}
+    execution: Execution = Execution()
     protocol: Protocol = Protocol()
     methods: list[dict[str, Any]] = Field(min_length=1)
-
-
-@dataclass(frozen=True)
-class Method:
-    """One row of the comparison.
-
-    Attributes:
-        label: How the row is called.
-        explorer_name: As registered.
-        explorer: With its settings.
-        emulator_name: As registered; None for none.
-        emulator: What is made of the explorer's members; None for their own predictions.
-    """
-
-    label: str
-    explorer_name: str
-    explorer: Explorer
-    emulator_name: str | None = None
-    emulator: Emulator | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """Everything that can change its result, for the fingerprint and the record."""
-        return {
-            "explorer": self.explorer_name,
-            "settings": _settings(self.explorer),
-            "emulator": self.emulator_name,
-            "emulator_settings": None if self.emulator is None else _settings(self.emulator),
-        }
 
 
 @dataclass(frozen=True)
@@ -134,6 +117,7 @@ class Plan:
         data: Which images.
         model: Which network.
         recipe: How it is trained.
+        execution: How the work is done.
         protocol: How methods are judged.
         methods: The rows of the comparison.
     """
@@ -143,6 +127,7 @@ class Plan:
     data: DataPlan
     model: ModelPlan
     recipe: Recipe
+    execution: Execution
     protocol: Protocol
     methods: tuple[Method, ...]
 
@@ -153,7 +138,8 @@ class Plan:
             "title": self.title,
             "data": self.data.model_dump(),
             "model": self.model.model_dump(),
-            "recipe": _settings(self.recipe),
+            "recipe": settings_of(self.recipe),
+            "execution": self.execution.model_dump(),
             "protocol": self.protocol.model_dump(mode="json"),
             "methods": [{"label": m.label, **m.facts()} for m in self.methods],
         }
@@ -206,9 +192,9 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan") -> Plan:
     try:
         file = _File(**raw)
     except ValidationError as error:
-        raise _mistake(error, where, "", _File) from None
-    recipe = _make(Recipe, file.recipe, where, "recipe")
-    methods = tuple(m for i, entry in enumerate(file.methods) for m in _methods(entry, where, f"methods[{i}]"))
+        raise mistake(error, where, "", _File) from None
+    recipe = made(Recipe, file.recipe, where, "recipe")
+    methods = tuple(m for i, entry in enumerate(file.methods) for m in methods_of(entry, where, f"methods[{i}]"))
     labels = [m.label for m in methods]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
@@ -216,104 +202,7 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan") -> Plan:
     most = max(m.explorer.anchors for m in methods)
     if file.protocol.landscape == "anchors" and most < 3:
         raise InputError(f"{where}: protocol.landscape got 'anchors', but no method has three: needs 'learned-curve' or 'none'")
-    return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.protocol, methods)
-
-
-def _methods(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
-    """The rows of one `[[methods]]` table: a list of values makes a row for each."""
-    entry = dict(entry)
-    name, label, emulator = entry.pop("explorer", None), entry.pop("label", None), entry.pop("emulator", None)
-    if not isinstance(name, str):
-        raise InputError(f"{where}: {key}.explorer got {name!r}, needs the name of an explorer (see 'thalweg explorers')")
-    explorer_class = _found(find_explorer, name, f"{where}: {key}.explorer")
-    emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
-    emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
-    listed = {k: v for k, v in entry.items() if isinstance(v, list)}
-    empty = [k for k, v in listed.items() if not v]
-    if empty:
-        raise InputError(f"{where}: {key}.{empty[0]} got [], needs a value, or some, a row each")
-    found = []
-    for values in itertools.product(*listed.values()):
-        settings = entry | dict(zip(listed, values, strict=True))
-        explorer = _make(explorer_class, settings, where, key)
-        emulating = None if emulator_class is None else _make(emulator_class, emulator_settings, where, f"{key}.emulator")
-        members = getattr(explorer, "members", None)
-        if emulating is not None and members is not None and members < emulating.least_members:
-            raise InputError(f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
-                             f"{emulating.least_members} or more: it learns from their differences")
-        suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
-        title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings)
-        found.append(Method(title, name, explorer, emulator_name, emulating))
-    return found
-
-
-def _found(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:
-    """What is registered under a name; a mistake names the key."""
-    try:
-        return find(name)
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from None
-
-
-def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
-    """An emulator in a plan: its name, or a table with name and settings."""
-    if emulator is None or isinstance(emulator, str):
-        return emulator, {}
-    if isinstance(emulator, Mapping) and isinstance(emulator.get("name"), str):
-        return emulator["name"], {k: v for k, v in emulator.items() if k != "name"}
-    raise InputError(f"{key} got {emulator!r}, needs a name, or a table such as {{ name = \"neighbours\", neighbours = 40 }}")
-
-
-def _label(name: str, settings: Mapping[str, Any], emulator: str | None, emulator_settings: Mapping[str, Any]) -> str:
-    """Such as `deep-ensemble (members 2)` or `neighbours on deep-ensemble (members 2)`."""
-
-    def with_settings(title: str, values: Mapping[str, Any]) -> str:
-        text = ", ".join(f"{k} {v}" for k, v in values.items())
-        return f"{title} ({text})" if text else title
-
-    own = with_settings(name, settings)
-    return f"{with_settings(emulator, emulator_settings)} on {own}" if emulator else own
-
-
-def _settings(thing: Any) -> dict[str, Any]:
-    return {f.name: getattr(thing, f.name) for f in fields(thing)}
-
-
-def _make(cls: type[Any], settings: Mapping[str, Any], where: str, key: str) -> Any:
-    """A dataclass from settings; a mistake names the key."""
-    known = [f.name for f in fields(cls)]
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise InputError(f"{where}: {key}.{name} is not known: {hint}(known: {', '.join(known)})")
-    try:
-        return TypeAdapter(cls).validate_python(dict(settings))
-    except ValidationError as error:
-        raise _mistake(error, where, key, None) from None
-
-
-def _mistake(error: ValidationError, where: str, key: str, model: type[BaseModel] | None) -> InputError:
-    """The first mistake that pydantic found, in one line."""
-    first = error.errors()[0]
-    path = ".".join([key, *map(str, first["loc"])] if key else map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        known = _known(model, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-        message = (f"is not known: did you mean '{near[0]}'?" if near else "is not known") + f" (known: {', '.join(known)})"
-        return InputError(f"{where}: {path} {message}")
-    if first["type"] == "missing":
-        return InputError(f"{where}: {path} is missing: give it a value")
-    got = "" if first["type"] == "value_error" else f" got {first['input']!r},"
-    return InputError(f"{where}: {path}{got} {message[0].lower() + message[1:]}")
-
-
-def _known(model: type[BaseModel] | None, path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        inner = model.model_fields[str(part)].annotation if model is not None and str(part) in model.model_fields else None
-        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
-    return [] if model is None else sorted({*model.model_fields, *(["quick"] if model is _File else [])})
+    return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.execution, file.protocol, methods)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

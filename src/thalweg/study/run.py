@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +13,10 @@ from thalweg.files import DiskError
 from thalweg.study.environment import environment
 from thalweg.study.material import Material
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, done, find_record, tasks, trainings_to_do
+from thalweg.study.tasks import Task, done, find_record, forwards_to_do, tasks, trainings_to_do
 from thalweg.study.workers import one_thread, work
 from thalweg.training.recipe import Recipe
+from thalweg.weights.batchnorm import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int
     todo = tuple(t for t in left if t.kind != "anchor" or any(o.builds_on(t, material.plan) for o in left))
     trainings = trainings_to_do(material, store, todo)
     disk = sum(_bytes(material, t) for t in todo)
-    seconds = trainings * _seconds_a_training(material) / jobs if todo else 0.0
+    seconds = _seconds(material, trainings, todo) / jobs if todo else 0.0
     return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free)
 
 
@@ -132,8 +134,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _seconds_a_training(material: Material) -> float:
-    """Time of one training, from a few timed steps on a network that is thrown away."""
+def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> float:
+    """Time of the tasks, from a few timed steps on a network that is thrown away; a forward evaluation counts a third of one."""
     problem = material.problem("preflight", None)
     batches = len(problem.train)
     network = problem.build("network")
@@ -143,7 +145,9 @@ def _seconds_a_training(material: Material) -> float:
             before = problem.cost
             problem.fit(network, Recipe(epochs=1 / batches, lr=0.0), "preflight")
             seconds.append((problem.cost.seconds - before.seconds) / (problem.cost.backward_examples - before.backward_examples))
-    return statistics.median(seconds[1:]) * problem.training_examples  # the first step warms up
+    batch_norm = any(isinstance(module, BatchNorm) for module in network.modules())
+    examples = trainings * problem.training_examples + forwards_to_do(material, todo, batch_norm=batch_norm) / 3
+    return statistics.median(seconds[1:]) * examples  # the first step warms up
 
 
 def _existing(folder: Path) -> Path:

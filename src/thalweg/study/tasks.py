@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,10 +14,11 @@ from thalweg.files import DiskError
 from thalweg.meter import now
 from thalweg.prediction import Predictions, predict, sample
 from thalweg.seeds import derive
-from thalweg.study.landscape import curve_of, survey
+from thalweg.study.landscape import GRID, IMAGES, curve_of, survey
 from thalweg.study.material import Material, fingerprint_of
 from thalweg.study.plan import Method, Plan
 from thalweg.study.store import Store
+from thalweg.training.together import train_together
 from thalweg.weights.distribution import Members, WeightDistribution
 
 Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
@@ -117,6 +119,24 @@ def done(material: Material, store: Store, task: Task) -> bool:
     return record is not None and (record["status"] == "ok" or record["error"].startswith("Diverged"))
 
 
+def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
+    """Trains the networks of several tasks as one stack. What fails is left to each task's own training.
+
+    Raises:
+        DiskError: A network can't be written.
+    """
+    if len(group) < 2:
+        return
+    roles = [f"base {t.index}" if t.kind == "anchor" else t.kind for t in group]
+    numbers = [t.anchor if t.kind == "anchor" else t.index for t in group]
+    try:
+        train_together([(material.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)])
+    except DiskError:
+        raise
+    except Exception as error:  # a user's network may raise anything, and then does so again, on its own
+        warnings.warn(f"a stack of {len(group)} could not be trained, its members will be one by one: {error}", stacklevel=2)
+
+
 def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
     """Does a task and stores its result, a failure too.
 
@@ -191,3 +211,22 @@ def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> f
     total += sum(explorer.trainings - explorer.anchors for _, explorer in methods)
     landscape = any(t.kind == "landscape" for t in todo) and material.plan.protocol.landscape == "learned-curve"
     return total + landscape
+
+
+def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool) -> int:
+    """Forward-only evaluations of the tasks, in examples: predictions, and refreshes of batch norm where nobody trained."""
+    plan, predicted = material.plan, sum(len(part.targets) for part in material.parts().values())
+    refreshed = min(material.problem("preflight", None).refreshed, len(material.train.targets)) if batch_norm else 0
+    total = 0
+    for task in todo:
+        if task.kind in ("reference", "pool"):
+            total += predicted
+        elif task.kind == "landscape":
+            total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
+        elif task.kind == "method":
+            method = plan.methods[task.method]
+            trained = method.explorer.anchors == method.explorer.trainings  # such as a deep ensemble
+            draws = method.explorer.anchors if trained else plan.protocol.draws
+            calibrated = len(material.splits.validation) if method.emulator is not None else 0
+            total += draws * (predicted + calibrated + (0 if trained else refreshed))
+    return total

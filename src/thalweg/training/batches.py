@@ -22,6 +22,14 @@ class Loader(Protocol):
     def __len__(self) -> int: ...
 
 
+@runtime_checkable
+class ByEpoch(Protocol):
+    """A loader that knows which pass over the data it is asked for."""
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        """One pass over the data."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batches:
     """A data set in memory, cut into batches, on any device.
@@ -60,17 +68,28 @@ class Batches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the data. Each epoch number has its own order and augmentation."""
-        order = torch.arange(len(self.inputs))
-        if self.shuffle:
-            order = torch.randperm(len(order), generator=generator(self.order_seed, "epoch", number))
-        augmenting = generator(self.augmentation_seed, "epoch", number)
-        order = order.to(self.inputs.device)
+        augmenting = self.augmenting(number)
+        order = self.order(number).to(self.inputs.device)
         for chosen in order.split(self.size * self._together):
             x, y = self.inputs[chosen], self.targets[chosen]
             if self.prepare is not None:
                 x = self.prepare(x)
             for part, labels in zip(x.split(self.size), y.split(self.size), strict=True):
                 yield part if self.augment is None else self.augment(part, augmenting), labels
+
+    def order(self, number: int) -> Tensor:
+        """The order of the examples in an epoch `[examples]`."""
+        if not self.shuffle:
+            return torch.arange(len(self.inputs))
+        return torch.randperm(len(self.inputs), generator=generator(self.order_seed, "epoch", number))
+
+    def augmenting(self, number: int) -> torch.Generator:
+        """What an epoch's augmentation is drawn from."""
+        return generator(self.augmentation_seed, "epoch", number)
+
+    def to(self, device: str | torch.device) -> "Batches":
+        """The same data on a device."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
 
     @property
     def _together(self) -> int:

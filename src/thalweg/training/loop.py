@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import ByEpoch, Loader
 from thalweg.training.recipe import Optimizer, Recipe, optimizer_for
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -137,7 +137,7 @@ def _endless(batches: Loader) -> Iterator[tuple[bool, Any]]:
     epoch = 0
     while True:
         number = 0
-        for batch in batches.epoch(epoch) if isinstance(batches, Batches) else batches:
+        for batch in batches.epoch(epoch) if isinstance(batches, ByEpoch) else batches:
             number += 1
             yield number == len(batches), batch
         if not number:

@@ -65,8 +65,8 @@ class Problem:
         stack: How many anchors train as one stacked module (`training.stack`): for GPUs, which small networks leave idle.
         compile: Whether networks are compiled by `torch.compile`, and in which mode; needs a compiler, and time at the start.
         channels_last: Memory order of convolutions. None: channels last where the network has any and works so.
-        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches. With 2,048 predictions differ
-            from those with all examples by less than a twentieth of the draws' spread (docs/performance.md).
+        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches. With 2,048 of them
+            predictions differ from those with all examples by a twentieth of the draws' spread (docs/performance.md).
     """
 
     model: Callable[[], nn.Module]
@@ -90,6 +90,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         self._check()
+        if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
+            object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
         self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
@@ -138,12 +140,25 @@ class Problem:
         Raises:
             Diverged: Its loss became infinite.
         """
-        if k not in self._memory:
-            weights, cost = self._cached(k)
-            self._memory[k] = weights.to(self.device), cost  # a cache on disk gives them on the CPU
+        if not self.has(k):
+            network = self.build("anchor", k)
+            cost = self.meter.apart(lambda: self.fit(network, self.recipe, "anchor", k))
+            self.keep(k, Weights.of(network), cost)
         weights, cost = self._memory[k]
         self.meter.charge(cost)
         return weights
+
+    def has(self, k: int) -> bool:
+        """Whether the k-th training is in memory or in the cache."""
+        if k not in self._memory and self.cache is not None and (found := self.cache.get(self.fingerprint(k))) is not None:
+            self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
+        return k in self._memory
+
+    def keep(self, k: int, weights: Weights, cost: Cost) -> None:
+        """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
+        self._memory[k] = weights.to(self.device), cost
+        if self.cache is not None:
+            self.cache.put(self.fingerprint(k), weights, cost)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
@@ -177,17 +192,21 @@ class Problem:
         Raises:
             Diverged: The loss became infinite.
         """
-        order = self._seed("order", *name)
-        batches = self.train
-        if isinstance(batches, Batches):
-            if "data" in self.sources:
-                n = len(batches.targets)
-                chosen = torch.randint(n, (n,), generator=generator(self._seed("data", *name)))
-                batches = batches.chosen(chosen.to(batches.inputs.device))
-            batches = batches.reseeded(order, self._seed("augmentation", *name))
+        order, batches = self._seed("order", *name), self.batches(*name)
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
             train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, adjust=adjust,
                   watch=watch)
+
+    def batches(self, *name: str | int) -> Loader:
+        """The training set, with batch order and augmentation drawn for a purpose (a user's own loader as it is)."""
+        batches = self.train
+        if not isinstance(batches, Batches):
+            return batches
+        if "data" in self.sources:
+            n = len(batches.targets)
+            chosen = torch.randint(n, (n,), generator=generator(self._seed("data", *name)))
+            batches = batches.chosen(chosen.to(batches.inputs.device))
+        return batches.reseeded(self._seed("order", *name), self._seed("augmentation", *name))
 
     def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
         """The same points with valid batch-norm statistics, from a fixed part of the training set, the same at every point."""
@@ -198,17 +217,6 @@ class Problem:
         enough = math.ceil(len(batches) * min(1.0, self.refreshed / max(examples, 1)))
         with self.meter.clock(), seeded(self.seed, "refresh"), seeded_loader(batches, self.seed, "refresh"):
             return refresh(network, points, itertools.islice(batches, enough), self.meter)
-
-    def _cached(self, k: int) -> tuple[Weights, Cost]:
-        key = self.fingerprint(k)
-        found = self.cache.get(key) if self.cache is not None else None
-        if found is None:
-            network = self.build("anchor", k)
-            cost = self.meter.apart(lambda: self.fit(network, self.recipe, "anchor", k))
-            found = Weights.of(network), cost
-            if self.cache is not None:
-                self.cache.put(key, *found)
-        return found
 
     def _given(self) -> tuple[Weights, Cost]:
         """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""
