@@ -127,12 +127,13 @@ def test_running_statistics_have_one_place():
         r"running_mean$|running_var$|reset_running_stats$|track_running_stats$|num_batches_tracked$|\.momentum$",
         "weights/batchnorm.py",
         "training/recipe.py",
+        "training/stack.py",  # asks for the momentum
     )
 
 
 def test_probabilities_have_one_place():
     assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "prediction.py")
-    assert not places(r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/problem.py")
+    assert not places(r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/together.py")
 
 
 def test_files_have_one_place():
@@ -171,7 +172,9 @@ def in_memory(place: str) -> bool:
 
 def test_nothing_is_unpickled():
     assert not places(r"^(torch|pickle|joblib|dill)\.loads?$|allow_pickle")
-    assert not [file for file in FILES if {"pickle", "joblib", "dill", "shelve"} & modules(file)]
+    assert not [file for file in FILES if {"pickle", "dill", "shelve"} & modules(file)]
+    # between its own processes only, never from a file
+    assert [file for file in FILES if "joblib" in modules(file)] == ["training/together.py"]
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])

@@ -13,7 +13,7 @@ from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomS
 
 from thalweg import files
 from thalweg.errors import InputError, in_range, whole
-from thalweg.seeds import parts, seeded
+from thalweg.seeds import Rewind, parts, seeded
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
@@ -193,7 +193,8 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for batch in loader:
             x = _inputs(batch).to(problem.device)
-            outputs = torch.stack([_outputs(network, state, x) for state in states])
+            rewind = Rewind()
+            outputs = torch.stack([_outputs(network, state, x, rewind) for state in states])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
     log_probs = _joined(found, 1) if found else torch.empty(0, 0)
@@ -228,7 +229,8 @@ def _inputs(batch: Any) -> Tensor:
     return x
 
 
-def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Tensor:
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind) -> Tensor:
+    rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
     try:
         return functional_call(network, state, (x,))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

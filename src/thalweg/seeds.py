@@ -43,6 +43,19 @@ def _seed_torch(number: int) -> None:
             (device.manual_seed if device is torch.mps else device.manual_seed_all)(number)
 
 
+class Rewind:
+    """Torch's random state when this is made; a call brings it back, so that what follows meets the same random numbers again."""
+
+    def __init__(self) -> None:
+        self._cpu = torch.random.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+    def __call__(self) -> None:
+        torch.random.set_rng_state(self._cpu)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)
+
+
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A torch generator (on the CPU, so that every device draws the same numbers) for a purpose."""
     return torch.Generator().manual_seed(derive(seed, *purpose))

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from thalweg.data import Augmentation
-from thalweg.data.augmentation import draw
 from thalweg.errors import InputError
 
 
@@ -25,12 +24,12 @@ def by_loop(x, padding, border, shift, mirror):
 def test_equals_a_loop_over_images(border, flip, shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     got = Augmentation(4, flip, border)(x, torch.Generator().manual_seed(1))
-    shift, mirror = draw(len(x), 4, torch.Generator().manual_seed(1))
+    shift, mirror = Augmentation(4).draw(len(x), torch.Generator().manual_seed(1))
     assert torch.equal(got, by_loop(x, 4, border, shift, mirror & flip))
 
 
 def test_shifts_cover_the_whole_range_evenly_and_half_are_mirrored():
-    shift, mirror = draw(20_000, 2, torch.Generator().manual_seed(0))
+    shift, mirror = Augmentation(2).draw(20_000, torch.Generator().manual_seed(0))
     counts = torch.bincount((shift + 2).flatten(), minlength=5)
     assert len(counts) == 5 and counts.min() > 7_600 and counts.max() < 8_400
     assert 0.48 < mirror.float().mean() < 0.52

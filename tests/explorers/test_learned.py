@@ -19,19 +19,46 @@ def cosine(first: Weights, second: Weights) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def test_the_penalty_is_beta_times_the_squared_cosine():
-    points = [Weights.of(cases.conv_batchnorm()) for _ in range(2)]
-    module = SubspaceModule(cases.conv_batchnorm(), points, Simplex())
-    penalty = learned._squared_cosine(module, 3.0)()
-    assert penalty.item() == pytest.approx(3 * cosine(*points) ** 2, rel=1e-4)
-    penalty.backward()
-    assert all((p.grad is not None) == (p.dim() > 1) for p in module.points[0])
+def pulled(module: SubspaceModule, beta: float) -> torch.Tensor:
+    """What the penalty adds to the gradients of a step."""
+    x, y = cases.task()
+    rows = []
+    for adjust in (module.carry, learned._repelling(module, beta)):
+        torch.manual_seed(1)
+        module._ahead.clear()
+        torch.nn.functional.cross_entropy(module(x.double()), y).backward()
+        adjust()
+        rows.append(module.free.grad.clone())
+        module.free.grad = None
+    return rows[1] - rows[0]
 
 
-def test_the_penalty_meets_every_pair():
-    module = SubspaceModule(cases.no_norm(), [Weights.of(cases.no_norm()) for _ in range(3)], Simplex())
-    penalty, torch_state = learned._squared_cosine(module, 1.0), torch.manual_seed(0)
-    assert len({round(penalty().item(), 8) for _ in range(40)}) == 3 and torch_state is not None
+@pytest.mark.parametrize("network", ["groupnorm", "tied", "no-norm"])
+def test_the_penaltys_gradient_equals_automatic_differentiation(network):
+    points = [Weights.of(cases.NETWORKS[network]().double()) for _ in range(2)]
+    leaves = [{n: p.clone().requires_grad_() for n, p in w.params.items()} for w in points]
+    a, b = (torch.cat([p.reshape(-1) for p in leaf.values() if p.dim() > 1]) for leaf in leaves)
+    (3.0 * (a @ b) ** 2 / ((a @ a) * (b @ b))).backward()
+    module = SubspaceModule(cases.NETWORKS[network]().double(), points, Simplex())
+    for leaf, row in zip(leaves, pulled(module, 3.0), strict=True):
+        for name, p in module.layout.shaped(row.split(module.layout.sizes)).items():
+            expected = leaf[name].grad if p.dim() > 1 else torch.zeros_like(p)
+            assert torch.allclose(p, expected, rtol=0, atol=1e-12)
+
+
+def test_the_penalty_meets_every_pair_and_no_vertex_with_itself():
+    module = SubspaceModule(cases.no_norm().double(), [Weights.of(cases.no_norm().double()) for _ in range(3)], Simplex())
+    x, y = cases.task()
+    adjust, pairs = learned._repelling(module, 1.0), set()
+    torch.manual_seed(0)
+    for _ in range(40):
+        torch.nn.functional.cross_entropy(module(x.double()), y).backward()
+        row = module._awaited[0]
+        adjust()
+        own = module.free.grad - (row[0].T @ module.leaves.gradients)
+        pairs.add(tuple((own.abs().sum(1) > 1e-12).tolist()))
+        module.free.grad = None
+    assert pairs == {(True, True, False), (True, False, True), (False, True, True)}
 
 
 def test_vertices_start_apart_and_beta_keeps_them_so():
@@ -65,7 +92,7 @@ def test_layerwise(explorer, monkeypatch):
     class Seen(SubspaceModule):
         def __init__(self, *args, **settings):
             super().__init__(*args, **settings)
-            trained.append(self.layerwise)
+            trained.append(self.layers > 1)
 
     monkeypatch.setattr(learned, "SubspaceModule", Seen)
     problem = cases.problem("conv-batchnorm")

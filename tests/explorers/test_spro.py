@@ -49,7 +49,7 @@ def test_only_the_new_vertex_is_trained():
                 recipes.append(recipe)
                 starts.append(module.start)
                 moved = [a is not b for a, b in zip(module.vertices(), module.start, strict=True)]
-                seen.append((moved, len(module.points)))
+                seen.append((moved, len(module.rows())))
 
     base = replace(cases.RECIPE, warmup=0.5, schedule="linear")
     Spro(vertices=3, lr_ratio=0.5).explore(Seen(cases.no_norm, cases.batches(), base))

@@ -1,6 +1,7 @@
 """What goes wrong in a study is recorded or said in one line; what is damaged is found, and can be done again."""
 
 import errno
+import json
 import os
 import pickle
 import shutil

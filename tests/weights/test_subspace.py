@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 import cases
 from thalweg.errors import InputError
@@ -69,12 +70,97 @@ def test_the_gradient_of_a_vertex_is_its_coefficient_times_the_networks(network)
     gradient = {name: p.grad for name, p in own.named_parameters() if p.requires_grad}
     module = SubspaceModule(cases.NETWORKS[network]().double(), points, Fixed(row), fixed=[1])
     nn.functional.cross_entropy(module(x), y).backward()
-    for k, point in enumerate(module.points):
-        for name, p in zip(module.names, point, strict=True):
-            if k == 1:
-                assert p.grad is None
-            else:
-                assert torch.allclose(p.grad, row[k] * gradient[name], rtol=0, atol=1e-9)
+    assert module.free.grad is None
+    module.carry()
+    assert module.free.shape[0] == 2 and module.held.shape[0] == 1
+    for k, found in zip((0, 2), module.free.grad, strict=True):
+        for name, p in module.layout.shaped(found.split(module.layout.sizes)).items():
+            assert torch.allclose(p, row[k] * gradient[name], rtol=0, atol=1e-9)
+
+
+class Recurrent(nn.Module):
+    """Its recurrent layer keeps its weights in a list of its own, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, cases.CLASSES)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.head(self.inner(x.flatten(1).unflatten(1, (6, 6)))[0][:, -1])
+
+
+SEVERAL = {**{name: cases.NETWORKS[name] for name in ("groupnorm", "tied", "buffers-batchnorm")}, "recurrent": Recurrent}
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+@pytest.mark.parametrize("network", SEVERAL)
+def test_gradients_equal_automatic_differentiation_through_the_mixing(network, layerwise):
+    """Two draws, one vertex held, against `functional_call` at weights that autograd mixes."""
+    torch.manual_seed(0)
+    made = [SEVERAL[network]().double() for _ in range(3)]
+    points, (x, y) = [Weights.of(m) for m in made], inputs()
+    layer_of, layers = layers_of(points[0].params)
+    rows = torch.rand(2 * layers if layerwise else 2, 3, dtype=torch.float64)
+    leaves = [{n: p.clone().requires_grad_(k != 1) for n, p in w.params.items()} for k, w in enumerate(points)]
+    outputs = []
+    for draw in range(2):
+        chosen = {n: rows[draw * layers + layer_of[n]] if layerwise else rows[draw] for n in leaves[0]}
+        mixed = {n: sum(c * leaf[n] for c, leaf in zip(chosen[n], leaves, strict=True)) for n in leaves[0]}
+        outputs.append(functional_call(made[0].train(), mixed, (x,)))
+    expected = torch.stack(outputs)
+    nn.functional.cross_entropy(expected.flatten(0, 1), y.repeat(2)).backward()
+    module = SubspaceModule(SEVERAL[network]().double(), points, Fixed(*rows.tolist()), fixed=[1], draws=2, layerwise=layerwise)
+    found = module(x)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-9)
+    nn.functional.cross_entropy(found.flatten(0, 1), y.repeat(2)).backward()
+    module.carry()
+    for k, row in zip((0, 2), module.free.grad, strict=True):
+        for n, p in module.layout.shaped(row.split(module.layout.sizes)).items():
+            wanted = torch.zeros_like(p) if leaves[k][n].grad is None else leaves[k][n].grad
+            assert torch.allclose(p, wanted, rtol=0, atol=1e-9), n
+
+
+def test_gradients_are_added_to_those_of_a_penalty_and_not_counted_twice():
+    points, (x, y) = made("no-norm", 2), inputs()
+    module = SubspaceModule(cases.no_norm().double(), points, Fixed([0.3, 0.7]))
+    nn.functional.cross_entropy(module(x), y).backward()
+    module.carry()
+    alone, module.free.grad = module.free.grad.clone(), None
+    (nn.functional.cross_entropy(module(x), y) + 2 * module.free.sum()).backward()
+    module.carry()
+    assert torch.allclose(module.free.grad, alone + 2, rtol=0, atol=1e-12)
+    module.free.grad = None
+    module.carry()
+    assert module.free.grad is None, "no backward pass since"
+
+
+def test_a_training_that_does_not_carry_stops():
+    problem = cases.problem()
+    module = SubspaceModule(problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex())
+    with pytest.raises(InputError, match="no parameter got a gradient"):
+        problem.fit(module, problem.recipe, "test")
+
+
+def test_networks_of_mixed_types():
+    torch.manual_seed(0)
+
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(36, 4), nn.Linear(4, cases.CLASSES).double()
+
+        def forward(self, x):
+            return self.second(self.first(x.flatten(1)).double())
+
+    points, (x, y) = [Weights.of(Mixed()) for _ in range(2)], cases.task(12)
+    module = SubspaceModule(Mixed(), points, Fixed([0.25, 0.75]))
+    network = Mixed()
+    Weights(mix(points, [0.25, 0.75]).params, {}).load_into(network)
+    assert torch.allclose(module(x), network(x), atol=1e-6)
+    nn.functional.cross_entropy(module(x), y).backward()
+    module.carry()
+    assert module.free.grad.dtype == torch.float64 and module.vertices()[0].params["first.weight"].dtype == torch.float32
 
 
 def test_one_draw_has_no_axis_of_its_own():
@@ -86,7 +172,7 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
     problem = cases.problem("frozen")
     start = [Weights.of(problem.build("v", k)) for k in range(3)]
     module = SubspaceModule(problem.build("network"), start, Simplex(), fixed=[0, 2])
-    problem.fit(module, problem.recipe, "test")
+    problem.fit(module, problem.recipe, "test", adjust=module.carry)
     found = module.vertices()
     assert found[0] is start[0] and found[2] is start[2]
     assert all(
@@ -100,7 +186,9 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
 
 def test_the_modules_parameters_are_the_vertices_that_are_trained():
     module = SubspaceModule(cases.no_norm(), made("no-norm", 3), Simplex(), fixed=[0])
-    assert sum(p.requires_grad for p in module.parameters()) == 2 * 4 and len(list(module.parameters())) == 3 * 4
+    numbers = sum(p.numel() for p in cases.no_norm().parameters())
+    assert [tuple(p.shape) for p in module.parameters()] == [(2, numbers)]
+    assert len(module.rows()) == 3 and torch.equal(module.rows()[0], module.held[0])
 
 
 def test_the_architecture_is_left_in_the_mode_of_the_module():

@@ -75,21 +75,20 @@ class Stack(nn.Module):
         )
 
 
-def summed(loss: Loss, *, label_smoothing: float | None = None) -> Loss:
+def summed(loss: Loss, *, is_mean: bool) -> Loss:
     """The sum of the members' losses, of outputs `[members, batch, classes]` and targets `[members, batch]`.
 
     A sum, not a mean: then a member's gradient is its own, whatever their number.
 
     Args:
         loss: One member's.
-        label_smoothing: Given where the loss is the mean cross-entropy with it: then all members' are taken at once.
+        is_mean: It is a mean over examples, so that all members' can be taken at once: they have equally many.
     """
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
-        if label_smoothing is None:
-            return torch.stack([loss(o, t) for o, t in zip(outputs, targets, strict=True)]).sum()
-        whole = nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten().long(), label_smoothing=label_smoothing)
-        return whole * len(outputs)  # members have equally many examples
+        if is_mean:
+            return loss(outputs.flatten(0, 1), targets.flatten()) * len(outputs)
+        return torch.stack([loss(o, t) for o, t in zip(outputs, targets, strict=True)]).sum()
 
     return total
 

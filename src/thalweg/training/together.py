@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -82,8 +81,7 @@ def _train_stack(group: Wanted) -> None:
     if len(members) < len(loaders):
         raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
     stack = Stack([problem.build("anchor", k) for problem, k in group]).to(first.device)
-    smoothing = first.recipe.label_smoothing if first.loss is None else None
-    loss = summed(first.loss or cross_entropy(), label_smoothing=smoothing)
+    loss = summed(first.loss or cross_entropy(first.recipe.label_smoothing), is_mean=first.loss is None)
     meter = Meter(first.training_examples)
     with meter.clock():
         train(stack, StackedBatches(members), first.recipe, meter, loss=loss)
@@ -102,7 +100,7 @@ def _in_processes(missing: Wanted, jobs: int) -> None:
                 problem.keep(k, *found)
     except TerminatedWorkerError:
         raise WorkerDied("a worker process died (out of memory?): train with fewer jobs") from None
-    except (PicklingError, TypeError, AttributeError) as error:
+    except (TypeError, AttributeError) as error:  # what pickling raises
         raise InputError(f"the problem can't be sent to other processes ({error}): set jobs = 1") from error
 
 

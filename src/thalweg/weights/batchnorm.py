@@ -9,6 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from thalweg.meter import Meter
+from thalweg.seeds import Rewind
 from thalweg.weights.point import Weights
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -54,7 +55,9 @@ def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any
             for layer in layers:
                 layer.momentum = len(x) / seen  # momentum=None would forget that the last batch is shorter
             x = x.to(device)
+            rewind = Rewind()
             for state in states:
+                rewind()  # the same dropout at every point
                 meter.forward(functional_call(network, state, (x,)))
     return found
 
