@@ -4,7 +4,7 @@ BIN := .venv/bin
 # two test processes of one thread: two threads each on two cores would be ten times slower
 JOBS ?= 2
 
-.PHONY: study test lint setup clean
+.PHONY: study test lint bench setup clean
 
 study: setup  ## the main job: every method on the embedded digits, and the report
 	$(BIN)/thalweg study studies/digits.toml
@@ -13,8 +13,11 @@ test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 lint: setup  ## style and types
-	$(BIN)/ruff check src tests examples docs
+	$(BIN)/ruff check src tests examples docs bench
 	$(BIN)/mypy
+
+bench: setup  ## speed beside plain PyTorch, and docs/performance.md: a quarter of an hour, best on a quiet machine
+	OMP_NUM_THREADS=2 $(BIN)/python -m bench all page
 
 setup: .setup
 

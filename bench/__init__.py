@@ -1,0 +1,1 @@
+"""Speed of thalweg, side by side with plain PyTorch in one run. `python -m bench` lists the benchmarks."""

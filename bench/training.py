@@ -1,0 +1,70 @@
+"""One training, and explorers that cost one: against the plain loop."""
+
+from dataclasses import replace
+
+from bench.cases import CASES, QUICK
+from bench.measure import Settings, interleaved, ratios
+from thalweg.explorers.learned_simplex import LearnedSimplex
+from thalweg.explorers.spro import Spro, grow
+from thalweg.explorers.swag import Swag
+
+
+def _cases(settings: Settings) -> dict:
+    return QUICK if settings.quick else CASES
+
+
+def training(settings: Settings) -> list[dict]:
+    """One training by `Problem.fit` against the plain loop (target 1.05)."""
+    rows = []
+    for name, case in _cases(settings).items():
+        problem = case.problem(device=settings.device)
+
+        def thalweg(problem=problem) -> None:
+            problem.fit(problem.build("bench"), problem.recipe, "bench")
+
+        alternatives = {"plain": case.plain(settings.device), "thalweg": thalweg,
+                        "plain, fused optimiser": case.plain(settings.device, fused=True)}
+        if not case.mlp:
+            alternatives["plain, channels-last"] = case.plain(settings.device, channels_last=True)
+        rows += ratios(name, interleaved(alternatives, settings), "plain", {"thalweg": 1.05})
+    return rows
+
+
+def simplex(settings: Settings) -> list[dict]:
+    """A learned simplex of three vertices against plain training of the network (target 1.10)."""
+    rows = []
+    for name, case in _cases(settings).items():
+        problem = case.problem(device=settings.device)
+        alternatives = {
+            "plain": case.plain(settings.device),
+            "learned simplex": lambda problem=problem: LearnedSimplex().explore(problem),
+            "without the cosine penalty": lambda problem=problem: LearnedSimplex(beta=0.0).explore(problem),
+        }
+        if not case.mlp:  # what three vertices cost beside the gain of channels-last
+            alternatives["plain, channels-last"] = case.plain(settings.device, channels_last=True)
+        rows += ratios(name, interleaved(alternatives, settings), "plain", {"learned simplex": 1.10} if case.target else {})
+    return rows
+
+
+def spro(settings: Settings) -> list[dict]:
+    """A SPRO vertex, five draws a step, against as many plain steps of five evaluations."""
+    rows = []
+    for name, case in _cases(settings).items():
+        short = replace(case, epochs=case.epochs / 5)
+        problem = case.problem(device=settings.device)
+        problem.anchor(0)
+        explorer = Spro(vertices=1, share=1 / 5)
+        alternatives = {"plain, five evaluations a step": short.plain(settings.device, evaluations=5),
+                        "SPRO vertex": lambda problem=problem, explorer=explorer: grow(problem, 0, explorer)}
+        rows += ratios(name, interleaved(alternatives, settings), "plain, five evaluations a step", {})
+    return rows
+
+
+def swag(settings: Settings) -> list[dict]:
+    """SWAG (20 iterates, rank 20) against plain training of the same epochs."""
+    rows = []
+    for name, case in _cases(settings).items():
+        problem = case.problem(device=settings.device)
+        alternatives = {"plain": case.plain(settings.device), "SWAG": lambda problem=problem: Swag().explore(problem)}
+        rows += ratios(name, interleaved(alternatives, settings), "plain", {})
+    return rows
