@@ -1,0 +1,123 @@
+"""Stacks: in double precision they equal separate trainings, and nothing of one member reaches another."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import cases
+from thalweg.data import Augmentation
+from thalweg.errors import InputError
+from thalweg.models.mlp import mlp
+from thalweg.models.resnet import resnet
+from thalweg.training.batches import Batches
+from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
+from thalweg.training.stack import Stack, StackedBatches, summed
+from thalweg.training.together import anchors
+from thalweg.weights.point import Weights
+
+STACKABLE = ["groupnorm", "layernorm", "no-norm", "tied", "frozen"]
+NETWORKS = {
+    **{name: cases.NETWORKS[name] for name in STACKABLE},
+    "mlp": lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(8,)),
+    "resnet": lambda: resnet((1, 6, 6), cases.CLASSES, depth=8, width=2),
+}
+
+
+def double(network: str, **settings) -> Problem:
+    x, y = cases.task()
+    batches = Batches(x.double(), y, 16, augment=Augmentation(padding=1))
+    return Problem(lambda: NETWORKS[network]().double(), batches, **{"recipe": Recipe(epochs=2.5, lr=0.05), **settings})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_stack_equals_separate_trainings(network, optimizer):
+    """Each member with its own initialisation, order and augmentation; batch-norm statistics too."""
+    recipe = Recipe(epochs=2.5, lr=0.05 if optimizer == "sgd" else 1e-3, optimizer=optimizer, label_smoothing=0.1, warmup=0.2)
+    alone, stacked = double(network, recipe=recipe), double(network, recipe=recipe, stack=3)
+    for one, other in zip(anchors(alone, 3), anchors(stacked, 3), strict=True):
+        for part in ("params", "buffers"):
+            mine, theirs = getattr(other, part), getattr(one, part)
+            assert set(mine) == set(theirs)
+            for name, tensor in theirs.items():
+                assert mine[name].dtype == tensor.dtype
+                assert torch.allclose(mine[name].double(), tensor.double(), rtol=0, atol=1e-9), name
+    assert alone.cost.backward_examples == stacked.cost.backward_examples and stacked.cost.trainings == 3
+
+
+def test_where_every_member_has_data_of_its_own():
+    """A bootstrap of the training set: there is nothing to share."""
+    settings = {"sources": ("init", "order", "augmentation", "data")}
+    alone, stacked = anchors(double("mlp", **settings), 2), anchors(double("mlp", stack=2, **settings), 2)
+    for one, other in zip(alone, stacked, strict=True):
+        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+
+
+def test_a_loss_of_the_users_own():
+    def loss(outputs, targets):
+        return nn.functional.multi_margin_loss(outputs, targets) + outputs.square().mean().sqrt()
+
+    alone, stacked = anchors(double("mlp", loss=loss), 2), anchors(double("mlp", loss=loss, stack=2), 2)
+    for one, other in zip(alone, stacked, strict=True):
+        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+
+
+def test_shapes_and_the_members_weights():
+    networks = [cases.groupnorm() for _ in range(3)]
+    stack = Stack(networks)
+    x = torch.randn(3, 5, 1, 6, 6)
+    outputs = stack(x)
+    assert outputs.shape == (3, 5, cases.CLASSES)
+    for network, own, images in zip(networks, outputs, x, strict=True):
+        assert torch.allclose(own, network(images), atol=1e-6)
+    for network, member in zip(networks, stack.members(), strict=True):
+        assert all(torch.equal(p, member.params[n]) for n, p in Weights.of(network).params.items())
+
+
+def test_the_loss_is_a_sum_over_members():
+    outputs, targets = torch.randn(4, 6, 3, dtype=torch.float64), torch.randint(0, 3, (4, 6))
+    expected = sum(nn.functional.cross_entropy(o, t) for o, t in zip(outputs, targets, strict=True))
+    for is_mean in (False, True):
+        found = summed(nn.functional.cross_entropy, is_mean=is_mean)(outputs, targets)
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("augment", [None, Augmentation(padding=1), lambda x, random: x + torch.rand(1, generator=random)])
+def test_batches_are_those_of_the_members(augment):
+    x, y = cases.task()
+    members = tuple(
+        Batches(x, y, 16, prepare=lambda x: 2 * x, augment=augment, order_seed=k, augmentation_seed=10 + k) for k in range(3)
+    )
+    stacked = list(StackedBatches(members).epoch(1))
+    assert len(stacked) == len(StackedBatches(members)) == 6 and stacked[-1][0].shape[:2] == (3, 95 - 5 * 16)
+    for k, member in enumerate(members):
+        for (inputs, labels), (own, own_labels) in zip(stacked, member.epoch(1), strict=True):
+            assert torch.equal(inputs[k], own) and torch.equal(labels[k], own_labels)
+
+
+class Branches(nn.Module):
+    """What it does depends on a value: there is no such thing for several members at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(36, cases.CLASSES)
+
+    def forward(self, x):
+        out = self.layer(x.flatten(1))
+        return out * 2 if out.sum() > 0 else out
+
+
+def test_networks_and_settings_that_cannot_be_stacked():
+    with pytest.raises(InputError, match=r"can't be stacked .* set stack = 1"):
+        anchors(Problem(Branches, cases.batches(), cases.RECIPE, stack=2), 2)
+    with pytest.raises(InputError, match="momentum=None"):
+        Stack([nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, momentum=None))])
+    with pytest.raises(InputError, match="got no network"):
+        Stack([])
+    with pytest.raises(InputError, match=r"recipe\.clip"):
+        anchors(cases.problem(recipe=replace(cases.RECIPE, clip=1.0), stack=2), 2)
+    with pytest.raises(InputError, match="a loader of your own can't be stacked"):
+        anchors(cases.problem("no-norm", "tuples", stack=2), 2)

@@ -1,0 +1,157 @@
+"""Anchors that are trained together: the same ones as alone, whatever goes wrong with some."""
+
+import functools
+import os
+import signal
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import cases
+from thalweg.errors import Diverged, InputError, WorkerDied
+from thalweg.training import together
+from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
+from thalweg.training.stack import Stack
+from thalweg.training.together import anchors, train_together
+
+
+def same(first, second) -> bool:
+    return all(torch.equal(first.params[n], p) for n, p in second.params.items()) and all(
+        torch.equal(first.buffers[n], b) for n, b in second.buffers.items()
+    )
+
+
+@pytest.mark.parametrize("loader", ["augmented", "own-generator"])
+def test_processes_give_the_same_bits_as_one_after_the_other(loader):
+    """With networks and loaders that no other process could import: lambdas, closures."""
+    width = 3
+    model = lambda: cases.conv_batchnorm(width)  # noqa: E731
+    problems = [cases.problem(loader=loader, model=model, jobs=jobs) for jobs in (1, 2)]
+    alone, parallel = (anchors(problem, 3) for problem in problems)
+    assert all(same(a, b) for a, b in zip(alone, parallel, strict=True))
+    assert problems[1].cost.backward_examples == problems[0].cost.backward_examples and problems[1].cost.trainings == 3
+    assert problems[1].cost.seconds > 0
+
+
+def test_only_what_is_missing_is_trained(monkeypatch):
+    asked = []
+    monkeypatch.setattr(together, "_in_processes", lambda missing, jobs: asked.append([k for _, k in missing]))
+    problem = cases.problem(jobs=2)
+    problem.anchor(1)
+    anchors(problem, 4)
+    assert asked == [[0, 2, 3]]
+    anchors(problem, 4)
+    assert asked == [[0, 2, 3]], "they are in memory now"
+
+
+def test_what_the_cache_has_is_not_trained_again():
+    class Shelf(dict):
+        def put(self, key, weights, cost):
+            self[key] = weights, cost
+
+    shelf = Shelf()
+    first = cases.problem(cache=shelf, identity="test", stack=2)
+    weights = anchors(first, 4)
+    assert len(shelf) == 4
+    again = cases.problem(cache=shelf, identity="test", stack=2, model=_refuses_after(3))
+    assert all(same(a, b) for a, b in zip(anchors(again, 4), weights, strict=True)) and again.cost.trainings == 4
+
+
+def _refuses_after(calls: int):
+    """Makes networks so often as an inspection needs them, then no more."""
+    left = [calls]
+
+    def make() -> nn.Module:
+        left[0] -= 1
+        if left[0] < 0:
+            raise AssertionError("another network was made")
+        return cases.no_norm()
+
+    return make
+
+
+def test_several_problems_at_once():
+    problems = [cases.problem(seed=seed, stack=4) for seed in range(3)]
+    train_together([(problem, 0) for problem in problems])
+    assert all(problem.has(0) and problem.cost.trainings == 0 for problem in problems), "charged when they are used"
+    for seed, problem in enumerate(problems):
+        alone = cases.problem(seed=seed).anchor(0)
+        assert all(torch.allclose(problem.anchor(0).params[n], p, atol=1e-5) for n, p in alone.params.items())
+
+
+class Hungry(Stack):
+    """A stack for which there is memory for two members only."""
+
+    tried: list[int] = []  # noqa: RUF012
+
+    def forward(self, x):
+        self.tried.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+
+def test_a_stack_that_is_too_large_for_the_memory_is_split(monkeypatch):
+    monkeypatch.setattr(together, "Stack", Hungry)
+    Hungry.tried.clear()
+    problem = cases.problem(stack=7)
+    found = anchors(problem, 7)
+    assert [n for i, n in enumerate(Hungry.tried) if i == 0 or Hungry.tried[i - 1] != n] == [7, 3, 2, 4, 2]
+    assert len(found) == 7 and problem.cost.trainings == 7
+    assert all(
+        torch.allclose(found[k].params[n], p, atol=1e-5) for k in (0, 6) for n, p in cases.problem().anchor(k).params.items()
+    )
+
+
+def only_the_second_diverges():
+    """Its network starts at numbers that are none."""
+    build = Problem.build
+
+    def built(self, *name):
+        network = build(self, *name)
+        if name == ("anchor", 1):
+            with torch.no_grad():
+                network[1].weight.fill_(float("nan"))
+        return network
+
+    return built
+
+
+def test_a_member_that_diverges_leaves_the_others_alone(monkeypatch):
+    problem = cases.problem(stack=3)
+    monkeypatch.setattr(Problem, "build", only_the_second_diverges())
+    train_together([(problem, k) for k in range(3)])
+    with pytest.raises(Diverged, match="at step 1 of"):
+        problem.anchor(1)
+    monkeypatch.undo()
+    assert all(same(problem.anchor(k), cases.problem().anchor(k)) for k in (0, 2))
+
+
+def test_where_all_diverge_in_other_processes():
+    problem = cases.problem(recipe=Recipe(epochs=1, lr=1e30), jobs=2)
+    train_together([(problem, k) for k in range(2)])
+    assert not problem.has(0)
+    with pytest.raises(Diverged, match="lower the learning rate"):
+        anchors(problem, 2)
+
+
+def _dies() -> nn.Module:
+    if os.environ.get("THALWEG_TEST_PARENT") != str(os.getpid()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return cases.no_norm()
+
+
+def test_a_worker_that_dies(monkeypatch):
+    monkeypatch.setenv("THALWEG_TEST_PARENT", str(os.getpid()))
+    problem = cases.problem(model=_dies, jobs=2)
+    with pytest.raises(WorkerDied, match="fewer jobs"):
+        anchors(problem, 2)
+
+
+def test_what_cannot_be_sent():
+    problem = cases.problem(model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()), jobs=2)
+    with pytest.raises(InputError, match=r"can't be sent to other processes .* set jobs = 1"):
+        anchors(problem, 2)
