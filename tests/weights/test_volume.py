@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import reference
-from thalweg.weights.volume import log_squared_volume, squared_volume
+from thalweg.weights.volume import Growing, log_squared, log_squared_volume, squared_volume
 
 
 def vertices(k: int, dtype=torch.float64):
@@ -80,3 +80,17 @@ def test_a_flat_simplex_has_no_squared_volume_and_no_gradient_of_it(k):
     found = squared_volume([*others, middle])
     found.backward()
     assert abs(found.item()) < 1e-12 and all(t.grad.abs().max() < 1e-10 for t in middle)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_a_growing_simplex_is_that_of_all_its_vertices(k):
+    """And so is its gradient at the new vertex."""
+    rows = torch.from_numpy(flat(vertices(k)))
+    new = rows[-1].clone().requires_grad_()
+    found = log_squared(Growing(rows[:-1]).with_vertex(new))
+    other = rows[-1].clone().requires_grad_()
+    expected = log_squared_volume([[row] for row in (*rows[:-1], other)])
+    assert found.item() == pytest.approx(expected.item(), abs=1e-9)
+    found.backward()
+    expected.backward()
+    assert torch.allclose(new.grad, other.grad, rtol=0, atol=1e-9)

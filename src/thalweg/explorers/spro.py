@@ -29,7 +29,7 @@ from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace, SubspaceModule
-from thalweg.weights.volume import log_squared_volume, squared_volume
+from thalweg.weights.volume import Growing, log_squared, squared
 
 
 @explorer("spro")
@@ -124,9 +124,11 @@ def _volume(module: SubspaceModule, strength: float, floor: float) -> Callable[[
     if strength == 0:
         return None
 
+    growing = Growing(module.held)
+
     def penalty() -> Tensor:
-        points = [[row] for row in module.rows()]
-        log_volume = (squared_volume(points) + floor).log() if floor else log_squared_volume(points)
+        gram = growing.with_vertex(module.free[0])
+        log_volume = (squared(gram) + floor).log() if floor else log_squared(gram)
         return -strength * log_volume.float()
 
     return penalty

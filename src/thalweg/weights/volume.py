@@ -19,14 +19,42 @@ def log_squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
     Returns:
         A float64 scalar; minus infinity where the simplex is flat.
     """
-    gram = _gram(vertices)
-    return torch.linalg.slogdet(gram).logabsdet - 2 * math.lgamma(len(gram) + 1)
+    return log_squared(_gram(vertices))
 
 
 def squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
     """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
-    gram = _gram(vertices)
+    return squared(_gram(vertices))
+
+
+def log_squared(gram: Tensor) -> Tensor:
+    """Log V^2 of the simplex whose edges from one vertex have these inner products `[k, k]`."""
+    return torch.linalg.slogdet(gram).logabsdet - 2 * math.lgamma(len(gram) + 1)
+
+
+def squared(gram: Tensor) -> Tensor:
+    """V^2 of the same simplex."""
     return torch.linalg.det(gram) / math.factorial(len(gram)) ** 2
+
+
+class Growing:
+    """The inner products of a simplex that grows by one vertex: those of its fixed edges are taken once.
+
+    Args:
+        fixed: The vertices that stay `[vertices, n_params]`.
+    """
+
+    def __init__(self, fixed: Tensor) -> None:
+        self.origin = fixed[0].detach()
+        self.edges = (fixed[1:].detach() - self.origin).double()
+        self.gram = self.edges @ self.edges.T
+
+    def with_vertex(self, vertex: Tensor) -> Tensor:
+        """Of all edges from the first vertex, with that to a new vertex `[n_params]` as the last `[k, k]`; differentiable."""
+        edge = (vertex - self.origin).double()
+        across = self.edges @ edge
+        last = torch.cat([across, (edge @ edge)[None]])
+        return torch.cat([torch.cat([self.gram, across[:, None]], 1), last[None]])
 
 
 def _gram(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
