@@ -34,7 +34,7 @@ def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
     output: Annotated[Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")] = None,
     data_dir: DataDir = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread. Default: one a core; 1 on a GPU.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread. Default: one a core, or one a GPU.")] = None,
     shard: Annotated[str, typer.Option(help="K/N: the K-th of N parts only. Merge by copying their folders into one.")] = "1/1",
     model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")] = False,  # noqa: FBT002
@@ -53,7 +53,7 @@ def study(
     part = _shard(shard)
     folder = output or Path("results") / checked.name
     material = Material(checked, data_dir)
-    jobs = jobs or (1 if checked.protocol.device != "cpu" else max(1, len(_cores())))
+    jobs = jobs or _jobs(checked.protocol.device)
     if dry_run:
         material.check()
         _say(preflight(material, Store(folder), jobs, part).text(jobs))
@@ -228,6 +228,15 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
         raise InputError(f"--shard got '{text}', needs K/N such as 2/5, with K from 1 to N")
     return int(number), int(shards)
+
+
+def _jobs(device: str) -> int:
+    """One process a core; one a GPU where the plan does not say which one."""
+    if device == "cpu":
+        return max(1, len(_cores()))
+    import torch
+
+    return max(1, torch.cuda.device_count()) if device == "cuda" else 1
 
 
 def _cores() -> Any:

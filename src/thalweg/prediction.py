@@ -137,8 +137,10 @@ def predict(
     if not isinstance(found, WeightDistribution):
         raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
                          "or Members((w1, w2, ...))")
-    loader = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
+    loader: Any = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
     _check_order(loader)
+    if isinstance(loader, Batches):
+        loader = loader.to(problem.device)
     network = problem.build("network")
     with problem.meter.clock():
         groups = _grouped(sample(problem, found, draws, seed=seed))

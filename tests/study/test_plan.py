@@ -54,6 +54,14 @@ TABLES = {
     "anchors that no method has": (
         {"protocol": {"landscape": "anchors"}}, r"protocol\.landscape got 'anchors', but no method has three"
     ),
+    "an unknown key of the execution": ({"execution": {"stacks": 5}}, r"execution\.stacks is not known: did you mean 'stack'\?"),
+    "a stack of none": ({"execution": {"stack": 0}}, r"execution\.stack got 0, .*greater than or equal to 1"),
+    "an unknown mode": ({"execution": {"compile": "yes"}}, r"execution\.compile got 'yes', .*'no', 'default' or"),
+    "a text that looks like a number": ({"data": {"train": "64"}}, r"data\.train got '64', .*integer"),
+    "a text in the recipe": ({"recipe": {"epochs": "3"}}, r"recipe\.epochs got '3', .*number"),
+    "a whole number with a point": ({"protocol": {"bases": 2.0}}, r"protocol\.bases got 2\.0, .*integer"),
+    "a truth that is a number": ({"data": {"augment": 1}}, r"data\.augment got 1, .*boolean"),
+    "a number that is a truth": ({"recipe": {"lr": True}}, r"recipe\.lr got True, .*number"),
     "no methods": ({"methods": []}, r"methods got \[\], .*at least 1"),
 }  # fmt: skip
 
@@ -71,6 +79,7 @@ METHODS = {
         {"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"
     ),
     "a wrong type": ({"explorer": "deep-ensemble", "members": "two"}, r"methods\[0\]\.members got 'two', .*integer"),
+    "a text": ({"explorer": "deep-ensemble", "members": "2"}, r"methods\[0\]\.members got '2', .*integer"),
     "out of range": ({"explorer": "deep-ensemble", "members": 0}, r"methods\[0\].*members got 0, needs a whole number"),
     "one of several": ({"explorer": "deep-ensemble", "members": [2, 0]}, r"methods\[0\].*members got 0, needs"),
     "an empty list": ({"explorer": "deep-ensemble", "members": []}, r"methods\[0\]\.members got \[\], needs"),
@@ -110,6 +119,21 @@ def test_no_methods_at_all():
 ])  # fmt: skip
 def test_equal_labels(methods):
     assert "twice: change a setting, or give one of them a label" in mistake(methods=methods)
+
+
+def test_whole_numbers_are_fractions_too():
+    plan = tiny.plan(recipe={"epochs": 3, "lr": 1, "clip": 2})
+    assert [type(v) for v in (plan.recipe.epochs, plan.recipe.lr, plan.recipe.clip)] == [float] * 3
+
+
+def test_how_the_work_is_done():
+    assert tiny.plan().execution.model_dump() == {"stack": 1, "compile": "no", "channels_last": None}
+
+
+def test_a_plan_of_earlier_days_has_no_execution():
+    facts = tiny.plan().facts()
+    del facts["execution"]
+    assert plan_of(facts) == tiny.plan()
 
 
 def test_no_toml(tmp_path):
@@ -170,6 +194,7 @@ def test_a_model_instead_of_the_plans(tmp_path):
 @pytest.mark.parametrize("changes", [
     {},
     {"methods": [{"explorer": "swag", "label": "mine"}, {"explorer": "espro"}, {"explorer": "spro", "form": "paper"}]},
+    {"execution": {"stack": 8, "compile": "default", "channels_last": False}},
     {"recipe": {"clip": 1.0, "optimizer": "adamw"}, "protocol": {"sources": ["order", "data"]}},
     {"methods": [{"explorer": "deep-ensemble", "members": 2, "emulator": {"name": "neighbours", "neighbours": 7}}]},
 ])  # fmt: skip

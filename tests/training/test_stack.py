@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import cases
+import contract
 from thalweg.data import Augmentation
 from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
@@ -18,10 +19,11 @@ from thalweg.training.stack import Stack, StackedBatches, summed
 from thalweg.training.together import anchors
 from thalweg.weights.point import Weights
 
-STACKABLE = ["groupnorm", "layernorm", "no-norm", "tied", "frozen"]
+STACKABLE = ["groupnorm", "layernorm", "no-norm", "tied", "frozen", "buffers", "buffers-batchnorm"]
 NETWORKS = {
     **{name: cases.NETWORKS[name] for name in STACKABLE},
     "mlp": lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(8,)),
+    "cnn": lambda: nn.Sequential(*(m for m in cases.conv_batchnorm() if not isinstance(m, nn.Dropout))),
     "resnet": lambda: resnet((1, 6, 6), cases.CLASSES, depth=8, width=2),
 }
 
@@ -46,6 +48,16 @@ def test_a_stack_equals_separate_trainings(network, optimizer):
                 assert mine[name].dtype == tensor.dtype
                 assert torch.allclose(mine[name].double(), tensor.double(), rtol=0, atol=1e-9), name
     assert alone.cost.backward_examples == stacked.cost.backward_examples and stacked.cost.trainings == 3
+
+
+@pytest.mark.parametrize("clip", [0.3, 1.0])
+def test_each_members_gradient_is_clipped_by_its_own_norm(clip):
+    recipe = Recipe(epochs=2, lr=0.05, clip=clip)  # most gradients are clipped by the one, some by the other
+    alone, stacked = anchors(double("resnet", recipe=recipe), 3), anchors(double("resnet", recipe=recipe, stack=3), 3)
+    for one, other in zip(alone, stacked, strict=True):
+        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+    free = anchors(double("resnet", recipe=replace(recipe, clip=None)), 1)[0]
+    assert any(not torch.allclose(free.params[n], p, atol=1e-6) for n, p in alone[0].params.items())
 
 
 def test_where_every_member_has_data_of_its_own():
@@ -75,6 +87,65 @@ def test_shapes_and_the_members_weights():
         assert torch.allclose(own, network(images), atol=1e-6)
     for network, member in zip(networks, stack.members(), strict=True):
         assert all(torch.equal(p, member.params[n]) for n, p in Weights.of(network).params.items())
+
+
+class Counts(nn.Module):
+    """Its buffers: one is changed in place, one is made anew at every call, one is a whole number, one is nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(36, cases.CLASSES)
+        self.register_buffer("seen", torch.zeros(36))
+        self.register_buffer("largest", torch.zeros(()))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("nothing", None)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        self.seen += x.detach().sum(0)
+        self.largest = torch.maximum(self.largest, x.detach().amax())
+        self.calls = self.calls + 1
+        return self.layer(x)
+
+
+def test_buffers_of_all_kinds_are_kept():
+    networks = [Counts() for _ in range(3)]
+    stack = Stack(networks)
+    for _ in range(2):
+        x = torch.randn(3, 5, 1, 6, 6)
+        stack(x)
+        for network, images in zip(networks, x, strict=True):
+            network(images)
+    for network, member in zip(networks, stack.members(), strict=True):
+        expected = Weights.of(network)
+        assert set(member.buffers) == set(expected.buffers) == {"seen", "largest", "calls"}
+        assert all(torch.allclose(member.buffers[n], b) for n, b in expected.buffers.items()) and member.buffers["calls"] == 2
+
+
+def test_it_is_a_module_like_any_other():
+    """Names, devices and types are those of a network, with the members as a first axis; the networks given stay as they were."""
+    networks = [cases.NETWORKS["conv-batchnorm"]() for _ in range(2)]
+    before = [Weights.of(network) for network in networks]
+    stack = Stack(networks)
+    own = {name.removeprefix("network."): tuple(p.shape) for name, p in stack.named_parameters()}
+    assert own == {name: (2, *p.shape) for name, p in networks[0].named_parameters()}
+    assert stack(torch.randn(2, 5, 1, 6, 6)).requires_grad
+    assert stack.double()(torch.randn(2, 5, 1, 6, 6, dtype=torch.float64)).dtype == torch.float64
+    for network, weights in zip(networks, before, strict=True):
+        assert all(torch.equal(p, weights.params[n]) for n, p in network.named_parameters())
+        assert all(torch.equal(b, weights.buffers[n]) for n, b in network.named_buffers())
+
+
+def test_dropout_is_drawn_for_each_member_and_leaves_the_callers_random_state():
+    stack = Stack([nn.Dropout(0.5)] * 3)
+    first, second, third = stack(torch.ones(3, 400))
+    assert not torch.equal(first, second) and not torch.equal(second, third) and 100 < int((first == 0).sum()) < 300
+    before = contract.states()
+    found = anchors(cases.problem("conv-batchnorm", stack=2), 2)
+    contract.assert_states(before)
+    torch.rand(3)
+    again = anchors(cases.problem("conv-batchnorm", stack=2), 2)
+    assert all(torch.equal(a.params[n], p) for a, b in zip(found, again, strict=True) for n, p in b.params.items())
 
 
 def test_the_loss_is_a_sum_over_members():
@@ -117,7 +188,9 @@ def test_networks_and_settings_that_cannot_be_stacked():
         Stack([nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, momentum=None))])
     with pytest.raises(InputError, match="got no network"):
         Stack([])
-    with pytest.raises(InputError, match=r"recipe\.clip"):
-        anchors(cases.problem(recipe=replace(cases.RECIPE, clip=1.0), stack=2), 2)
+    with pytest.raises(InputError, match=r"differ in '1.bias' \(shape \(8,\) and shape \(9,\)\), .* set stack = 1"):
+        Stack([mlp((1, 6, 6), 3, hidden=(width,)) for width in (8, 9)])
+    with pytest.raises(InputError, match=r"differ in '0.bias' \(shape \(6,\), not trained and shape \(6,\)\)"):
+        Stack([cases.frozen(), cases.frozen().requires_grad_(True)])
     with pytest.raises(InputError, match="a loader of your own can't be stacked"):
         anchors(cases.problem("no-norm", "tuples", stack=2), 2)

@@ -12,10 +12,11 @@ from torch import nn
 import cases
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.training import together
+from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
-from thalweg.training.together import anchors, train_together
+from thalweg.training.together import anchors, check_stack, train_together
 
 
 def same(first, second) -> bool:
@@ -82,6 +83,71 @@ def test_several_problems_at_once():
         assert all(torch.allclose(problem.anchor(0).params[n], p, atol=1e-5) for n, p in alone.params.items())
 
 
+def test_problems_that_differ_in_more_than_the_seed_are_no_members_of_one_stack():
+    """Each is trained as it says."""
+    model = cases.no_norm
+    recipes = [Recipe(epochs=1, lr=lr) for lr in (0.1, 0.01)]
+    problems = [cases.problem(model=model, recipe=recipe, stack=4) for recipe in recipes]
+    train_together([(problem, k) for k in range(2) for problem in problems])
+    for recipe, problem in zip(recipes, problems, strict=True):
+        alone = cases.problem(recipe=recipe).anchor(1)
+        assert problem.has(1)
+        assert all(torch.allclose(problem.anchor(1).params[n], p, atol=1e-6) for n, p in alone.params.items())
+
+
+def test_time_is_counted_once(monkeypatch):
+    """Anchors are charged when they are used: a clock that runs stands still while they are trained."""
+    problems, running = [cases.problem(stack=2, seed=seed) for seed in range(2)], []
+    monkeypatch.setattr(together, "_all", lambda _: running.extend(p.meter._since for p in problems))
+    with problems[0].meter.clock(), problems[1].meter.clock():
+        train_together([(problem, 0) for problem in problems])
+        assert all(problem.meter._since is not None for problem in problems)
+    assert running == [None, None] and all(problem.cost.trainings == 0 for problem in problems)
+
+
+def test_the_data_of_several_trainings_are_handed_over_once():
+    """As one array, and as any type that torch has."""
+    x, y = torch.randn(7, 3).bfloat16(), torch.arange(7) % 3
+    batches = Batches(x, y.to(torch.uint8), 4)
+    problems = [Problem(lambda: nn.Linear(3, 3).bfloat16(), batches, Recipe(epochs=1), seed=seed) for seed in range(3)]
+    sent = together._sent(problems)
+    assert len({id(s.arrays[0]) for s in sent}) == len({id(s.arrays[1]) for s in sent}) == 1
+    assert sent[0].arrays[0].base is not None, "a view, not a copy"
+    arrived = sent[2].arrived()
+    assert torch.equal(arrived.train.inputs, x) and torch.equal(arrived.train.targets, batches.targets)
+    assert arrived.seed == 2 and arrived.train.targets.dtype == torch.uint8 and len(arrived.train) == 2
+    assert not len(sent[0].problem["train"].inputs) > 1
+
+
+def test_what_a_network_raises_in_another_process_is_told_as_it_is():
+    def broken() -> nn.Module:
+        network = cases.no_norm()
+        if os.getpid() != here:
+            network.forward = lambda x: x + None
+        return network
+
+    here = os.getpid()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        anchors(cases.problem(model=broken, jobs=2), 2)
+
+
+def test_a_check_before_anything_is_trained():
+    check_stack(cases.problem("conv-batchnorm"))
+    with pytest.raises(InputError, match=r"can't be stacked .*set stack = 1"):
+        check_stack(Problem(Recurrent, cases.batches(), cases.RECIPE))
+    with pytest.raises(InputError, match="a loader of your own can't be stacked"):
+        check_stack(cases.problem(loader="tuples"))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.head = nn.LSTM(6, 4, batch_first=True), nn.Linear(4, cases.CLASSES)
+
+    def forward(self, x):
+        return self.head(self.rows(x[:, 0])[0][:, -1])
+
+
 class Hungry(Stack):
     """A stack for which there is memory for two members only."""
 
@@ -104,6 +170,20 @@ def test_a_stack_that_is_too_large_for_the_memory_is_split(monkeypatch):
     assert all(
         torch.allclose(found[k].params[n], p, atol=1e-5) for k in (0, 6) for n, p in cases.problem().anchor(k).params.items()
     )
+
+
+class HungryNetwork(nn.Sequential):
+    """Runs out of memory itself, for more than one member at once."""
+
+    def forward(self, x):
+        if torch._C._functorch.is_batchedtensor(x) and len(torch._C._functorch.get_unwrapped(x)) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x)
+
+
+def test_memory_that_runs_out_inside_the_network():
+    problem = cases.problem(model=lambda: HungryNetwork(*cases.no_norm()), stack=4)
+    assert all(same(a, b) for a, b in zip(anchors(problem, 4), anchors(cases.problem(), 4), strict=True)), "one by one"
 
 
 def only_the_second_diverges():

@@ -11,6 +11,7 @@ from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.explorers.spro import Spro, grow
 from thalweg.training.problem import Problem
+from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 
@@ -52,6 +53,7 @@ class Espro(Explorer):
         return self.simplexes * self._simplex().trainings
 
     def explore(self, problem: Problem) -> Mixture:
+        train_together([(problem, k) for k in range(self.simplexes)])
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 
     def _simplex(self) -> Spro:

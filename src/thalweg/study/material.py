@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ from thalweg.study.plan import Plan
 from thalweg.training.batches import Batches
 from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
+from thalweg.training.together import check_stack
 
 RESULTS_VERSION = 2  # raise it when a change of thalweg's code changes results: stored runs are then done again
 
@@ -54,20 +57,21 @@ class Material:
         check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
-        stack = self.plan.execution.stack
-        if stack > 1 and self.plan.recipe.clip is not None:
-            raise InputError(f"execution.stack got {stack} with recipe.clip, which would clip the gradient of a whole stack: set "
-                             "execution.stack = 1, or no clip")
-        self.problem("reference", None)
+        problem = self.problem("reference", None)
+        if self.plan.execution.stack > 1:
+            with _about("execution.stack"):
+                check_stack(problem)
 
     @cached_property
     def dataset(self) -> Dataset:
-        return load(self.plan.data.name, self.data_dir)
+        with _about("data.name"):
+            return load(self.plan.data.name, self.data_dir)
 
     @cached_property
     def splits(self) -> Splits:
         data = self.plan.data
-        return splits(self.dataset, train=data.train, validation=data.validation, test=data.test)
+        with _about("data.train, data.validation, data.test"):
+            return splits(self.dataset, train=data.train, validation=data.validation, test=data.test)
 
     @cached_property
     def prepare(self) -> Prepare:
@@ -76,7 +80,8 @@ class Material:
     @cached_property
     def model(self) -> ModelFactory:
         settings = {k: v for k, v in self.plan.model.model_dump().items() if k != "name"}
-        return model_factory(self.plan.model.name, inputs=self.dataset.shape, classes=self.dataset.classes, settings=settings)
+        with _about("model"):
+            return model_factory(self.plan.model.name, inputs=self.dataset.shape, classes=self.dataset.classes, settings=settings)
 
     @cached_property
     def ood_name(self) -> str | None:
@@ -88,7 +93,8 @@ class Material:
         """Out-of-distribution images, uint8 `[images, channels, height, width]`."""
         if self.ood_name is None:
             return None
-        return load_ood(self.ood_name, self.dataset, self.data_dir, self.plan.data.ood_images)
+        with _about("data.ood"):
+            return load_ood(self.ood_name, self.dataset, self.data_dir, self.plan.data.ood_images)
 
     @cached_property
     def train(self) -> Batches:
@@ -139,6 +145,15 @@ class Material:
         # one set may be there whole or as an excerpt
         images = b"" if self.ood is None else self.ood.contiguous().numpy().tobytes()
         return fingerprint_of([self.identity, data, hashlib.sha256(images).hexdigest(), self.plan.protocol.device])
+
+
+@contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Mistakes inside are those of a key of the plan, and say so."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{key}: {error}") from None
 
 
 def fingerprint_of(facts: Any) -> str:

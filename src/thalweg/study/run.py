@@ -3,7 +3,7 @@
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,6 @@ from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, done, find_record, forwards_to_do, tasks, trainings_to_do
 from thalweg.study.workers import one_thread, work
-from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import BatchNorm
 
 
@@ -139,11 +138,12 @@ def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> floa
     problem = material.problem("preflight", None)
     batches = len(problem.train)
     network = problem.build("network")
+    still = replace(problem.recipe, epochs=1 / batches, lr=0.0, final_lr=0.0)
     seconds = []
     with one_thread():
         for _ in range(6):
             before = problem.cost
-            problem.fit(network, Recipe(epochs=1 / batches, lr=0.0), "preflight")
+            problem.fit(network, still, "preflight")
             seconds.append((problem.cost.seconds - before.seconds) / (problem.cost.backward_examples - before.backward_examples))
     batch_norm = any(isinstance(module, BatchNorm) for module in network.modules())
     examples = trainings * problem.training_examples + forwards_to_do(material, todo, batch_norm=batch_norm) / 3

@@ -83,11 +83,7 @@ def _begin(material: Material, store: Store, line: Connection, begun: Any) -> No
     global _own
     _own = (material, store)
     torch.set_num_threads(1)
-    with begun.get_lock():
-        number = begun.value
-        begun.value += 1
-    if torch.cuda.is_available():
-        torch.cuda.set_device(number % torch.cuda.device_count())
+    _take_gpu(begun)
 
     def follow() -> None:
         """Ends this process when the study does, even by kill -9: the system then closes the other end of the line."""
@@ -96,6 +92,19 @@ def _begin(material: Material, store: Store, line: Connection, begun: Any) -> No
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def _take_gpu(begun: Any) -> None:
+    """Makes one of several GPUs this process's own: one after the other in the order in which processes begin.
+
+    Args:
+        begun: How many have begun, a shared number.
+    """
+    with begun.get_lock():
+        number = begun.value
+        begun.value += 1
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number % torch.cuda.device_count())
 
 
 def _perform(group: Sequence[Task]) -> list[dict[str, Any]]:

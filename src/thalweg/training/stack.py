@@ -1,12 +1,13 @@
 """A stack: several networks of one architecture as one module, so that a GPU trains them in the time of a few.
 
 The one training loop trains it, and every member gets what it would get alone: its own initialisation, order and augmentation,
-and the gradient of its own loss. That it equals separate trainings is tested in double precision. It is `torch.func`'s vmap over
-stacked parameters; convolutions become grouped ones. On a CPU it is slower than one member after the other: it is asked for, not
-guessed.
+and the gradient of its own loss. That it equals separate trainings is tested in double precision; only dropout draws other masks.
+It is `torch.func`'s vmap over stacked parameters; convolutions become grouped ones. On a CPU it is slower than one member after
+the other: it is asked for, not guessed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,61 +18,69 @@ from torch.func import functional_call
 from thalweg.errors import InputError
 from thalweg.training.batches import Batches
 from thalweg.training.loop import Loss
+from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.weights.point import Weights
 
 
 class Stack(nn.Module):
     """Networks side by side. Inputs `[members, batch, ...]`, outputs `[members, batch, classes]`.
 
+    Its parameters and buffers are those of a network, each with a first axis more: `[members, ...]`.
+
     Args:
-        networks: The members as they start, one or more, all of one architecture.
+        networks: The members as they start, one or more, all of one architecture. They are copied.
 
     Raises:
-        InputError: There is none, or a batch norm has momentum None.
+        InputError: There is none, they differ, or a batch norm has momentum None.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
-        if not networks:
-            raise InputError("a stack got no network, needs 1 or more")
-        for module in networks[0].modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
-                raise InputError("a batch norm has momentum=None, which can't be stacked: give it a number, or set stack = 1")
-        self.network = (networks[0],)  # in a tuple: its parameters are not this module's
-        first = dict(networks[0].named_parameters())
-        states = [{**dict(n.named_parameters()), **dict(n.named_buffers())} for n in networks]
-        # not channels-last: grouped convolutions, which these become, have no use for it
-        stacked = {name: torch.stack([state[name].detach().contiguous() for state in states]) for name in states[0]}
-        self.names = list(first)
-        self.stacked = nn.ParameterList(
-            nn.Parameter(stacked[name], requires_grad=p.requires_grad) for name, p in first.items()
-        )
-        self.statistics = {name: stacked[name] for name, _ in networks[0].named_buffers()}
+        _check(networks)
+        self.network = copy.deepcopy(networks[0])
+        states = [_state(network) for network in networks]
+        names = {id(tensor): name for name, tensor in _state(self.network).items()}
+        stacked: dict[str, Tensor] = {}
+        for name, tensor in states[0].items():
+            # not channels-last: grouped convolutions, which these become, have no use for it
+            all_own = torch.stack([state[name].detach().contiguous() for state in states])
+            stacked[name] = nn.Parameter(all_own, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else all_own
+        for module in self.network.modules():
+            for key, own in [*module._parameters.items(), *module._buffers.items()]:
+                if own is not None:
+                    setattr(module, key, stacked[names[id(own)]])  # a tied one comes several times
+        self.size = len(networks)
 
     def forward(self, x: Tensor) -> Tensor:
-        network = self.network[0].train(self.training)
+        params, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
 
-        def member(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(network, {**params, **buffers}, (x,))
+        def member(params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            state = {**params, **buffers}
+            outputs = functional_call(self.network, state, (x,))
+            return outputs, {name: state[name] for name in buffers}
 
-        params = dict(zip(self.names, self.stacked, strict=True))
         try:
-            return torch.vmap(member, randomness="different")(params, self.statistics, x)
-        except torch.OutOfMemoryError:
+            with mixed_inside_vmap(x.device.type):
+                outputs, after = torch.vmap(member, randomness="different")(params, buffers, x)
+        except (torch.OutOfMemoryError, InputError):
             raise
         except (RuntimeError, ValueError) as error:
             message = " ".join(str(error).split())[:200]
             raise InputError(f"this network can't be stacked ({message}): set stack = 1") from error
+        with torch.no_grad():
+            for name, own in buffers.items():
+                if after[name] is not own:  # the network made a new one, instead of changing its own
+                    own.copy_(after[name])
+        return outputs
 
     def members(self) -> tuple[Weights, ...]:
         """The members as they are now."""
-        params = dict(zip(self.names, self.stacked, strict=True))
         return tuple(
             Weights(
-                {name: p.detach()[k].clone() for name, p in params.items()},
-                {name: b[k].clone() for name, b in self.statistics.items()},
+                {name: p.detach()[k].clone() for name, p in self.network.named_parameters()},
+                {name: b.detach()[k].clone() for name, b in self.network.named_buffers()},
             )
-            for k in range(len(self.stacked[0]))
+            for k in range(self.size)
         )
 
 
@@ -91,6 +100,19 @@ def summed(loss: Loss, *, is_mean: bool) -> Loss:
         return torch.stack([loss(o, t) for o, t in zip(outputs, targets, strict=True)]).sum()
 
     return total
+
+
+def clipped(stack: Stack, largest: float) -> Callable[[], None]:
+    """Between backward pass and step: limits the norm of each member's own gradient, as `clip_grad_norm_` does for a network."""
+
+    def clip() -> None:
+        gradients = [p.grad for p in stack.parameters() if p.grad is not None]
+        norms = torch.stack([g.reshape(stack.size, -1).norm(dim=1) for g in gradients]).norm(dim=0)
+        factors = (largest / (norms + 1e-6)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factors.view(-1, *[1] * (g.dim() - 1)))
+
+    return clip
 
 
 @runtime_checkable
@@ -145,3 +167,27 @@ def _augmented(augment: Callable[..., Any], x: Tensor, generators: Sequence[torc
         return torch.cat([augment(part, own) for part, own in zip(parts, generators, strict=True)])
     numbers = zip(*(augment.draw(len(part), own) for part, own in zip(parts, generators, strict=True)), strict=True)
     return augment.apply(x, *(torch.cat(own) for own in numbers))
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return dict([*network.named_parameters(), *network.named_buffers()])
+
+
+def _check(networks: Sequence[nn.Module]) -> None:
+    if not networks:
+        raise InputError("a stack got no network, needs 1 or more")
+    first = _state(networks[0])
+    for network in networks[1:]:
+        own = _state(network)
+        for name in sorted(first.keys() | own.keys()):
+            one, other = (None if s.get(name) is None else (tuple(s[name].shape), s[name].requires_grad) for s in (first, own))
+            if one != other:
+                raise InputError(f"networks of one model differ in '{name}' ({_told(one)} and {_told(other)}), which can't be "
+                                 "stacked: set stack = 1")
+    for module in networks[0].modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
+            raise InputError("a batch norm has momentum=None, which can't be stacked: give it a number, or set stack = 1")
+
+
+def _told(found: tuple[tuple[int, ...], bool] | None) -> str:
+    return "none" if found is None else f"shape {found[0]}{'' if found[1] else ', not trained'}"

@@ -1,20 +1,24 @@
 """Several anchors at once: in processes of one thread each, or stacked as one module. Which of them, a problem's settings say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from torch import Tensor
 
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import Cost, Meter
+from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
 from thalweg.training.loop import cross_entropy, train
 from thalweg.training.problem import Problem
-from thalweg.training.stack import Stack, StackedBatches, summed
+from thalweg.training.stack import Stack, StackedBatches, clipped, summed
 from thalweg.weights.point import Weights
 
 Wanted = Sequence[tuple[Problem, int]]
@@ -23,8 +27,8 @@ Wanted = Sequence[tuple[Problem, int]]
 def anchors(problem: Problem, count: int) -> tuple[Weights, ...]:
     """The problem's first trainings, `anchor(0)` to `anchor(count - 1)`; those that are missing are trained together.
 
-    With `problem.jobs` in as many processes (on one thread each, so that the results are those of one thread in this process),
-    with `problem.stack` as one module; with neither one after the other.
+    With `problem.stack` as one module, else with `problem.jobs` in as many processes (on one thread each, so that the results
+    are those of one thread in this process), with neither one after the other.
     """
     train_together([(problem, k) for k in range(count)])
     return tuple(problem.anchor(k) for k in range(count))
@@ -33,24 +37,69 @@ def anchors(problem: Problem, count: int) -> tuple[Weights, ...]:
 def train_together(wanted: Wanted) -> None:
     """Trains anchors that are neither in memory nor in the cache, and leaves them there for `problem.anchor`.
 
-    An anchor that diverges is left out: `problem.anchor` trains it again, alone, and says so.
+    Left to `problem.anchor`, which trains them alone when it is asked for them, are: those of problems that have neither `stack`
+    nor `jobs`, one that is alone, and one that diverges (then it says so), in a stack with all members.
 
     Args:
-        wanted: Problems that differ in nothing but seed and meter, each with the number of an anchor.
+        wanted: Problems, each with the number of an anchor. Stacked are those that differ in nothing but seed, cache and meter.
 
     Raises:
-        InputError: The network, loader or recipe can't be stacked, or can't be sent to other processes.
+        InputError: The network or loader can't be stacked, or can't be sent to other processes.
         WorkerDied: A process ended without a result.
     """
-    missing = [(problem, k) for problem, k in wanted if not problem.has(k)]
-    if len(missing) < 2:
-        return
-    first = missing[0][0]
-    if first.stack > 1:
-        for start in range(0, len(missing), first.stack):
-            _stacked(missing[start : start + first.stack])
-    elif first.jobs > 1:
-        _in_processes(missing, first.jobs)
+    missing = [(problem, k) for problem, k in dict.fromkeys(wanted) if not problem.has(k)]
+    groups: list[list[tuple[Problem, int]]] = []
+    for problem, k in missing:
+        own = next((group for group in groups if _alike(group[0][0], problem)), None)
+        if own is None:
+            groups.append(own := [])
+        own.append((problem, k))
+    work: Callable[[], Any] = partial(_all, groups)
+    for meter in {id(problem.meter): problem.meter for problem, _ in missing}.values():
+        work = partial(meter.apart, work)  # its clock stands still: anchors are charged when they are used
+    work()
+
+
+def check_stack(problem: Problem) -> None:
+    """Evaluates two networks as one module on two examples.
+
+    Raises:
+        InputError: They can't be stacked.
+    """
+    if not isinstance(problem.train, Batches):
+        raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
+    train = problem.train
+    x = train.inputs[:2] if train.prepare is None else train.prepare(train.inputs[:2])
+    with seeded(problem.seed, "stack"), torch.no_grad():
+        Stack([problem.build("stack", k) for k in range(2)])(torch.stack([x, x]))
+
+
+def _alike(first: Problem, other: Problem) -> bool:
+    """Whether the anchors of two problems can be members of one stack."""
+    names = ("model", "recipe", "device", "sources", "loss", "jobs", "stack", "compile", "channels_last")
+    if first is other:
+        return True
+    if any(getattr(first, name) != getattr(other, name) for name in names):
+        return False
+    one, two = first.train, other.train
+    if not isinstance(one, Batches) or not isinstance(two, Batches):
+        return one is two
+    same = all(getattr(one, name) == getattr(two, name) for name in ("size", "shuffle", "prepare", "augment"))
+    return same and _equal(one.inputs, two.inputs) and _equal(one.targets, two.targets)
+
+
+def _equal(one: Tensor, two: Tensor) -> bool:
+    return one is two or (one.dtype == two.dtype and torch.equal(one, two))
+
+
+def _all(groups: Sequence[Wanted]) -> None:
+    for group in groups:
+        first = group[0][0]
+        if first.stack > 1:
+            for start in range(0, len(group), first.stack):
+                _stacked(group[start : start + first.stack])
+        elif first.jobs > 1 and len(group) > 1:
+            _in_processes(group, first.jobs)
 
 
 def _stacked(group: Wanted) -> None:
@@ -73,60 +122,74 @@ def _stacked(group: Wanted) -> None:
 
 def _train_stack(group: Wanted) -> None:
     first = group[0][0]
-    if first.recipe.clip is not None:
-        raise InputError("recipe.clip limits one network's gradient, in a stack it would be all members': set stack = 1, or "
-                         "no clip")
     loaders = [problem.batches("anchor", k) for problem, k in group]
     members = tuple(loader for loader in loaders if isinstance(loader, Batches))
     if len(members) < len(loaders):
         raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
-    stack = Stack([problem.build("anchor", k) for problem, k in group]).to(first.device)
-    loss = summed(first.loss or cross_entropy(first.recipe.label_smoothing), is_mean=first.loss is None)
-    meter = Meter(first.training_examples)
-    with meter.clock():
-        train(stack, StackedBatches(members), first.recipe, meter, loss=loss)
+    stack = Stack([problem.build("anchor", k) for problem, k in group])
+    if first.compile != "no":
+        stack.compile(mode=None if first.compile == "default" else first.compile)
+    recipe, meter = first.recipe, Meter(first.training_examples)
+    loss = summed(first.loss or cross_entropy(recipe.label_smoothing), is_mean=first.loss is None)
+    adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
+    with meter.clock(), seeded(first.seed, "stack", *(k for _, k in group)):  # the latter for dropout
+        train(stack, StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
     cost = meter.cost
     share = replace(cost, backward_examples=cost.backward_examples // len(group), seconds=cost.seconds / len(group))
     for (problem, k), weights in zip(group, stack.members(), strict=True):
         problem.keep(k, weights, share)
 
 
-def _in_processes(missing: Wanted, jobs: int) -> None:
-    calls = [delayed(_train_one)(_Sent.of(problem), k) for problem, k in missing]
-    pool = Parallel(n_jobs=min(jobs, len(calls)), mmap_mode="c", batch_size=1, pre_dispatch="all", return_as="generator")
+def _in_processes(group: Wanted, jobs: int) -> None:
+    calls = [delayed(_train_one)(sent, k) for sent, (_, k) in zip(_sent(problem for problem, _ in group), group, strict=True)]
+    pool = Parallel(min(jobs, len(calls)), backend="loky", mmap_mode="c", batch_size=1, pre_dispatch="all",
+                    return_as="generator")
     try:
-        for (problem, k), found in zip(missing, pool(calls), strict=True):
+        for (problem, k), found in zip(group, pool(calls), strict=True):
             if found is not None:
                 problem.keep(k, *found)
     except TerminatedWorkerError:
         raise WorkerDied("a worker process died (out of memory?): train with fewer jobs") from None
-    except (TypeError, AttributeError) as error:  # what pickling raises
-        raise InputError(f"the problem can't be sent to other processes ({error}): set jobs = 1") from error
+    except Exception as error:
+        if isinstance(error, BrokenProcessPool) or type(error).__name__ == "PicklingError":  # on arrival, or on departure
+            reason = " ".join(str(error.__cause__ or error).split())[-200:]
+            raise InputError(f"the problem can't be sent to other processes ({reason}): set jobs = 1") from error
+        raise
 
 
 @dataclass(frozen=True)
 class _Sent:
     """A problem on its way to another process. Its data are numpy arrays there, which joblib shares instead of copying them."""
 
-    problem: dict[str, Any]
+    problem: Mapping[str, Any]
     arrays: tuple[np.ndarray, np.ndarray] | None
-
-    @staticmethod
-    def of(problem: Problem) -> "_Sent":
-        names = ("model", "train", "recipe", "seed", "device", "sources", "loss", "inspection", "compile", "channels_last")
-        own = {name: getattr(problem, name) for name in names}
-        if not isinstance(problem.train, Batches):
-            return _Sent(own, None)
-        one = torch.zeros(1)
-        own["train"] = replace(problem.train, inputs=one, targets=one)
-        return _Sent(own, (problem.train.inputs.numpy(force=True), problem.train.targets.numpy(force=True)))
+    dtypes: tuple[torch.dtype, torch.dtype] | None
 
     def arrived(self) -> Problem:
         own = dict(self.problem)
-        if self.arrays is not None:
-            inputs, targets = (torch.from_numpy(array) for array in self.arrays)
+        if self.arrays is not None and self.dtypes is not None:
+            inputs, targets = (torch.from_numpy(a).view(d) for a, d in zip(self.arrays, self.dtypes, strict=True))
             own["train"] = replace(own["train"], inputs=inputs, targets=targets)
         return Problem(**own)
+
+
+def _sent(problems: Iterable[Problem]) -> list[_Sent]:
+    names = ("model", "train", "recipe", "seed", "device", "sources", "loss", "inspection", "compile", "channels_last")
+    arrays: dict[int, np.ndarray] = {}  # joblib knows what it has sent by the object: the data of all are one
+    found = []
+    for problem in problems:
+        own = {name: getattr(problem, name) for name in names}
+        train = problem.train
+        if not isinstance(train, Batches):
+            found.append(_Sent(own, None, None))
+            continue
+        for tensor in (train.inputs, train.targets):
+            if id(tensor) not in arrays:  # as bytes: numpy has not all of torch's types
+                arrays[id(tensor)] = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+        one = torch.zeros(1)
+        own["train"] = replace(train, inputs=one, targets=one)
+        found.append(_Sent(own, (arrays[id(train.inputs)], arrays[id(train.targets)]), (train.inputs.dtype, train.targets.dtype)))
+    return found
 
 
 def _train_one(sent: _Sent, k: int) -> tuple[Weights, Cost] | None:
