@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import __main__ as command
-from bench import measure, page
+from bench import measure, page, scaling
+from bench.cases import QUICK
 from bench.measure import Settings, ratios, store
 
 
@@ -22,8 +24,29 @@ def test_a_ratio_is_that_of_the_same_round():
 
 def test_alternatives_take_turns():
     order = []
-    seconds = measure.interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, Settings(repeats=2))
+    work = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    seconds = measure.interleaved(work, Settings(repeats=2))
     assert order == ["a", "b"] * 3 and [len(own) for own in seconds.values()] == [2, 2], "the first round is not timed"
+    order.clear()
+    assert len(measure.interleaved(work, Settings(repeats=7, seconds=0))["a"]) == 3 and len(order) == 2 * 4, "three at least"
+    order.clear()
+    assert len(measure.interleaved(work, Settings(repeats=7), rounds=1)["b"]) == 1 and order == ["a", "b"]
+
+
+def test_the_floor_takes_as_many_steps_as_thalweg():
+    """And several evaluations of a step have the gradient of their mean: of one, where the network is not random."""
+    case = QUICK["digits"]
+    problem, found = case.problem(), []
+    for evaluations in (1, 3):
+        torch.manual_seed(0)
+        found.append(case.plain(evaluations=evaluations)())
+    for one, other in zip(*(network.parameters() for network in found), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    calls = []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: calls.append(module))
+    network = case.plain()()
+    handle.remove()
+    assert sum(module is network for module in calls) == problem.recipe.steps(len(problem.train))
 
 
 @pytest.mark.parametrize("name", ["training", "simplex", "spro", "swag", "draws", "refreshing", "stack"])
@@ -48,6 +71,29 @@ def test_the_command_lists_and_refuses(capsys):
     with pytest.raises(SystemExit):
         command.main(["simplx"])
     assert "unknown benchmark 'simplx'" in capsys.readouterr().err
+
+
+def test_a_power_law_is_found():
+    assert scaling._slope([(n, 3.0 * n**1.5) for n in (10, 20, 40)]) == pytest.approx(1.5)
+
+
+def test_targets_are_judged_by_what_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    assert "Targets met: 0 of 0." in page.text() and "python -m bench training page" in page.text()
+    seconds = {"plain": [1.0, 1.0], "thalweg": [1.2, 1.2]}
+    store("training", ratios("digits", seconds, "plain", {"thalweg": 1.05}), Settings(), tmp_path)
+    store("simplex", ratios("digits", seconds, "plain", {"thalweg": 1.25}), Settings(), tmp_path)
+    store("k_eq", [{"case": "all", "what": "1 thread", "seconds": 3.0, "bytes": 3e9, "target": 20.0, "bytes_target": 2e9}],
+          Settings(), tmp_path)
+    text = page.text()
+    assert "Targets met: 1 of 3. Not met: One training, digits, thalweg: 1.20 (target 1.05)" in text
+    assert text.count("| **no** |") == 2 and text.count("| yes |") == 1
+    page_file = tmp_path / "performance.md"
+    assert not page.is_up_to_date(page_file)
+    page_file.write_text(text)
+    assert page.is_up_to_date(page_file)
+    store("training", ratios("digits", {**seconds, "thalweg": [1.0, 1.0]}, "plain", {"thalweg": 1.05}), Settings(), tmp_path)
+    assert not page.is_up_to_date(page_file)
 
 
 def test_the_page_says_what_the_results_say():

@@ -39,6 +39,26 @@ def test_work_apart_is_not_added():
     assert meter.cost.backward_examples == 4
 
 
+def test_what_was_counted_is_neither_lost_nor_counted_twice():
+    """In whatever order one counts, charges, reads and sets."""
+    meter = Meter(10)
+    meter.backward(torch.zeros(4, 2))
+    meter.charge(Cost(10, 5, 10))
+    meter.forward(torch.zeros(3, 2))
+    assert (meter.cost.backward_examples, meter.cost.forward_examples) == (14, 8)
+    assert meter.cost == meter.cost
+    meter.backward(torch.zeros(1, 2))
+    with meter.clock():
+        meter.backward(torch.zeros(1, 2))
+        cost = meter.apart(lambda: meter.forward(torch.zeros(7, 2)))
+        meter.forward(torch.zeros(1, 2))
+    assert (cost.backward_examples, cost.forward_examples) == (0, 7)
+    assert (meter.cost.backward_examples, meter.cost.forward_examples) == (16, 9)
+    meter.backward(torch.zeros(5, 2))
+    meter.cost = Cost(training_examples=10)
+    assert meter.cost == Cost(training_examples=10)
+
+
 @pytest.fixture
 def sleep(monkeypatch):
     """A clock that only sleeping moves, so that a loaded machine can't fail a test."""

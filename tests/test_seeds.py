@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 import contract
-from thalweg.seeds import derive, generator, seeded, seeded_loader
+from thalweg.seeds import Rewind, _seed_torch, derive, generator, seeded, seeded_loader
 from thalweg.training.batches import pairs
 
 
@@ -88,3 +88,38 @@ def test_a_loaders_own_generators_are_seeded_and_come_back(kind):
     with seeded_loader(loader, 2, "a"):
         assert order(loader) != first
     assert order(loader) == order(twin)
+
+
+def test_torch_is_seeded_as_by_torch():
+    before = torch.get_rng_state()
+    try:
+        for number in (0, 1, derive(3, "a"), 2**63 - 1):
+            _seed_torch(number)
+            state, drawn = torch.get_rng_state(), torch.randn(5)
+            torch.manual_seed(number)
+            assert torch.equal(torch.get_rng_state(), state) and torch.equal(torch.randn(5), drawn)
+            assert torch.initial_seed() == number
+    finally:
+        torch.set_rng_state(before)
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.xpu.is_available(), reason="needs a machine without accelerators")
+def test_devices_that_are_not_there_cost_nothing(monkeypatch):
+    """`torch.manual_seed` keeps a call for each kind of device that is not there, and writes down the whole stack for it."""
+    queued, written = len(torch.cuda._queued_calls), []
+    monkeypatch.setattr("traceback.format_stack", lambda *_, **__: written.append(1) or [])
+    for k in range(20):
+        with seeded(k, "a"):
+            torch.rand(1)
+    assert not written and len(torch.cuda._queued_calls) == queued
+
+
+def test_rewinding():
+    with seeded(0, "a"):
+        torch.rand(3)
+        rewind = Rewind()
+        first = torch.rand(3)
+        for _ in range(2):
+            rewind()
+            assert torch.equal(torch.rand(3), first)
+        assert not torch.equal(torch.rand(3), first)

@@ -75,6 +75,19 @@ def test_prepared_training_images_have_mean_0_and_deviation_1(digits):
     assert x[7, 0, 3, 4].item() == pytest.approx((one / 255 - digits.mean[0]) / digits.std[0], rel=1e-5)
 
 
+def test_every_channel_is_prepared_with_its_own_numbers():
+    means, stds = (0.49, 0.1, 0.9), (0.2, 0.05, 0.3)
+    images = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
+    expected = [[(value / 255 - m) / s for value in range(256)] for m, s in zip(means, stds, strict=True)]
+    kept = images.clone()
+    for _ in range(2):  # its constants are kept, and must stay what they are
+        found = Prepare(means, stds)(images)
+        assert np.allclose(found.flatten(2)[0], expected, rtol=0, atol=1e-5) and torch.equal(images, kept)
+        found.zero_()
+    other = Prepare(means[::-1], stds[::-1])(images)
+    assert np.allclose(other.flip(1).flatten(2)[0], expected, rtol=0, atol=1e-5)
+
+
 def test_prepare_refuses_what_would_broadcast():
     prepare = Prepare((0.5,) * 3, (0.2,) * 3)
     with pytest.raises(InputError, match=r"needs uint8 \[batch, 3"):

@@ -61,6 +61,26 @@ def test_the_penalty_meets_every_pair_and_no_vertex_with_itself():
     assert pairs == {(True, True, False), (True, False, True), (False, True, True)}
 
 
+def only_biases() -> torch.nn.Module:
+    """Nothing that is trained has two axes: there is no cosine to penalise."""
+    network = cases.no_norm()
+    network[1].weight.requires_grad_(False)
+    network[3].weight.requires_grad_(False)
+    return network
+
+
+def starts_at_zero() -> torch.nn.Module:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, cases.CLASSES))
+    torch.nn.init.zeros_(network[1].weight)
+    return network
+
+
+@pytest.mark.parametrize("make", [only_biases, starts_at_zero])
+def test_vertices_without_a_direction_are_not_repelled(make):
+    found = LearnedLine().explore(cases.problem(model=make))
+    assert all(torch.isfinite(p).all() for v in found.vertices for p in v.params.values())
+
+
 def test_vertices_start_apart_and_beta_keeps_them_so():
     together = LearnedLine(beta=0.0).explore(cases.problem())
     apart = LearnedLine(beta=20.0).explore(cases.problem())

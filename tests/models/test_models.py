@@ -9,6 +9,7 @@ from torch import nn
 from thalweg.errors import InputError
 from thalweg.models import MODELS, find_model, model_factory
 from thalweg.models.resnet import Block
+from thalweg.models.resnet9 import Residual
 
 
 def count(module):
@@ -40,7 +41,46 @@ def test_number_of_parameters_of_mlp_and_cnn():
         9 * 32 + 32 + 9 * 32 * 64 + 64 + 64 * 49 * 10 + 10)
 
 
-@pytest.mark.parametrize("spec", ["cnn", "resnet"])
+def test_number_of_parameters_of_resnet9():
+    def by_hand(channels, classes, width, norms):
+        """Layer by layer: (from, to) in widths; the residual blocks keep theirs."""
+        layers = [(1, 2), (2, 2), (2, 2), (2, 4), (4, 8), (8, 8), (8, 8)]
+        convolutions = 9 * channels * width + sum(9 * a * b * width**2 for a, b in layers)
+        return convolutions + norms * width * (1 + sum(b for _, b in layers)) + 8 * width * classes
+
+    def counted(channels=3, classes=10, **settings):
+        with torch.device("meta"):
+            return count(model_factory("resnet9", inputs=(channels, 32, 32), classes=classes, settings=settings)())
+
+    assert counted() == by_hand(3, 10, 64, 2) == 6_573_120  # 6,568,640 without norms
+    assert counted(width=5, channels=1, classes=7) == by_hand(1, 7, 5, 2)
+    assert counted(norm="group") == counted() and counted(norm="none") == by_hand(3, 10, 64, 1)  # biases instead
+
+
+def test_resnet9_halves_images_three_times_and_scales_its_outputs():
+    network = model_factory("resnet9", inputs=(3, 32, 32), classes=10, settings={"width": 4})().eval()
+    shapes = []
+    for module in network:
+        if isinstance(module, Residual | nn.AdaptiveMaxPool2d):
+            module.register_forward_hook(lambda _, given, __: shapes.append(tuple(given[0].shape)))
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        out = network(x)
+        assert shapes == [(2, 8, 16, 16), (2, 32, 4, 4), (2, 32, 4, 4)]
+        assert torch.allclose(out, network[:-1](x) / 8, rtol=0, atol=1e-6)
+    kinds = [type(m).__name__ for m in network.modules()]
+    assert kinds.count("Conv2d") == kinds.count("BatchNorm2d") == 8 and kinds.count("Linear") == 1 and network[-2].bias is None
+
+
+def test_a_residual_block_whose_branch_is_dead_changes_nothing():
+    block = Residual(4, "none")
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(1, 4, 6, 6)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("spec", ["cnn", "resnet", "resnet9"])
 @pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm), ("none", None)])
 def test_norms(spec, norm, kind):
     module = model_factory(spec, inputs=(1, 8, 8), classes=3, settings={"norm": norm})()
@@ -67,12 +107,20 @@ def test_signals_keep_their_size_through_a_deep_residual_network():
 
 @pytest.mark.parametrize(("spec", "settings", "message"), [
     ("resnet", {"depth": 21}, "got depth 21, needs 6n"), ("resnet", {"width": 0}, "width 0"),
+    ("resnet9", {"width": 0}, "resnet9 got width 0, needs 1 or more"),
     ("wrn", {"depth": 20}, "got depth 20, needs 6n"), ("wrn", {"dropout": 1.0}, "dropout 1.0"),
     ("mlp", {"hidden": [0]}, r"hidden \[0\]"), ("mlp", {"hidden": 64}, "TypeError"), ("mlp", {"hidden": "big"}, "TypeError"),
     ("cnn", {"widths": []}, "needs one or more"), ("cnn", {"widths": [1, 1, 1, 1]}, "give fewer widths")])
 def test_bad_values_are_one_line(spec, settings, message):
     with pytest.raises(InputError, match=message) as error:
         model_factory(spec, inputs=(1, 8, 8), classes=3, settings=settings)()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("inputs", [(1, 7, 8), (3, 8, 4)])
+def test_resnet9_needs_eight_pixels(inputs):
+    with pytest.raises(InputError, match=f"images of {inputs[1]} x {inputs[2]} pixels, needs 8 or more") as error:
+        model_factory("resnet9", inputs=inputs, classes=3)()
     assert "\n" not in str(error.value)
 
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from thalweg.data.augmentation import Augmentation
+from thalweg.data.preparation import Prepare
 from thalweg.errors import InputError
 from thalweg.training.batches import Batches, Loader, pairs
 
@@ -86,3 +88,49 @@ def test_augmentation_differs_from_epoch_to_epoch_in_any_order():
     batches = numbered(shuffle=False, augment=lambda x, random: x + torch.rand(x.shape, generator=random))
     first, second = (torch.cat([x for x, _ in batches.epoch(e)]) for e in (0, 1))
     assert (first != second).all() and torch.equal(first.floor(), second.floor())
+
+
+def slow(batches: Batches, number: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """One example after the other, prepared alone; augmented batch by batch, as is promised."""
+    order, random, found = batches.order(number).tolist(), batches.augmenting(number), []
+    for start in range(0, len(order), batches.size):
+        chosen = order[start : start + batches.size]
+        x = torch.cat([batches.prepare(batches.inputs[i : i + 1]) for i in chosen])
+        found.append((x if batches.augment is None else batches.augment(x, random), batches.targets[chosen]))
+    return found
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 100])
+@pytest.mark.parametrize("augment", [None, Augmentation(padding=2)])
+@pytest.mark.parametrize("examples", [40, 43])
+def test_batches_that_are_gathered_together_equal_a_slow_twin(examples, augment, together, monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (examples, 2, 8, 8), dtype=torch.uint8, generator=random)
+    batches = Batches(images, torch.arange(examples), size=5, prepare=Prepare((0.4, 0.5), (0.2, 0.3)), augment=augment)
+    monkeypatch.setattr(Batches, "_together", together)
+    for number in (0, 3):
+        found, expected = list(batches.epoch(number)), slow(batches, number)
+        assert len(found) == len(expected) == len(batches)
+        for (x, y), (wanted, labels) in zip(found, expected, strict=True):
+            assert torch.equal(x, wanted) and torch.equal(y, labels)
+
+
+def test_small_batches_are_prepared_several_at_once_and_large_ones_one_by_one():
+    def sizes(*shape: int) -> list[int]:
+        seen: list[int] = []
+        batches = Batches(
+            torch.zeros(24, *shape), torch.zeros(24).long(), size=4, prepare=lambda x: (seen.append(len(x)), x)[1]
+        )
+        assert [len(x) for x, _ in batches] == [4] * 6
+        return seen
+
+    assert sizes(3) == [24]
+    assert sizes(2**15) == [8, 8, 8]  # 2^20 bytes are two batches of 4 x 2^15 numbers of 4 bytes
+    assert sizes(2**17) == [4] * 6
+
+
+def test_a_pass_that_is_left_early_prepares_no_more_than_it_needs():
+    seen: list[int] = []
+    batches = Batches(torch.zeros(24, 2**17), torch.zeros(24).long(), size=4, prepare=lambda x: (seen.append(len(x)), x)[1])
+    next(iter(batches))
+    assert seen == [4]

@@ -1,4 +1,4 @@
-"""The loop against a plain PyTorch loop, bit for bit; what it counts; how it stops."""
+"""The loop against a plain PyTorch loop, up to rounding; what it counts; how it stops."""
 
 import math
 from dataclasses import replace
@@ -10,7 +10,7 @@ from torch import nn
 import cases
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
-from thalweg.training.loop import cross_entropy, train
+from thalweg.training.loop import _check, cross_entropy, train
 from thalweg.training.recipe import Recipe
 
 
@@ -106,6 +106,14 @@ def test_a_training_that_diverges_says_the_step_and_stops_at_once():
         train(network, cases.batches(), Recipe(epochs=2), meter, loss=loss)
     assert len(calls) == 4 and "\n" not in str(caught.value)
     assert all(torch.equal(p, kept[name]) for name, p in network.named_parameters())
+
+
+def test_of_several_steps_that_are_looked_at_together_the_first_bad_one_is_named():
+    """As on a GPU, which is asked every 50 steps."""
+    losses = [torch.tensor(value) for value in (1.0, float("inf"), 2.0, float("nan"))]
+    with pytest.raises(Diverged, match="the loss is inf at step 18 of 60"):
+        _check(losses, 20, 60, Recipe())
+    _check([losses[0], losses[2]], 20, 60, Recipe())
 
 
 def test_a_large_learning_rate_diverges():

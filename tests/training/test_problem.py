@@ -194,6 +194,10 @@ def test_a_bad_start_is_found_before_anything_is_trained(case):
         ({"sources": ("init", "ordre")}, "ordre"),
         ({"sources": ("data",), "loader": "tuples"}, "'data' with a loader of your own"),
         ({"sources": ("order",), "loader": "tuples"}, "can't tell them apart"),
+        ({"jobs": 0}, "problem.jobs got 0, needs a whole number, 1 or more"),
+        ({"stack": 1.5}, "problem.stack got 1.5"),
+        ({"refreshed": 0}, "problem.refreshed got 0"),
+        ({"compile": "defualt"}, "unknown problem.compile 'defualt': did you mean 'default'"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -53,6 +53,45 @@ def test_optimizers():
     )
 
 
+def stepped(optimizer: torch.optim.Optimizer, params: list[nn.Parameter]) -> None:
+    """Seven steps down a bowl that is narrow along some axes."""
+    for _ in range(7):
+        optimizer.zero_grad()
+        sum((k + 1) * p.square().sum() + p.sum() for k, p in enumerate(params)).backward()
+        optimizer.step()
+
+
+# torch's fused optimisers round elsewhere than its default ones
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.0}, {"nesterov": True}, {"optimizer": "adamw"}])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_steps_equal_those_of_torchs_default_optimisers(settings, order, dtype, near):
+    recipe = Recipe(lr=0.05, weight_decay=0.01, **settings)
+    torch.manual_seed(0)
+    start = [torch.randn(4, 3, 3, 3, dtype=dtype), torch.randn(4, 1, 3, 3, dtype=dtype), torch.randn(5, 3, dtype=dtype).T]
+    start = [p.to(memory_format=order) if p.dim() == 4 else p for p in start]
+    mine, theirs = ([nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    if recipe.optimizer == "adamw":
+        plain = torch.optim.AdamW(theirs, 0.05, (0.9, 0.999), weight_decay=0.01, foreach=False)
+    else:
+        plain = torch.optim.SGD(theirs, 0.05, recipe.momentum, weight_decay=0.01, nesterov=recipe.nesterov, foreach=False)
+    stepped(optimizer_for(recipe, mine), mine)
+    stepped(plain, theirs)
+    assert all(torch.allclose(a, b, rtol=0, atol=near) for a, b in zip(mine, theirs, strict=True))
+    assert not torch.allclose(mine[0], start[0], atol=0.1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw"}])
+def test_parameters_with_gaps_in_their_memory(settings):
+    """A part of a larger tensor, as some layers make it: nothing but the part may move."""
+    whole = torch.zeros(4, 6)
+    p = nn.Parameter(whole[:, :3])
+    optimizer = optimizer_for(Recipe(lr=1.0, weight_decay=0.0, **settings), [p])
+    p.sum().backward()
+    optimizer.step()
+    assert torch.allclose(whole, torch.tensor([-1.0] * 3 + [0.0] * 3).expand(4, 6))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -68,6 +107,9 @@ def test_optimizers():
         ({"clip": 0}, "recipe.clip got 0, needs 1e-12 or more"),
         ({"optimizer": "adam"}, "unknown recipe.optimizer 'adam': did you mean 'adamw'"),
         ({"schedule": "cosin"}, "unknown recipe.schedule 'cosin': did you mean 'cosine'"),
+        ({"precision": "bfloat"}, "unknown recipe.precision 'bfloat': did you mean 'bfloat16'"),
+        ({"nesterov": True, "momentum": 0.0}, "recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0"),
+        ({"nesterov": True, "optimizer": "adamw"}, "recipe.nesterov got true"),
     ],
 )
 def test_settings_out_of_range(settings, message):

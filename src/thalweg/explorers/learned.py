@@ -52,6 +52,8 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
         first, second = ahead.pop()
         a, b = vertices[first], vertices[second]
         ab, aa, bb = a.dot(b).item(), a.dot(a).item(), b.dot(b).item()
+        if not aa * bb:
+            return  # a vertex without a direction, such as one whose matrices start at zero
         strength = 2 * beta * ab / (aa * bb)
         gradients[first].add_(b, alpha=strength).add_(a, alpha=-strength * ab / aa)
         gradients[second].add_(a, alpha=strength).add_(b, alpha=-strength * ab / bb)

@@ -1,10 +1,8 @@
 """The problem: what is trained, on what, how; and the only cache of trained networks."""
 
 import hashlib
-import itertools
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -213,10 +211,8 @@ class Problem:
         batches: Loader = self.train
         if isinstance(batches, Batches):
             batches = batches.reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
-        examples = self.inspection.examples if self.inspection is not None else 0
-        enough = math.ceil(len(batches) * min(1.0, self.refreshed / max(examples, 1)))
         with self.meter.clock(), seeded(self.seed, "refresh"), seeded_loader(batches, self.seed, "refresh"):
-            return refresh(network, points, itertools.islice(batches, enough), self.meter)
+            return refresh(network, points, _first(batches, self.refreshed), self.meter)
 
     def _given(self) -> tuple[Weights, Cost]:
         """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""
@@ -250,3 +246,13 @@ class Problem:
         if source in self.sources:
             return derive(self.seed, *name, source)
         return derive(0, *(name[:1] if name[:1] == ("anchor",) else name), source)
+
+
+def _first(batches: Loader, examples: int) -> Iterator[Any]:
+    """The first batches that have so many examples together, or all."""
+    seen = 0
+    for batch in batches:
+        yield batch
+        seen += len(batch[1])
+        if seen >= examples:
+            return

@@ -80,10 +80,12 @@ class Recipe:
 def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
     """A new optimiser (its momentum starts at 0) for a recipe.
 
-    It is torch's fused one, a single kernel for all parameters, where they are real numbers on a device that has it.
+    It is torch's fused one, a single kernel for all parameters, where they are real numbers on a device that has it, without
+    gaps in their memory (which the fused kernels would step on instead).
     """
     params = list(params)
-    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in params) or None
+    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") and torch.empty_like(p).stride() == p.stride()
+                for p in params) or None
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(params, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
     return torch.optim.SGD(params, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,

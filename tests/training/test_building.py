@@ -1,0 +1,134 @@
+"""How a problem makes its networks: the memory order of convolutions, and compiling. Neither changes a result beyond rounding."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cases
+from thalweg.explorers.learned_line import LearnedLine
+from thalweg.explorers.spro import Spro
+from thalweg.models import model_factory
+from thalweg.prediction import predict
+from thalweg.training.batches import Batches
+from thalweg.training.inspection import inspect
+from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
+from thalweg.weights.point import Weights
+
+
+def double() -> Batches:
+    x, y = cases.task()
+    return Batches(x.double(), y, size=cases.SIZE)
+
+
+def convolutions() -> nn.Module:
+    """No dropout: its random numbers come in the order of memory."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 6, 1), nn.GroupNorm(2, 6), nn.ReLU(),
+        nn.Conv2d(6, 4, 3, stride=2, groups=2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, cases.CLASSES),
+    ).double()  # fmt: skip
+
+
+class Viewed(nn.Module):
+    """As many tutorials write it."""
+
+    def __init__(self, kind: str = "view") -> None:
+        super().__init__()
+        self.inner, self.head, self.kind = nn.Conv2d(1, 3, 3), nn.Linear(48, cases.CLASSES), kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inner(x)
+        if self.kind == "view" or (self.kind == "view in training" and self.training):
+            return self.head(x.view(len(x), -1))
+        if self.kind == "memory":  # reads whatever comes first there: it works, and is wrong
+            return self.head(x.as_strided((len(x), 48), (48, 1)))
+        return self.head(x.flatten(1))
+
+
+def last(network: nn.Module) -> list[bool]:
+    """Of each convolution of several channels: is it channels-last?"""
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight[0].numel() > m.weight.shape[1] > 1]
+    return [w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous() for w in weights]
+
+
+FOUND = [
+    ("view", False), ("memory", False), ("flatten", True),
+    ("view in training", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "works"), FOUND)
+def test_channels_last_is_found_where_it_works(kind, works):
+    found = inspect(lambda: Viewed(kind), cases.batches(), "cpu")
+    assert found.channels_last == works
+    problem = cases.problem(model=lambda: Viewed(kind))
+    predict(problem, problem.anchor(0), cases.held_out()[0])  # whatever it is, it works
+
+
+@pytest.mark.parametrize("network", cases.NETWORKS)
+def test_networks_without_convolutions_have_no_use_for_it(network):
+    assert inspect(cases.NETWORKS[network], cases.batches(), "cpu").channels_last == (
+        network in ("conv-batchnorm", "groupnorm", "frozen")
+    )
+
+
+@pytest.mark.parametrize("spec", ["cnn", "resnet", "wrn", "resnet9"])
+def test_it_works_for_the_networks_that_come_with_thalweg(spec):
+    small = {"cnn": {"widths": [2, 2]}, "resnet": {"width": 2, "depth": 8}, "wrn": {"widen": 1, "depth": 10}}
+    factory = model_factory(spec, inputs=(1, 8, 8), classes=3, settings=small.get(spec, {"width": 2}))
+    assert inspect(factory, [(torch.randn(4, 1, 8, 8), torch.arange(4) % 3)], "cpu").channels_last
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, True), (True, True), (False, False)])
+def test_networks_are_built_so_where_it_works_or_as_one_says(asked, expected):
+    problem = Problem(convolutions, double(), Recipe(epochs=1), channels_last=asked)
+    built = problem.build("a")
+    assert last(built) == [expected] * 1
+    assert last(problem.network(problem.anchor(0))) == [expected] * 1
+    assert all(torch.equal(a, b) for a, b in zip(built.parameters(), plain(problem).parameters(), strict=True))
+
+
+def plain(problem: Problem) -> nn.Module:
+    """The same network, from a problem that leaves its memory alone."""
+    return Problem(problem.model, problem.train, problem.recipe, channels_last=False).build("a")
+
+
+def same(first: Weights, second: Weights, near: float) -> bool:
+    return all(torch.allclose(p, second.params[name], rtol=0, atol=near) for name, p in first.params.items())
+
+
+@pytest.mark.parametrize("settings", [{}, {"nesterov": True, "clip": 1.0}, {"optimizer": "adamw", "lr": 0.01}])
+def test_a_training_equals_the_contiguous_one_up_to_rounding(settings):
+    recipe = Recipe(**{"epochs": 3, "lr": 0.1, **settings})
+    problems = [Problem(convolutions, double(), recipe, channels_last=c) for c in (True, False)]
+    first, second = (p.anchor(0) for p in problems)
+    assert same(first, second, 1e-9) and not same(first, Weights.of(problems[0].build("anchor", 0)), 1e-2)
+    assert all(torch.allclose(b.double(), second.buffers[n].double(), rtol=0, atol=1e-9) for n, b in first.buffers.items())
+    one, two = (predict(p, w, double().inputs) for p, w in zip(problems, (first, second), strict=True))
+    assert torch.allclose(one.log_probs, two.log_probs, rtol=0, atol=1e-8)
+
+
+SUBSPACES = (LearnedLine(), LearnedLine(layerwise=True), Spro(vertices=1, share=0.5, draws=2, volume=0.1))
+
+
+@pytest.mark.parametrize("explorer", SUBSPACES)
+def test_a_subspace_equals_the_contiguous_one_up_to_rounding(explorer):
+    problems = [Problem(convolutions, double(), Recipe(epochs=3, lr=0.05), channels_last=c) for c in (True, False)]
+    first, second = (explorer.explore(p) for p in problems)
+    assert all(same(a, b, 1e-8) for a, b in zip(first.vertices, second.vertices, strict=True))
+    one, two = (predict(p, found, double().inputs, draws=3) for p, found in zip(problems, (first, second), strict=True))
+    assert torch.allclose(one.log_probs, two.log_probs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("given", "calls"), [
+    ("no", []), ("default", [{"mode": None}]), ("reduce-overhead", [{"mode": "reduce-overhead"}])])
+def test_compiling_is_torchs(given, calls, monkeypatch):
+    """Only what torch is told is looked at: compiling itself takes a minute and a compiler."""
+    seen = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, *args, **settings: seen.append((self, args, settings)))
+    problem = cases.problem(compile=given)
+    assert not seen, "a look at the network compiles nothing"
+    network = problem.build("a")
+    assert [(args, settings) for _, args, settings in seen] == [((), c) for c in calls]
+    assert all(module is network for module, _, _ in seen), "the whole of it, once"
+    assert same(problem.anchor(0), cases.problem().anchor(0), 0)
