@@ -174,7 +174,7 @@ def test_nothing_is_unpickled():
     assert not places(r"^(torch|pickle|joblib|dill)\.loads?$|allow_pickle")
     assert not [file for file in FILES if {"pickle", "dill", "shelve"} & modules(file)]
     # between its own processes only, never from a file
-    assert [file for file in FILES if "joblib" in modules(file)] == ["training/together.py"]
+    assert [file for file in FILES if "joblib" in modules(file)] == ["training/processes.py"]
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])

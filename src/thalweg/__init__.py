@@ -19,14 +19,15 @@ from thalweg.prediction import Predictions, predict
 from thalweg.training.batches import Batches, pairs
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
+from thalweg.training.together import anchors
 from thalweg.weights.distribution import Members, Mixture, WeightDistribution, load, save
 from thalweg.weights.gaussian import LowRankGaussian
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace
 
 __all__ = [
-    "Batches", "Cost", "DeepEnsemble", "Diverged", "Emulator", "Espro", "Explorer", "InputError", "LearnedCurve", "LearnedLine",
-    "LearnedSimplex", "LowRankGaussian", "Members", "Meter", "Mixture", "Neighbours", "Predictions", "Problem", "Recipe",
-    "ShortEnsemble", "Snapshot", "Spro", "Subspace", "Swag", "Trivial", "WeightDistribution", "Weights", "emulator", "explorer",
-    "load", "mix", "pairs", "predict", "save",
+    "Batches", "Cost", "DeepEnsemble", "Diverged", "Emulator", "Espro", "Explorer", "InputError", "LearnedCurve",
+    "LearnedLine", "LearnedSimplex", "LowRankGaussian", "Members", "Meter", "Mixture", "Neighbours", "Predictions",
+    "Problem", "Recipe", "ShortEnsemble", "Snapshot", "Spro", "Subspace", "Swag", "Trivial", "WeightDistribution",
+    "Weights", "anchors", "emulator", "explorer", "load", "mix", "pairs", "predict", "save",
 ]  # fmt: skip

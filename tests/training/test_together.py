@@ -11,7 +11,7 @@ from torch import nn
 
 import cases
 from thalweg.errors import Diverged, InputError, WorkerDied
-from thalweg.training import together
+from thalweg.training import processes, together
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -110,7 +110,7 @@ def test_the_data_of_several_trainings_are_handed_over_once():
     x, y = torch.randn(7, 3).bfloat16(), torch.arange(7) % 3
     batches = Batches(x, y.to(torch.uint8), 4)
     problems = [Problem(lambda: nn.Linear(3, 3).bfloat16(), batches, Recipe(epochs=1), seed=seed) for seed in range(3)]
-    sent = together._sent(problems)
+    sent = processes._sent(problems)
     assert len({id(s.arrays[0]) for s in sent}) == len({id(s.arrays[1]) for s in sent}) == 1
     assert sent[0].arrays[0].base is not None, "a view, not a copy"
     arrived = sent[2].arrived()
