@@ -185,11 +185,7 @@ def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weig
 
 def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]) -> Tensor:
     """Log-probabilities `[draws, inputs, classes]`, in one pass over the data for all draws."""
-    states = []
-    for weights in group:
-        weights = weights.to(problem.device)
-        weights.load_into(network)  # says what does not fit
-        states.append({**weights.params, **(weights.buffers or {})})
+    states = [weights.placed(network) for weights in group]
     network.eval()
     found = []
     with torch.no_grad(), seeded(problem.seed, "predict"):

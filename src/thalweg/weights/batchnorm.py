@@ -32,16 +32,16 @@ def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any
     network = copy.deepcopy(network)
     own = dict(network.named_buffers())
     device = next(network.parameters()).device
-    found = []
+    states, found = [], []
     for point in points:
         buffers = point.stale or (own if point.buffers is None else point.buffers)
-        Weights(point.params, buffers).load_into(network)  # says what does not fit
-        found.append(Weights(point.params, {name: buffers[name].detach().to(device, copy=True) for name in own}))
+        state = Weights(point.params, {name: buffer.detach().clone() for name, buffer in buffers.items()}).placed(network)
+        states.append(state)
+        found.append(Weights(point.params, {name: state[name] for name in own}))
     layers = list(_running(network))
     if not layers:
         return found
     statistics = [name for name, module in network.named_modules() if module in layers]
-    states = [{**{name: p.to(device) for name, p in point.params.items()}, **(point.buffers or {})} for point in found]
     for state in states:
         for name in statistics:
             state[f"{name}.running_mean"].zero_()

@@ -53,15 +53,26 @@ class Weights:
         Raises:
             InputError: They don't fit, or the batch-norm statistics are not valid here (`buffers` is None).
         """
+        found = self.placed(module)
+        with torch.no_grad():
+            for name, own in [*module.named_parameters(), *module.named_buffers()]:
+                own.copy_(found[name])
+
+    def placed(self, module: nn.Module) -> Tensors:
+        """Parameters and buffers as `torch.func.functional_call` takes them: with a module's device, types and memory order.
+
+        Those that have them already are the same tensors.
+
+        Raises:
+            InputError: They don't fit, or the batch-norm statistics are not valid here (`buffers` is None).
+        """
         if self.buffers is None:
             raise InputError("these weights have no batch-norm statistics (buffers is None): call batchnorm.refresh first")
-        _check(dict(module.named_parameters()), self.params, "weights")
-        _check(dict(module.named_buffers()), self.buffers, "weights")
-        with torch.no_grad():
-            for name, p in module.named_parameters():
-                p.copy_(self.params[name])
-            for name, b in module.named_buffers():
-                b.copy_(self.buffers[name])
+        params, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+        _check(params, self.params, "weights")
+        _check(buffers, self.buffers, "weights")
+        return {name: _like(own.detach(), given[name]) for part, given in ((params, self.params), (buffers, self.buffers))
+                for name, own in part.items()}
 
     def to(self, device: str | torch.device) -> "Weights":
         """The same weights on a device."""
@@ -101,6 +112,12 @@ def flatten(params: Mapping[str, Tensor]) -> Tensor:
 def distance(first: Weights, second: Weights) -> float:
     """The Euclidean distance between two points' parameters."""
     return float((flatten(first.params) - flatten(second.params)).norm())
+
+
+def _like(own: Tensor, given: Tensor) -> Tensor:
+    if (given.device, given.dtype, given.stride()) == (own.device, own.dtype, own.stride()):
+        return given.detach()
+    return torch.empty_like(own).copy_(given)  # a convolution with weights in another order would be slower
 
 
 def _check(own: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> None:
