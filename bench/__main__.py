@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 
 import torch
 
@@ -19,7 +20,7 @@ BENCHMARKS = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m bench", description="Speed of thalweg beside plain PyTorch, in one run.")
     parser.add_argument("names", nargs="*", help="benchmarks; 'all' for those of this device; 'page' writes docs/performance.md")
-    parser.add_argument("--repeats", type=int, default=7, help="timed rounds")
+    parser.add_argument("--repeats", type=int, default=7, help="timed rounds, at most")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the commands; nothing is written")
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, function in BENCHMARKS.items():
             print(f"{name:12s} {function.__doc__}")
         return 0
-    settings = Settings(1 if given.quick else given.repeats, given.threads, given.device, given.quick)
+    repeats = 1 if given.quick else given.repeats
+    settings = Settings(repeats=repeats, threads=given.threads, device=given.device, quick=given.quick)
     torch.set_num_threads(given.threads)
     applying = ["stack"] if given.device != "cpu" else [name for name in BENCHMARKS if name != "stack"]
     names = [n for name in given.names for n in (applying if name == "all" else [name])]
@@ -43,11 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
             page.write()
             continue
         print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        begin = time.perf_counter()
         rows = BENCHMARKS[name](settings)
         for line in page.lines(rows):
             print(f"  {line}")
         if rows and not given.quick:
-            print(f"  written to {store(name, rows, settings).relative_to(RESULTS.parent.parent)}", flush=True)
+            print(f"  written to {store(name, rows, settings).relative_to(RESULTS.parent.parent)}")
+        print(f"  took {time.perf_counter() - begin:.0f} s", flush=True)
     return 0
 
 

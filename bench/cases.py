@@ -90,9 +90,9 @@ CASES = {
         "MLP 784-128-128-10, 5,000 images, batch 128, 10 epochs", mnist_mlp, (1, 28, 28), 5000, 128, 10,
         target=False, mlp=True),
     "mnist-cnn": Case(
-        "two convolutions (16, 32) with batch norm, 2,560 images, batch 128, 2 epochs", mnist_cnn, (1, 28, 28), 2560, 128, 2),
+        "two convolutions (16, 32) with batch norm, 2,560 images, batch 128, 1 epoch", mnist_cnn, (1, 28, 28), 2560, 128, 1),
     "cifar-resnet20": Case("ResNet-20, 512 images, batch 128, 1 epoch", cifar_resnet20, (3, 32, 32), 512, 128, 1),
-    "cifar-wrn16-4": Case("WRN-16-4, 128 images, batch 64, 1 epoch", cifar_wrn, (3, 32, 32), 128, 64, 1),
+    "cifar-wrn16-4": Case("WRN-16-4, 64 images, batch 32, 1 epoch", cifar_wrn, (3, 32, 32), 64, 32, 1),
 }  # fmt: skip
 
 QUICK = {

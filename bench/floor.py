@@ -25,9 +25,10 @@ def train(make, x, y, *, batch, epochs, fused=None, channels_last=False, evaluat
             if channels_last and inputs.dim() == 4:
                 inputs = inputs.to(memory_format=torch.channels_last)
             optimizer.param_groups[0]["lr"] = LR * 0.5 * (1 + math.cos(math.pi * step / steps))
-            loss = sum(nn.functional.cross_entropy(network(inputs), labels) for _ in range(evaluations)) / evaluations
             optimizer.zero_grad()
-            loss.backward()
+            for _ in range(evaluations):
+                loss = nn.functional.cross_entropy(network(inputs), labels)
+                (loss if evaluations == 1 else loss / evaluations).backward()
             optimizer.step()
             step += 1
             if step == steps:

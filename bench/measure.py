@@ -23,30 +23,49 @@ class Settings:
     """How to measure.
 
     Attributes:
-        repeats: Timed rounds; one more comes before them and is not timed.
+        repeats: Timed rounds at most; one more comes before them and is not timed.
+        seconds: Time for the timed rounds of one case: fewer of them where they take longer, but three at least.
         threads: Of torch.
         device: Where.
         quick: Tiny sizes, to try the commands.
     """
 
     repeats: int = 7
+    seconds: float = 8.0
     threads: int = 1
     device: str = "cpu"
     quick: bool = False
 
 
-def interleaved(alternatives: Mapping[str, Callable[[], Any]], settings: Settings) -> dict[str, list[float]]:
-    """Seconds of each alternative in every round: A B C, A B C, ..."""
+def interleaved(
+    alternatives: Mapping[str, Callable[[], Any]], settings: Settings, *, rounds: int | None = None
+) -> dict[str, list[float]]:
+    """Seconds of each alternative in every round: A B C, A B C, ... With `rounds` given just so many, and none before them."""
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
-    for round_number in range(settings.repeats + 1):
+
+    def one_round() -> float:
+        begin = time.perf_counter()
         for name, work in alternatives.items():
-            begin = time.perf_counter()
-            work()
-            if settings.device.startswith("cuda"):
-                torch.cuda.synchronize()
-            if round_number:
-                seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(timed(work, settings.device))
+        return time.perf_counter() - begin
+
+    if rounds is None:
+        taken = one_round()  # what is slow but once: first calls, caches, workers that start
+        rounds = min(settings.repeats, max(3, int(settings.seconds / taken)))
+        for own in seconds.values():
+            own.clear()
+    for _ in range(rounds):
+        one_round()
     return seconds
+
+
+def timed(work: Callable[[], Any], device: str = "cpu") -> float:
+    """Seconds."""
+    begin = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
 
 
 def ratios(case: str, seconds: Mapping[str, list[float]], floor: str, targets: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -56,7 +75,8 @@ def ratios(case: str, seconds: Mapping[str, list[float]], floor: str, targets: M
         each = sorted(a / b for a, b in zip(own, seconds[floor], strict=True))
         quartiles = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else [each[0]] * 3
         rows.append({"case": case, "what": name, "ratio": quartiles[1], "low": quartiles[0], "high": quartiles[2],
-                     "seconds": statistics.median(own), "target": targets.get(name)})
+                     "seconds": statistics.median(own), "rounds": len(own), "target": targets.get(name)})
+    print(f"  {case}: " + ", ".join(f"{row['what']} {row['ratio']:.2f}" for row in rows), file=sys.stderr, flush=True)
     return rows
 
 

@@ -56,7 +56,7 @@ def k_eq(settings: Settings) -> list[dict]:
     rows = []
     for threads in (1, 2):
         code = K_EQ.format(threads=threads, members=members, inputs=inputs, classes=classes)
-        found = [in_fresh_process(code, threads) for _ in range(1 if settings.quick else 3)]
+        found = [in_fresh_process(code, threads) for _ in range(1 if settings.quick else 2)]
         rows.append({"case": f"M = R = {members}, {inputs:,} x {classes}", "what": f"{threads} thread{'s' * (threads > 1)}",
                      "seconds": statistics.median(s for s, _ in found), "bytes": max(b for _, b in found),
                      "target": 20.0, "bytes_target": 2e9})

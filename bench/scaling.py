@@ -1,6 +1,7 @@
 """Cost grows linearly: time and memory against members, draws, inputs and parameters."""
 
 import math
+import statistics
 from collections.abc import Callable
 
 from bench.measure import RESULTS, Settings, in_fresh_process
@@ -18,11 +19,16 @@ def problem(hidden=(64, 64), examples=512, seed=0):
     random = torch.Generator().manual_seed(0)
     x, y = torch.randn(examples, 1, 16, 16, generator=random), torch.randint(0, 10, (examples,), generator=random)
     return Problem(lambda: mlp((1, 16, 16), 10, hidden=hidden), Batches(x, y, 64), Recipe(epochs=2), seed=seed)
+before = peak()
 def timed(work):
-    work()
-    begin = time.perf_counter()
     kept = work()
-    return time.perf_counter() - begin, peak()
+    found = []
+    for _ in range(3):
+        kept = None
+        begin = time.perf_counter()
+        kept = work()
+        found.append(time.perf_counter() - begin)
+    return min(found), peak() - before
 """
 TRAIN = """
 n = {n}
@@ -43,7 +49,7 @@ print(json.dumps(timed(lambda: predict(p, points, x))))
 """
 PARAMETERS = """
 n = {n}
-problems = iter([problem((n, n), 256, s) for s in range(3)])
+problems = iter([problem((n, n), 256, s) for s in range(4)])
 print(json.dumps(timed(lambda: next(problems).anchor(0))))
 """
 K_EQ = """
@@ -59,27 +65,29 @@ print(json.dumps(timed(work)))
 """
 
 SWEEPS: dict[str, tuple[str, list[int], Callable[[int], float], str]] = {
-    "train members": (TRAIN, [2, 4, 8, 16, 32], float, "members"),
-    "predict draws": (DRAWS, [8, 16, 32, 64, 128], float, "draws"),
-    "predict inputs": (INPUTS, [5000, 10_000, 20_000, 40_000, 80_000], float, "inputs"),
-    "K_eq inputs": (K_EQ, [2500, 5000, 10_000, 20_000, 40_000], float, "inputs"),
-    "train parameters": (PARAMETERS, [256, 512, 1024, 1536, 2048], lambda n: n * n + 266.0 * n, "parameters"),
+    "train members": (TRAIN, [4, 8, 16, 32], float, "members"),
+    "predict draws": (DRAWS, [16, 32, 64, 128], float, "draws"),
+    "predict inputs": (INPUTS, [10_000, 20_000, 40_000, 80_000], float, "inputs"),
+    "K_eq inputs": (K_EQ, [5000, 10_000, 20_000, 40_000], float, "inputs"),
+    "train parameters": (PARAMETERS, [256, 512, 1024, 1536], lambda n: n * n + 268.0 * n + 10, "parameters"),
 }
 
 
 def scaling(settings: Settings) -> list[dict]:
-    """Time and memory against members, draws, inputs and parameters; the exponents are slopes of the three largest sizes."""
+    """Time and memory against members, draws, inputs and parameters, with the exponents of power laws."""
     rows = []
     for name, (code, sizes, amount, unit) in SWEEPS.items():
-        measured = []
-        for n in sizes[:2] if settings.quick else sizes:
-            runs = [in_fresh_process(START + code.format(n=n)) for _ in range(1 if settings.quick else 3)]
-            measured.append((amount(n), min(s for s, _ in runs), min(b for _, b in runs)))
-        (x0, t0, _), (x1, t1, _) = measured[-3 if len(measured) > 2 else 0], measured[-1]
-        exponent = math.log(t1 / t0) / math.log(x1 / x0)
-        rows += [{"case": name, "what": f"{x:.0f} {unit}", "size": x, "seconds": t, "bytes": b, "exponent": exponent}
-                 for x, t, b in measured]
+        found = [(amount(n), *in_fresh_process(START + code.format(n=n))) for n in (sizes[:2] if settings.quick else sizes)]
+        exponent, memory_exponent = (_slope([(size, row[k]) for size, *row in found]) for k in range(2))
+        rows += [{"case": name, "what": f"{size:.0f} {unit}", "size": size, "seconds": seconds, "bytes": memory,
+                  "exponent": exponent, "memory_exponent": memory_exponent} for size, seconds, memory in found]
     return rows
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Exponent of a power law, by least squares of the logarithms."""
+    x, y = ([math.log(max(p[k], 1e-9)) for p in points] for k in range(2))
+    return statistics.linear_regression(x, y).slope
 
 
 def figure(rows: list[dict]) -> None:
@@ -87,23 +95,22 @@ def figure(rows: list[dict]) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"font.size": 8, "svg.hashsalt": "thalweg", "axes.spines.top": False, "axes.spines.right": False}):
-        drawn = Figure(figsize=(7.2, 3.1), layout="constrained")
-        time_axes, memory_axes = drawn.subplots(1, 2)
-        for name, marker in zip(dict.fromkeys(row["case"] for row in rows), "os^Dv", strict=False):
-            own = [row for row in rows if row["case"] == name]
-            relative = [row["size"] / own[0]["size"] for row in own]
-            label = f"{name}, from {own[0]['size']:,.0f}: exponent {own[0]['exponent']:.2f}"
-            time_axes.loglog(relative, [row["seconds"] for row in own], marker=marker, markersize=4, linewidth=1, label=label)
-            memory_axes.loglog(relative, [row["bytes"] / 1e6 for row in own], marker=marker, markersize=4, linewidth=1)
-        for axes, title, level in ((time_axes, "seconds", 0.02), (memory_axes, "peak memory of the process, MB", 150)):
-            ends = [1, max(row["size"] for row in rows if row["case"] == "train parameters")
-                    / min(row["size"] for row in rows if row["case"] == "train parameters")]
-            axes.plot(ends, [level, level * ends[1]], color="0.6", linestyle="--", linewidth=0.8)
-            axes.annotate("slope 1", (ends[1], level * ends[1]), color="0.45", fontsize=7, ha="right", va="bottom")
+    spines = {"axes.spines.top": False, "axes.spines.right": False}
+    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "thalweg", "svg.fonttype": "none", **spines}):
+        drawn = Figure(figsize=(8.4, 4.4), layout="constrained")
+        panels = zip(drawn.subplots(1, 2), (("seconds", 1.0, "exponent"), ("bytes", 1e6, "memory_exponent")), strict=True)
+        for axes, (column, unit, exponent) in panels:
+            for name, marker in zip(dict.fromkeys(row["case"] for row in rows), "os^Dv", strict=False):
+                own = [row for row in rows if row["case"] == name]
+                x, y = [row["size"] / own[0]["size"] for row in own], [row[column] / unit for row in own]
+                line, = axes.loglog(x, y, marker=marker, markersize=5, linewidth=1.4,
+                                    label=f"{name}: {own[0][exponent]:.2f} (from {own[0]['size']:,.0f})")
+                axes.loglog([1, x[-1]], [y[0], y[0] * x[-1]], color=line.get_color(), linewidth=0.7, linestyle=":")
             axes.set_xlabel("size, in units of the smallest")
-            axes.set_title(title, fontsize=8, loc="left")
-        drawn.legend(loc="outside lower center", ncols=2, fontsize=6.5, frameon=False)
+            title = {"seconds": "Time, s", "bytes": "Peak memory beyond that of importing, MB"}[column]
+            axes.set_title(title, loc="left", fontsize=9)
+            axes.legend(title="exponent", loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, frameon=False)
+        drawn.supxlabel("dotted: linear from the smallest size", fontsize=8, color="0.4")
         path = RESULTS.parent.parent / "docs" / "figures" / "scaling.svg"
         path.parent.mkdir(parents=True, exist_ok=True)
         drawn.savefig(path, metadata={"Date": None})

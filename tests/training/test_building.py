@@ -1,5 +1,7 @@
 """How a problem makes its networks: the memory order of convolutions, and compiling. Neither changes a result beyond rounding."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,9 @@ from thalweg.training.batches import Batches
 from thalweg.training.inspection import inspect
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
+from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
+from thalweg.weights.subspace import Subspace
 
 
 def double() -> Batches:
@@ -40,6 +44,8 @@ class Viewed(nn.Module):
         x = self.inner(x)
         if self.kind == "view" or (self.kind == "view in training" and self.training):
             return self.head(x.view(len(x), -1))
+        if self.kind == "asserts":
+            assert x.is_contiguous()
         if self.kind == "memory":  # reads whatever comes first there: it works, and is wrong
             return self.head(x.as_strided((len(x), 48), (48, 1)))
         return self.head(x.flatten(1))
@@ -54,6 +60,7 @@ def last(network: nn.Module) -> list[bool]:
 FOUND = [
     ("view", False), ("memory", False), ("flatten", True),
     ("view in training", False),
+    ("asserts", False),
 ]  # fmt: skip
 
 
@@ -106,6 +113,17 @@ def test_a_training_equals_the_contiguous_one_up_to_rounding(settings):
     assert all(torch.allclose(b.double(), second.buffers[n].double(), rtol=0, atol=1e-9) for n, b in first.buffers.items())
     one, two = (predict(p, w, double().inputs) for p, w in zip(problems, (first, second), strict=True))
     assert torch.allclose(one.log_probs, two.log_probs, rtol=0, atol=1e-8)
+
+
+def test_weights_from_a_file_predict_the_same_bit_for_bit():
+    """A file has no memory order; a study that was killed reads there what one that was not has in memory."""
+    problem = cases.problem("conv-batchnorm")
+    anchors = [problem.anchor(k) for k in range(2)]
+    stored = [replace(w, params={n: torch.empty(p.shape).copy_(p) for n, p in w.params.items()}) for w in anchors]
+    assert stored[0].params["0.weight"].stride() != anchors[0].params["0.weight"].stride()
+    for make in (Members, Subspace):  # of which only draws of the second are refreshed
+        one, two = (predict(problem, make(tuple(points)), cases.held_out()[0], draws=3) for points in (anchors, stored))
+        assert torch.equal(one.log_probs, two.log_probs)
 
 
 SUBSPACES = (LearnedLine(), LearnedLine(layerwise=True), Spro(vertices=1, share=0.5, draws=2, volume=0.1))

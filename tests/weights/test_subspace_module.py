@@ -88,8 +88,12 @@ def test_networks_of_mixed_types():
     network = Mixed()
     Weights(mix(points, [0.25, 0.75]).params, {}).load_into(network)
     assert torch.allclose(module(x), network(x), atol=1e-6)
-    nn.functional.cross_entropy(module(x), y).backward()
+    for loss in (nn.functional.cross_entropy(module(x), y), nn.functional.cross_entropy(network(x), y)):
+        loss.backward()
     module.carry()
+    for c, row in zip([0.25, 0.75], module.free.grad, strict=True):
+        found = module.layout.shaped(row.split(module.layout.sizes))
+        assert all(torch.allclose(found[n], c * p.grad, atol=1e-6) for n, p in network.named_parameters())
     assert module.free.grad.dtype == torch.float64 and module.vertices()[0].params["first.weight"].dtype == torch.float32
 
 
