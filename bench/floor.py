@@ -12,7 +12,7 @@ from torch import nn
 LR, MOMENTUM, DECAY = 0.05, 0.9, 5e-4
 
 
-def train(make, x, y, *, batch, epochs, fused=None, channels_last=False, evaluations=1, device="cpu"):
+def train(make, x, y, *, batch, epochs, fused=None, channels_last=False, evaluations=1, augment=None, device="cpu"):
     """A training with SGD, momentum, weight decay and a cosine schedule; each step evaluates `evaluations` times."""
     network = make().to(device).train()
     if channels_last:
@@ -22,6 +22,8 @@ def train(make, x, y, *, batch, epochs, fused=None, channels_last=False, evaluat
     while step < steps:
         for chosen in torch.randperm(len(x), device=x.device).split(batch):
             inputs, labels = x[chosen], y[chosen]
+            if augment is not None:
+                inputs = augment(inputs)
             if channels_last and inputs.dim() == 4:
                 inputs = inputs.to(memory_format=torch.channels_last)
             optimizer.param_groups[0]["lr"] = LR * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -36,7 +38,19 @@ def train(make, x, y, *, batch, epochs, fused=None, channels_last=False, evaluat
     return network
 
 
-def predict(networks, x, batch=1000):
+def augment(x, padding=4):
+    """Every image of a batch is cropped at its own place after padding by reflection, and mirrored or not."""
+    images, _, height, width = x.shape
+    padded = nn.functional.pad(x, (padding,) * 4, mode="reflect")
+    down, right = torch.randint(0, 2 * padding + 1, (2, images, 1), device=x.device)
+    columns = torch.arange(width, device=x.device) + right
+    columns = torch.where(torch.rand(images, 1, device=x.device) < 0.5, columns.flip(1), columns)
+    rows = torch.arange(height, device=x.device) + down
+    image = torch.arange(images, device=x.device)[:, None, None]
+    return padded[image, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2).contiguous()  # indexing moved the channels
+
+
+def predict(networks, x, batch=250):
     """Log-probabilities `[networks, inputs, classes]`."""
     with torch.no_grad():
         return torch.stack([torch.cat([torch.log_softmax(n.eval()(part), 1) for part in x.split(batch)]) for n in networks])

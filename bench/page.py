@@ -13,7 +13,7 @@ PAGE = RESULTS.parent.parent / "docs" / "performance.md"
 SECTIONS = [
     ("training", "One training", "`Problem.fit` with a network built for it, data as bytes that are normalised batch by batch, against "
      "a plain loop over tensors that are normalised already. thalweg takes torch's fused optimiser, gathers several small batches at "
-     "once, and keeps convolutions channels-last; the rows below say what the plain loop gains from the first and the last."),
+     "once, and keeps convolutions channels-last; the rows below say what the plain loop gains from the first, the last and both."),
     ("ensembles", "Ensembles", "`anchors(problem, n)` of a `Problem(jobs=2)`: processes of one thread each that stay for the next call; "
      "the row `workers start first` is a first call. The floor is the sequential plain loop at the better of one and two threads; "
      "the other is left out where it takes twice as long. Stacks are for GPUs: on a CPU convolutions lose. All but the digits "
@@ -25,8 +25,8 @@ SECTIONS = [
      "takes inner products in double precision."),
     ("swag", "SWAG", "Against plain training of the same epochs: the difference is the moments of 20 iterates, or of every second step where "
      "a timed training has few (ResNet-20: 4 steps). The largest network is left out here and with SPRO, it takes too long."),
-    ("draws", "Predictions with many draws", "One pass over the inputs for all draws, against as many plain passes. ResNets have fewer "
-     "draws and inputs, so that a round takes seconds."),
+    ("draws", "Predictions with many draws", "One pass over the inputs for all draws, against as many plain passes. The networks with "
+     "convolutions have fewer inputs, ResNets fewer draws too, so that a round takes seconds."),
     ("refreshing", "Batch norm at new points", "A draw that nobody trained needs batch-norm statistics of its own. All draws are "
      "refreshed in one pass over 2,048 training images (`Problem.refreshed`). Ratios are to a training of the study's size, 5,000 images "
      "and 10 epochs, whose seconds are those of the timed shorter one, scaled."),
@@ -42,7 +42,7 @@ SECTIONS = [
     ("stack", "On a GPU", "Retrainings as one stacked module."),
     ("peers", "Peers", "lightning's trainer with a DataLoader of tensors, without logger, checkpoints and progress bar, in an environment "
      "of its own (`bench/peers.py`). torch-uncertainty trains by the same trainer; version 0.13.0 installs, but can't be imported "
-     "without torchvision, which it does not list and which was not installed."),
+     "without torchvision, which it lists only as an extra and which was not installed."),
 ]
 
 NO_GPU = """No GPU could be reached when these numbers were made: none of the GPU code has been timed, and stacks, half precision and
@@ -139,8 +139,10 @@ def _verdicts(stored: dict[str, Any]) -> list[str]:
     rows = [(title, row) for name, title, _ in SECTIONS for row in stored.get(name, {"rows": []})["rows"] if _met(row) is not None]
     missed = [f"{title}, {row['case']}, {row['what']}: {row.get('ratio', row['seconds']):.2f} (target {row['target']:g})"
               for title, row in rows if not _met(row)]
-    say = f"Targets met: {len(rows) - len(missed)} of {len(rows)}."
-    return [say + (" Not met: " + "; ".join(missed) + "." if missed else "")]
+    absent = [title for name, title, _ in SECTIONS if name not in stored]
+    say = f"Targets met: {len(rows) - len(missed)} of {len(rows)} that were measured."
+    say += " Not met: " + "; ".join(missed) + "." if missed else ""
+    return [say + (" Not measured: " + ", ".join(absent) + "." if absent else "")]
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

@@ -38,7 +38,7 @@ def draws(settings: Settings) -> list[dict]:
             networks.append(network.to(settings.device))
         images, labels = case.images(inputs, seed=1)
         ready = case.prepare(images).to(settings.device)
-        loader = Batches(images, labels, 1000, shuffle=False, prepare=case.prepare)
+        loader = Batches(images, labels, 250, shuffle=False, prepare=case.prepare)
         alternatives = {
             "plain": lambda networks=networks, ready=ready: floor.predict(networks, ready).cpu(),
             "thalweg": lambda problem=problem, points=points, loader=loader: predict(problem, Members(points), loader),

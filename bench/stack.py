@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure import Settings
 from thalweg import Batches, Problem, Recipe
+from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare
 from thalweg.models.resnet9 import resnet9
 from thalweg.training.together import anchors
@@ -20,14 +21,16 @@ def stack(settings: Settings) -> list[dict]:
     precision = "bfloat16" if gpu else "float32"
     random = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (examples, 3, 32, 32), dtype=torch.uint8, generator=random)
-    batches = Batches(x, torch.randint(0, 10, (examples,), generator=random), batch, prepare=Prepare((0.5,) * 3, (0.25,) * 3))
+    batches = Batches(x, torch.randint(0, 10, (examples,), generator=random), batch, prepare=Prepare((0.5,) * 3, (0.25,) * 3),
+                      augment=Augmentation(padding=4))
     recipe = Recipe(epochs=epochs, lr=0.4, nesterov=True, schedule="linear", warmup=0.2, label_smoothing=0.2, precision=precision)
     peak, rows = _matrix_peak(settings.device, precision), []
     with FlopCounterMode(display=False) as counted:
         resnet9((3, 32, 32), 10, width=width)(torch.zeros(2, 3, 32, 32)).sum().backward()
     flops = counted.get_total_flops() / 2
-    for size in (1, 4, 16, 64) if gpu else (1, 2, 4):
-        how = {"device": settings.device, "stack": size, "seed": size}
+    sizes = (1, 4, 16, 64) if gpu else (1, 2, 4)
+    for size, mode in [*((size, "no") for size in sizes), *([(16, "default"), (16, "reduce-overhead")] if gpu else [])]:
+        how = {"device": settings.device, "stack": size, "seed": size, "compile": mode}
         problem = Problem(lambda: resnet9((3, 32, 32), 10, width=width), batches, recipe, **how)
         short = replace(recipe, epochs=3 / len(batches))
         anchors(replace(problem, recipe=short), size)  # first calls load and choose kernels
@@ -39,7 +42,7 @@ def stack(settings: Settings) -> list[dict]:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
         rate = members * problem.training_examples / seconds
-        rows.append({"case": f"{members} retrainings, {epochs:g} epochs", "what": f"stack = {size}", "seconds": seconds,
+        rows.append({"case": f"{members} retrainings, {epochs:g} epochs", "what": f"stack = {size}" + ("" if mode == "no" else f", compile {mode}"), "seconds": seconds,
                      "samples_per_second": rate, "share_of_peak": rate * flops / peak})
     return rows
 

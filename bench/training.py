@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from bench import floor
 from bench.cases import CASES, QUICK
 from bench.measure import Settings, interleaved, ratios
+from thalweg.data.augmentation import Augmentation
 from thalweg.explorers.learned_simplex import LearnedSimplex
 from thalweg.explorers.spro import Spro
 from thalweg.explorers.swag import Swag
@@ -30,8 +32,23 @@ def training(settings: Settings) -> list[dict]:
                         "plain, fused optimiser": case.plain(settings.device, fused=True)}
         if not case.mlp:
             alternatives["plain, channels-last"] = case.plain(settings.device, channels_last=True)
+            alternatives["plain, both"] = case.plain(settings.device, channels_last=True, fused=True)
         rows += ratios(name, interleaved(alternatives, settings), "plain", {"thalweg": 1.05})
-    return rows
+    return rows + _augmented(settings)
+
+
+def _augmented(settings: Settings) -> list[dict]:
+    """Crops and mirrors of whole batches on both sides, as CIFAR is trained."""
+    name = "mnist-cnn" if settings.quick else "cifar-resnet20"
+    case = _cases(settings)[name]
+    problem = case.problem(device=settings.device)
+    problem = replace(problem, train=replace(problem.train, augment=Augmentation()))
+    alternatives = {
+        "plain": case.plain(settings.device, augment=floor.augment),
+        "thalweg": lambda: problem.fit(problem.build("bench"), problem.recipe, "bench"),
+        "plain, both": case.plain(settings.device, augment=floor.augment, channels_last=True, fused=True),
+    }
+    return ratios(f"{name}, augmented", interleaved(alternatives, settings), "plain", {"thalweg": 1.05})
 
 
 def simplex(settings: Settings) -> list[dict]:

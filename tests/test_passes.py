@@ -120,3 +120,26 @@ def test_a_random_network_meets_the_same_numbers_at_every_draw():
     log_probs = predict(problem, Members((anchor,) * 3), Counted()).log_probs
     assert torch.equal(log_probs[0], log_probs[1]) and torch.equal(log_probs[0], log_probs[2])
     assert torch.equal(log_probs[:1], predict(problem, anchor, Counted()).log_probs)
+
+
+class Counting(nn.Module):
+    """Counts how often it was evaluated, whatever its mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(36, 3), nn.BatchNorm1d(3)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.norm(self.layer(x.flatten(1)))
+
+
+def test_weights_that_are_evaluated_stay_as_they_are():
+    problem = cases.problem(model=Counting)
+    anchor = problem.anchor(0)
+    mixed = next(Subspace((anchor,)).draw(1, seed=0))
+    kept = [{name: t.clone() for name, t in part.items()} for part in (anchor.params, anchor.buffers, mixed.params, mixed.stale)]
+    predict(problem, Members((anchor, mixed)), X)
+    for part, before in zip((anchor.params, anchor.buffers, mixed.params, mixed.stale), kept, strict=True):
+        assert all(torch.equal(t, before[name]) for name, t in part.items())

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg import files
 from thalweg.errors import InputError, in_range, whole
 from thalweg.seeds import Rewind, parts, seeded
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.point import Weights
@@ -137,7 +136,7 @@ def predict(
     if not isinstance(found, WeightDistribution):
         raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
                          "or Members((w1, w2, ...))")
-    loader: Any = inputs.split(1024) if isinstance(inputs, Tensor) else inputs
+    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
     _check_order(loader)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
@@ -208,11 +207,9 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
 
 
 def _check_order(loader: Any) -> None:
-    random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    if shuffles(loader):
+        raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
     for part in parts(loader):
-        if isinstance(part, random) or (isinstance(part, Batches) and part.shuffle):
-            raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give "
-                             "shuffle=False")
         if isinstance(part, Batches) and part.augment is not None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
 

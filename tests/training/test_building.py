@@ -138,15 +138,30 @@ def test_a_subspace_equals_the_contiguous_one_up_to_rounding(explorer):
     assert torch.allclose(one.log_probs, two.log_probs, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("given", "calls"), [
-    ("no", []), ("default", [{"mode": None}]), ("reduce-overhead", [{"mode": "reduce-overhead"}])])
-def test_compiling_is_torchs(given, calls, monkeypatch):
-    """Only what torch is told is looked at: compiling itself takes a minute and a compiler."""
+def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
+    """By torch's own tracer, with a backend that runs the graph as it is: compiling needs a minute and a compiler."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiling = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module, *, mode: compiling(module, backend=backend))
+    problem = cases.problem("groupnorm", compile="default")
+    assert not graphs, "a look at the network compiles nothing"
+    found = problem.anchor(0)
+    assert 1 <= len(graphs) <= 2, "one, and one more for a last batch that is shorter"
+    for graph in graphs:
+        called = " ".join(str(node.target) for node in graph.graph.nodes)
+        assert all(name in called for name in ("conv2d", "group_norm", "relu", "linear")), "the whole network"
+    assert same(found, cases.problem("groupnorm").anchor(0), 1e-5)
+    assert problem.compiled(problem.build("a")) is not None and cases.problem().compiled(found) is found
+
+
+@pytest.mark.parametrize(("given", "mode"), [("default", None), ("reduce-overhead", "reduce-overhead")])
+def test_the_mode_is_passed_on(given, mode, monkeypatch):
     seen = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self, *args, **settings: seen.append((self, args, settings)))
-    problem = cases.problem(compile=given)
-    assert not seen, "a look at the network compiles nothing"
-    network = problem.build("a")
-    assert [(args, settings) for _, args, settings in seen] == [((), c) for c in calls]
-    assert all(module is network for module, _, _ in seen), "the whole of it, once"
-    assert same(problem.anchor(0), cases.problem().anchor(0), 0)
+    monkeypatch.setattr(torch, "compile", lambda module, *, mode: seen.append(mode) or module)
+    cases.problem(compile=given).anchor(0)
+    assert seen == [mode]

@@ -93,18 +93,19 @@ def test_a_loss_of_ones_own():
     assert seen == [((16, 3), (16,))] * 5 + [((15, 3), (15,))]
 
 
-def test_a_training_that_diverges_says_the_step_and_stops_at_once():
+@pytest.mark.parametrize("step", [1, 3, 4, 12])
+def test_a_training_that_diverges_says_the_step_and_stops_at_once(step):
     network, meter, calls = cases.no_norm(), Meter(), []
     kept = {}
 
     def loss(outputs, targets):
         calls.append(1)
         kept.update({name: p.detach().clone() for name, p in network.named_parameters()})
-        return cross_entropy()(outputs, targets) * (float("nan") if len(calls) == 4 else 1)
+        return cross_entropy()(outputs, targets) * (float("nan") if len(calls) == step else 1)
 
-    with pytest.raises(Diverged, match="nan at step 4 of 12: lower the learning rate") as caught:
+    with pytest.raises(Diverged, match=f"nan at step {step} of 12: lower the learning rate") as caught:
         train(network, cases.batches(), Recipe(epochs=2), meter, loss=loss)
-    assert len(calls) == 4 and "\n" not in str(caught.value)
+    assert len(calls) == step and "\n" not in str(caught.value)
     assert all(torch.equal(p, kept[name]) for name, p in network.named_parameters())
 
 

@@ -70,8 +70,11 @@ def test_old_statistics_are_forgotten():
     first = refresh_one(module, nowhere(module), batches, Meter())
     for _ in range(5):
         module(100 + batches[0][0])
-    again = refresh_one(module, Weights(first.params, stale=Weights.of(module).buffers), batches, Meter())
-    assert all(torch.equal(b, again.buffers[name]) for name, b in first.buffers.items())
+    stale = Weights.of(module).buffers
+    overflown = {name: b.clone().fill_(torch.inf) if b.is_floating_point() else b for name, b in stale.items()}
+    for old in (stale, overflown):  # nothing times infinity is no number
+        again = refresh_one(module, Weights(first.params, stale=old), batches, Meter())
+        assert all(torch.equal(b, again.buffers[name]) for name, b in first.buffers.items())
 
 
 def test_it_agrees_with_update_bn_where_batches_are_equal():

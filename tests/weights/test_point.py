@@ -66,6 +66,25 @@ def test_weights_are_a_copy():
     assert weights.params["0.weight"].abs().sum() > 0 and weights.buffers["1.num_batches_tracked"] == 0
 
 
+def test_weights_are_placed_as_a_network_has_them():
+    """Types and memory order are the network's; parameters that have them already are the same tensors, buffers are copies."""
+    network = cases.conv_batchnorm().to(memory_format=torch.channels_last)
+    other = Weights.of(cases.conv_batchnorm().double())
+    own = dict([*network.named_parameters(), *network.named_buffers()])
+    placed = other.placed(network)
+    assert set(placed) == set(own) and not any(t.requires_grad for t in placed.values())
+    for name, t in placed.items():
+        given = {**other.params, **other.buffers}[name]
+        assert (t.dtype, t.stride(), t.shape) == (own[name].dtype, own[name].stride(), own[name].shape)
+        assert torch.equal(t, given.to(t.dtype))
+    again = Weights.of(network)
+    found = again.placed(network)
+    assert all(found[name].data_ptr() == p.data_ptr() for name, p in again.params.items())
+    assert all(torch.equal(found[n], b) and found[n].data_ptr() != b.data_ptr() for n, b in again.buffers.items())
+    with pytest.raises(InputError, match="batch-norm statistics"):
+        mix([again], [1.0]).placed(network)
+
+
 def test_to_a_device_keeps_what_is_missing_missing():
     found = mix(points(2), [0.5, 0.5]).to("cpu")
     assert found.buffers is None and found.stale is None

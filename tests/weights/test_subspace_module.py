@@ -118,6 +118,16 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
     assert found[1].buffers is None and found[1].stale is start[1].buffers
 
 
+def test_vertices_are_copies_that_later_steps_do_not_move():
+    problem = cases.problem("groupnorm")
+    module = SubspaceModule(problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex())
+    found = module.vertices()
+    kept = [{name: p.clone() for name, p in w.params.items()} for w in found]
+    problem.fit(module, problem.recipe, "test", adjust=module.carry)
+    for w, before, now in zip(found, kept, module.vertices(), strict=True):
+        assert all(torch.equal(p, before[name]) and not torch.equal(p, now.params[name]) for name, p in w.params.items())
+
+
 def test_the_modules_parameters_are_the_vertices_that_are_trained():
     module = SubspaceModule(cases.no_norm(), made("no-norm", 3), Simplex(), fixed=[0])
     numbers = sum(p.numel() for p in cases.no_norm().parameters())

@@ -55,16 +55,17 @@ class Augmentation:
         if self.border == "reflect" and self.padding >= min(height, width):
             raise InputError(f"Augmentation got images of {height} x {width} pixels: reflection needs more than the padding, "
                              f"{self.padding}; take less padding or border 'zero'")
-        rows = torch.arange(height) + shift[:, :1]  # [batch, height]
-        columns = torch.arange(width) + shift[:, 1:]  # [batch, width]
+        shift, mirror = shift.to(x.device, non_blocking=True), mirror.to(x.device, non_blocking=True)
+        rows = torch.arange(height, device=x.device) + shift[:, :1]  # [batch, height]
+        columns = torch.arange(width, device=x.device) + shift[:, 1:]  # [batch, width]
         if self.flip:
             columns = torch.where(mirror[:, None], columns.flip(1), columns)
         index = (_inside(rows, height)[:, :, None] * width + _inside(columns, width)[:, None, :]).flatten(1)
-        taken = x.flatten(2).gather(2, index.to(x.device)[:, None, :].expand(-1, x.shape[1], -1)).view_as(x)
+        taken = x.flatten(2).gather(2, index[:, None, :].expand(-1, x.shape[1], -1)).view_as(x)
         if self.border == "reflect":
             return taken
         seen = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-        return taken * seen.to(x.device)[:, None]
+        return taken * seen[:, None]
 
 
 def _inside(index: Tensor, size: int) -> Tensor:

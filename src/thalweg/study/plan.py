@@ -83,7 +83,9 @@ class Protocol(_Part):
 
 
 class Execution(_Part):
-    """`[execution]`: how the work is done. Results agree up to rounding, so none of this is part of a run's fingerprint.
+    """`[execution]`: how the work is done. None of this is part of a run's fingerprint.
+
+    Results agree up to rounding; with dropout in a stack, up to other masks.
 
     Attributes:
         stack: Reference, pool and anchors train as one module of so many members (for GPUs; `--jobs` is for CPUs).

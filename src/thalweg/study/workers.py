@@ -83,7 +83,8 @@ def _begin(material: Material, store: Store, line: Connection, begun: Any) -> No
     global _own
     _own = (material, store)
     torch.set_num_threads(1)
-    _take_gpu(begun)
+    if material.plan.protocol.device == "cuda":
+        _take_gpu(begun)
 
     def follow() -> None:
         """Ends this process when the study does, even by kill -9: the system then closes the other end of the line."""

@@ -6,9 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg.errors import InputError
-from thalweg.seeds import generator
+from thalweg.seeds import generator, parts
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -39,7 +40,7 @@ class Batches:
         targets: Labels `[examples]`.
         size: Examples a batch; the last one may be shorter.
         shuffle: New order each epoch.
-        prepare: From a raw batch to what the network reads (scale, normalise); same for training and test.
+        prepare: From raw examples to what the network reads (scale, normalise), each by itself; same for training and test.
         augment: Random change of a prepared batch, drawn from a generator; None for none.
         order_seed: Seed of the order of the examples.
         augmentation_seed: Seed of the augmentation.
@@ -104,6 +105,12 @@ class Batches:
     def chosen(self, index: Tensor) -> "Batches":
         """Some of the examples, in the order of the index `[examples]`."""
         return replace(self, inputs=self.inputs[index], targets=self.targets[index])
+
+
+def shuffles(loader: Any) -> bool:
+    """Whether a loader, or one that it wraps, is seen to shuffle."""
+    random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    return any(isinstance(part, random) or (isinstance(part, Batches) and part.shuffle) for part in parts(loader))
 
 
 @dataclass(frozen=True, eq=False)

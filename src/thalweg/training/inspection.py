@@ -74,7 +74,8 @@ def _works_channels_last(model: Callable[[], nn.Module], x: Tensor, device: str)
     with torch.no_grad():
         expected = network(x)
         try:
-            same = torch.allclose(in_channels_last(network)(x), expected, rtol=1e-3, atol=1e-4)
+            found = in_channels_last(network)(x)
+            same = bool((found - expected).abs().max() <= 0.01 * expected.abs().max())  # GPUs may round to ten bits
             network.train()(x)  # it may do something else there
             return same
         except Exception:  # a user's network may raise anything

@@ -75,6 +75,8 @@ def train(
     module.train()
     for step, (last, (x, y)) in enumerate(_endless(batches)):
         optimizer.param_groups[0]["lr"] = recipe.learning_rate(step, steps)
+        for p in params:
+            p.grad = None
         with _precision(recipe, device):
             outputs = module(x.to(device, non_blocking=True))
         meter.backward(outputs)
@@ -84,8 +86,6 @@ def train(
         if len(losses) == patience or step + 1 == steps:
             _check(losses, step + 1, steps, recipe)
             losses.clear()
-        for p in params:
-            p.grad = None
         total.backward()
         if adjust is not None:
             adjust()

@@ -2,7 +2,9 @@
 
 There convolutions stay in single precision, and batch norm refuses what it gets (torch 2.13; pytorch issues 192617 and 184890).
 As with autocast, products are taken in the lower precision and normalisations in single precision; weights, statistics and
-gradients of weights stay in single precision. What a normalisation gives has the type of what it got.
+gradients of weights stay in single precision. What a normalisation gives has the type of what it got. Less than autocast does:
+softmax and losses inside a network stay in the lower precision, and a layer that is one function for torch, such as
+`nn.MultiheadAttention`, is not looked into and refuses mixed types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +22,7 @@ PRODUCTS: frozenset[Any] = frozenset({
     Tensor.bmm, torch.addmm, torch.baddbmm, torch.einsum, _functional.scaled_dot_product_attention,
 })  # fmt: skip
 NORMS: frozenset[Any] = frozenset({
-    _functional.batch_norm, _functional.layer_norm, _functional.group_norm, _functional.instance_norm,
+    _functional.batch_norm, _functional.layer_norm, _functional.group_norm, _functional.instance_norm, _functional.rms_norm,
 })  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter
 from thalweg.seeds import derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.inspection import Inspection, check_device, in_channels_last, inspect
 from thalweg.training.loop import Loss, Tick, train
 from thalweg.training.recipe import Recipe
@@ -61,9 +61,11 @@ class Problem:
         inspection: What a look at loader and network found; taken when the problem is made, unless it is given.
         jobs: Processes of one thread that train several anchors side by side (`training.together`).
         stack: How many anchors train as one stacked module (`training.stack`): for GPUs, which small networks leave idle.
-        compile: Whether networks are compiled by `torch.compile`, and in which mode; needs a compiler, and time at the start.
+        compile: Whether anchors, and stacks of them, train compiled by `torch.compile`, and in which mode; needs a compiler, and
+            time at the start. All other evaluations are not compiled.
         channels_last: Memory order of convolutions. None: channels last where the network has any and works so.
-        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches. With 2,048 of them
+        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
+            is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
             predictions differ from those with all examples by a twentieth of the draws' spread (docs/performance.md).
     """
 
@@ -92,6 +94,8 @@ class Problem:
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
+        if self.meter.cost.training_examples not in (0, self.training_examples):  # such as a copy's with another recipe
+            object.__setattr__(self, "meter", Meter())
         self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
         if self.start is not None:
             self._memory[0] = self._given()
@@ -140,11 +144,17 @@ class Problem:
         """
         if not self.has(k):
             network = self.build("anchor", k)
-            cost = self.meter.apart(lambda: self.fit(network, self.recipe, "anchor", k))
+            cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
             self.keep(k, Weights.of(network), cost)
         weights, cost = self._memory[k]
         self.meter.charge(cost)
         return weights
+
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """The module, whose parameters it shares, compiled where that is asked for."""
+        if self.compile == "no":
+            return module
+        return cast(nn.Module, torch.compile(module, mode=None if self.compile == "default" else self.compile))
 
     def has(self, k: int) -> bool:
         """Whether the k-th training is in memory or in the cache."""
@@ -165,8 +175,6 @@ class Problem:
         found = self.inspection is not None and self.inspection.channels_last
         if found if self.channels_last is None else self.channels_last:
             network = in_channels_last(network)
-        if self.compile != "no":
-            network.compile(mode=None if self.compile == "default" else self.compile)
         return network
 
     def network(self, weights: Weights) -> nn.Module:
@@ -209,10 +217,12 @@ class Problem:
     def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
         """The same points with valid batch-norm statistics, from a fixed part of the training set, the same at every point."""
         batches: Loader = self.train
+        examples = self.refreshed if shuffles(batches) else self.inspection.examples if self.inspection is not None else 0
         if isinstance(batches, Batches):
-            batches = batches.reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
-        with self.meter.clock(), seeded(self.seed, "refresh"), seeded_loader(batches, self.seed, "refresh"):
-            return refresh(network, points, _first(batches, self.refreshed), self.meter)
+            batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
+            examples = self.refreshed
+        with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
+            return refresh(network, points, _first(batches, examples), self.meter)
 
     def _given(self) -> tuple[Weights, Cost]:
         """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""

@@ -66,6 +66,10 @@ class Stack(nn.Module):
             raise
         except (RuntimeError, ValueError) as error:
             message = " ".join(str(error).split())[:200]
+            if any(word in message for word in ("CUDA", "CUBLAS", "cuDNN", "CUDNN", "memory")):  # not the network's fault
+                if "ALLOC_FAILED" in message or "out of memory" in message:
+                    raise torch.OutOfMemoryError(message) from error
+                raise
             raise InputError(f"this network can't be stacked ({message}): set stack = 1") from error
         with torch.no_grad():
             for name, own in buffers.items():

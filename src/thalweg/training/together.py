@@ -123,13 +123,11 @@ def _train_stack(group: Wanted) -> None:
     if len(members) < len(loaders):
         raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
     stack = Stack([problem.build("anchor", k) for problem, k in group])
-    if first.compile != "no":
-        stack.compile(mode=None if first.compile == "default" else first.compile)
     recipe, meter = first.recipe, Meter(first.training_examples)
     loss = summed(first.loss or cross_entropy(recipe.label_smoothing), is_mean=first.loss is None)
     adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
     with meter.clock(), seeded(first.seed, "stack", *(k for _, k in group)):  # the latter for dropout
-        train(stack, StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
+        train(first.compiled(stack), StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
     cost = meter.cost
     share = replace(cost, backward_examples=cost.backward_examples // len(group), seconds=cost.seconds / len(group))
     for (problem, k), weights in zip(group, stack.members(), strict=True):

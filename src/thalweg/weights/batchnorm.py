@@ -35,7 +35,7 @@ def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any
     states, found = [], []
     for point in points:
         buffers = point.stale or (own if point.buffers is None else point.buffers)
-        state = Weights(point.params, {name: buffer.detach().clone() for name, buffer in buffers.items()}).placed(network)
+        state = Weights(point.params, buffers).placed(network)
         states.append(state)
         found.append(Weights(point.params, {name: state[name] for name in own}))
     layers = list(_running(network))

@@ -61,7 +61,7 @@ class Weights:
     def placed(self, module: nn.Module) -> Tensors:
         """Parameters and buffers as `torch.func.functional_call` takes them: with a module's device, types and memory order.
 
-        Those that have them already are the same tensors.
+        Parameters that have them already are the same tensors; buffers, which an evaluation may change, are copies.
 
         Raises:
             InputError: They don't fit, or the batch-norm statistics are not valid here (`buffers` is None).
@@ -71,8 +71,8 @@ class Weights:
         params, buffers = dict(module.named_parameters()), dict(module.named_buffers())
         _check(params, self.params, "weights")
         _check(buffers, self.buffers, "weights")
-        return {name: _like(own.detach(), given[name]) for part, given in ((params, self.params), (buffers, self.buffers))
-                for name, own in part.items()}
+        copies = {name: torch.empty_like(own).copy_(self.buffers[name]) for name, own in buffers.items()}
+        return {name: _like(own.detach(), self.params[name]) for name, own in params.items()} | copies
 
     def to(self, device: str | torch.device) -> "Weights":
         """The same weights on a device."""
