@@ -42,7 +42,8 @@ def stack(settings: Settings) -> list[dict]:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
         rate = members * problem.training_examples / seconds
-        rows.append({"case": f"{members} retrainings, {epochs:g} epochs", "what": f"stack = {size}" + ("" if mode == "no" else f", compile {mode}"), "seconds": seconds,
+        what = f"stack = {size}" + ("" if mode == "no" else f", compile {mode}")
+        rows.append({"case": f"{members} retrainings, {epochs:g} epochs", "what": what, "seconds": seconds,
                      "samples_per_second": rate, "share_of_peak": rate * flops / peak})
     return rows
 
