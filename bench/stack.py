@@ -10,6 +10,7 @@ from bench.measure import Settings
 from thalweg import Batches, Problem, Recipe
 from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare
+from thalweg.meter import Meter
 from thalweg.models.resnet9 import resnet9
 from thalweg.training.together import anchors
 
@@ -33,7 +34,7 @@ def stack(settings: Settings) -> list[dict]:
         how = {"device": settings.device, "stack": size, "seed": size, "compile": mode}
         problem = Problem(lambda: resnet9((3, 32, 32), 10, width=width), batches, recipe, **how)
         short = replace(recipe, epochs=3 / len(batches))
-        anchors(replace(problem, recipe=short), size)  # first calls load and choose kernels
+        anchors(replace(problem, recipe=short, meter=Meter()), size)  # first calls load and choose kernels
         if gpu:
             torch.cuda.synchronize()
         begin = time.perf_counter()

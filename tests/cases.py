@@ -10,6 +10,7 @@ from thalweg.training.batches import Batches, pairs
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.coefficients import Coefficients
+from thalweg.weights.point import Weights
 
 CLASSES = 3
 SIZE = 16
@@ -155,3 +156,26 @@ class Fixed(Coefficients):
 
 
 del Coefficients.kinds["Fixed"]  # it is no law that is stored
+
+
+def double_points(network: str, n: int) -> list[Weights]:
+    """Weights of new networks, in double precision."""
+    torch.manual_seed(0)
+    return [Weights.of(NETWORKS[network]().double()) for _ in range(n)]
+
+
+def double_inputs() -> tuple[Tensor, Tensor]:
+    """A few inputs in double precision, and labels."""
+    x, y = task(12)
+    return x.double(), y
+
+
+class Noisy(nn.Module):
+    """Draws random numbers even when it predicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(36, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.flatten(1)) + torch.randn(len(x), CLASSES)

@@ -75,7 +75,7 @@ def test_a_benchmark_in_small(name, tmp_path, capsys):
 
 def test_what_runs_in_a_process_of_its_own():
     rows = command.BENCHMARKS["k_eq"](Settings(quick=True))
-    assert all(0 < row["seconds"] < 60 and 1e8 < row["bytes"] < 2e9 for row in rows)
+    assert all(row["seconds"] > 0 and 1e8 < row["bytes"] < 2e9 for row in rows)
 
 
 def test_the_command_lists_and_refuses(capsys):

@@ -103,19 +103,8 @@ def test_no_more_draws_are_held_than_a_group():
     assert len(alive) == 3, "the one that did not fit, too"
 
 
-class Noisy(nn.Module):
-    """Draws random numbers even when it predicts."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(36, 3)
-
-    def forward(self, x):
-        return self.layer(x.flatten(1)) + torch.randn(len(x), 3)
-
-
 def test_a_random_network_meets_the_same_numbers_at_every_draw():
-    problem = cases.problem(model=Noisy)
+    problem = cases.problem(model=cases.Noisy)
     anchor = problem.anchor(0)
     log_probs = predict(problem, Members((anchor,) * 3), Counted()).log_probs
     assert torch.equal(log_probs[0], log_probs[1]) and torch.equal(log_probs[0], log_probs[2])

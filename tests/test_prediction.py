@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import cases
@@ -183,19 +182,8 @@ def test_weights_of_another_network():
         predict(cases.problem(), Weights.of(cases.layernorm()), X)
 
 
-class Noisy(nn.Module):
-    """Draws random numbers even when it predicts."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(36, 3)
-
-    def forward(self, x):
-        return self.layer(x.flatten(1)) + torch.randn(len(x), 3)
-
-
 def test_a_network_that_draws_random_numbers_predicts_the_same_again():
-    problem = cases.problem(model=Noisy)
+    problem = cases.problem(model=cases.Noisy)
     before = contract.states()
     first, second = (predict(problem, problem.anchor(0), X) for _ in range(2))
     assert torch.equal(first.log_probs, second.log_probs)

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -110,3 +113,38 @@ def write_toml(path: Path, content: dict) -> Path:
         lines += ["[[methods]]", *(f"{k} = {json.dumps(v)}" for k, v in method.items())]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+class Killed(BaseException):
+    """What kill -9 is to a test in one process."""
+
+
+def killed_again_and_again(patched, seed: str, work: Callable[[], object], spoil=lambda handle: None) -> int:
+    """Does work that ends every few files, as if killed, until it comes to its own end; says how often it was killed.
+
+    Args:
+        patched: A context of pytest's monkeypatch.
+        seed: Of the numbers of files.
+        work: What is begun again and again.
+        spoil: What happens to the file (its handle) at which it ends.
+    """
+    draws, real, kills = random.Random(seed), os.fsync, 0
+
+    def limited(allowed: int) -> Callable[[int], None]:
+        left = iter(range(allowed))
+
+        def fsync(handle: int) -> None:
+            if next(left, None) is None:
+                spoil(handle)
+                raise Killed
+            real(handle)
+
+        return fsync
+
+    while True:
+        patched.setattr(os, "fsync", limited(draws.randint(5, 12)))
+        try:
+            work()
+            return kills
+        except Killed:
+            kills += 1

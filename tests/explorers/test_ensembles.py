@@ -9,6 +9,7 @@ import contract
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.short_ensemble import ShortEnsemble
 from thalweg.explorers.snapshot import Snapshot
+from thalweg.meter import Meter
 from thalweg.weights.point import Weights, distance
 
 
@@ -21,7 +22,7 @@ def test_a_deep_ensemble_is_the_first_trainings():
 def test_members_of_a_short_ensemble_are_shorter_trainings():
     problem = cases.problem()
     found = ShortEnsemble(5).explore(problem)
-    other = replace(problem, recipe=replace(problem.recipe, epochs=1))
+    other = replace(problem, recipe=replace(problem.recipe, epochs=1), meter=Meter())
     network = other.build("anchor", "short 2")
     other.fit(network, other.recipe, "anchor", "short 2")
     contract.assert_same([found.points[2]], [Weights.of(network)])

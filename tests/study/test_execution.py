@@ -1,8 +1,6 @@
 """How a study's work is done: what `[execution]` says changes no result beyond rounding, and no fingerprint."""
 
 import multiprocessing
-import os
-import random
 
 import pytest
 import torch
@@ -90,31 +88,9 @@ def test_a_member_that_diverges_is_recorded_and_the_others_are_kept(alone, tmp_p
         assert torch.allclose(mine, theirs, rtol=0, atol=1e-4), path
 
 
-class Killed(BaseException):
-    """What kill -9 is to a test in one process."""
-
-
 def test_a_stacked_study_that_is_killed_again_and_again_goes_on(alone, tmp_path, monkeypatch):
-    draws, real, kills = random.Random(0), os.fsync, 0
-
-    def limited(allowed):
-        left = iter(range(allowed))
-
-        def fsync(handle):
-            if next(left, None) is None:
-                raise Killed
-            real(handle)
-
-        return fsync
-
     with monkeypatch.context() as patched:
-        while True:
-            patched.setattr(os, "fsync", limited(draws.randint(5, 12)))
-            try:
-                tiny.study(tmp_path, **STACKED)
-                break
-            except Killed:
-                kills += 1
+        kills = tiny.killed_again_and_again(patched, "stacked", lambda: tiny.study(tmp_path, **STACKED))
     assert kills > 2
     assert_close(alone, tmp_path)
 

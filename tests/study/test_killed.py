@@ -24,42 +24,22 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-class Killed(BaseException):
-    """What kill -9 is to a test in one process."""
-
-
 @pytest.mark.parametrize("moment", ["before writing", "half written", "before renaming"])
 def test_killed_while_writing_again_and_again(moment, undisturbed, tmp_path, monkeypatch):
     """Every few files the process ends at a moment of a file's way to the disk."""
-    draws = random.Random(moment)
-    real, kills = os.fsync, 0
 
-    def limited(allowed):
-        left = iter(range(allowed))
-
-        def fsync(handle):
-            if next(left, None) is None:
-                path = Path(os.readlink(f"/proc/self/fd/{handle}"))
-                if moment == "before writing":
-                    path.write_bytes(b"")
-                if moment == "half written":
-                    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-                raise Killed
-            real(handle)
-
-        return fsync
+    def spoil(handle):
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        if moment == "before writing":
+            path.write_bytes(b"")
+        if moment == "half written":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process tidies nothing up
-        while True:
-            patched.setattr(os, "fsync", limited(draws.randint(4, 12)))
-            try:
-                tiny.study(tmp_path, **CHANGES)
-                break
-            except Killed:
-                kills += 1
+        kills = tiny.killed_again_and_again(patched, moment, lambda: tiny.study(tmp_path, **CHANGES), spoil)
     assert kills > 3 and list(tmp_path.rglob("*.part"))
     tiny.assert_same(undisturbed, tmp_path)
 

@@ -234,3 +234,13 @@ def test_a_device_that_is_not_there_is_one_line():
         cases.problem(device="gpu")
     with pytest.raises(InputError, match="recipe got a int"):
         cases.problem(recipe=10)
+
+
+def test_a_meter_has_one_unit():
+    """A copy with another recipe would count in other trainings than the original."""
+    problem = cases.problem()
+    problem.anchor(0)
+    with pytest.raises(InputError, match=r"trainings of 475 examples, this problem's have 95: .* meter=Meter\(\)"):
+        replace(problem, recipe=replace(problem.recipe, epochs=1))
+    assert problem.cost.trainings == 1
+    assert replace(problem, seed=1).meter is problem.meter, "of the same unit"

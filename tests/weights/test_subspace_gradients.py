@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 import cases
-from cases import Fixed
+from cases import Fixed, double_inputs, double_points
 from thalweg.meter import Meter
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
@@ -14,23 +14,12 @@ from thalweg.training.recipe import Recipe, optimizer_for
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import SubspaceModule, layers_of
 
-
-def made(network: str, n: int) -> list[Weights]:
-    torch.manual_seed(0)
-    return [Weights.of(cases.NETWORKS[network]().double()) for _ in range(n)]
-
-
-def inputs() -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = cases.task(12)
-    return x.double(), y
-
-
 DETERMINISTIC = [name for name in cases.NETWORKS if name != "conv-batchnorm"]  # dropout
 
 
 @pytest.mark.parametrize("network", DETERMINISTIC)
 def test_the_gradient_of_a_vertex_is_its_coefficient_times_the_networks(network):
-    points, (x, y) = made(network, 3), inputs()
+    points, (x, y) = double_points(network, 3), double_inputs()
     row = [0.2, 0.7, 0.1]
     own = cases.NETWORKS[network]().double()
     mixed = mix(points, row)
@@ -71,7 +60,7 @@ def test_gradients_equal_automatic_differentiation_through_the_mixing(network, l
     """One vertex held, frozen parameters as in the first, against `functional_call` at weights that autograd mixes."""
     torch.manual_seed(0)
     made = [SEVERAL[network]().double() for _ in range(3)]
-    points, (x, y) = [Weights.of(m) for m in made], inputs()
+    points, (x, y) = [Weights.of(m) for m in made], double_inputs()
     trained = [n for n, p in made[0].named_parameters() if p.requires_grad]
     layer_of, layers = layers_of(trained)
     rows = torch.rand(draws * layers if layerwise else draws, 3, dtype=torch.float64)
@@ -101,7 +90,7 @@ def test_gradients_equal_automatic_differentiation_through_the_mixing(network, l
 @pytest.mark.parametrize(("layerwise", "draws"), [(False, 1), (True, 2)])
 def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, settings):
     """All of it: three vertices, one held, coefficients of step after step, and the optimiser's."""
-    points = made("groupnorm", 3)
+    points = double_points("groupnorm", 3)
     layer_of, layers = layers_of(points[0].params)
     rows = torch.rand(8 * draws * (layers if layerwise else 1), 3, dtype=torch.float64).tolist()
     recipe = Recipe(**{"epochs": 1, "lr": 0.1, **settings})
@@ -134,7 +123,7 @@ def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, se
 
 
 def test_gradients_are_added_to_those_of_a_penalty_and_not_counted_twice():
-    points, (x, y) = made("no-norm", 2), inputs()
+    points, (x, y) = double_points("no-norm", 2), double_inputs()
     module = SubspaceModule(cases.no_norm().double(), points, Fixed([0.3, 0.7]))
     nn.functional.cross_entropy(module(x), y).backward()
     module.carry()

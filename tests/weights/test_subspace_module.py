@@ -5,21 +5,11 @@ import torch
 from torch import nn
 
 import cases
-from cases import Fixed
+from cases import Fixed, double_inputs, double_points
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Coefficients, Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import SubspaceModule
-
-
-def made(network: str, n: int) -> list[Weights]:
-    torch.manual_seed(0)
-    return [Weights.of(cases.NETWORKS[network]().double()) for _ in range(n)]
-
-
-def inputs() -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = cases.task(12)
-    return x.double(), y
 
 
 def evaluated(network: str, weights: Weights, x) -> torch.Tensor:
@@ -33,7 +23,7 @@ DETERMINISTIC = [name for name in cases.NETWORKS if name != "conv-batchnorm"]  #
 
 @pytest.mark.parametrize("network", DETERMINISTIC)
 def test_forward_equals_the_network_at_mixed_weights(network):
-    points, x = made(network, 3), inputs()[0]
+    points, x = double_points(network, 3), double_inputs()[0]
     rows = [[0.2, 0.3, 0.5], [1.5, -1.0, 0.5]]
     module = SubspaceModule(cases.NETWORKS[network]().double(), points, Fixed(*rows), draws=2)
     outputs = module(x)
@@ -98,8 +88,8 @@ def test_networks_of_mixed_types():
 
 
 def test_one_draw_has_no_axis_of_its_own():
-    module = SubspaceModule(cases.no_norm().double(), made("no-norm", 2), Simplex())
-    assert module(inputs()[0]).shape == (12, cases.CLASSES)
+    module = SubspaceModule(cases.no_norm().double(), double_points("no-norm", 2), Simplex())
+    assert module(double_inputs()[0]).shape == (12, cases.CLASSES)
 
 
 def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
@@ -129,7 +119,7 @@ def test_vertices_are_copies_that_later_steps_do_not_move():
 
 
 def test_the_modules_parameters_are_the_vertices_that_are_trained():
-    module = SubspaceModule(cases.no_norm(), made("no-norm", 3), Simplex(), fixed=[0])
+    module = SubspaceModule(cases.no_norm(), double_points("no-norm", 3), Simplex(), fixed=[0])
     numbers = sum(p.numel() for p in cases.no_norm().parameters())
     assert [tuple(p.shape) for p in module.parameters()] == [(2, numbers)]
     assert len(module.rows()) == 3 and torch.equal(module.rows()[0], module.held[0])
@@ -145,7 +135,7 @@ def test_the_architecture_is_left_in_the_mode_of_the_module():
 
 
 def test_layerwise_forward_has_coefficients_for_each_layer():
-    points, x = made("no-norm", 2), inputs()[0]
+    points, x = double_points("no-norm", 2), double_inputs()[0]
     rows = [[0.2, 0.8], [0.9, 0.1]]  # of the two layers
     module = SubspaceModule(cases.no_norm().double(), points, Fixed(*rows), layerwise=True)
     params = {n: sum(rows[n[0] == "3"][k] * points[k].params[n] for k in range(2)) for n in points[0].params}
@@ -156,4 +146,4 @@ def test_no_vertices_and_no_draws():
     with pytest.raises(InputError, match="got 0 vertices and 1 draws"):
         SubspaceModule(cases.no_norm(), [], Simplex())
     with pytest.raises(InputError, match="got 1 vertices and 0 draws"):
-        SubspaceModule(cases.no_norm(), made("no-norm", 1), Simplex(), draws=0)
+        SubspaceModule(cases.no_norm(), double_points("no-norm", 1), Simplex(), draws=0)

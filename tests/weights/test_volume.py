@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import reference
-from thalweg.weights.volume import Growing, log_squared, log_squared_volume, squared_volume
+from thalweg.weights.volume import Growing, gram_of, log_squared, log_squared_volume, squared
 
 
 def vertices(k: int, dtype=torch.float64):
@@ -64,12 +64,12 @@ def test_single_precision_weights_are_measured_in_double():
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_both_forms_are_the_same_number(k):
-    assert squared_volume(vertices(k)).log().item() == pytest.approx(log_squared_volume(vertices(k)).item(), abs=1e-9)
+    assert squared(gram_of(vertices(k))).log().item() == pytest.approx(log_squared_volume(vertices(k)).item(), abs=1e-9)
 
 
 def test_the_gradient_of_the_squared_volume_equals_finite_differences():
     leaves = [t.requires_grad_() for p in vertices(3) for t in p]
-    assert torch.autograd.gradcheck(lambda *t: squared_volume([t[i : i + 2] for i in range(0, len(t), 2)]), leaves)
+    assert torch.autograd.gradcheck(lambda *t: squared(gram_of([t[i : i + 2] for i in range(0, len(t), 2)])), leaves)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -77,7 +77,7 @@ def test_a_flat_simplex_has_no_squared_volume_and_no_gradient_of_it(k):
     """A new vertex at the mean of the others, as the paper prescribes; up to round-off."""
     others = vertices(k)[:k]
     middle = [(sum(parts) / k).requires_grad_() for parts in zip(*others, strict=True)]
-    found = squared_volume([*others, middle])
+    found = squared(gram_of([*others, middle]))
     found.backward()
     assert abs(found.item()) < 1e-12 and all(t.grad.abs().max() < 1e-10 for t in middle)
 

@@ -40,7 +40,7 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
 
         d/da beta (a.b)^2 / (a.a b.b) = 2 beta a.b / (a.a b.b) (b - a a.b / a.a),   and for b alike
 
-    By hand, because automatic differentiation of this one number took half as long as the whole step of a small network.
+    By hand: beside a small network's step, automatic differentiation of this one number is dear.
     """
     vertices, gradients = ([row[: module.layout.matrices] for row in rows] for rows in (module.free.detach(), module.gradient))
     ahead: list[list[int]] = []

@@ -104,7 +104,7 @@ class Material:
 
     def loader(self, images: Tensor) -> Batches:
         """Images uint8 `[inputs, ...]` in fixed order, to predict on."""
-        size = 250 if self.plan.protocol.device == "cpu" else 2000  # what fits a processor's cache is three times faster there
+        size = 250 if self.plan.protocol.device == "cpu" else 2000  # of what fits a processor's cache
         return Batches(images, torch.zeros(len(images), dtype=torch.long), size, shuffle=False, prepare=self.prepare)
 
     def parts(self) -> dict[str, Batches]:

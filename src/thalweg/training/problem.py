@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -66,7 +67,7 @@ class Problem:
         channels_last: Memory order of convolutions. None: channels last where the network has any and works so.
         refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
             is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
-            predictions differ from those with all examples by a twentieth of the draws' spread (docs/performance.md).
+            predictions differ from those with all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
     """
 
     model: Callable[[], nn.Module]
@@ -94,8 +95,9 @@ class Problem:
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
-        if self.meter.cost.training_examples not in (0, self.training_examples):  # such as a copy's with another recipe
-            object.__setattr__(self, "meter", Meter())
+        if self.meter.cost.training_examples not in (0, self.training_examples):
+            raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
+                             f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
         self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
         if self.start is not None:
             self._memory[0] = self._given()
@@ -217,10 +219,9 @@ class Problem:
     def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
         """The same points with valid batch-norm statistics, from a fixed part of the training set, the same at every point."""
         batches: Loader = self.train
-        examples = self.refreshed if shuffles(batches) else self.inspection.examples if self.inspection is not None else 0
         if isinstance(batches, Batches):
             batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
-            examples = self.refreshed
+        examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
             return refresh(network, points, _first(batches, examples), self.meter)
 

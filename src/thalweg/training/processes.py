@@ -1,8 +1,10 @@
 """Anchors in other processes, of one thread each, by joblib's loky: its workers stay for the next call, and take lambdas."""
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,9 +80,16 @@ def _sent(problems: Iterable[Problem]) -> list[_Sent]:
 def _train_one(sent: _Sent, k: int) -> tuple[Weights, Cost] | None:
     """In another process."""
     torch.set_num_threads(1)
+    _freeze()
     problem = sent.arrived()
     try:
         weights = problem.anchor(k)
     except Diverged:
         return None
     return weights.to("cpu"), problem.cost
+
+
+@cache
+def _freeze() -> None:
+    """Once in a process: loky collects garbage between calls, and would look through all of torch each time."""
+    gc.freeze()

@@ -1,9 +1,9 @@
-"""A stack: several networks of one architecture as one module, so that a GPU trains them in the time of a few.
+"""A stack: several networks of one architecture as one module, so that one kernel works for all of them.
 
 The one training loop trains it, and every member gets what it would get alone: its own initialisation, order and augmentation,
 and the gradient of its own loss. That it equals separate trainings is tested in double precision; only dropout draws other masks.
-It is `torch.func`'s vmap over stacked parameters; convolutions become grouped ones. On a CPU it is slower than one member after
-the other: it is asked for, not guessed.
+It is `torch.func`'s vmap over stacked parameters; convolutions become grouped ones. On a CPU
+that is slower than one member after the other where there are convolutions: a stack is asked for, not guessed.
 """
 
 import copy
@@ -19,6 +19,7 @@ from thalweg.errors import InputError
 from thalweg.training.batches import Batches
 from thalweg.training.loop import Loss
 from thalweg.training.mixed import mixed_inside_vmap
+from thalweg.weights.batchnorm import BatchNorm
 from thalweg.weights.point import Weights
 
 
@@ -189,7 +190,7 @@ def _check(networks: Sequence[nn.Module]) -> None:
                 raise InputError(f"networks of one model differ in '{name}' ({_told(one)} and {_told(other)}), which can't be "
                                  "stacked: set stack = 1")
     for module in networks[0].modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
+        if isinstance(module, BatchNorm) and module.momentum is None:
             raise InputError("a batch norm has momentum=None, which can't be stacked: give it a number, or set stack = 1")
 
 

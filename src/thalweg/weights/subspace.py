@@ -207,7 +207,7 @@ class SubspaceModule(nn.Module):
         return self._ahead.pop()
 
 
-_AHEAD = 32  # evaluations whose coefficients are drawn together: one by one, they would take a tenth of a small network's step
+_AHEAD = 32  # evaluations whose coefficients are drawn together: one by one, they would be felt beside a small network's step
 
 
 def layers_of(params: Iterable[str]) -> tuple[dict[str, int], int]:

@@ -19,12 +19,7 @@ def log_squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
     Returns:
         A float64 scalar; minus infinity where the simplex is flat.
     """
-    return log_squared(_gram(vertices))
-
-
-def squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
-    """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
-    return squared(_gram(vertices))
+    return log_squared(gram_of(vertices))
 
 
 def log_squared(gram: Tensor) -> Tensor:
@@ -33,7 +28,7 @@ def log_squared(gram: Tensor) -> Tensor:
 
 
 def squared(gram: Tensor) -> Tensor:
-    """V^2 of the same simplex."""
+    """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
     return torch.linalg.det(gram) / math.factorial(len(gram)) ** 2
 
 
@@ -57,12 +52,9 @@ class Growing:
         return torch.cat([torch.cat([self.gram, across[:, None]], 1), last[None]])
 
 
-def _gram(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Inner products of the edges from the first vertex `[k, k]`."""
+def gram_of(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Inner products of the edges from the first vertex `[k, k]`, float64."""
     first, *others = vertices
-    edges = [[(a - b).reshape(-1).double() for a, b in zip(other, first, strict=True)] for other in others]
-    return torch.stack([torch.stack([_dot(a, b) for b in edges]) for a in edges])
-
-
-def _dot(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    return torch.stack([a @ b for a, b in zip(first, second, strict=True)]).sum()
+    moved = [[(a - b).reshape(-1).double() for a, b in zip(other, first, strict=True)] for other in others]
+    edges = torch.stack([torch.cat(edge) for edge in moved])
+    return edges @ edges.T
