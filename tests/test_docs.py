@@ -59,7 +59,7 @@ def test_guide_explorer_is_found():
         exec(code("docs/guide.md", '@explorer("noise")'), space)
         assert explorers()["noise"] is space["Noise"]
     finally:
-        _registry.pop("noise", None)
+        _registry.found.pop("noise", None)
 
 
 def test_tables_are_those_of_the_results():

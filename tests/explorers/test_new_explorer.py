@@ -44,7 +44,8 @@ def noise(tmp_path, monkeypatch):
     """The registry with one file more in its folder."""
     (tmp_path / "noise.py").write_text(SOURCE)
     folder = importlib.import_module("thalweg.explorers")
-    monkeypatch.setattr(base, "_registry", dict(base.explorers()))  # before the folder grows: others must not see the new one
+    # before the folder grows: others must not see the new one
+    monkeypatch.setattr(base._registry, "found", dict(base.explorers()))
     monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
     importlib.invalidate_caches()
     yield base.find_explorer("noise")

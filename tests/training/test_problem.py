@@ -244,3 +244,31 @@ def test_a_meter_has_one_unit():
         replace(problem, recipe=replace(problem.recipe, epochs=1))
     assert problem.cost.trainings == 1
     assert replace(problem, seed=1).meter is problem.meter, "of the same unit"
+
+
+@pytest.mark.parametrize("loader", cases.LOADERS)
+def test_unlabelled_inputs_are_those_of_the_training_set_where_none_are_given(loader):
+    """As the network reads them, not augmented where that can be told, the same ones each time."""
+    problem = cases.problem("no-norm", loader)
+    found = problem.inputs(40)
+    known = cases.task()[0] - (0.2 if loader == "augmented" else 0)
+    assert found.shape == (40, 1, 6, 6) and torch.equal(found, problem.inputs(40))
+    assert all((known == x).flatten(1).all(1).any() for x in found)
+    assert len(problem.inputs()) == cases.EXAMPLES
+
+
+@pytest.mark.parametrize("make", [lambda x: x, lambda x: x.split(7), lambda x: [(part, 0) for part in x.split(7)]])
+def test_unlabelled_inputs_of_the_users(make):
+    x, _ = cases.held_out()
+    assert torch.equal(cases.problem(unlabelled=make(x)).inputs(20), x[:20])
+
+
+@pytest.mark.parametrize("loader", cases.LOADERS)
+def test_a_part_of_the_training_set_has_all_classes(loader):
+    """Also where the loader gives one class after the other."""
+    x, y = cases.task()
+    order = y.argsort()
+    sorted_batches = list(zip(x[order].split(cases.SIZE), y[order].split(cases.SIZE), strict=True))
+    problem = cases.problem("no-norm", **({"train": sorted_batches} if loader == "list" else {"loader": loader}))
+    labels = torch.cat([y for _, y in problem.training_part(40)])
+    assert 40 <= len(labels) < 60 and len(labels.unique()) == cases.CLASSES

@@ -23,6 +23,23 @@ def test_schedule(schedule, warmup, final_lr):
     assert all(0 < lr <= 0.4 for lr in found)
 
 
+@pytest.mark.parametrize(("schedule", "warmup"), list(itertools.product(["linear", "cosine", "triangle"], [0.0, 0.25])))
+@pytest.mark.parametrize("cycles", [2, 3, 7])
+def test_cycles_go_through_the_schedule_again(schedule, warmup, cycles):
+    """Each cycle is the same schedule over its own steps; warm-up comes before the first."""
+    rising, each = 35, 15
+    steps = rising + cycles * each if warmup else cycles * each
+    recipe = Recipe(lr=0.4, final_lr=0.02, schedule=schedule, cycles=cycles, warmup=rising / steps if warmup else 0.0)
+    found = [recipe.learning_rate(step, steps) for step in range(steps)][rising if warmup else 0 :]
+    one = [Recipe(lr=0.4, final_lr=0.02, schedule=schedule).learning_rate(step, each) for step in range(each)]
+    assert found == pytest.approx(one * cycles, rel=1e-9)
+
+
+def test_a_triangle_goes_down_and_up_again():
+    found = [Recipe(lr=1.0, final_lr=0.2, schedule="triangle").learning_rate(step, 8) for step in range(8)]
+    assert found == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2, 0.4, 0.6, 0.8])
+
+
 def test_cosine_is_that_of_torch():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20, eta_min=0.01)

@@ -1,13 +1,11 @@
 """The contract of emulators: from the predictions of a few anchors to draws of what further retrainings would predict."""
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from thalweg.errors import InputError, unknown, whole
+from thalweg.errors import InputError, whole
 from thalweg.prediction import Predictions
+from thalweg.registry import Registry
 
 
 class Emulator(ABC):
@@ -37,37 +35,8 @@ class Emulator(ABC):
         """
 
 
-_registry: dict[str, type[Emulator]] = {}
-E = TypeVar("E", bound=type[Emulator])
-
-
-def emulator(name: str) -> Callable[[E], E]:
-    """Class decorator: registers an emulator under the name that plans use."""
-
-    def register(cls: E) -> E:
-        _registry[name] = cls
-        return cls
-
-    return register
-
-
-def emulators() -> dict[str, type[Emulator]]:
-    """Every known emulator by name: each file in this folder."""
-    for module in pkgutil.iter_modules(importlib.import_module("thalweg.emulators").__path__):
-        importlib.import_module(f"thalweg.emulators.{module.name}")
-    return dict(sorted(_registry.items()))
-
-
-def find_emulator(name: str) -> type[Emulator]:
-    """The emulator of a name.
-
-    Raises:
-        InputError: There is none; the error suggests the nearest.
-    """
-    known = emulators()
-    if name not in known:
-        raise unknown("emulator", name, known)
-    return known[name]
+_registry = Registry[Emulator]("emulator", "thalweg.emulators")
+emulator, emulators, find_emulator = _registry.register, _registry.all, _registry.find
 
 
 def check_fit(calibration: Predictions, anchors: Predictions, draws: int) -> None:

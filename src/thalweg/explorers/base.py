@@ -1,13 +1,8 @@
 """The contract of explorers, and the registry that finds them."""
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import TypeVar
 
-from thalweg.errors import unknown
+from thalweg.registry import Registry
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import WeightDistribution
 
@@ -33,36 +28,5 @@ class Explorer(ABC):
         """Explores the landscape. All work is metered in `problem.meter`."""
 
 
-_registry: dict[str, type[Explorer]] = {}
-E = TypeVar("E", bound=type[Explorer])
-
-
-def explorer(name: str) -> Callable[[E], E]:
-    """Class decorator: registers an explorer under the name that plans and the command line use."""
-
-    def register(cls: E) -> E:
-        _registry[name] = cls
-        return cls
-
-    return register
-
-
-def explorers() -> dict[str, type[Explorer]]:
-    """Every known explorer by name: each file in this folder, and the entry points `thalweg.explorers` of other packages."""
-    for module in pkgutil.iter_modules(importlib.import_module("thalweg.explorers").__path__):
-        importlib.import_module(f"thalweg.explorers.{module.name}")
-    for point in entry_points(group="thalweg.explorers"):
-        point.load()
-    return dict(sorted(_registry.items()))
-
-
-def find_explorer(name: str) -> type[Explorer]:
-    """The explorer of a name.
-
-    Raises:
-        InputError: There is none; the error suggests the nearest.
-    """
-    known = explorers()
-    if name not in known:
-        raise unknown("explorer", name, known)
-    return known[name]
+_registry = Registry[Explorer]("explorer", "thalweg.explorers")
+explorer, explorers, find_explorer = _registry.register, _registry.all, _registry.find

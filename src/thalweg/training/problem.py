@@ -58,6 +58,8 @@ class Problem:
         loss: From outputs and targets to a scalar; cross-entropy if None.
         cache: Where trained networks are kept between runs; None for in memory, as long as this problem lives.
         identity: Names data and network for the cache, since a function can't be fingerprinted.
+        unlabelled: Inputs without labels that methods may look at to calibrate themselves, a tensor or a loader in fixed order;
+            the training inputs if None.
         meter: Counts the work.
         inspection: What a look at loader and network found; taken when the problem is made, unless it is given.
         jobs: Processes of one thread that train several anchors side by side (`training.together`).
@@ -80,6 +82,7 @@ class Problem:
     loss: Loss | None = None
     cache: Cache | None = None
     identity: str = ""
+    unlabelled: Tensor | Loader | None = None
     meter: Meter = field(default_factory=Meter)
     inspection: Inspection | None = None
     jobs: int = 1
@@ -225,6 +228,28 @@ class Problem:
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
             return refresh(network, points, _first(batches, examples), self.meter)
 
+    def inputs(self, limit: int = 1000) -> Tensor:
+        """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""
+        if isinstance(self.unlabelled, Tensor):
+            return self.unlabelled[:limit].to(self.device)
+        batches = self.training_part(limit) if self.unlabelled is None else _first(self.unlabelled, limit)
+        found = [batch[0] if isinstance(batch, list | tuple) else batch for batch in batches]
+        return torch.cat(found)[:limit].to(self.device)
+
+    def training_part(self, examples: int) -> list[Any]:
+        """A fixed part of the training set: batches of (inputs, targets) that have so many examples together, or all.
+
+        They are random examples, not augmented; of a user's own loader they are batches at even distances, as it gives them.
+        """
+        batches = self.train
+        if isinstance(batches, Batches):
+            fixed = replace(batches, shuffle=True, augment=None, order_seed=derive(0, "training part"))
+            return list(_first(fixed, examples))
+        with seeded(0, "training part"), seeded_loader(batches, 0, "training part"):
+            found = list(batches)
+        wanted = min(len(found), -(-examples // len(found[0][1])))
+        return [found[k * len(found) // wanted] for k in range(wanted)]
+
     def _given(self) -> tuple[Weights, Cost]:
         """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""
         network = self.build("network")
@@ -264,6 +289,6 @@ def _first(batches: Loader, examples: int) -> Iterator[Any]:
     seen = 0
     for batch in batches:
         yield batch
-        seen += len(batch[1])
+        seen += len(batch[0] if isinstance(batch, list | tuple) else batch)
         if seen >= examples:
             return

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from thalweg.errors import InputError, in_range, unknown
+from thalweg.errors import InputError, in_range, unknown, whole
 
 Optimizer = torch.optim.Optimizer
 
@@ -25,8 +25,10 @@ class Recipe:
         momentum: Momentum of SGD; first beta of AdamW.
         nesterov: SGD looks ahead along its momentum.
         weight_decay: On all parameters alike.
-        schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`.
-        warmup: Share of the steps in which the learning rate rises linearly from 0.
+        schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`; `triangle` goes there linearly and
+            back.
+        cycles: How often the schedule is gone through, one time after the other; the optimiser's momentum stays.
+        warmup: Share of all steps in which the learning rate rises linearly from 0, before the first cycle.
         label_smoothing: In 0 .. 1.
         clip: Largest norm of a gradient; None for no clipping.
         precision: Of the network's evaluations while it trains: `bfloat16` is torch's autocast (weights, statistics, loss and
@@ -40,18 +42,20 @@ class Recipe:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
-    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    schedule: Literal["constant", "cosine", "linear", "triangle"] = "cosine"
+    cycles: int = 1
     warmup: float = 0.0
     label_smoothing: float = 0.0
     clip: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear")),
+        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear", "triangle")),
                             ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in known:
                 raise unknown(f"recipe.{name}", getattr(self, name), known)
         in_range("recipe.epochs", self.epochs, 1e-9)
+        whole("recipe.cycles", self.cycles, 1)
         for name in ("lr", "final_lr", "weight_decay"):
             in_range(f"recipe.{name}", getattr(self, name), 0)
         for name in ("momentum", "warmup", "label_smoothing"):
@@ -72,8 +76,10 @@ class Recipe:
         rising = self.warmup * steps
         if step < rising:
             return self.lr * (step + 1) / (rising + 1)
-        done = (step - rising) / max(1.0, steps - rising)
-        left = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[self.schedule]
+        span = max(1.0, steps - rising)
+        done = (step - rising) * self.cycles % span / span
+        left = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)),
+                "triangle": abs(1 - 2 * done)}[self.schedule]
         return self.final_lr + (self.lr - self.final_lr) * left
 
 

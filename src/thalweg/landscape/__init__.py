@@ -1,0 +1,1 @@
+"""The landscape around networks: loss and disagreement along lines, paths and planes."""
