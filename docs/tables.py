@@ -11,11 +11,11 @@ from thalweg.metrics.intervals import Estimate
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
-MARK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def table(name: str) -> str:
-    """The main columns of a study's comparison, in markdown."""
+def table(name: str, explorer: str | None = None) -> str:
+    """The main columns of a study's comparison, in markdown; of one method's rows, beside deep ensembles, where it is named."""
     folder = ROOT / "studies" / name / "results"
     if not folder.exists():
         sys.exit(f"no results of {name}: run 'thalweg study studies/{name}.toml', and copy its results folder to studies/{name}")
@@ -26,6 +26,8 @@ def table(name: str) -> str:
     sizes = f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
     lines = [f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):", "",
              "| method | cost | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    if explorer is not None:
+        methods = methods[(methods["explorer"] == explorer) & methods["emulator"].isna() | methods["is_retraining"]]
     for row in methods.itertuples():
         cells = [found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed" for c in COLUMNS]
         lines.append(f"| {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
@@ -34,13 +36,13 @@ def table(name: str) -> str:
 
 def filled(text: str) -> str:
     """A page with its tables filled."""
-    return MARK.sub(lambda m: m[1] + table(m[2]) + m[3], text)
+    return MARK.sub(lambda m: m[1] + table(m[2], m[3]) + m[4], text)
 
 
 def main() -> int:
     """Writes, or checks."""
     stale = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text()
         if filled(text) != text:
             stale.append(page.name)

@@ -1,9 +1,41 @@
 """Settings of all tests."""
 
+import importlib
+from types import ModuleType
+
 import pytest
 import torch
+
+
+def pytest_addoption(parser):
+    parser.addoption("--subject", default="thalweg_subject", help="Module that the conformance suite asks")
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "conformance" in item.path.parts:
+            item.add_marker("conformance")
+
+
+class Subject:
+    """The functions of a module; a test that asks for one that is not there is skipped."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+
+    def __getattr__(self, name: str):
+        found = getattr(self.module, name, None)
+        if found is None:
+            pytest.skip(f"{self.module.__name__} offers no {name}")
+        return found
+
+
+@pytest.fixture(scope="session")
+def subject(request) -> Subject:
+    """What the conformance suite asks."""
+    return Subject(importlib.import_module(request.config.getoption("--subject")))

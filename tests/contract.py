@@ -75,7 +75,8 @@ def check(cls: type[Explorer], make: Callable[..., Problem], tmp_path, *, draws:
     assert_same(drawn, list(explorer.explore(twin).draw(draws, seed=1)))
     if found.size is None:
         other = next(iter(found.draw(1, seed=2)))
-        assert any(not torch.equal(other.params[name], p) for name, p in drawn[0].params.items()), "another seed, other draws"
+        moved = any(not torch.equal(other.params[name], p) for name, p in drawn[0].params.items())
+        assert moved or other.masks != drawn[0].masks, "another seed, other draws"
 
 
 def check_points(problem: Problem, drawn: list[Weights]) -> None:
@@ -155,6 +156,7 @@ def assert_same(first: list[Weights], second: list[Weights]) -> None:
     """Bit for bit."""
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
+        assert a.masks == b.masks
         for mine, theirs in ((a.params, b.params), (a.buffers, b.buffers), (a.stale, b.stale)):
             assert (mine is None) == (theirs is None)
             assert list(mine or {}) == list(theirs or {}) or set(mine or {}) == set(theirs or {})

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
 
@@ -62,3 +63,24 @@ def neighbours_u(calibration: np.ndarray, anchors: np.ndarray, neighbours: int) 
                 probs.append(softmax(mean + residual))
         found.append(math.sqrt(np.var(probs, axis=0).sum()))
     return np.array(found)
+
+
+def triangle(step, cycle, high, low):
+    """Learning rate of fast geometric ensembling (Garipov et al. 2018): down in the first half of a cycle, up in the second."""
+    t = (step % cycle) / cycle
+    return (1 - 2 * t) * high + 2 * t * low if t <= 0.5 else (2 - 2 * t) * low + (2 * t - 1) * high
+
+
+def annealing(step, cycle, peak):
+    """Learning rate of snapshot ensembles and cyclical SGMCMC (Huang et al. 2017, eq. 2; Zhang et al. 2020, eq. 1)."""
+    return peak / 2 * (math.cos(math.pi * (step % cycle) / cycle) + 1)
+
+
+def sgd_covariance(curvature: np.ndarray, lr: float, momentum: float, noise: float) -> np.ndarray:
+    """Stationary covariance of SGD on 1/2 x' A x, whose gradients have independent noise of a variance; small steps or not."""
+    n = len(curvature)
+    one = np.eye(n)
+    # v <- m v + A x + n, x <- x - lr v, as one linear map of (x, v)
+    step = np.block([[one - lr * curvature, -lr * momentum * one], [curvature, momentum * one]])
+    into = np.vstack([-lr * one, one])
+    return scipy.linalg.solve_discrete_lyapunov(step, noise * into @ into.T)[:n, :n]

@@ -16,7 +16,7 @@ from thalweg import cli
 from thalweg.data import datasets
 from thalweg.data.digits import read_digits
 
-COMMANDS = ("study", "compare", "report", "explorers", "datasets", "explain")
+COMMANDS = ("study", "compare", "report", "landscape", "explorers", "datasets", "explain")
 ONE = [{"explorer": "deep-ensemble", "members": 2}]
 
 
@@ -141,7 +141,7 @@ def test_shards(thalweg, written, tmp_path):
 
 def test_a_run_that_fails(thalweg, written, tmp_path):
     """Shown at once, in the table, in the report; exit code 1."""
-    plan = written(methods=[*ONE, {"explorer": "snapshot", "lr_ratio": 1e9, "label": "wild"}])
+    plan = written(methods=[*ONE, {"explorer": "snapshot", "cycles": 2, "lr_ratio": 1e9, "label": "wild"}])
     code, out, err = thalweg("study", plan, "--jobs", 1)
     assert code == 1 and not err
     assert "wild, base 0 FAILED (Diverged: the loss is " in out and "failed: wild, base 1: Diverged" in out and " at step " in out

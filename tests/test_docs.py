@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import cases
 import thalweg
 from thalweg.explorers.base import _registry, explorers
 from thalweg.study.plan import read_plan
@@ -60,6 +61,12 @@ def test_guide_explorer_is_found():
         assert explorers()["noise"] is space["Noise"]
     finally:
         _registry.found.pop("noise", None)
+
+
+def test_guide_landscape_code_runs(capsys):
+    space = {"thalweg": thalweg, "problem": cases.problem("conv-batchnorm")}
+    exec(code("docs/guide.md", "from thalweg.landscape"), space)
+    assert space["straight"].barrier >= 0 and space["check"].losses.shape == (25,) and "Extent(" in capsys.readouterr().out
 
 
 def test_tables_are_those_of_the_results():

@@ -88,15 +88,47 @@ def report(folder: Folder) -> None:
     _report(folder)
 
 
+@app.command(epilog="Examples:  thalweg landscape studies/digits.toml --quick   ·   "
+                    "thalweg landscape results/digits --through segment   ·   "
+                    "thalweg landscape plan.toml --weights found.safetensors")
+def landscape(
+    source: Annotated[Path, typer.Argument(metavar="PLAN_OR_FOLDER", help="A plan, a TOML file, or a study's folder.")],
+    through: Annotated[str | None, typer.Option(help="What to look at: random (around an anchor), segment (two anchors), anchors "
+                                                     "(three), learned-curve, connecting-curve. Default: the plan's.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A stored weight distribution (thalweg.save), looked at instead.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where pictures go. Default: landscape/ in the study's folder.")] = None,
+    grid: Annotated[int, typer.Option(min=2, help="Points a side.")] = 17,
+    quick: Annotated[bool, typer.Option("--quick", help="The plan's short form.")] = False,  # noqa: FBT002
+    data_dir: DataDir = None,
+) -> None:
+    """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it around, and barriers.
+
+    Trained networks are read from the study's folder (results/NAME of a plan), and trained and kept there where they are missing.
+    """
+    from thalweg.report.landscape_page import draw
+
+    drawn = draw(source, through=through, weights=weights, output=output, quick=quick, data_dir=data_dir, grid=grid, say=_say)
+    if drawn.profiles:
+        table = Table("path", "barrier (nats)", "highest loss (nats)", "highest training error", "ends disagree on")
+        for name, found in drawn.profiles.items():
+            table.add_row(name, f"{found.barrier:#.3g}", f"{found.highest:#.3g}", f"{float(found.error.max()):.1%}",
+                          f"{float(found.disagreement[-1]):.1%} of inputs")
+        _console().print(table)
+    for path in drawn.paths:
+        _say(f"wrote {path}")
+
+
 @app.command(epilog="Example:  thalweg explorers")
 def explorers() -> None:
-    """List the explorers and emulators that plans can name, with their settings."""
+    """List the explorers, emulators and baselines that plans can name, with their settings."""
     import dataclasses
 
+    from thalweg.baselines.base import baselines
     from thalweg.emulators.base import emulators
     from thalweg.explorers.base import explorers as known
 
-    kinds: tuple[tuple[str, dict[str, Any]], ...] = (("explorer", known()), ("emulator", emulators()))
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (("explorer", known()), ("emulator", emulators()),
+                                                      ("baseline", baselines()))
     for title, found in kinds:
         table = Table(title, "what it is", "settings")
         for name, cls in found.items():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from thalweg.seeds import Rewind, parts, seeded
 from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
+from thalweg.weights.masks import Masks, active
 from thalweg.weights.point import Weights
 
 
@@ -188,10 +190,11 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
     network.eval()
     found = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
-        for batch in loader:
+        for number, batch in enumerate(loader):
             x = _inputs(batch).to(problem.device)
             rewind = Rewind()
-            outputs = torch.stack([_outputs(network, state, x, rewind) for state in states])
+            outputs = torch.stack([_outputs(network, state, x, rewind, weights.masks, number)
+                                   for weights, state in zip(group, states, strict=True)])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
     log_probs = _joined(found, 1) if found else torch.empty(0, 0)
@@ -224,10 +227,11 @@ def _inputs(batch: Any) -> Tensor:
     return x
 
 
-def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind) -> Tensor:
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int) -> Tensor:
     rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
-    try:
-        return functional_call(network, state, (x,))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None
+    with nullcontext() if masks is None else active(network, masks, batch):
+        try:
+            return functional_call(network, state, (x,))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            message = " ".join(str(error).split())[:200]
+            raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None

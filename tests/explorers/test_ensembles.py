@@ -36,22 +36,6 @@ def test_one_member_or_one_cycle_costs_one_training():
         assert problem.cost.trainings == 1
 
 
-def test_snapshots_are_ends_of_cycles_of_one_training():
-    problem, rates = cases.problem(), []
-    fit = type(problem).fit
-
-    class Seen(type(problem)):
-        def fit(self, module, recipe, *name, **settings):
-            rates.append((recipe.lr, recipe.final_lr, recipe.schedule, recipe.epochs, Weights.of(module)))
-            fit(self, module, recipe, *name, **settings)
-
-    problem = Seen(cases.no_norm, cases.batches(), cases.RECIPE)
-    found = Snapshot(5, lr_ratio=0.5).explore(problem)
-    assert [r[:4] for r in rates] == [(0.05, 0.0, "cosine", 1.0)] * 5
-    for before, after in zip(rates[1:], found.points, strict=False):
-        contract.assert_same([before[4]], [after])  # a cycle begins where the last one ended
-
-
 def test_snapshots_are_nearer_to_each_other_than_retrainings():
     snapshots = Snapshot(5).explore(cases.problem()).points
     trainings = DeepEnsemble(2).explore(cases.problem()).points

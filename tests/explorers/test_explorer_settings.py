@@ -15,10 +15,10 @@ def test_they_are_found_by_name():
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(InputError, match=r"unknown explorer 'swga': did you mean 'swag'\?") as caught:
-        find_explorer("swga")
+    with pytest.raises(InputError, match=r"unknown explorer 'snapshoot': did you mean 'snapshot'\?") as caught:
+        find_explorer("snapshoot")
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=r"unknown explorer 'xyzzy': \(known: deep-ensemble"):
+    with pytest.raises(InputError, match=r"unknown explorer 'xyzzy': \(known: connecting-curve, csghmc, csgld, deep-ensemble"):
         find_explorer("xyzzy")
 
 

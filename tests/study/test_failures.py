@@ -19,7 +19,7 @@ from thalweg.study.run import preflight
 from thalweg.study.store import Store
 
 ONE = [{"explorer": "deep-ensemble", "members": 2}]
-WILD = [*ONE, {"explorer": "snapshot", "lr_ratio": 1e9}]
+WILD = [*ONE, {"explorer": "snapshot", "cycles": 2, "lr_ratio": 1e9}]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def copied(whole, tmp_path):
 def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path):
     failed = tiny.study(tmp_path, methods=WILD, jobs=jobs)
     assert [r["title"] for r in failed] == [
-        "snapshot (lr_ratio 1000000000.0), base 0",
-        "snapshot (lr_ratio 1000000000.0), base 1",
+        "snapshot (cycles 2, lr_ratio 1000000000.0), base 0",
+        "snapshot (cycles 2, lr_ratio 1000000000.0), base 1",
     ]
     assert all(r["error"].startswith("Diverged: the loss is") and " at step " in r["error"] for r in failed)
     table = tiny.table(tmp_path)

@@ -74,6 +74,12 @@ def test_mistakes_in_tables(what):
 
 METHODS = {
     "no explorer": ({"members": 2}, r"methods\[0\]\.explorer .*needs the name of an explorer \(see 'thalweg explorers'\)"),
+    "a baseline as an explorer": ({"explorer": "batch-ensemble"}, r"methods\[0\]\.explorer: unknown explorer 'batch-ensemble'"),
+    "an unknown baseline": ({"baseline": "batch-ensembl"}, r"methods\[0\]\.baseline: .*did you mean 'batch-ensemble'\?"),
+    "a baseline that is no name": ({"baseline": 3}, r"methods\[0\]\.baseline got 3, needs the name of a baseline"),
+    "both": ({"baseline": "batch-ensemble", "explorer": "swag"}, r"methods\[0\] has an explorer and a baseline, needs one"),
+    "a repetition that is no number": ({"explorer": "swag", "repeat": "2"}, r"methods\[0\]\.repeat got '2', needs a whole"),
+    "no repetition": ({"explorer": "swag", "repeat": [1, 0]}, r"methods\[0\]\.repeat got 0, needs a whole number, 1 or more"),
     "an unknown explorer": ({"explorer": "swagg"}, r"methods\[0\]\.explorer: unknown explorer 'swagg': did you mean 'swag'\?"),
     "an unknown setting": (
         {"explorer": "deep-ensemble", "member": 2}, r"methods\[0\]\.member is not known: did you mean 'members'\?"
@@ -119,6 +125,13 @@ def test_no_methods_at_all():
 ])  # fmt: skip
 def test_equal_labels(methods):
     assert "twice: change a setting, or give one of them a label" in mistake(methods=methods)
+
+
+def test_repeated_rows_and_baselines_come_back_from_their_facts():
+    plan = tiny.plan(methods=[{"explorer": "swag", "repeat": [1, 2]}, {"baseline": "batch-ensemble"}, {"explorer": "snapshot"}])
+    assert [m.label for m in plan.methods] == ["swag (repeat 1)", "swag (repeat 2)", "batch-ensemble", "snapshot"]
+    assert plan_of(plan.facts()) == plan
+    assert [m.trainings for m in plan.methods[:2]] == [1, 2]
 
 
 def test_whole_numbers_are_fractions_too():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import tiny
+from thalweg.baselines.base import baselines
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth
 from thalweg.prediction import impurity, predict
@@ -159,6 +160,25 @@ def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
     assert preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo == ()
     (tmp_path / "source_nets.py").write_text(source + "# changed\n")
     assert len(preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo) == 10
+
+
+def test_a_repeated_method_has_other_seeds_each_time_and_costs_as_often(tmp_path):
+    """Its first part is what it finds alone."""
+    material = Material(tiny.plan(methods=[{"explorer": "snapshot", "cycles": 2, "repeat": [1, 3]}]))
+    (problem, alone), (other, thrice) = (m.explore(material.problem("base 0", None)) for m in material.plan.methods)
+    assert (problem.cost.trainings, other.cost.trainings) == pytest.approx((1, 3))
+    drawn = list(thrice.draw(6, seed=0))
+    for mine, theirs in zip(alone.points, drawn[:2], strict=True):
+        assert all(torch.equal(p, theirs.params[name]) for name, p in mine.params.items())
+    assert len({float(w.params["1.weight"].sum()) for w in drawn}) == 6
+
+
+def test_a_baseline_is_a_row(tmp_path):
+    methods = [{"baseline": name} for name in baselines()]
+    assert not tiny.study(tmp_path / "study", methods=methods)
+    found = tiny.table(tmp_path / "study")
+    k_eq = found[found["metric"] == "k_eq"].set_index("method")["value"]
+    assert set(k_eq.index) == set(baselines()) and (k_eq > 0).all()
 
 
 def test_the_landscape_follows_the_curve_that_it_shows():

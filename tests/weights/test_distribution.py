@@ -9,7 +9,9 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Chain, Complex, Simplex
 from thalweg.weights.distribution import Members, Mixture, WeightDistribution, load, save
+from thalweg.weights.dropout import Dropped
 from thalweg.weights.gaussian import LowRankGaussian, Moments
+from thalweg.weights.laplace import LastLayerGaussian
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace
 
@@ -67,6 +69,8 @@ DISTRIBUTIONS = {
     "diagonal": lambda: gaussian(0),
     "mixture": lambda: Mixture((members(2), Subspace(members(2).points), Mixture((gaussian(2), members(1))))),
     "drawn": lambda: Members(tuple(Subspace(members(2).points).draw(2, seed=0))),
+    "dropped": lambda: Dropped(members(1).points[0], 0.1),
+    "last layer": lambda: LastLayerGaussian(members(1).points[0], "8.weight", "8.bias", torch.eye(111)),
     "no buffers": lambda: Members((Weights.of(cases.no_norm()),)),
 }
 

@@ -1,34 +1,41 @@
 """Snapshot ensemble: one training in cycles, a member at the end of each (Huang et al. 2017, arXiv 1704.00109).
 
-Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the peak again. Deviations: the
-momentum buffer starts anew at each cycle; a recipe's warm-up is kept in the first cycle only.
+Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the peak again; the momentum
+goes on. Deviation: a recipe's warm-up is kept, in the first cycle and in proportion to it.
+
+The weak restarts of Ashukha et al. (2020, arXiv 2002.06470) are the same method with other settings, cycles of 40 of 300
+epochs whose steps lr / ((1 - momentum) batch) are 0.4 of a training's, for as long as one likes: `Snapshot(cycles=10,
+budget=10 * 40 / 300, lr_ratio=0.4)`. Deviation: they have no momentum and batches of 64; here both are the recipe's.
 """
 
 from dataclasses import dataclass, replace
 
 from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.cycles import collect, cycles
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
-from thalweg.weights.point import Weights
 
 
 @explorer("snapshot")
 @dataclass(frozen=True)
 class Snapshot(Explorer):
-    """Members at the ends of cycles. Cost: 1.
+    """Members at the ends of cycles. Cost: budget.
 
     Attributes:
         cycles: How many, and as many members.
         lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1.
+        budget: Length of all cycles together, in trainings.
     """
 
     cycles: int = 5
     lr_ratio: float = 2.0
+    budget: float = 1.0
 
     def __post_init__(self) -> None:
         whole("snapshot.cycles", self.cycles, 1)
         in_range("snapshot.lr_ratio", self.lr_ratio, 0)
+        in_range("snapshot.budget", self.budget, 1e-9)
 
     @property
     def anchors(self) -> int:
@@ -36,14 +43,11 @@ class Snapshot(Explorer):
 
     @property
     def trainings(self) -> float:
-        return 1.0
+        return self.budget
 
     def explore(self, problem: Problem) -> Members:
-        recipe = problem.recipe
-        cycle = replace(recipe, epochs=recipe.epochs / self.cycles, lr=recipe.lr * self.lr_ratio, final_lr=0.0, schedule="cosine")
-        network = problem.build("snapshot")
-        found = []
-        for k in range(self.cycles):
-            problem.fit(network, cycle if k == 0 else replace(cycle, warmup=0.0), "snapshot", k)
-            found.append(Weights.of(network))
-        return Members(tuple(found))
+        own = problem.recipe
+        recipe = replace(own, epochs=own.epochs * self.budget, lr=own.lr * self.lr_ratio, final_lr=0.0, schedule="cosine",
+                         cycles=self.cycles, warmup=own.warmup / self.cycles)
+        ends = {steps[-1] for steps in cycles(recipe, recipe.steps(len(problem.train)))}
+        return collect(problem, problem.build("snapshot"), recipe, "snapshot", steps=ends)

@@ -14,7 +14,7 @@ Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,10 +26,10 @@ from thalweg.explorers.base import Explorer, explorer
 from thalweg.seeds import generator
 from thalweg.training.loop import Loss, cross_entropy
 from thalweg.training.problem import Problem
-from thalweg.weights.coefficients import Simplex
+from thalweg.weights.coefficients import Complex, Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace, SubspaceModule
-from thalweg.weights.volume import Growing, log_squared, squared
+from thalweg.weights.volume import Growing, log_squared_total, squared
 
 
 @explorer("spro")
@@ -82,6 +82,27 @@ class Spro(Explorer):
 def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
     """Grows a simplex from the anchor of a number."""
     vertices = [problem.anchor(anchor)]
+    for n in range(settings.vertices):
+        vertices.append(new_vertex(problem, vertices, settings, "spro", anchor, n))
+    return Subspace(tuple(vertices))
+
+
+def new_vertex(
+    problem: Problem,
+    vertices: Sequence[Weights],
+    settings: Spro,
+    *name: str | int,
+    simplexes: Sequence[Sequence[int]] | None = None,
+) -> Weights:
+    """Trains one more vertex, which starts at the mean of those that are there.
+
+    Args:
+        problem: What to train.
+        vertices: Those that are there; they stay.
+        settings: How to train it.
+        *name: Purpose of the random numbers.
+        simplexes: Those that the vertex is added to, by their vertices' numbers; one with all vertices if None.
+    """
     paper = settings.form == "paper"
     recipe = replace(
         problem.recipe,
@@ -89,21 +110,19 @@ def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
         lr=problem.recipe.lr * settings.lr_ratio / (settings.draws if paper else 1),
         final_lr=0.0,
         schedule="cosine",
+        cycles=1,
         warmup=0.0,
     )
     base = problem.loss or cross_entropy(recipe.label_smoothing)
     loss = _summed(base, settings.draws) if paper else base
-    for n in range(settings.vertices):
-        name = ("spro", anchor, n)
-        start = mix(vertices, [1 / len(vertices)] * len(vertices))
-        if not paper:
-            start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
-        network = problem.build("network")
-        module = SubspaceModule(network, [*vertices, start], Simplex(), fixed=range(len(vertices)), draws=settings.draws)
-        problem.fit(module, recipe, *name, loss=loss, penalty=_volume(module, settings.volume, 1e-4 if paper else 0.0),
-                    adjust=module.carry)
-        vertices.append(module.vertices()[-1])
-    return Subspace(tuple(vertices))
+    start = mix(vertices, [1 / len(vertices)] * len(vertices))
+    if not paper:
+        start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
+    law = Simplex() if simplexes is None else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
+    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws)
+    reward = _volume(module, settings.volume, 1e-4 if paper else 0.0, simplexes)
+    problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry)
+    return module.vertices()[-1]
 
 
 def _summed(loss: Loss, draws: int) -> Loss:
@@ -119,16 +138,21 @@ def _offset(point: Weights, size: float, random: torch.Generator) -> Weights:
     return replace(point, params=params)
 
 
-def _volume(module: SubspaceModule, strength: float, floor: float) -> Callable[[], Tensor] | None:
-    """Minus strength times log(V^2 + floor)."""
+def _volume(
+    module: SubspaceModule, strength: float, floor: float, simplexes: Sequence[Sequence[int]] | None = None
+) -> Callable[[], Tensor] | None:
+    """Minus strength times log V^2 of all simplexes together; with a floor, times log(V^2 + floor) of the first.
+
+    A simplex is its held vertices, by number (one simplex with all of them if None), and the vertex that is trained.
+    """
     if strength == 0:
         return None
 
-    growing = Growing(module.held)
+    growing = [Growing(module.held[list(simplex)]) for simplex in simplexes or [range(len(module.held))]]
 
     def penalty() -> Tensor:
-        gram = growing.with_vertex(module.free[0])
-        log_volume = (squared(gram) + floor).log() if floor else log_squared(gram)
+        grams = [simplex.with_vertex(module.free[0]) for simplex in growing]
+        log_volume = (squared(grams[0]) + floor).log() if floor else log_squared_total(grams)
         return -strength * log_volume.float()
 
     return penalty

@@ -6,17 +6,14 @@ follows the recipe's own schedule down to the SWA rate; with `start="anchor"` it
 The momentum buffer starts anew where the second part begins. Batch-norm statistics are refreshed at every draw (paper).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
-from thalweg.errors import InputError, in_range, whole
+from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
-from thalweg.training.loop import Tick
+from thalweg.explorers.trajectory import Trajectory
 from thalweg.training.problem import Problem
 from thalweg.weights.gaussian import LowRankGaussian, Moments
-from thalweg.weights.point import Weights
 
 
 @explorer("swag")
@@ -41,13 +38,9 @@ class Swag(Explorer):
     start: Literal["scratch", "anchor"] = "scratch"
 
     def __post_init__(self) -> None:
-        in_range("swag.share", self.share, 1e-9, 1)
-        whole("swag.collect", self.collect, 2)
+        self._trajectory().check("swag")
         whole("swag.rank", self.rank, 0)
-        for name in ("lr_ratio", "scale"):
-            in_range(f"swag.{name}", getattr(self, name), 0)
-        if self.start not in ("scratch", "anchor"):
-            raise InputError(f"swag.start got '{self.start}', needs 'scratch' or 'anchor'")
+        in_range("swag.scale", self.scale, 0)
 
     @property
     def anchors(self) -> int:
@@ -58,25 +51,9 @@ class Swag(Explorer):
         return 1 + self.share * self.anchors
 
     def explore(self, problem: Problem) -> LowRankGaussian:
-        recipe = problem.recipe
-        lr = recipe.lr * self.lr_ratio
-        network = self._beginning(problem, lr)
         moments = Moments(self.rank)
-
-        def watch(tick: Tick) -> None:
-            # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
-            if tick.step * self.collect // tick.steps > (tick.step - 1) * self.collect // tick.steps:
-                moments.add(Weights.of(network))
-
-        constant = replace(recipe, epochs=recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
-        problem.fit(network, constant, "swag", "collect", watch=watch)
+        self._trajectory().walk(problem, "swag", take=moments.add)
         return moments.gaussian(self.scale)
 
-    def _beginning(self, problem: Problem, lr: float) -> nn.Module:
-        if self.start == "anchor":
-            return problem.network(problem.anchor(0))
-        network = problem.build("swag")
-        if self.share < 1:
-            recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - self.share), final_lr=lr)
-            problem.fit(network, recipe, "swag", "beginning")
-        return network
+    def _trajectory(self) -> Trajectory:
+        return Trajectory(self.share, self.collect, self.lr_ratio, self.start)

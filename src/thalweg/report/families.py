@@ -32,6 +32,7 @@ LOOKS = {
     "subspace": Look("#0072B2", "s", "square", "subspaces: lines, curves, simplexes"),
     "trajectory": Look("#009E73", "D", "diamond", "along one trajectory"),
     "emulator": Look("#D55E00", "^", "triangle-up", "emulators"),
+    "embedded": Look("#7A5195", "p", "pentagon", "ensembles inside one network"),
     "trivial": Look("#CC79A7", "X", "x", "trivial baseline"),
     "other": Look("#B8860B", "P", "cross", "other explorers"),
 }
@@ -40,7 +41,8 @@ LOOKS = {
 _WORDS = {
     "short": ("short", "restart"),
     "deep ensemble": ("deep", "pool"),
-    "trajectory": ("swag", "snapshot", "fge", "csgld", "cyclic"),
+    "trajectory": ("swa", "snapshot", "fge", "csg", "cyclic", "subspace-inference"),
+    "embedded": ("batch-ensemble", "packed"),
     "subspace": ("line", "curve", "bezier", "simplex", "spro", "subspace", "chain"),
 }
 

@@ -1,30 +1,54 @@
-"""The loss landscape on a plane, with the points that span it and the path that an explorer found."""
+"""The loss landscape: on a plane, with the points that span it and the path that an explorer found; and along paths."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from thalweg.landscape.path import Profile
+from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.labels import place
 from thalweg.report.results import Landscape
 
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"
+# paths, in order: the first as on the plane; colours of Okabe and Ito
+PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."))
 
 
-def plane(landscape: Landscape) -> Figure:
-    """Training loss and error on the plane, contours at logarithmic levels."""
+def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figure:
+    """Training loss and error on the plane, contours at logarithmic levels; `unit` is that of its axes."""
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, sharey=True)
-        _field(left, landscape, landscape.train_loss, "training loss (nats)")
-        _field(right, landscape, landscape.error, landscape.error_title)
-        left.set_ylabel("distance in weight space")
+        _field(left, landscape, landscape.train_loss, "training loss (nats)", unit)
+        _field(right, landscape, landscape.error, landscape.error_title, unit)
+        left.set_ylabel(unit)
 
     span = np.ptp(landscape.y) / np.ptp(landscape.x)
     return styled(WIDTH, float(np.clip(3.1 * span, 1.6, 4.2)) + 0.9, draw)
+
+
+def along(profiles: Mapping[str, Profile]) -> Figure:
+    """Training loss, training error and disagreement with the first end along paths, by their names. Three at most."""
+    panels = (("training loss (nats)", "loss", 1), ("training error (%)", "error", 100),
+              ("inputs that change class (%)", "disagreement", 100))  # fmt: skip
+
+    def draw(figure: Figure) -> None:
+        for axes, (title, name, factor) in zip(figure.subplots(1, 3), panels, strict=True):
+            for (label, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
+                values = factor * getattr(profile, name).numpy()
+                axes.plot(profile.positions.numpy(), values, style, color=colour, linewidth=1.4, label=label)
+            axes.set(title=title, xlabel="position t on the path", xlim=(0, 1))
+            axes.set_ylim(0, None)
+            axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(profiles), labelcolor=INK)
+
+    return styled(WIDTH, 2.5, draw)
 
 
 def levels(values: np.ndarray, count: int = 12) -> np.ndarray:
@@ -36,7 +60,7 @@ def levels(values: np.ndarray, count: int = 12) -> np.ndarray:
     return np.geomspace(low, max(float(positive.max()), low * 1.5), count)
 
 
-def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str) -> None:
+def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, unit: str) -> None:
     steps = levels(values)
     shown = np.nan_to_num(values, nan=steps[-1], posinf=steps[-1]).clip(steps[0], steps[-1])
     norm = LogNorm(steps[0], steps[-1])
@@ -46,10 +70,12 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str) -> 
     axes.plot(landscape.path[:, 0], landscape.path[:, 1], color=_WHITE, linewidth=3.0, solid_capstyle="round")
     axes.plot(landscape.path[:, 0], landscape.path[:, 1], color="#D55E00", linewidth=1.6, solid_capstyle="round")
     axes.scatter(landscape.points[:, 0], landscape.points[:, 1], s=22, color=_WHITE, edgecolor=_BLACK, linewidth=0.9, zorder=3)
-    axes.set(aspect="equal", title=title, xlabel="distance in weight space")
+    axes.set(aspect="equal", title=title, xlabel=unit)
     axes.set(xlim=(landscape.x.min(), landscape.x.max()), ylim=(landscape.y.min(), landscape.y.max()))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     bar = axes.figure.colorbar(field, ax=axes, location="bottom", aspect=32, pad=0.02)
-    bar.ax.xaxis.set_major_locator(FixedLocator(_round_levels(steps)))
+    bar.ax.xaxis.set_major_locator(FixedLocator(rounded(steps)))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     bar.outline.set_visible(False)
@@ -58,7 +84,7 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str) -> 
         text.set_bbox({"facecolor": _WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8})
 
 
-def _round_levels(steps: np.ndarray) -> list[float]:
+def rounded(steps: np.ndarray) -> list[float]:
     """Powers of ten in the range, with 2 and 5 times them where there are few."""
     for multiples in ((1,), (1, 2, 5)):
         found = [m * 10.0**e for e in range(-7, 4) for m in multiples if steps[0] <= m * 10.0**e <= steps[-1]]

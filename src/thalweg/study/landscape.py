@@ -1,78 +1,220 @@
-"""The plane of the loss landscape that a report shows: loss and error on a grid, through three points, with the path."""
+"""Pictures of a study's landscape: what they go through, and loss and error on a plane through it. Base 0 gives the points."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from thalweg import files
+from thalweg.errors import InputError, unknown
+from thalweg.explorers.base import find_explorer
 from thalweg.explorers.learned_curve import LearnedCurve
+from thalweg.landscape.directions import random_plane
+from thalweg.landscape.path import Path as WeightPath
+from thalweg.landscape.path import Profile, coefficients, is_path, profile
+from thalweg.landscape.plane import Flat, axes, plane_between, projected, spanning
+from thalweg.landscape.plane import survey as look
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, predict, sample
+from thalweg.prediction import Predictions, predict
 from thalweg.study.material import Material
-from thalweg.study.plan import Plan
-from thalweg.training.problem import Cache
-from thalweg.weights.coefficients import bernstein
-from thalweg.weights.distribution import Members
+from thalweg.study.plan import Plan, plan_of, read_plan
+from thalweg.training.batches import Batches
+from thalweg.training.problem import Cache, Problem
+from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.plane import Plane
+from thalweg.weights.subspace import Subspace
 
 GRID = 17  # points a side
-MARGIN = 0.35  # of the three points' extent, on every side
 IMAGES = 1000  # training images for loss and batch-norm statistics, and validation images for the error
+THROUGH = ("random", "anchors", "learned-curve", "connecting-curve", "segment")
+STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # of a path on a plane
+
+
+@dataclass(frozen=True)
+class View:
+    """What a picture shows.
+
+    Attributes:
+        about: What the plane goes through, in words.
+        plane: The plane.
+        window: Points that the picture must hold `[n, 2]`.
+        points: Where points that have a name are `[points, 2]`.
+        names: Their names.
+        path: A path, seen from above the plane `[steps, 2]`.
+        paths: Paths to look along, by name.
+        unit: Of the plane's axes.
+        margin: What the picture has around the window, in units of its larger side.
+    """
+
+    about: str
+    plane: Flat
+    window: Tensor
+    points: Tensor
+    names: Sequence[str]
+    path: Tensor
+    paths: Mapping[str, WeightPath] = field(default_factory=dict)
+    unit: str = "distance in weight space"
+    margin: float = 0.35
 
 
 def survey(material: Material, cache: Cache, path: Path) -> None:
-    """Computes the plane and stores it.
+    """Computes the plane that the plan asks for and stores it.
+
+    Args:
+        material: What is studied.
+        cache: Where trained networks are kept.
+        path: Of the file to write, with what `measured` gives.
+    """
+    tensors, facts = measured(material, view_of(material, cache, material.plan.protocol.landscape))
+    files.write_tensors(path, tensors, facts)
+
+
+def measured(material: Material, view: View, grid: int = GRID) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Loss and error on the plane.
 
     Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics are refreshed too; error is
     the share of wrong answers among up to 1,000 validation images.
 
-    Args:
-        material: What is studied; base 0 gives the points.
-        cache: Where trained networks are kept.
-        path: Of the file to write: x, y `[grid]`, train_loss, validation_error
-            `[grid (y), grid (x)]`, points `[3, 2]`, path `[steps, 2]`.
+    Returns:
+        x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`, path `[steps, 2]`; and facts.
     """
-    what, plane, names, coefficients = _through(material, cache)
-    corners = plane.coordinates()
-    low, high = corners.amin(0), corners.amax(0)
-    margin = MARGIN * (high - low).max()
-    x, y = (torch.linspace(float(a - margin), float(b + margin), GRID, dtype=torch.float64)
-            for a, b in zip(low, high, strict=True))
-    images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
-    problem = replace(material.problem("base 0", None), train=images, meter=Meter(), inspection=None)
-    seen = material.loader(images.inputs.cpu())
-    unseen = material.loader(material.splits.validation[:IMAGES])
-    loss, error = torch.zeros(GRID, GRID), torch.zeros(GRID, GRID)
-    for i in range(GRID):
-        row = Members(tuple(plane.at(torch.stack([x[j], y[i]])) for j in range(GRID)))
-        row = Members(tuple(sample(problem, row)))  # refreshed once for both sets of images
-        loss[i] = _losses(predict(problem, row, seen), images.targets.cpu())
-        error[i] = _errors(predict(problem, row, unseen), material.splits.validation_labels[:IMAGES])
-    tensors = {"x": x, "y": y, "train_loss": loss, "validation_error": error, "points": corners, "path": coefficients @ corners}
-    facts = {"point_names": names, "about": f"{what} (base 0)", "training_images": len(images.targets),
-             "validation_images": len(material.splits.validation[:IMAGES])}
-    files.write_tensors(path, tensors, facts)
+    problem, images = _looking(material)
+    labels, unseen_labels = images.targets.cpu(), material.splits.validation_labels[:IMAGES]
+    seen, unseen = material.loader(images.inputs.cpu()), material.loader(material.splits.validation[:IMAGES])
+
+    def measure(row: Members) -> tuple[Tensor, Tensor]:
+        return _losses(predict(problem, row, seen), labels), _errors(predict(problem, row, unseen), unseen_labels)
+
+    found = look(problem, view.plane, *axes(view.window, grid, view.margin), measure=measure)
+    tensors = {"x": found.x, "y": found.y, "train_loss": found.loss, "validation_error": found.error, "points": view.points,
+               "path": view.path}
+    facts = {"point_names": list(view.names), "about": view.about, "training_images": len(labels),
+             "validation_images": len(unseen_labels)}
+    return tensors, facts
+
+
+def profiles(material: Material, view: View) -> dict[str, Profile]:
+    """What is found along the view's paths.
+
+    Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000 validation images.
+    """
+    problem, _ = _looking(material)
+    return {name: profile(problem, path) for name, path in view.paths.items()}
+
+
+def opened(source: Path, *, quick: bool = False, data_dir: Path | None = None) -> tuple[Material, Path]:
+    """The material of a plan or of a study's folder, and that folder.
+
+    Raises:
+        InputError: There is neither.
+    """
+    if not source.is_dir():
+        plan = read_plan(source, quick=quick)
+        return Material(plan, data_dir), Path("results") / plan.name
+    if quick:
+        raise InputError(f"--quick got the study's folder {source}, which has its plan: give --quick with a plan, a TOML file")
+    path = source / "plan.json"
+    if not path.exists():
+        raise InputError(f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote")
+    facts = files.read_json(path)
+    try:
+        return Material(plan_of(facts["plan"]), data_dir, facts["environment"]["versions"]["torch"]), source
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is not what a study writes ({type(error).__name__}: {error}): run 'thalweg study' "
+                         "again") from None
 
 
 def curve_of(plan: Plan) -> LearnedCurve:
-    """The curve that is shown: the plan's first one, with its settings, or one with default settings."""
+    """The curve that a study shows: the plan's first one, with its settings, or one with default settings."""
     return next((m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve())
 
 
-def _through(material: Material, cache: Cache) -> tuple[str, Plane, list[str], Tensor]:
-    """What the plane goes through, the plane, the names of its three points, and the path's coefficients `[steps, 3]`."""
+def view_of(material: Material, cache: Cache, through: str) -> View:
+    """A view through base 0's networks, which are trained where the cache has none.
+
+    Args:
+        material: What is studied.
+        cache: Where trained networks are kept.
+        through: One of `THROUGH`.
+
+    Raises:
+        InputError: There is no such view.
+    """
     problem = material.problem("base 0", cache)
-    t = torch.linspace(0, 1, 60, dtype=torch.float64)
-    if material.plan.protocol.landscape == "anchors":
-        a, b, c = (problem.anchor(k) for k in range(3))
-        straight = torch.cat([torch.stack([1 - t, t, 0 * t], 1), torch.stack([0 * t, 1 - t, t], 1)])
-        what, names = "three anchors and the straight segments between them", ["anchor 0", "anchor 1", "anchor 2"]
-        return what, Plane((a, b, c)), names, straight
-    begin, bend, end = curve_of(material.plan).explore(problem).vertices
-    what, names = "the ends and the bend of a learned Bézier curve", ["one end", "other end", "bend"]
-    return what, Plane((begin, end, bend)), names, bernstein(t, 3)[:, [0, 2, 1]]
+    if through == "learned-curve":
+        about, names = "the ends and the bend of a learned Bézier curve (base 0)", ("one end", "other end", "bend")
+        return view_through(problem, curve_of(material.plan).explore(problem), about, names)
+    if through == "connecting-curve":
+        about, names = "two anchors and the bend of a curve that connects them (base 0)", ("anchor 0", "anchor 1", "bend")
+        return view_through(problem, _explorer(material.plan, through).explore(problem), about, names)
+    if through not in THROUGH:
+        raise unknown("landscape", through, THROUGH)
+    count, about = {
+        "random": (1, "an anchor, along two random directions, filter-normalised"),
+        "segment": (2, "two anchors, and a random direction across the segment between them"),
+        "anchors": (3, "three anchors and the straight segments between them"),
+    }[through]
+    found = Members(tuple(problem.anchor(k) for k in range(count)))
+    return view_through(problem, found, f"{about} (base 0)", [f"anchor {k}" for k in range(count)])
+
+
+def view_through(problem: Problem, found: WeightDistribution, about: str, names: Sequence[str] = ()) -> View:
+    """A view through up to three points of a weight distribution (`spanning`).
+
+    Args:
+        problem: Whose network the weights are of.
+        found: What an explorer returned.
+        about: What that is, in words.
+        names: Of the points.
+    """
+    points = spanning(found)
+    names = (names or [f"{'vertex' if isinstance(found, Subspace) else 'draw'} {k}" for k in range(3)])[: len(points)]
+    if len(points) == 1:
+        square = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
+        return View(about, random_plane(problem, points[0]), square, torch.zeros(1, 2), names, torch.zeros(0, 2),
+                    unit="distance in filter norms", margin=0)
+    if len(points) == 2:
+        plane = plane_between(problem, *points)
+        corners = plane.coordinates()[:2]
+        beside = corners[1, 0] * torch.tensor([[0.5, -0.3], [0.5, 0.3]], dtype=torch.float64)
+        segment = torch.stack([1 - STEPS, STEPS], 1) @ corners
+        return View(about, plane, torch.cat([corners, beside]), corners, names, segment, {"straight segment": points})
+    plane = Plane((points[0], points[1], points[2]))
+    corners = plane.coordinates()
+    paths: dict[str, WeightPath]
+    if isinstance(found, Subspace) and is_path(found):
+        path, paths = _curve(found, plane), {"curve": found, "straight segment": points[:2]}
+    else:
+        ends = torch.stack([1 - STEPS, STEPS, 0 * STEPS], 1), torch.stack([0 * STEPS, 1 - STEPS, STEPS], 1)
+        path = torch.cat(ends) @ corners
+        paths = {f"{names[i]} to {names[j]}": (points[i], points[j]) for i, j in ((0, 1), (1, 2), (0, 2))}
+    return View(about, plane, corners, corners, names, path, paths)
+
+
+def _curve(found: Subspace, plane: Plane) -> Tensor:
+    """A curve seen from above the plane through its ends and middle vertex `[steps, 2]`."""
+    middle, last = len(found.vertices) // 2, len(found.vertices) - 1
+    others = [k for k in range(1, last) if k != middle]
+    corners = plane.coordinates()
+    if others:
+        corners = torch.cat([corners, projected(plane, [found.vertices[k] for k in others])])
+    return coefficients(found, STEPS)[:, [0, last, middle, *others]] @ corners
+
+
+def _explorer(plan: Plan, name: str) -> Any:
+    """The plan's first explorer of a name, with its settings, or one with default settings."""
+    return next((m.explorer for m in plan.methods if m.explorer_name == name), None) or find_explorer(name)()
+
+
+def _looking(material: Material) -> tuple[Problem, Batches]:
+    """A problem to look with, of the first training images alone, and these images; its loss is the cross-entropy."""
+    images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
+    problem = material.problem("base 0", None)
+    recipe = replace(problem.recipe, label_smoothing=0.0)
+    return replace(problem, train=images, recipe=recipe, meter=Meter(), inspection=None), images
 
 
 def _losses(predictions: Predictions, labels: Tensor) -> Tensor:

@@ -117,7 +117,8 @@ class Material:
         protocol, execution = self.plan.protocol, self.plan.execution
         return Problem(self.model, self.train, self.plan.recipe, derive(protocol.seed, role), device=protocol.device,
                        sources=protocol.sources, cache=cache, identity=self.identity, inspection=self.inspection,
-                       stack=execution.stack, compile=execution.compile, channels_last=execution.channels_last)
+                       unlabelled=self.loader(self.splits.validation), stack=execution.stack, compile=execution.compile,
+                       channels_last=execution.channels_last)
 
     @cached_property
     def inspection(self) -> Inspection:

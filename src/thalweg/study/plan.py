@@ -178,7 +178,9 @@ def plan_of(facts: Mapping[str, Any]) -> Plan:
     """The plan that gave these `facts()`, as a study's folder keeps them."""
     methods = []
     for own in facts["methods"]:
-        entry = {"label": own["label"], "explorer": own["explorer"], **own["settings"]}
+        entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"], **own["settings"]}
+        if "repeat" in own:
+            entry["repeat"] = own["repeat"]
         if own["emulator"]:
             entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}
         methods.append(entry)
@@ -201,7 +203,7 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan") -> Plan:
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
         raise InputError(f"{where}: methods has '{doubled[0]}' twice: change a setting, or give one of them a label")
-    most = max(m.explorer.anchors for m in methods)
+    most = max(m.anchors for m in methods)
     if file.protocol.landscape == "anchors" and most < 3:
         raise InputError(f"{where}: protocol.landscape got 'anchors', but no method has three: needs 'learned-curve' or 'none'")
     return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.execution, file.protocol, methods)

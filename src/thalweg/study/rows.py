@@ -2,13 +2,17 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from thalweg.baselines.base import Baseline, find_baseline
 from thalweg.emulators.base import Emulator, find_emulator
-from thalweg.errors import InputError
+from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
+from thalweg.seeds import derive
 from thalweg.study.mistakes import made
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Mixture, WeightDistribution
 
 T = TypeVar("T")
 
@@ -20,21 +24,44 @@ class Method:
     Attributes:
         label: How the row is called.
         explorer_name: As registered.
-        explorer: With its settings.
+        explorer: With its settings; an explorer, or a baseline that peers sell.
+        repeat: How many independent explorations are put together, each with seeds and anchors of its own.
         emulator_name: As registered; None for none.
         emulator: What is made of the explorer's members; None for their own predictions.
     """
 
     label: str
     explorer_name: str
-    explorer: Explorer
+    explorer: Explorer | Baseline
+    repeat: int = 1
     emulator_name: str | None = None
     emulator: Emulator | None = None
+
+    @property
+    def anchors(self) -> int:
+        """How many anchors of the base it starts from."""
+        return self.explorer.anchors if isinstance(self.explorer, Explorer) else 0
+
+    @property
+    def trainings(self) -> float:
+        """What it will cost."""
+        return self.repeat * self.explorer.trainings
+
+    def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        """What is found, and the problem to predict with: a baseline may have another network. Metered in the one given."""
+        others = [replace(problem, seed=derive(problem.seed, "repeat", k)) for k in range(1, self.repeat)]
+        found = [self._one(own) for own in (problem, *others)]
+        return found[0][0], found[0][1] if self.repeat == 1 else Mixture(tuple(own for _, own in found))
+
+    def _one(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        return (problem, self.explorer.explore(problem)) if isinstance(self.explorer, Explorer) else self.explorer.train(problem)
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change its result, for the fingerprint and the record."""
         return {
             "explorer": self.explorer_name,
+            **({} if isinstance(self.explorer, Explorer) else {"baseline": True}),
+            **({"repeat": self.repeat} if self.repeat > 1 else {}),
             "settings": settings_of(self.explorer),
             "emulator": self.emulator_name,
             "emulator_settings": None if self.emulator is None else settings_of(self.emulator),
@@ -44,10 +71,8 @@ class Method:
 def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     """The rows of one `[[methods]]` table: a list of values makes a row for each."""
     entry = dict(entry)
-    name, label, emulator = entry.pop("explorer", None), entry.pop("label", None), entry.pop("emulator", None)
-    if not isinstance(name, str):
-        raise InputError(f"{where}: {key}.explorer got {name!r}, needs the name of an explorer (see 'thalweg explorers')")
-    explorer_class = _found(find_explorer, name, f"{where}: {key}.explorer")
+    label, emulator = entry.pop("label", None), entry.pop("emulator", None)
+    name, explorer_class = _explorer(entry, where, key)
     emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
     emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
     listed = {k: v for k, v in entry.items() if isinstance(v, list)}
@@ -57,7 +82,9 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     found = []
     for values in itertools.product(*listed.values()):
         settings = entry | dict(zip(listed, values, strict=True))
-        explorer = made(explorer_class, settings, where, key)
+        own = dict(settings)
+        repeat = _repeats(own.pop("repeat", 1), f"{where}: {key}.repeat")
+        explorer = made(explorer_class, own, where, key)
         emulating = None if emulator_class is None else made(emulator_class, emulator_settings, where, f"{key}.emulator")
         members = getattr(explorer, "members", None)
         if emulating is not None and members is not None and members < emulating.least_members:
@@ -65,13 +92,32 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
                              f"{emulating.least_members} or more: it learns from their differences")
         suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
         title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings)
-        found.append(Method(title, name, explorer, emulator_name, emulating))
+        found.append(Method(title, name, explorer, repeat, emulator_name, emulating))
     return found
 
 
 def settings_of(thing: Any) -> dict[str, Any]:
     """The fields of a dataclass."""
     return {f.name: getattr(thing, f.name) for f in fields(thing)}
+
+
+def _explorer(entry: dict[str, Any], where: str, key: str) -> tuple[str, type[Explorer] | type[Baseline]]:
+    """Takes the explorer, or the baseline, out of a table."""
+    if "explorer" in entry and "baseline" in entry:
+        raise InputError(f"{where}: {key} has an explorer and a baseline, needs one of them: they are rows of their own")
+    kind = "baseline" if "baseline" in entry else "explorer"
+    name = entry.pop(kind, None)
+    if not isinstance(name, str):
+        article = "a" if kind == "baseline" else "an"
+        raise InputError(f"{where}: {key}.{kind} got {name!r}, needs the name of {article} {kind} (see 'thalweg explorers')")
+    if kind == "baseline":
+        return name, _found(find_baseline, name, f"{where}: {key}.baseline")
+    return name, _found(find_explorer, name, f"{where}: {key}.explorer")
+
+
+def _repeats(value: Any, key: str) -> int:
+    whole(key, value, 1)
+    return int(value)
 
 
 def _found(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:

@@ -58,7 +58,7 @@ class Task:
     def builds_on(self, other: "Task", plan: Plan) -> bool:
         """Whether it starts from the network that another task trains."""
         if self.kind == "method":
-            anchors = plan.methods[self.method].explorer.anchors
+            anchors = plan.methods[self.method].anchors
         else:
             anchors = 3 if self.kind == "landscape" and plan.protocol.landscape == "anchors" else 0
         return other.kind == "anchor" and other.index == self.index and other.anchor < anchors
@@ -67,7 +67,7 @@ class Task:
 def tasks(plan: Plan) -> list[Task]:
     """All tasks of a plan, trainings first."""
     protocol = plan.protocol
-    depth = max(m.explorer.anchors for m in plan.methods)
+    depth = max(m.anchors for m in plan.methods)
     found = [Task("reference", r) for r in range(protocol.reference)]
     found += [Task("pool", r) for r in range(protocol.pool)]
     found += [Task("anchor", b, k) for b in range(protocol.bases) for k in range(depth)]
@@ -179,15 +179,15 @@ def _explore(material: Material, store: Store, method: Method, base: int) -> tup
     """Explores from a base and predicts on every part; an emulator turns the members' predictions into its own."""
     protocol = material.plan.protocol
     problem, draw_seed = material.problem(f"base {base}", store), _draw_seed(material.plan, base)
-    found = method.explorer.explore(problem)
+    predicting, found = method.explore(problem)
     explored = problem.cost
-    drawn = Members(tuple(sample(problem, found, found.size or protocol.draws, seed=draw_seed)))
-    members = {part: predict(problem, drawn, loader) for part, loader in material.parts().items()}
+    drawn = Members(tuple(sample(predicting, found, found.size or protocol.draws, seed=draw_seed)))
+    members = {part: predict(predicting, drawn, loader) for part, loader in material.parts().items()}
     # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
-    evaluated = sum(p.members * p.inputs for p in members.values())
+    evaluated = sum(p.members * p.inputs for p in members.values()) if predicting.meter is problem.meter else 0
     stored = stored_bytes(found)
     if method.emulator is not None:
-        calibration = predict(problem, drawn, material.loader(material.splits.validation))
+        calibration = predict(predicting, drawn, material.loader(material.splits.validation))
         with problem.meter.clock():
             members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=draw_seed)
                        for part, own in members.items()}
@@ -207,8 +207,8 @@ def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> f
     own = {(t.index, t.anchor) for t in todo if t.kind == "anchor"}
     total = sum(1.0 for t in todo if t.kind in ("reference", "pool") and not store.has(material.problem_key(t.kind, t.index)))
     total += len(own)
-    methods = [(t, material.plan.methods[t.method].explorer) for t in todo if t.kind == "method"]
-    total += sum(explorer.trainings - explorer.anchors for _, explorer in methods)
+    methods = [material.plan.methods[t.method] for t in todo if t.kind == "method"]
+    total += sum(method.trainings - method.anchors for method in methods)
     landscape = any(t.kind == "landscape" for t in todo) and material.plan.protocol.landscape == "learned-curve"
     return total + landscape
 
@@ -225,8 +225,8 @@ def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool
             total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
         elif task.kind == "method":
             method = plan.methods[task.method]
-            trained = method.explorer.anchors == method.explorer.trainings  # such as a deep ensemble
-            draws = method.explorer.anchors if trained else plan.protocol.draws
+            trained = method.explorer_name == "deep-ensemble"
+            draws = method.anchors if trained else plan.protocol.draws
             calibrated = len(material.splits.validation) if method.emulator is not None else 0
             total += draws * (predicted + calibrated + (0 if trained else refreshed))
     return total

@@ -37,7 +37,7 @@ def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any
         buffers = point.stale or (own if point.buffers is None else point.buffers)
         state = Weights(point.params, buffers).placed(network)
         states.append(state)
-        found.append(Weights(point.params, {name: state[name] for name in own}))
+        found.append(Weights(point.params, {name: state[name] for name in own}, masks=point.masks))
     layers = list(_running(network))
     if not layers:
         return found

@@ -12,6 +12,7 @@ from torch import Tensor
 from thalweg import files
 from thalweg.errors import InputError, unknown
 from thalweg.seeds import derive, generator
+from thalweg.weights.masks import Masks
 from thalweg.weights.point import Weights
 
 
@@ -143,6 +144,10 @@ def pack(points: Sequence[Weights]) -> dict[str, Tensor]:
             if tensors is not None:
                 packed[f"{i}|{part}|"] = torch.zeros(1)  # says that this part is there, even where it is empty
                 packed |= {f"{i}|{part}|{name}": t for name, t in tensors.items()}
+        if point.masks is not None:
+            packed[f"{i}|masks|seed"] = torch.tensor(point.masks.seed)
+            if point.masks.rate is not None:
+                packed[f"{i}|masks|rate"] = torch.tensor(point.masks.rate, dtype=torch.float64)
     return packed
 
 
@@ -154,4 +159,10 @@ def unpack(packed: Mapping[str, Tensor]) -> tuple[Weights, ...]:
         own = found.setdefault(int(i), {}).setdefault(part, {})
         if name:
             own[name] = tensor
-    return tuple(Weights(f["params"], f.get("buffers"), f.get("stale")) for _, f in sorted(found.items()))
+    return tuple(Weights(f["params"], f.get("buffers"), f.get("stale"), _masks(f.get("masks"))) for _, f in sorted(found.items()))
+
+
+def _masks(packed: Mapping[str, Tensor] | None) -> Masks | None:
+    if packed is None:
+        return None
+    return Masks(int(packed["seed"]), float(packed["rate"]) if "rate" in packed else None)

@@ -1,13 +1,14 @@
 """Weights: one point of the landscape, that is the parameters of a network and, where they are valid, its buffers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.weights.masks import Masks
 
 Tensors = dict[str, Tensor]
 
@@ -21,11 +22,13 @@ class Weights:
         buffers: Every buffer by its name in `named_buffers`; None where nobody trained at this point, so that batch-norm
             statistics would be wrong. Then `weights.batchnorm.refresh` must come first.
         stale: Buffers of a point nearby, where `buffers` is None: all but the batch-norm statistics in them hold here too.
+        masks: Which units are dropped when it predicts; None for no dropout.
     """
 
     params: Tensors
     buffers: Tensors | None = None
     stale: Tensors | None = None
+    masks: Masks | None = None
 
     @staticmethod
     def of(module: nn.Module) -> "Weights":
@@ -78,7 +81,7 @@ class Weights:
         """The same weights on a device."""
         moved = [None if part is None else {name: t.to(device) for name, t in part.items()}
                  for part in (self.params, self.buffers, self.stale)]
-        return Weights(moved[0] or {}, moved[1], moved[2])
+        return replace(self, params=moved[0] or {}, buffers=moved[1], stale=moved[2])
 
 
 def mix(points: Sequence[Weights], coefficients: Sequence[float] | Tensor) -> Weights:

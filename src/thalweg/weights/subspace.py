@@ -5,7 +5,7 @@ No second version of any layer is written: any module is evaluated at mixed weig
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.seeds import generator
-from thalweg.weights.coefficients import Coefficients, Simplex, from_settings, to_settings
+from thalweg.weights.coefficients import Bezier, Chain, Coefficients, Simplex, arc_length, from_settings, to_settings
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
 from thalweg.weights.layout import Layout
 from thalweg.weights.leaves import Leaves
 from thalweg.weights.point import Weights, mix, sum_products
+from thalweg.weights.volume import gram_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ class Subspace(WeightDistribution):
     def at(self, coefficients: Tensor) -> Weights:
         """The point with given coefficients `[vertices]`."""
         return mix(self.vertices, coefficients)
+
+    def by_length(self) -> "Subspace":
+        """The same curve, its points drawn uniformly in its length instead of its parameter.
+
+        Raises:
+            InputError: It is no Bezier curve or chain, or its layers go along it on their own.
+        """
+        if self.layerwise or not isinstance(self.coefficients, Bezier | Chain):
+            what = "layerwise coefficients" if self.layerwise else type(self.coefficients).__name__
+            raise InputError(f"by_length got a subspace with {what}, needs Bezier() or Chain(), the same for all layers")
+        gram = gram_of([list(vertex.params.values()) for vertex in self.vertices])
+        return replace(self, coefficients=arc_length(self.coefficients, gram))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return pack(self.vertices), {"coefficients": to_settings(self.coefficients), "layerwise": self.layerwise}
@@ -162,10 +175,16 @@ class SubspaceModule(nn.Module):
         outputs = [network(x) for _ in self.leaves.each()]
         return outputs[0] if self.draws == 1 else torch.stack(outputs)
 
-    def carry(self) -> None:
-        """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point, summed over draws."""
+    def carry(self, decay: float = 0.0) -> None:
+        """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point, summed over draws.
+
+        Args:
+            decay: Weight decay of the drawn points: the loss has 1/2 decay |point|^2 besides, averaged over draws.
+        """
         if not self.leaves.collect() or not self._awaited:
             return
+        if decay:
+            self.leaves.gradients.add_(self.leaves.points, alpha=decay / self.draws)
         own = self._awaited.pop()
         for piece in self._pieces:
             torch.mm(own[piece.layer].T, piece.point_gradients, out=piece.gradient)

@@ -27,6 +27,11 @@ def log_squared(gram: Tensor) -> Tensor:
     return torch.linalg.slogdet(gram).logabsdet - 2 * math.lgamma(len(gram) + 1)
 
 
+def log_squared_total(grams: Sequence[Tensor]) -> Tensor:
+    """Log V^2 of the sum V of several simplexes' volumes, each given by its inner products `[k, k]`."""
+    return 2 * torch.stack([log_squared(gram) / 2 for gram in grams]).logsumexp(0)
+
+
 def squared(gram: Tensor) -> Tensor:
     """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
     return torch.linalg.det(gram) / math.factorial(len(gram)) ** 2

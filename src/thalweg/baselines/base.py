@@ -1,0 +1,35 @@
+"""Baselines: ensembles that are built into one network and trained from scratch in one run. Rows of the comparison, no explorers.
+
+They explore no landscape and start from no network that a user has trained: they change the network instead, and train that.
+"""
+
+from abc import ABC, abstractmethod
+
+from thalweg.registry import Registry
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import WeightDistribution
+
+
+class Baseline(ABC):
+    """A method that converts a problem's network into an ensemble of its own kind, and trains it.
+
+    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@baseline("name")`.
+    """
+
+    @property
+    @abstractmethod
+    def trainings(self) -> float:
+        """What one run will cost, in trainings of the problem's network. The meter says what it did cost."""
+
+    @abstractmethod
+    def train(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        """Trains the ensemble. All work is metered in `problem.meter`.
+
+        Returns:
+            The problem to predict with, whose network may be another one, and the members:
+            `predict(*baseline.train(problem), inputs)`.
+        """
+
+
+_registry = Registry[Baseline]("baseline", "thalweg.baselines")
+baseline, baselines, find_baseline = _registry.register, _registry.all, _registry.find

@@ -1,0 +1,93 @@
+"""Packed-Ensembles: several narrow networks in the place of one, trained together (Laurent et al. 2023, arXiv 2210.09184).
+
+A row of the comparison, trained from scratch in one run; it explores nothing. Of M members each has alpha / M of the network's
+hidden channels (`weights.narrowing`; gamma is 1), and all see the same mini-batches. The paper packs them into one network of
+grouped convolutions; M narrow networks side by side are the same function and the same work.
+
+Deviations: the loss is the sum over members, so that each has the gradients, weight decay and clipping that it would have alone;
+the published code takes the mean, which divides their learning rate by M. `trainings` is alpha^2 / M, what the work would be if
+all layers were hidden ones. The meter is charged with measured operations: more, for small networks, since each member reads all
+inputs and gives all outputs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.baselines.base import Baseline, baseline
+from thalweg.baselines.flops import flops
+from thalweg.errors import in_range, whole
+from thalweg.meter import Cost, Meter
+from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+from thalweg.weights.narrowing import narrowed
+from thalweg.weights.point import Weights
+
+
+@baseline("packed-ensemble")
+@dataclass(frozen=True)
+class PackedEnsemble(Baseline):
+    """Narrow members. Cost: about alpha^2 / members.
+
+    Attributes:
+        members: How many; the paper's 4.
+        alpha: The hidden channels of all members over those of the network; the paper's 2.
+    """
+
+    members: int = 4
+    alpha: float = 2.0
+
+    def __post_init__(self) -> None:
+        whole("packed-ensemble.members", self.members, 1)
+        in_range("packed-ensemble.alpha", self.alpha, 1e-9, self.members)
+
+    @property
+    def trainings(self) -> float:
+        return self.alpha**2 / self.members
+
+    def train(self, problem: Problem) -> tuple[Problem, Members]:
+        narrow = replace(problem, model=partial(_narrow, problem.model, self.alpha / self.members), meter=Meter(), start=None,
+                         cache=None, identity="")
+        networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
+        recipe = problem.recipe
+        narrow.fit(SideBySide(networks), replace(recipe, clip=None), "packed-ensemble",
+                   loss=_summed(problem.loss or cross_entropy(recipe.label_smoothing)), adjust=_clipped(networks, recipe.clip))
+        cost = narrow.cost
+        examples = round(cost.backward_examples * flops(narrow) / flops(problem))
+        problem.meter.charge(Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory))
+        return narrow, Members(tuple(Weights.of(network) for network in networks))
+
+
+class SideBySide(nn.Module):
+    """Several networks as one module, from inputs `[batch, ...]` to outputs `[members, batch, classes]`."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([network(x) for network in self.networks])
+
+
+def _narrow(model: Callable[[], nn.Module], share: float) -> nn.Module:
+    return narrowed(model(), share)
+
+
+def _summed(loss: Loss) -> Loss:
+    return lambda outputs, targets: torch.stack([loss(own, targets) for own in outputs]).sum()
+
+
+def _clipped(networks: Sequence[nn.Module], largest: float | None) -> Callable[[], None] | None:
+    """Limits the norm of each member's own gradient."""
+    if largest is None:
+        return None
+
+    def clip() -> None:
+        for network in networks:
+            nn.utils.clip_grad_norm_(network.parameters(), largest)
+
+    return clip

@@ -1,0 +1,38 @@
+"""Anchors that are to be connected: aligned where that is asked for, with their untrained parts in common. It is of our own.
+
+A curve or complex lies in the trained parameters only: frozen parameters and buffers (random features, say) are those of anchor 0
+on all of it. So connect anchors that have these in common, as with a pretrained part. Where they do not, the trained parameters
+of another anchor meet untrained ones that they were not made for, and what is found there is poor.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from thalweg.training.problem import Problem
+from thalweg.training.together import anchors
+from thalweg.weights import alignment
+from thalweg.weights.point import Weights
+
+
+def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
+    """The problem's first anchors, ready to be connected.
+
+    Args:
+        problem: What was trained.
+        count: How many anchors.
+        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes no network's outputs.
+    """
+    first, *others = anchors(problem, count)
+    network = problem.build("network")
+    if align:
+        others = [alignment.align(network, first, other, seed=problem.seed) for other in others]
+    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
+    return [first, *(_with(other, first, frozen) for other in others)]
+
+
+def _with(point: Weights, other: Weights, names: list[str]) -> Weights:
+    """The point, with parameters of some names from another; the point itself where they are equal."""
+    if all(torch.equal(point.params[name], other.params[name]) for name in names):
+        return point
+    return replace(point, params=point.params | {name: other.params[name] for name in names})

@@ -1,0 +1,144 @@
+"""Last-layer Laplace: a Gaussian about a network's last layer with its full covariance (Daxberger et al. 2021, arXiv 2106.14806).
+
+The covariance is the inverse of the generalised Gauss-Newton matrix of the softmax likelihood, summed over the training set
+without augmentation, plus a prior precision that maximises the marginal likelihood (paper). Deviations: predictions average
+draws, where the paper has closed approximations; the likelihood is the softmax one whatever the problem's loss.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError, in_range
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.curvature import OutputHessian, curvature, softmax
+from thalweg.explorers.evidence import best_precision
+from thalweg.seeds import seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+from thalweg.training.problem import Problem
+from thalweg.weights.laplace import LastLayerGaussian
+from thalweg.weights.point import Weights
+
+LARGEST = 16_384  # weights of the last layer: their matrix takes 2 GiB, and its factorisation some 40 s on one core
+Precision = float | Literal["evidence", "recipe"]
+
+
+@explorer("last-layer-laplace")
+@dataclass(frozen=True)
+class LastLayerLaplace(Explorer):
+    """The posterior of the last linear layer of an anchor, 16,384 weights at most. Cost: 1; a forward pass over the training set.
+
+    Attributes:
+        precision: Of the Gaussian prior of the last layer's weights: `evidence` (the largest marginal likelihood), `recipe` (that
+            of the training: examples x weight decay) or a number.
+    """
+
+    precision: Precision = "evidence"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.precision, str):
+            in_range("last-layer-laplace.precision", self.precision, 1e-12)
+        elif self.precision not in ("evidence", "recipe"):
+            raise InputError(f"last-layer-laplace.precision got '{self.precision}', needs 'evidence', 'recipe' or a number")
+
+    @property
+    def anchors(self) -> int:
+        return 1
+
+    @property
+    def trainings(self) -> float:
+        return 1.0
+
+    def explore(self, problem: Problem) -> LastLayerGaussian:
+        if self.precision == "recipe" and not problem.recipe.weight_decay:
+            raise InputError("last-layer-laplace.precision got 'recipe' with a weight decay of 0, needs one above 0: give "
+                             "'evidence' or a number")
+        with _training_set(problem) as batches:
+            _last_linear(problem, problem.build("network").eval(), batches)  # says so before a training where there is none
+        return posterior(problem, problem.anchor(0), self.precision)
+
+
+def posterior(problem: Problem, anchor: Weights, precision: Precision, hessian: OutputHessian = softmax) -> LastLayerGaussian:
+    """The Laplace approximation about the last layer of a network.
+
+    Args:
+        problem: Architecture, training set, recipe and meter.
+        anchor: The network.
+        precision: Of the prior, as in the explorer.
+        hessian: Of the likelihood.
+
+    Raises:
+        InputError: The network does not end with a linear layer of its own, or that is too large.
+    """
+    network = problem.network(anchor).eval()
+    with _training_set(problem) as batches, torch.no_grad():
+        layer = _last_linear(problem, network, batches)
+        names = {id(p): name for name, p in network.named_parameters()}
+        weight, bias = names[id(layer.weight)], None if layer.bias is None else names[id(layer.bias)]
+        matrix = curvature(_evaluated(problem, network, layer, batches), hessian)
+        if precision == "evidence":
+            squares = sum(float(p.double().square().sum()) for p in layer.parameters())
+            precision = best_precision(matrix, squares, problem.seed)
+        elif precision == "recipe":
+            precision = problem.recipe.weight_decay * (problem.inspection.examples if problem.inspection is not None else 0)
+        matrix.diagonal().add_(float(precision))
+        factor = _factor(matrix).to(layer.weight.dtype, memory_format=torch.contiguous_format)
+        return LastLayerGaussian(anchor, weight, bias, factor)
+
+
+@contextmanager
+def _training_set(problem: Problem) -> Iterator[Loader]:
+    """What the first anchor was trained on, not augmented (a user's own loader as it is)."""
+    batches = problem.batches("anchor", 0)
+    if isinstance(batches, Batches):
+        batches = replace(batches, augment=None)
+    with problem.meter.clock(), seeded(0, "laplace"), seeded_loader(batches, 0, "laplace"):
+        yield batches
+
+
+def _factor(matrix: Tensor) -> Tensor:
+    """The lower triangular factor of a symmetric matrix, made in its memory."""
+    by_column, info = matrix.mT, torch.empty((), dtype=torch.int32, device=matrix.device)
+    torch.linalg.cholesky_ex(by_column, out=(by_column, info))
+    if info:
+        raise InputError("last-layer-laplace got a precision too small beside the curvature of the last layer: raise it")
+    return by_column
+
+
+def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Linear:
+    """The linear layer whose output is the network's, found by evaluating a batch."""
+    found: list[tuple[nn.Linear, Tensor]] = []
+    hooks = [layer.register_forward_hook(lambda layer, _, output: found.append((layer, output.clone())))
+             for layer in network.modules() if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        outputs = network(next(iter(batches))[0].to(problem.device))
+    problem.meter.forward(outputs)
+    for hook in hooks:
+        hook.remove()
+    last = next((layer for layer, output in reversed(found) if torch.equal(output, outputs)), None)
+    if last is None or not all(p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)):
+        raise InputError("last-layer-laplace got a network whose outputs are not those of an nn.Linear with parameters of its "
+                         "own, needs one that ends with it")
+    owners = [module for module in network.modules() for p in module.parameters(recurse=False) if p is last.weight]
+    if len(owners) > 1 or sum(layer is last for layer, _ in found) > 1:
+        raise InputError("last-layer-laplace got a network that uses the weights of its last layer twice, needs one whose "
+                         "features do not change with them")
+    if (size := sum(p.numel() for p in last.parameters())) > LARGEST:
+        raise InputError(f"last-layer-laplace got a last layer of {size} weights, needs {LARGEST} or fewer: their covariance "
+                         "would not fit into memory")
+    return last
+
+
+def _evaluated(problem: Problem, network: nn.Module, layer: nn.Linear, batches: Loader) -> Iterator[tuple[Tensor, Tensor]]:
+    """The layer's inputs `[batch, features]`, with a last one of 1 where it has a bias, and the outputs `[batch, classes]`."""
+    seen: list[Tensor] = []
+    layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for x, _ in batches:
+        outputs = network(x.to(problem.device))
+        problem.meter.forward(outputs)
+        features = seen.pop()
+        yield features if layer.bias is None else torch.cat([features, features.new_ones(len(features), 1)], 1), outputs

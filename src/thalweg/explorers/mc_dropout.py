@@ -1,0 +1,50 @@
+"""MC dropout: a network keeps dropping units when it predicts (Gal and Ghahramani 2016, arXiv 1506.02142).
+
+A rival, and a cheap one: its draws are thinned networks, not retrainings. Deviations: inputs are not dropped (the paper has
+dropout before every weight layer); before convolutions whole channels are dropped, as neighbouring pixels tell the same (Tompson
+et al. 2015, arXiv 1411.4280); the weight decay is the recipe's (in the paper it follows from a prior's length scale). It works on
+any network: dropout is inserted by hooks.
+"""
+
+from dataclasses import dataclass
+
+from thalweg.errors import in_range
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.training.problem import Problem
+from thalweg.weights.dropout import Dropped
+from thalweg.weights.masks import insert, own_layers
+from thalweg.weights.point import Weights
+
+
+@explorer("mc-dropout")
+@dataclass(frozen=True)
+class McDropout(Explorer):
+    """One network, whose units are dropped at random. Cost: 1.
+
+    Attributes:
+        rate: A network is trained from scratch with dropout of this rate before every linear layer and convolution but the first;
+            the paper's experiments have 0.05 to 0.5. None: the first anchor with the dropout layers that it has itself.
+    """
+
+    rate: float | None = 0.1
+
+    def __post_init__(self) -> None:
+        if self.rate is not None:
+            in_range("mc-dropout.rate", self.rate, 0, 0.99)
+
+    @property
+    def anchors(self) -> int:
+        return int(self.rate is None)
+
+    @property
+    def trainings(self) -> float:
+        return 1.0
+
+    def explore(self, problem: Problem) -> Dropped:
+        network = problem.build("mc-dropout")
+        if self.rate is None:
+            own_layers(network)  # says so before a training where there is none
+            return Dropped(problem.anchor(0))
+        insert(network, self.rate)
+        problem.fit(network, problem.recipe, "mc-dropout")
+        return Dropped(Weights.of(network), self.rate)

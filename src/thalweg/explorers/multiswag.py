@@ -1,0 +1,61 @@
+"""MultiSWAG: a mixture of SWAG Gaussians from independent trainings (Wilson and Izmailov 2020, arXiv 2002.08791).
+
+Every Gaussian has an initialisation, a batch order and an augmentation of its own; draws are spread evenly over them (paper).
+Everything else, deviations too: `explorers.swag`.
+"""
+
+from dataclasses import dataclass
+
+from thalweg.errors import in_range, whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.trajectory import Trajectory
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Mixture
+from thalweg.weights.gaussian import LowRankGaussian, Moments
+
+
+@explorer("multiswag")
+@dataclass(frozen=True)
+class MultiSwag(Explorer):
+    """Several SWAG Gaussians. Cost: members.
+
+    Attributes:
+        members: How many Gaussians, one training each; the paper has 1 to 10.
+        share: As in SWAG.
+        collect: As in SWAG.
+        rank: As in SWAG.
+        lr_ratio: As in SWAG.
+        scale: As in SWAG.
+    """
+
+    members: int = 3
+    share: float = 140 / 300
+    collect: int = 20
+    rank: int = 20
+    lr_ratio: float = 0.2
+    scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole("multiswag.members", self.members, 1)
+        self._trajectory().check("multiswag")
+        whole("multiswag.rank", self.rank, 0)
+        in_range("multiswag.scale", self.scale, 0)
+
+    @property
+    def anchors(self) -> int:
+        return 0
+
+    @property
+    def trainings(self) -> float:
+        return float(self.members)
+
+    def explore(self, problem: Problem) -> Mixture:
+        return Mixture(tuple(self._gaussian(problem, k) for k in range(self.members)))
+
+    def _gaussian(self, problem: Problem, k: int) -> LowRankGaussian:
+        moments = Moments(self.rank)
+        self._trajectory().walk(problem, "anchor", f"swag {k}", take=moments.add)
+        return moments.gaussian(self.scale)
+
+    def _trajectory(self) -> Trajectory:
+        return Trajectory(self.share, self.collect, self.lr_ratio)

@@ -1,0 +1,106 @@
+"""Subspace inference: sampling in the principal components of the SWA path (Izmailov et al. 2020, arXiv 1907.07504).
+
+The subspace is the SWA mean plus the first principal components of the iterates' deviations, each as long as its standard
+deviation. In it, elliptical slice sampling draws from a standard normal prior times the likelihood to the power of 1/T.
+Deviations: the likelihood is that of a fixed part of the training set, scaled up, as evaluations of all of it would cost more
+than the training, and in evaluation mode with refreshed batch-norm statistics (the authors' code has those of each batch); T is
+given over the number of training examples, so that it means the same for all data sets; iterates are taken as in SWAG.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, in_range, whole
+from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.elliptical import elliptical_slice
+from thalweg.explorers.trajectory import Trajectory
+from thalweg.landscape.loss import evaluate
+from thalweg.prediction import sample
+from thalweg.seeds import generator
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+from thalweg.weights.gaussian import LowRankGaussian, Moments
+from thalweg.weights.point import Weights, mix, sum_products
+
+
+@explorer("subspace-inference")
+@dataclass(frozen=True)
+class SubspaceInference(Explorer):
+    """Samples of the posterior in a subspace. Cost: 1, and some four evaluations of `examples` a sample.
+
+    Attributes:
+        rank: Dimensions of the subspace.
+        samples: How many.
+        temperature: T over the number of training examples; the authors' 5,000 of 50,000.
+        prior: Standard deviation of the prior along each component, in its own length.
+        examples: Training examples that the likelihood is evaluated on.
+        share: Part of a training in which iterates are collected, as in SWAG.
+        collect: How many iterates, as in SWAG.
+        lr_ratio: The constant learning rate over the recipe's peak, as in SWAG.
+    """
+
+    rank: int = 5
+    samples: int = 30
+    temperature: float = 0.1
+    prior: float = 1.0
+    examples: int = 1000
+    share: float = 140 / 300
+    collect: int = 20
+    lr_ratio: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "samples", "examples"):
+            whole(f"subspace-inference.{name}", getattr(self, name), 1)
+        for name in ("temperature", "prior"):
+            in_range(f"subspace-inference.{name}", getattr(self, name), 1e-12)
+        self._trajectory().check("subspace-inference")
+        if self.rank >= self.collect:
+            raise InputError(f"subspace-inference.rank got {self.rank}, needs less than collect ({self.collect})")
+
+    @property
+    def anchors(self) -> int:
+        return 0
+
+    @property
+    def trainings(self) -> float:
+        return 1.0
+
+    def explore(self, problem: Problem) -> Members:
+        moments = Moments(self.collect)
+        self._trajectory().walk(problem, "subspace-inference", take=moments.add)
+        vertices = principal(moments.gaussian(1.0), self.rank)
+        part = problem.training_part(self.examples)  # once: a loader of the user's may be slow
+
+        def log_likelihood(z: Tensor) -> float:
+            """Of the whole training set, over T: examples x loss / (temperature x examples)."""
+            loss, _ = evaluate(problem, sample(problem, Members((at(vertices, z),))), part)
+            return -float(loss) / self.temperature
+
+        start = torch.zeros(len(vertices) - 1, dtype=torch.float64)
+        random = generator(problem.seed, "subspace-inference", "samples")
+        found = elliptical_slice(log_likelihood, start, self.samples, random, std=self.prior)
+        return Members(tuple(at(vertices, z) for z in found))
+
+    def _trajectory(self) -> Trajectory:
+        return Trajectory(self.share, self.collect, self.lr_ratio)
+
+
+def principal(iterates: LowRankGaussian, rank: int) -> list[Weights]:
+    """The mean, and the first principal components of the deviations: singular vectors times singular values / sqrt(K - 1)."""
+    k = len(next(iter(iterates.deviations.values())))
+    gram = torch.zeros(k, k, dtype=torch.float64)
+    product = torch.zeros_like(gram)
+    for deviations in iterates.deviations.values():
+        rows = deviations.reshape(k, -1).double().cpu()
+        gram += torch.mm(rows, rows.T, out=product)
+    combinations = torch.linalg.eigh(gram).eigenvectors.flip(1).T[:rank] / max(k - 1, 1) ** 0.5  # largest first
+    return [iterates.mean, *(Weights({name: sum_products(row, list(d)) for name, d in iterates.deviations.items()})
+                             for row in combinations.tolist())]
+
+
+def at(vertices: Sequence[Weights], z: Tensor) -> Weights:
+    """The point with coordinates z `[rank]` along the components."""
+    return mix(vertices, [1.0, *z.tolist()])

@@ -1,0 +1,72 @@
+"""Iterates of SGD at a constant learning rate: where SWA, SWAG, MultiSWAG and subspace inference collect what they need.
+
+One training: the first part ends at the constant rate, the second part keeps it (Izmailov et al. 2018, arXiv 1803.05407).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import nn
+
+from thalweg.errors import InputError, in_range, whole
+from thalweg.training.loop import Tick
+from thalweg.training.problem import Problem
+from thalweg.weights.point import Weights
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where and how often iterates are taken.
+
+    Attributes:
+        share: Part of a training in which iterates are collected.
+        collect: How many iterates.
+        lr_ratio: The constant learning rate over the recipe's peak.
+        start: `scratch` or `anchor`: the second part alone, from a finished anchor.
+    """
+
+    share: float
+    collect: int
+    lr_ratio: float
+    start: Literal["scratch", "anchor"] = "scratch"
+
+    def check(self, name: str) -> None:
+        """Checks the settings of an explorer.
+
+        Raises:
+            InputError: One makes no sense.
+        """
+        in_range(f"{name}.share", self.share, 1e-9, 1)
+        whole(f"{name}.collect", self.collect, 2)
+        in_range(f"{name}.lr_ratio", self.lr_ratio, 0)
+        if self.start not in ("scratch", "anchor"):
+            raise InputError(f"{name}.start got '{self.start}', needs 'scratch' or 'anchor'")
+
+    def walk(self, problem: Problem, *name: str | int, take: Callable[[Weights], None]) -> None:
+        """Trains, and gives each iterate to `take`.
+
+        Args:
+            problem: What to train.
+            name: Purpose of the random numbers.
+            take: Is given each iterate.
+        """
+        lr = problem.recipe.lr * self.lr_ratio
+        network = self._beginning(problem, lr, *name)
+
+        def watch(tick: Tick) -> None:
+            # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
+            if tick.step * self.collect // tick.steps > (tick.step - 1) * self.collect // tick.steps:
+                take(Weights.of(network))
+
+        constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
+        problem.fit(network, constant, *name, "collect", watch=watch)
+
+    def _beginning(self, problem: Problem, lr: float, *name: str | int) -> nn.Module:
+        if self.start == "anchor":
+            return problem.network(problem.anchor(0))
+        network = problem.build(*name)
+        if self.share < 1:
+            recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - self.share), final_lr=lr)
+            problem.fit(network, recipe, *name, "beginning")
+        return network

@@ -1,0 +1,151 @@
+"""The pictures of `thalweg landscape`: a plane and the paths on it, as files to print and as a page to turn them around."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.landscape.path import Profile
+from thalweg.report import landscape, landscape_live
+from thalweg.report.blocks import Content, Pairs, Picture, Section
+from thalweg.report.figures import STYLE
+from thalweg.report.html import html
+from thalweg.report.results import Landscape
+from thalweg.study.environment import environment
+from thalweg.study.landscape import GRID, measured, opened, profiles, view_of, view_through
+from thalweg.study.material import Material
+from thalweg.study.store import Store
+from thalweg.study.workers import one_thread
+from thalweg.weights.distribution import load
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn.
+
+    Attributes:
+        paths: The files.
+        profiles: What was found along paths, by their names.
+    """
+
+    paths: tuple[Path, ...]
+    profiles: Mapping[str, Profile]
+
+
+def draw(
+    source: Path,
+    *,
+    through: str | None = None,
+    weights: Path | None = None,
+    output: Path | None = None,
+    quick: bool = False,
+    data_dir: Path | None = None,
+    grid: int = GRID,
+    say: Callable[[str], None] = lambda text: None,
+) -> Drawn:
+    """Draws the landscape of a study's base 0.
+
+    Args:
+        source: A plan, or a study's folder. Trained networks are kept in the folder's `anchors`.
+        through: What the plane goes through; what the plan asks for if None.
+        weights: A stored weight distribution that the plane goes through instead.
+        output: Where the pictures go; into the study's folder if None.
+        quick: The plan's short form.
+        data_dir: Where data files are looked for first.
+        grid: Points a side.
+        say: Told what goes on.
+
+    Raises:
+        InputError: Something that was given can't be used; found before anything is trained.
+    """
+    if through is not None and weights is not None:
+        raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
+    material, folder = opened(source, quick=quick, data_dir=data_dir)
+    asked = material.plan.protocol.landscape
+    through = through or ("random" if asked == "none" else asked)
+    found = None if weights is None else load(weights)
+    material.check()
+    output = output or folder / "landscape" / (through if weights is None else weights.stem)
+    Store(output).check_writable()
+    with one_thread():  # as in a study, whose networks these are
+        if found is None:
+            say("networks: reading what is stored, training the others ...")
+            view = view_of(material, Store(folder), through)
+        else:
+            view = view_through(material.problem("base 0", None), found, f"points of {weights}")
+        say(f"looking at {grid} x {grid} points ...")
+        tensors, facts = measured(material, view, grid)
+        along = profiles(material, view)
+    x, y, loss, error, points, path = (t.double().numpy() for t in tensors.values())
+    shown = Landscape(x, y, loss, error, "validation error", points, tuple(view.names), path, facts["about"])
+    pictures = {"landscape": landscape.plane(shown, view.unit)} | ({"paths": landscape.along(along)} if along else {})
+    paths = [_printed(figure, output / f"{name}.{kind}") for name, figure in pictures.items() for kind in ("png", "svg")]
+    paths += [output / "landscape.html", output / "landscape.json"]
+    files.write_bytes(paths[-2], html(_content(material, shown, view.unit, facts, along, pictures)).encode())
+    files.write_json(paths[-1], {**facts, "plan": material.plan.facts(), "unit": view.unit,
+                                 "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
+                                 "paths": {name: _numbers(found) for name, found in along.items()}})  # fmt: skip
+    return Drawn(tuple(paths), along)
+
+
+def _printed(figure: Figure, path: Path) -> Path:
+    """Writes a figure on white, which is legible wherever it is put; the same figure gives the same file."""
+    buffer = io.BytesIO()
+    kind = path.suffix[1:]
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}):
+        figure.savefig(buffer, format=kind, facecolor="white", dpi=200, metadata={"Date": None} if kind == "svg" else None)
+    files.write_bytes(path, buffer.getvalue())
+    return path
+
+
+def _numbers(found: Profile) -> dict[str, Any]:
+    """What was found along a path, for JSON."""
+    columns = {f.name: getattr(found, f.name).tolist() for f in fields(found)}
+    return {"barrier": found.barrier, "highest_loss": found.highest, **columns}
+
+
+def _content(
+    material: Material, shown: Landscape, unit: str, facts: Mapping[str, Any], along: Mapping[str, Profile],
+    pictures: Mapping[str, Figure],
+) -> Content:  # fmt: skip
+    plan = material.plan
+    images = (f"Loss: mean cross-entropy on {facts['training_images']} training images, on which batch-norm statistics are "
+              f"estimated too. Error: share of wrong answers among {facts['validation_images']} validation images.")  # fmt: skip
+    sections = [Section("The plane", (
+        Picture("surface", f"Training loss on the plane through {shown.about}, on a logarithmic scale, with contours: drag to "
+                           "turn, scroll to come nearer, point at the surface for its numbers.", pictures["landscape"],
+                landscape_live.surface(shown, unit)),
+        Picture("contours", f"The same from above, with the validation error. Both on logarithmic scales. {images}",
+                pictures["landscape"], landscape_live.contours(shown, unit)),
+    ))]  # fmt: skip
+    if along:
+        caption = ("Training loss along paths, at even positions, with error and disagreement under the pointer. The barrier is "
+                   "the largest rise of the loss above the line between its values at the ends. An input changes class where "
+                   "another one is predicted than at the path's first end.")  # fmt: skip
+        sections.append(Section("Along paths", (
+            Picture("paths", caption, pictures["paths"], landscape_live.along(along)),
+            Pairs(tuple((name, _sentence(found)) for name, found in along.items())),
+        )))  # fmt: skip
+    versions = environment()["versions"]
+    made = (("Plan", f"{plan.title} ({plan.name}), base 0."), ("Network", plan.model.name), ("Images", images),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))  # fmt: skip
+    sections.append(Section("How it was made", (Pairs(made),)))
+    low, high = float(shown.train_loss.min()), float(shown.train_loss.max())
+    told = "; ".join(f"**{name}**: barrier {found.barrier:#.3g} nats" for name, found in along.items())
+    return Content(
+        title="The loss landscape", subtitle=f"{plan.title}: {shown.about}",
+        answer=f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to {high:.3g} nats.",
+        sections=tuple(sections), date="", version=versions["thalweg"],
+    )  # fmt: skip
+
+
+def _sentence(found: Profile) -> str:
+    error, apart = 100 * float(found.error.max()), 100 * float(found.disagreement[-1])
+    return (f"Barrier {found.barrier:#.3g} nats; highest loss {found.highest:#.3g} nats, highest training error {error:.1f} %; "
+            f"its ends disagree on {apart:.1f} % of inputs.")  # fmt: skip

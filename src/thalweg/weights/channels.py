@@ -1,0 +1,102 @@
+"""The channels of a network: what is known of them while its graph is read, operation by operation."""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from torch import Tensor, fx, nn
+
+from thalweg.errors import InputError
+from thalweg.weights.labels import Array, Labels, fixed
+from thalweg.weights.tracing import Traced
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor in the graph, `[batch, channels]` or `[batch, channels, *spatial]`.
+
+    Attributes:
+        labels: Of its channels; None for the network's inputs and what has no layer before it, where all is fixed.
+        spatial: How many axes come after the channels.
+        area: How many numbers a channel has in each example; None where that is not known. Without spatial axes it is 1, or not
+            known: then the channels were flattened, and each is so many consecutive features.
+    """
+
+    labels: Array | None = None
+    spatial: int = 0
+    area: int | None = None
+
+
+class Channels:
+    """Everything that is known of a network's channels.
+
+    Attributes:
+        labels: All labels.
+        axes: Of parameters and buffers by (name, axis): the labels along it.
+        arrays: The labels of every tensor in the graph: channels that change places do so in all of them.
+        within: Parts of these that channels can't leave when they change places.
+        layers: Layers as they occur: (node, layer, labels of what comes in, of what goes out).
+        sizes: Literal sizes in the graph that follow from numbers of channels: (node, number of the argument, labels).
+        pads: Channels that padding adds before and after others: (node, labels before, labels between, labels after).
+        grouped: Convolutions whose channels are fixed by their groups.
+        traced: The graphs that were read.
+    """
+
+    def __init__(self) -> None:
+        self.labels = Labels()
+        self.axes: dict[tuple[str, int], Array] = {}
+        self.arrays: list[Array] = []
+        self.within: list[Array] = []
+        self.layers: list[tuple[fx.Node, nn.Module, Array, Array]] = []
+        self.sizes: list[tuple[fx.Node, int, Array]] = []
+        self.pads: list[tuple[fx.Node, Array, Array, Array]] = []
+        self.grouped: list[fx.Node] = []
+        self.traced: list[Traced] = []
+        self.names: dict[int, str] = {}  # of parameters and buffers, by their identity
+
+    def carry(self, tensor: Tensor | None, axis: int, labels: Array) -> Array:
+        """A parameter or buffer has these labels along an axis; returns those that it has from an earlier use, if any."""
+        if tensor is None or not tensor.dim():
+            return labels
+        known = self.axes.setdefault((self.names[id(tensor)], axis), labels)
+        if known is not labels:
+            self.labels.join(known, labels)
+        return known
+
+    def produced(self, weight: Tensor, bias: Tensor | None, count: int) -> Array:
+        """Labels of a layer's outputs: new ones, unless its weight has been met before."""
+        known = self.axes.get((self.names[id(weight)], 0))
+        labels = self.carry(weight, 0, self.labels.new(count) if known is None else known)
+        self.carry(bias, 0, labels)
+        return labels
+
+    def of(self, node: fx.Node, value: Value, count: int) -> Array:
+        """Labels `[count]` of what must be all the channels of a value or, where they were flattened, all its features."""
+        if value.labels is None:
+            return fixed(count)
+        repeats, rest = divmod(count, len(value.labels))
+        if rest or repeats not in ((1,) if value.spatial else (repeats,) if value.area is None else (value.area,)):
+            refuse(node, f"reads {count} channels where {len(value.labels)} come")
+        return np.repeat(value.labels, repeats)
+
+    def check(self) -> None:
+        """Padded channels must not turn out to be the ones that they surround.
+
+        Raises:
+            InputError: They do.
+        """
+        roots = self.labels.roots()
+        for node, before, between, after in self.pads:
+            if set(roots[np.concatenate([before, after])]) & set(roots[between]) - {0}:
+                refuse(node, "pads channels that are added to themselves, shifted")
+
+
+def refuse(node: fx.Node, what: str) -> NoReturn:
+    """An error that names a node of the graph.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError(f"'{node.name}' in the network's graph {what}: permutations are followed through linear layers, "
+                     "convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, flatten, mean, padding and "
+                     "slices of images, on tensors [batch, channels, ...]; write it with these, or do without permutations")

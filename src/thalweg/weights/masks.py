@@ -1,0 +1,90 @@
+"""Dropout while predicting: the masks that a draw of a network's weights is evaluated with.
+
+Every input has a mask of its own. Masks follow from a seed and the number of a batch, so that the same seed, on the same batches,
+gives the same predictions.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError, in_range
+from thalweg.seeds import seeded
+
+Dropout = nn.modules.dropout._DropoutNd
+Layer = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Which units are dropped.
+
+    Attributes:
+        seed: Of the masks.
+        rate: Probability that a unit is dropped before each layer that `insert` names; None for the network's own dropout layers.
+    """
+
+    seed: int
+    rate: float | None = None
+
+
+@contextmanager
+def active(network: nn.Module, masks: Masks, batch: int) -> Iterator[None]:
+    """Evaluates a network, in evaluation mode but for its dropout, with the masks of the batch of a number.
+
+    Raises:
+        InputError: The network has no layer that drops anything.
+    """
+    with ExitStack() as undone:
+        undone.enter_context(seeded(masks.seed, "masks", batch))
+        if masks.rate is not None:
+            for hook in insert(network, masks.rate):
+                undone.callback(hook.remove)
+        else:
+            for layer in own_layers(network):
+                undone.callback(layer.train, layer.training)
+                layer.train()
+        # torch's fast path of transformers skips dropout where the block that holds it is in evaluation mode
+        undone.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+def own_layers(network: nn.Module) -> list[nn.Module]:
+    """The network's own dropout layers, of all kinds.
+
+    Raises:
+        InputError: It has none.
+    """
+    found: list[nn.Module] = [module for module in network.modules() if isinstance(module, Dropout)]
+    if not found:
+        raise InputError("the network got no dropout layer (nn.Dropout or its kin), needs one or more: give a rate, and dropout "
+                         "is inserted")
+    return found
+
+
+def insert(network: nn.Module, rate: float) -> list[Any]:
+    """Puts dropout before every linear layer and convolution but the first, or before the only one.
+
+    Before convolutions whole channels are dropped. It is active in evaluation mode, too. Parameters keep their names.
+
+    Returns:
+        The hooks; `remove` them for the network as it was.
+
+    Raises:
+        InputError: The network has no such layer.
+    """
+    in_range("masks.rate", rate, 0, 1)
+    layers = [module for module in network.modules() if isinstance(module, Layer)]
+    if not layers:
+        raise InputError("the network got no nn.Linear and no convolution, needs one or more for dropout to be inserted before")
+
+    def drop(layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        dropped = nn.functional.dropout if isinstance(layer, nn.Linear) else torch.feature_dropout
+        return (dropped(given[0], rate, True), *given[1:])  # noqa: FBT003  torch's own signature
+
+    return [layer.register_forward_pre_hook(drop) for layer in layers[1:] or layers]

@@ -1,0 +1,142 @@
+"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph, not by its author's settings."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from thalweg.errors import InputError, in_range
+from thalweg.weights.channels import Channels, refuse
+from thalweg.weights.reading import read
+from thalweg.weights.symmetry import alike
+from thalweg.weights.tracing import Traced
+
+
+def narrowed(network: nn.Module, share: float) -> nn.Module:
+    """A network with a share of the hidden channels: some are taken out, at even distances, wherever they occur.
+
+    What is left of a layer's weights is scaled with the square root of how many times fewer inputs it has, so that its outputs
+    vary as much as before: a newly initialised network gives a newly initialised narrow one, by the rule that its author chose.
+    Group normalisation keeps as many groups as divide the channels.
+
+    Args:
+        network: A network as it is initialised. It is left as it is.
+        share: Of the channels of every hidden layer, rounded to a whole number, one at least.
+
+    Returns:
+        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in evaluation.
+
+    Raises:
+        InputError: The network can't be traced, does something that is not understood, or has convolutions with groups.
+    """
+    in_range("share", share, 1e-9, 1)
+    channels = read(network)
+    for node in channels.grouped:
+        refuse(node, "is a convolution with groups, whose channels are fixed")
+    roots = channels.labels.roots()
+    kept = np.ones(len(roots), dtype=bool)
+    for labels in alike(channels, roots, channels.arrays):
+        count = max(1, math.floor(len(labels) * share + 0.5))
+        kept[labels] = False
+        kept[[labels[(2 * i + 1) * len(labels) // (2 * count)] for i in range(count)]] = True
+    stays = kept[roots]
+    evaluating, training = channels.traced
+    _join_modes(training, evaluating)
+    _cut_layers(channels, training, stays)
+    _cut_literals(channels, training, stays)
+    return fx.GraphModule(training.owner, training.graph, type(network).__name__)
+
+
+def _join_modes(training: Traced, evaluating: Traced) -> None:
+    """Makes the training graph one for both modes: functional dropout, which has its mode as an argument, becomes a layer.
+
+    Raises:
+        InputError: The graphs differ in something else.
+    """
+    nodes, twins = list(training.graph.nodes), list(evaluating.graph.nodes)
+    if len(nodes) != len(twins):
+        raise InputError("the network does other things in training than in evaluation, so that no single graph tells how to "
+                         "make a narrower one: use layers that know their mode, such as nn.Dropout")
+    texts = [[str((node.target, node.args, node.kwargs)) for node in graph] for graph in (nodes, twins)]
+    for node, twin, text, other in zip(nodes, twins, *texts, strict=True):
+        if text == other:
+            continue
+        if node.target not in _DROPOUT or node.target is not twin.target:
+            refuse(node, "is not the same in training and in evaluation")
+        rate = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
+        training.owner.add_module(node.name, _DROPOUT[node.target](rate))
+        with training.graph.inserting_after(node):
+            layer = training.graph.call_module(node.name, (node.args[0],))
+        node.replace_all_uses_with(layer)
+        training.graph.erase_node(node)
+
+
+def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
+    """Takes channels out of all parameters and buffers, and tells the layers."""
+    owned = [*network.owner.parameters(), *network.owner.buffers()]
+    cut = {channels.names[id(tensor)]: tensor.detach() for tensor in owned}
+    for (name, axis), labels in channels.axes.items():
+        left = torch.from_numpy(np.flatnonzero(stays[labels]))
+        cut[name] = cut[name].index_select(axis, left.to(cut[name].device))
+    scales: dict[str, float] = {}
+    for layer in network.owner.modules():
+        if isinstance(layer, _WEIGHTED):
+            fewer = layer.weight.shape[1] / cut[channels.names[id(layer.weight)]].shape[1]
+            scales |= {channels.names[id(p)]: math.sqrt(fewer) for p in layer.parameters()}
+    new: dict[str, Tensor] = {}
+    for tensor in owned:
+        name = channels.names[id(tensor)]
+        value = cut[name] * scales[name] if name in scales else cut[name]
+        new[name] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
+    for module in network.owner.modules():
+        for key, own in [*module._parameters.items(), *module._buffers.items()]:
+            if own is not None:
+                setattr(module, key, new[channels.names[id(own)]])  # a tied one comes several times
+    for node, layer, before, after in channels.layers:
+        if node.graph is network.graph:
+            _resize(layer, int(stays[before].sum()), int(stays[after].sum()))
+
+
+def _resize(layer: Any, before: int, after: int) -> None:
+    """Tells a layer how many channels come in and go out."""
+    if isinstance(layer, nn.Linear):
+        layer.in_features, layer.out_features = before, after
+    elif isinstance(layer, nn.modules.conv._ConvNd):
+        layer.in_channels, layer.out_channels = before, after
+        if layer.groups > 1:
+            layer.groups = after
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_channels, layer.num_groups = after, math.gcd(layer.num_groups, after)
+    elif isinstance(layer, nn.PReLU):
+        layer.num_parameters = after
+    elif isinstance(layer, nn.LayerNorm | nn.RMSNorm):
+        layer.normalized_shape = (after, *layer.normalized_shape[1:])
+    else:
+        layer.num_features = after
+
+
+def _cut_literals(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
+    """Widths of padding and sizes that are written in the graph as numbers."""
+    for node, position, labels in channels.sizes:
+        if node.graph is network.graph:
+            node.update_arg(position, int(stays[labels].sum()))
+    for node, before, _, after in channels.pads:
+        if node.graph is network.graph:
+            widths: Any = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+            new = (*widths[:-2], int(stays[before].sum()), int(stays[after].sum()))
+            if len(node.args) > 1:
+                node.update_arg(1, new)
+            else:
+                node.update_kwarg("pad", new)
+
+
+_WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
+_DROPOUT: dict[Any, Any] = {
+    functional.dropout: nn.Dropout, functional.dropout1d: nn.Dropout1d, functional.dropout2d: nn.Dropout2d,
+    functional.dropout3d: nn.Dropout3d, functional.alpha_dropout: nn.AlphaDropout,
+    functional.feature_alpha_dropout: nn.FeatureAlphaDropout,
+}  # fmt: skip

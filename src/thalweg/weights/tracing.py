@@ -1,0 +1,36 @@
+"""A network as a graph of operations, by torch.fx. Networks whose flow depends on their inputs have none."""
+
+import copy
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from thalweg.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A network's graph.
+
+    Attributes:
+        owner: Has the modules that the graph names: a copy of the network, as its child 0.
+        graph: What it does with its inputs; its other arguments have their defaults.
+    """
+
+    owner: nn.Module
+    graph: fx.Graph
+
+
+def traced(network: nn.Module, *, training: bool) -> Traced:
+    """The graph of a network in one of its modes.
+
+    Raises:
+        InputError: It can't be traced.
+    """
+    owner = nn.Sequential(copy.deepcopy(network)).train(training)
+    try:
+        return Traced(owner, fx.Tracer().trace(owner))
+    except Exception as error:  # a user's network may raise anything
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        raise InputError(f"{type(network).__name__} can't be traced by torch.fx ({message}): permutations are found from a "
+                         "network's graph, which needs a forward that does not branch on its inputs") from error

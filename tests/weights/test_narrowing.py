@@ -1,0 +1,136 @@
+"""Narrower networks: those that their authors would have made, found without them."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from written import CLASSES, NETWORKS, OWN, SHAPE, Separable, lived_in
+
+from thalweg.errors import InputError
+from thalweg.models.cnn import cnn
+from thalweg.models.mlp import mlp
+from thalweg.models.resnet import resnet
+from thalweg.models.resnet9 import resnet9
+from thalweg.weights.narrowing import narrowed
+from thalweg.weights.point import Weights
+from thalweg.weights.symmetry import symmetries
+
+ALL = [name for name in NETWORKS if name != "grouped"]
+
+
+def inputs() -> torch.Tensor:
+    return torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_whole_share_is_the_same_network(name):
+    network = lived_in(NETWORKS[name]())
+    same = narrowed(network, 1.0)
+    for module in (network, same):
+        module.eval()
+    assert torch.equal(same(inputs()), network(inputs()))
+    assert not {id(p) for p in network.parameters()} & {id(p) for p in same.parameters()}
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        (lambda: mlp(SHAPE, CLASSES, hidden=(10, 7)), lambda: mlp(SHAPE, CLASSES, hidden=(5, 4))),
+        (lambda: cnn(SHAPE, CLASSES, widths=(6, 9)), lambda: cnn(SHAPE, CLASSES, widths=(3, 5))),
+        (lambda: cnn(SHAPE, CLASSES, widths=(16, 24), norm="group"), lambda: cnn(SHAPE, CLASSES, widths=(8, 12), norm="group")),
+        (lambda: resnet(SHAPE, CLASSES, width=8), lambda: resnet(SHAPE, CLASSES, width=4)),
+        (lambda: resnet(SHAPE, CLASSES, depth=8, width=32, norm="group"),
+         lambda: resnet(SHAPE, CLASSES, depth=8, width=16, norm="group")),
+        (lambda: resnet9(SHAPE, CLASSES, width=6), lambda: resnet9(SHAPE, CLASSES, width=3)),
+    ],
+)  # fmt: skip
+def test_half_a_network_is_the_author_s_network_of_half_the_width(wide, narrow):
+    """The same shapes, and with the same weights the same function."""
+    found, expected = narrowed(lived_in(wide()), 0.5), narrow()
+    assert [p.shape for p in found.parameters()] == [p.shape for p in expected.parameters()]
+    expected.load_state_dict(dict(zip(expected.state_dict(), found.state_dict().values(), strict=True)))
+    for mode in (True, False):
+        assert torch.equal(found.train(mode)(inputs()), expected.train(mode)(inputs()))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.01])
+@pytest.mark.parametrize("name", ALL)
+def test_every_width_is_the_share_of_it(name, share):
+    network = NETWORKS[name]()
+    found = narrowed(network, share)
+    wide, narrow = ([group for group in symmetries(n)] for n in (network, found))
+    assert found.train()(inputs()).shape == found.eval()(inputs()).shape == (5, CLASSES)
+    if "group" not in name:
+        expected = [max(1, math.floor(group.channels * share + 0.5)) for group in wide]
+        assert [group.channels for group in narrow] == [count for count in expected if count > 1]
+    shapes = [p.shape for p in found.parameters()]
+    assert sum(s.numel() for s in shapes) < sum(p.numel() for p in network.parameters())
+    assert all((value >= 0).all() for key, value in found.state_dict().items() if "running_var" in key)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_a_network_like_any_other(name):
+    """It can be copied, stored by its weights, and trained: all parameters get a gradient."""
+    found = narrowed(NETWORKS[name](), 0.5).train()
+    twin = copy.deepcopy(found).eval()
+    Weights.of(found).load_into(twin)
+    functional.cross_entropy(found(inputs()), torch.tensor([0, 1, 2, 0, 1])).backward()
+    assert all(p.grad is not None for p in found.parameters())
+    assert len(Weights.of(found).params) == len(list(NETWORKS[name]().parameters()))
+
+
+def test_weights_follow_the_author_s_initialisation():
+    """Standard deviations of a new, narrow network are those of one that was made narrow."""
+    torch.manual_seed(0)
+    found = narrowed(nn.Sequential(nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 30)), 0.25)
+    made = nn.Sequential(nn.Linear(50, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 30))
+    for one, other in zip(Weights.of(found).params.values(), Weights.of(made).params.values(), strict=True):
+        assert one.shape == other.shape and one.abs().max() <= other.abs().max() * 1.2
+        assert float(one.std()) == pytest.approx(float(other.std()), rel=0.35 if one.dim() == 1 else 0.05)
+
+
+def test_functional_dropout_knows_its_mode():
+    network = narrowed(NETWORKS["functional"](), 0.5)
+    x = inputs()
+    assert torch.equal(network.eval()(x), network(x)) and not torch.equal(network.train()(x), network(x))
+
+
+def test_tied_and_frozen_parameters_stay_so():
+    network = NETWORKS["tied"]()
+    network.first.requires_grad_(False)
+    found = narrowed(network, 0.5)
+    linear = [module for module in found.modules() if isinstance(module, nn.Linear)]
+    assert linear[1].weight is linear[2].weight and linear[1].bias is not linear[2].bias
+    assert [p.requires_grad for p in linear[0].parameters()] == [False, False] and linear[1].weight.requires_grad
+
+
+class Modes(nn.Module):
+    def __init__(self, does) -> None:
+        super().__init__()
+        self.first, self.head, self.does = nn.Linear(4, 6), nn.Linear(6, 3), does
+
+    def forward(self, x):
+        return self.head(self.does(self, self.first(x)))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Separable(2), "convolution with groups"),
+        (Modes(lambda self, x: x.relu() if self.training else x.relu() * 2), "other things in training"),
+        (Modes(lambda self, x: x.relu() if self.training else x.tanh()), "not the same in training and in evaluation"),
+    ],
+)
+def test_what_has_no_narrow_version(network, message):
+    with pytest.raises(InputError, match=message) as caught:
+        narrowed(network, 0.5)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0, 1.5, -1, float("nan"), "half"])
+def test_a_share_that_is_none(share):
+    with pytest.raises(InputError, match="share got"):
+        narrowed(OWN["mlp"](), share)
