@@ -11,11 +11,10 @@ with `start="anchor"` the first part is a finished anchor instead, at extra cost
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import nn
-
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.explorers.cycles import collect, cycles
+from thalweg.explorers.trajectory import beginning
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.distribution import Members
@@ -62,16 +61,8 @@ class Fge(Explorer):
                          schedule="triangle", warmup=0.0)
         steps = recipe.steps(len(problem.train))
         recipe = replace(recipe, cycles=max(1, min(self.cycles, steps // 2)))
-        return collect(problem, self._beginning(problem, lr), recipe, "fge", "cycles", steps=_lowest(recipe, steps))
-
-    def _beginning(self, problem: Problem, lr: float) -> nn.Module:
-        if self.start == "anchor":
-            return problem.network(problem.anchor(0))
-        network = problem.build("fge")
-        if self.share < 1:
-            recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - self.share), final_lr=lr)
-            problem.fit(network, recipe, "fge", "beginning")
-        return network
+        network = beginning(problem, self.start, self.share, lr, "fge")
+        return collect(problem, network, recipe, "fge", "cycles", steps=_lowest(recipe, steps))
 
 
 def _lowest(recipe: Recipe, steps: int) -> set[int]:

@@ -52,7 +52,7 @@ class Trajectory:
             take: Is given each iterate.
         """
         lr = problem.recipe.lr * self.lr_ratio
-        network = self._beginning(problem, lr, *name)
+        network = beginning(problem, self.start, self.share, lr, *name)
 
         def watch(tick: Tick) -> None:
             # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
@@ -62,11 +62,21 @@ class Trajectory:
         constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
         problem.fit(network, constant, *name, "collect", watch=watch)
 
-    def _beginning(self, problem: Problem, lr: float, *name: str | int) -> nn.Module:
-        if self.start == "anchor":
-            return problem.network(problem.anchor(0))
-        network = problem.build(*name)
-        if self.share < 1:
-            recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - self.share), final_lr=lr)
-            problem.fit(network, recipe, *name, "beginning")
-        return network
+
+def beginning(problem: Problem, start: Literal["scratch", "anchor"], share: float, lr: float, *name: str | int) -> nn.Module:
+    """The network that a last part of a training starts with: what the first part ends at, or a finished anchor.
+
+    Args:
+        problem: What to train.
+        start: Which of the two.
+        share: Of the last part, in trainings.
+        lr: Learning rate at which the first part ends.
+        name: Purpose of the random numbers.
+    """
+    if start == "anchor":
+        return problem.network(problem.anchor(0))
+    network = problem.build(*name)
+    if share < 1:
+        recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - share), final_lr=lr)
+        problem.fit(network, recipe, *name, "beginning")
+    return network
