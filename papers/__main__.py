@@ -13,6 +13,7 @@ import torch
 from papers import page
 from papers.facts import FACTS
 from thalweg import files
+from thalweg.errors import InputError
 from thalweg.meter import now
 from thalweg.study.material import Material, fingerprint_of
 from thalweg.study.plan import read_plan
@@ -27,7 +28,9 @@ def measure(path: Path, bases: int, results: Path, wanted: list[str], *, quick: 
     file = results / f"{plan.name}.json"
     identity = fingerprint_of([material.identity_of_predictions, plan.facts()["recipe"]])
     found = json.loads(file.read_text()) if file.exists() else {}
-    if found.get("identity") != identity:
+    if found.get("identity", identity) != identity:
+        raise InputError(f"{file} was measured with another plan, torch or version of thalweg: move it away to measure anew")
+    if not found:
         found = {"title": plan.title, "plan": path.name, "identity": identity, "torch": torch.__version__, "bases": {}}
     for base in range(bases):
         own = found["bases"].setdefault(str(base), {})
@@ -49,11 +52,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="with page: only say whether it is up to date")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    try:
+        return run(given)
+    except InputError as error:
+        print(f"papers: {error}", file=sys.stderr)
+        return 2
+
+
+def run(given: argparse.Namespace) -> int:
+    """Does what the command line says."""
+    if given.quick and given.results == page.RESULTS:
+        raise InputError("--quick got no --results: give another folder, what is measured quickly is not for the page")
     for name in given.names:
         if name == "page":
             if given.check:
-                return 0 if page.is_up_to_date() else 1
-            page.write()
+                return 0 if page.is_up_to_date(given.results) else 1
+            page.write(given.results)
         else:
             measure(Path(name), given.bases, given.results, given.facts, quick=given.quick, data_dir=given.data_dir)
     return 0

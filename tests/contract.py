@@ -119,7 +119,11 @@ def check_flops(cls: type[Explorer], problem: Problem) -> None:
 
 
 class Mixing(TorchDispatchMode):
-    """FLOPs of products that are written to memory given for them: those that mix vertices. They are no network evaluation."""
+    """FLOPs of products that are written to memory given for them, and are no network evaluations.
+
+    They mix vertices, make the curvature of Laplace's method, and compare the iterates of subspace inference. No count of
+    examples has them in it; the pages of the methods state them.
+    """
 
     flops = 0
 

@@ -46,7 +46,7 @@ def test_every_fact_is_measured_from_every_base(measured):
     first = found["bases"]["0"]
     assert first["connected"]["barrier"] == pytest.approx(first["connected_longer"]["barrier"]), "the same anchors"
     assert first["aligned"]["distance over that before"] < 1
-    assert first["simplexes"]["cost of a vertex over that with one draw a step"] == 5
+    assert first["simplex"]["cost of a vertex over that with one draw a step"] == 5
     assert first["simplexes"]["cost of 2 simplexes, share 1/10"] == pytest.approx(3)
     assert first != found["bases"]["1"]
 
@@ -60,10 +60,24 @@ def test_what_is_measured_is_not_measured_again(measured, monkeypatch, capsys):
     assert "tiny-quick, base 0, connected" in capsys.readouterr().out
 
 
-def test_the_page_has_every_section(measured, monkeypatch):
-    monkeypatch.setattr(page, "RESULTS", measured / "found")
-    text = page.text()
+def test_the_page_has_every_section(measured):
+    text = page.text(measured / "found")
     assert text.count("## ") == 5 and text.count("| tiny |") == 2 + 1 + 2 + 4 + 1
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["no.toml"], "can't read the plan no.toml"),
+    (["tiny.toml", "--quick"], "--quick got no --results"),
+    (["other.toml", "--results", "found"], "was measured with another plan"),
+])  # fmt: skip
+def test_mistakes_are_one_line(arguments, words, measured, monkeypatch, capsys):
+    monkeypatch.chdir(measured)
+    (measured / "other.toml").write_text('name = "tiny"\n' + PLAN.replace("epochs = 5", "epochs = 6"))
+    before = (measured / "found" / "tiny.json").read_bytes()
+    assert command.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert (measured / "found" / "tiny.json").read_bytes() == before
 
 
 def test_the_page_says_what_the_results_say():

@@ -1,6 +1,7 @@
-"""BatchEnsemble against the paper's formula, and its optimiser against one without weight decay."""
+"""BatchEnsemble against the paper's formula, and its training against a plain loop."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 import cases
-from thalweg.baselines.batch_ensemble import BatchEnsemble, RankOne, _undecayed
+from thalweg.baselines.batch_ensemble import BatchEnsemble, RankOne
 from thalweg.errors import InputError
-from thalweg.training.recipe import Recipe, optimizer_for
+from thalweg.training.batches import Batches
+from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
+from thalweg.weights.point import Weights
 
 
 def network() -> nn.Module:
@@ -75,25 +79,59 @@ def test_members_differ_by_factors_of_rank_one():
     assert not torch.equal(first.params["1.bias"], second.params["1.bias"])
 
 
+@pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("settings", [{}, {"nesterov": True}, {"optimizer": "adamw"}])
-def test_factors_have_no_weight_decay(settings):
-    """Step by step, they move as under an optimiser without it, while other parameters decay."""
-    recipe = Recipe(epochs=2, lr=0.1, weight_decay=0.1, **settings)
-    problem = cases.problem("no-norm", recipe=recipe)
-    fast, slow, expected = (nn.Parameter(torch.linspace(-1, 2, 5, dtype=torch.float64)) for _ in range(3))
-    optimizer, plain = optimizer_for(recipe, [fast, slow]), optimizer_for(replace(recipe, weight_decay=0.0), [expected])
-    adjust, random = _undecayed(problem, nn.ParameterList([fast])), torch.Generator().manual_seed(0)
-    for step in range(12):
-        for o in (optimizer, plain):
-            o.param_groups[0]["lr"] = recipe.learning_rate(step, 12)
-        gradient = torch.randn(5, generator=random, dtype=torch.float64)
-        for p in (fast, slow, expected):
-            p.grad = gradient.clone()
-        adjust()
-        optimizer.step()
-        plain.step()
-        assert torch.allclose(fast, expected, rtol=0, atol=1e-12)
-    assert (slow - expected).abs().max() > 0.01
+def test_factors_have_no_weight_decay(settings, clip):
+    """The run equals a plain loop with two optimisers, of which the factors' has none; both share the clipped norm."""
+    recipe = Recipe(epochs=2, lr=0.02, weight_decay=0.1, clip=clip, **settings)
+    x, y = cases.task()
+    problem = Problem(lambda: cases.no_norm().double(), Batches(x.double(), y, size=16), recipe)
+    made = replace(problem, model=partial(RankOne, problem.model, 1))
+    start = Weights.of(made.build("batch-ensemble"))
+    (found,) = BatchEnsemble(members=1).train(problem)[1].points
+
+    def plain(decay):
+        twin = made.network(start)
+        fast = {id(p) for p in twin.fast}
+        params = [p for p in twin.parameters() if p.requires_grad]
+        make = torch.optim.SGD if recipe.optimizer == "sgd" else torch.optim.AdamW
+        more = {"momentum": 0.9, "nesterov": recipe.nesterov} if recipe.optimizer == "sgd" else {}
+        slow, own = (make([p for p in params if (id(p) in fast) is side], recipe.lr, weight_decay=weight_decay, **more)
+                     for side, weight_decay in ((False, recipe.weight_decay), (True, decay)))  # fmt: skip
+        batches, step = problem.batches("batch-ensemble"), 0
+        for epoch in range(2):
+            for inner, labels in batches.epoch(epoch):
+                for optimizer in (slow, own):
+                    optimizer.param_groups[0]["lr"] = recipe.learning_rate(step, 12)
+                    optimizer.zero_grad()
+                functional.cross_entropy(twin(inner), labels).backward()
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(params, clip)
+                slow.step()
+                own.step()
+                step += 1
+        return twin.members()[0].params
+
+    expected, decayed = plain(0.0), plain(recipe.weight_decay)
+    assert all(torch.allclose(found.params[name], p, rtol=0, atol=1e-10) for name, p in expected.items())
+    assert max(float((decayed[name] - p).abs().max()) for name, p in expected.items()) > 1e-3
+
+
+@pytest.mark.parametrize(("budget", "epochs"), [(1.0, 5.0), (2.0, 10.0), (0.2, 1.0)])
+def test_a_budget_is_the_length_of_the_run(budget, epochs):
+    problem = Seen(cases.no_norm, cases.batches(), cases.RECIPE)
+    method = BatchEnsemble(members=2, budget=budget)
+    method.train(problem)
+    assert problem._memory[-1] == replace(cases.RECIPE, epochs=epochs)
+    assert problem.cost.trainings == pytest.approx(budget) == pytest.approx(method.trainings)
+
+
+class Seen(Problem):
+    """Keeps the recipe that it trained with."""
+
+    def fit(self, module, recipe, *name, **settings):
+        super().fit(module, recipe, *name, **settings)
+        self._memory[-1] = recipe
 
 
 def test_layers_that_are_not_trained_get_no_factors():
@@ -103,8 +141,24 @@ def test_layers_that_are_not_trained_get_no_factors():
     assert torch.equal(first.params["0.weight"], second.params["0.weight"])
 
 
+def weight_norm() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(36, 8)), nn.Linear(8, 3))
+
+
+def test_a_weight_that_is_made_by_a_parametrisation_is_refused_before_anything_is_trained():
+    problem = Problem(weight_norm, cases.batches(), cases.RECIPE)
+    with pytest.raises(InputError, match=r"layer '1' whose weight is made by a parametrisation.*remove_para") as caught:
+        BatchEnsemble().train(problem)
+    assert "\n" not in str(caught.value) and problem.cost.backward_examples == 0
+    frozen = weight_norm()
+    frozen[1].requires_grad_(False)
+    assert len(RankOne(lambda: frozen, 2).fast) == 2, "layers that are not trained get no factors"
+
+
 def test_bad_input():
     with pytest.raises(InputError, match=r"batch-ensemble.members got 0, needs a whole number, 1 or more"):
         BatchEnsemble(members=0)
+    with pytest.raises(InputError, match=r"batch-ensemble.budget got 0, needs 1e-09 or more"):
+        BatchEnsemble(budget=0)
     with pytest.raises(InputError, match="without a linear layer or convolution"):
         RankOne(lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36)), 2)

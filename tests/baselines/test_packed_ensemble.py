@@ -12,6 +12,7 @@ import contract
 from thalweg.baselines.packed_ensemble import PackedEnsemble, SideBySide
 from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
+from thalweg.prediction import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import Weights
@@ -62,6 +63,15 @@ def test_the_original_meter_is_charged_in_its_own_unit():
     contract.check_points(narrow, list(found.points))
 
 
+def test_a_network_without_hidden_channels_costs_a_training_a_member():
+    """`trainings` is what the work would be if all layers were hidden ones; predictions are metered in the returned problem."""
+    given = Problem(lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), cases.batches(), cases.RECIPE)
+    narrow, found = PackedEnsemble().train(given)
+    assert given.cost.trainings == pytest.approx(4, rel=1e-3)
+    predict(narrow, found, cases.held_out()[0])
+    assert given.cost.forward_examples == 0 and narrow.cost.forward_examples == 4 * 60
+
+
 def test_what_a_user_trained_already_is_not_needed():
     start = cases.no_norm().state_dict()
     narrow, found = PackedEnsemble(members=2).train(cases.problem("no-norm", start=start))
@@ -83,6 +93,6 @@ def test_bad_settings(settings, message):
 
 def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
     given = cases.problem("buffers")
-    with pytest.raises(InputError, match="outside of a layer"):
+    with pytest.raises(InputError, match=r"outside of a layer.*alignment or packed-ensemble"):
         PackedEnsemble().train(given)
     assert given.cost.backward_examples == 0

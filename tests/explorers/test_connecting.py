@@ -228,6 +228,47 @@ def test_what_is_not_trained_is_that_of_the_first_anchor():
         assert torch.allclose(weights.params["0.weight"], first.params["0.weight"], rtol=0, atol=1e-6)
 
 
+def pretrained() -> nn.Module:
+    """Its first layer is the same in all trainings, and frozen."""
+    network = deep()
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in network[1].parameters():
+            p.copy_(0.05 * torch.randn(p.shape, generator=random))
+    network[1].requires_grad_(False)
+    return network
+
+
+def test_alignment_beside_a_frozen_part_in_common_changes_no_outputs():
+    problem = cases.problem(model=pretrained, recipe=replace(cases.RECIPE, epochs=20))
+    first, aligned = connectable(problem, 2, align=True)
+    second = problem.anchor(1)
+    assert distance(first, aligned) < 0.98 * distance(first, second), "units of the second hidden layer are permuted"
+    x, _ = cases.held_out()
+    outputs = [problem.network(w).eval()(x) for w in (second, aligned)]
+    assert torch.allclose(*outputs, rtol=0, atol=1e-5)
+    assert all(torch.equal(aligned.params[f"1.{part}"], first.params[f"1.{part}"]) for part in ("weight", "bias"))
+
+
+class Branch(nn.Module):
+    """Has no graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(36, 8), nn.Linear(8, cases.CLASSES)
+
+    def forward(self, x):
+        hidden = self.first(x.flatten(1))
+        return self.head(hidden if hidden.sum() > 0 else hidden.relu())
+
+
+def test_a_network_that_can_not_be_aligned_is_refused_before_anything_is_trained():
+    problem = cases.problem(model=Branch)
+    with pytest.raises(InputError, match="can't be traced"):
+        ConnectingCurve(align=True).explore(problem)
+    assert problem.cost.backward_examples == 0 and not problem.has(0)
+
+
 BAD = [
     (ConnectingCurve, {"form": "line"}),
     (ConnectingCurve, {"sampling": "length"}),

@@ -29,7 +29,6 @@ def covariance(found) -> Tensor:
     return torch.cholesky_inverse(found.factor)
 
 
-@pytest.mark.conformance
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_laplace_approximation_of_a_linear_gaussian_model_is_its_exact_posterior(bias):
     """The exact one by conditioning a joint Gaussian of weights and outputs on the outputs, which inverts no precision."""
@@ -145,16 +144,19 @@ class Scaled(nn.Module):
         self.body, self.head = nn.Linear(36, 36), nn.Linear(36, 36)
         if how == "tied":
             self.body.weight = self.head.weight
+        if "positive" in how:
+            self.head.bias.data.fill_(100)
         if how == "normalised":
             self.head = weight_norm(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(x.flatten(1)) if self.how == "twice" else self.body(x.flatten(1))
         x = self.head(x.tanh())
-        return {"in place": lambda: x.mul_(2), "scaled": lambda: x * 2}.get(self.how, lambda: x)()
+        return {"in place": lambda: x.mul_(2), "scaled": lambda: x * 2, "all positive": x.relu,
+                "all positive, in place": x.relu_}.get(self.how, lambda: x)()
 
 
-@pytest.mark.parametrize("how", ["in place", "scaled", "normalised", "tied", "twice"])
+@pytest.mark.parametrize("how", ["in place", "scaled", "all positive", "all positive, in place", "normalised", "tied", "twice"])
 def test_networks_that_do_not_end_with_a_linear_layer_of_their_own(how):
     problem = cases.problem(model=lambda: Scaled(how))
     expected = "uses the weights of its last layer twice" if how in ("tied", "twice") else "not those of an nn.Linear"
@@ -171,7 +173,7 @@ def test_a_convolution_is_no_last_layer():
 
 def test_a_last_layer_that_is_too_large():
     problem = cases.problem(model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 6000), nn.Linear(6000, 3)))
-    with pytest.raises(InputError, match="last layer of 18003 weights, needs 16384 or fewer"):
+    with pytest.raises(InputError, match=r"last layer of 18003 weights, needs 16384 or fewer, .* pools before .* fewer features"):
         LastLayerLaplace().explore(problem)
     assert problem.cost.trainings == 0
 
@@ -183,6 +185,34 @@ def test_a_last_layer_that_is_too_large():
 def test_precisions_that_make_no_sense(precision, message):
     with pytest.raises(InputError, match=message):
         LastLayerLaplace(precision=precision)
+
+
+class Named(nn.Module):
+    """Calls its last layer by the name of its argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(36, 8), nn.Linear(8, cases.CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(input=self.body(x.flatten(1)).tanh())
+
+
+def test_a_last_layer_that_is_called_by_name():
+    """The same network with the same weights, called as usual."""
+    usual, named = cases.problem(), cases.problem(model=Named)
+    anchor = usual.anchor(0)
+    renamed = {"body.weight": "1.weight", "body.bias": "1.bias", "head.weight": "3.weight", "head.bias": "3.bias"}
+    twin = Weights({name: anchor.params[other] for name, other in renamed.items()}, {})
+    assert torch.equal(posterior(named, twin, 1.0).factor, posterior(usual, anchor, 1.0).factor)
+
+
+def test_the_decay_of_adamw_is_no_prior():
+    problem = cases.problem(recipe=Recipe(epochs=1, lr=1e-3, optimizer="adamw"))
+    with pytest.raises(InputError, match=r"'recipe' with optimizer 'adamw', needs 'sgd', .*: give 'evidence' or a number"):
+        LastLayerLaplace("recipe").explore(problem)
+    assert problem.cost.trainings == 0
+    LastLayerLaplace(1.0).explore(problem)
 
 
 def test_a_recipe_without_weight_decay_has_no_prior():

@@ -1,10 +1,13 @@
 """MC dropout: trained as with torch's own layers in the same places, or a finished network with layers of its own."""
 
+import tomllib
+
 import pytest
 import torch
 from torch import nn
 
 import cases
+import tiny
 from thalweg.errors import InputError
 from thalweg.explorers.mc_dropout import McDropout
 from thalweg.prediction import predict
@@ -26,7 +29,7 @@ def test_it_trains_as_with_torchs_layers_in_the_same_places():
 
 def test_an_anchor_with_dropout_of_its_own():
     problem = cases.problem("conv-batchnorm")
-    explorer = McDropout(rate=None)
+    explorer = McDropout(rate="own")
     found = explorer.explore(problem)
     assert explorer.anchors == 1 and problem.cost.trainings == explorer.trainings == 1.0
     assert found.mean is problem.anchor(0) and found.rate is None
@@ -37,7 +40,7 @@ def test_an_anchor_with_dropout_of_its_own():
 def test_a_network_without_dropout_says_so_before_it_trains():
     problem = cases.problem("no-norm")
     with pytest.raises(InputError, match=r"got no dropout layer .* give a rate, and dropout is inserted") as caught:
-        McDropout(rate=None).explore(problem)
+        McDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0 and "\n" not in str(caught.value)
 
 
@@ -45,3 +48,14 @@ def test_a_network_without_dropout_says_so_before_it_trains():
 def test_rates_that_make_no_sense(rate):
     with pytest.raises(InputError, match=rf"mc-dropout.rate got {rate}, needs 0 to 0.99"):
         McDropout(rate=rate)
+
+
+@pytest.mark.parametrize(("rate", "given"), [("None", "got 'None'"), (None, "got None")])
+def test_other_words_for_a_rate(rate, given):
+    with pytest.raises(InputError, match=rf"mc-dropout.rate {given}, needs"):
+        McDropout(rate=rate)
+
+
+def test_a_plan_can_ask_for_the_networks_own_dropout():
+    (row,) = tiny.plan(methods=tomllib.loads('[[methods]]\nexplorer = "mc-dropout"\nrate = "own"')["methods"]).methods
+    assert row.explorer == McDropout(rate="own")

@@ -135,8 +135,12 @@ def test_frozen_parameters_are_not_shaken():
 
 
 def test_more_new_layers_than_there_are():
+    problem = cases.problem()
     with pytest.raises(InputError, match=r"restarts.reinit got 3, but the network has 2 layers"):
-        Restarts(reinit=3).explore(cases.problem())
+        Restarts(reinit=3).explore(problem)
+    assert problem.cost.trainings == 0
+    with pytest.raises(InputError, match=r"restarts.reinit got 3, but the network has 2 layers"):
+        restart(problem, problem.anchor(0), Restarts(reinit=3), 0)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +149,13 @@ def test_more_new_layers_than_there_are():
      ({"calibrate": True, "members": 3}, 4.2)],
 )  # fmt: skip
 def test_cost(settings, cost):
-    problem, explorer = cases.problem(), Restarts(**settings)
+    problem, explorer = cases.problem(unlabelled=cases.held_out()[0]), Restarts(tolerance=100.0, **settings)
     explorer.explore(problem)
     assert problem.cost.trainings == pytest.approx(cost) == pytest.approx(explorer.trainings)
     assert (problem.cost.forward_examples > 0) == explorer.calibrate and explorer.anchors == 1 + explorer.calibrate
 
+
+TOLERANCE = 0.05
 
 # A linear classifier whose points can be put where they are wanted: weights `[3, 36]`, no training.
 
@@ -193,31 +199,42 @@ def test_the_trial_that_is_as_far_away_as_the_retraining_is_chosen():
     misses = [abs(apart(base, trial) - apart(base, other)) for trial in trials]
     assert np.argmin(misses) == 2 and sorted(misses)[1] > 3 * min(misses)
     for order in ((0, 1, 2, 3, 4), (2, 4, 0, 1, 3), (4, 3, 1, 0, 2)):
-        assert order[matching(linear(), point(base), point(other), [point(trials[k]) for k in order], 100.0)] == 2
+        found, accepted = matching(linear(), point(base), point(other), [point(trials[k]) for k in order], 100.0)
+        assert order[found] == 2 and accepted
 
 
 def test_a_trial_of_high_loss_is_rejected_however_well_it_matches():
     base, other, trials = constructed()
     # as far away as the retraining, and without what tells the classes apart
     worse = min((base * (1 - s) for s in np.linspace(0, 1, 201)), key=lambda m: abs(apart(base, m) - apart(base, other)))
-    limit = 1.02 * max(loss(base), loss(other))
-    assert loss(worse) > limit > loss(trials[1])
+    above = loss(worse) - max(loss(base), loss(other))
+    assert above > 0.01 and loss(trials[1]) < loss(worse) - 0.01
     points = [point(trials[1]), point(worse)]
-    assert matching(linear(), point(base), point(other), points, 100.0) == 1
-    assert matching(linear(), point(base), point(other), points, 1.02) == 0
+    assert matching(linear(), point(base), point(other), points, above + 1e-3) == (1, True)
+    assert matching(linear(), point(base), point(other), points, above - 1e-3) == (0, True)
 
 
 def test_where_all_trials_are_rejected_the_one_of_lowest_loss_is_taken():
     base, other, _ = constructed()
     bad = [0 * base, 0.1 * base, -base]
-    assert [loss(m) > 1.5 * loss(base) for m in bad] == [True] * 3
-    assert matching(linear(), point(base), point(other), [point(m) for m in bad], 1.5) == 1
+    assert [loss(m) > max(loss(base), loss(other)) + 0.1 for m in bad] == [True] * 3
+    assert matching(linear(), point(base), point(other), [point(m) for m in bad], 0.1) == (1, False)
+
+
+def test_a_loss_that_is_many_times_that_of_anchors_that_interpolate_is_accepted():
+    base, other, trials = constructed()
+    one, two = other - base, trials[3] - base
+    base, other, weak, strong = 8 * base, 8 * base + 3.3 * one, 8 * base + two, 8 * base + 3.5 * two
+    assert loss(other) < 3e-4 and 2 * loss(other) < loss(strong) < 0.01
+    assert 10 * apart(base, weak) < apart(base, other) < 1.5 * apart(base, strong)
+    assert matching(linear(), point(base), point(other), [point(weak), point(strong)], Restarts().tolerance) == (1, True)
 
 
 def test_calibrated_restarts_are_those_of_the_chosen_strength():
     """And the choice is the one that can be made by hand, from nine explorations of one restart each."""
     problem = cases.problem(unlabelled=cases.held_out()[0])
-    found = Restarts(calibrate=True, members=3, tolerance=3.0, keep_anchor=True).explore(problem)
+    explorer = Restarts(calibrate=True, members=3, tolerance=TOLERANCE, keep_anchor=True)
+    found = explorer.explore(problem)
     contract.assert_same(list(found.points[:2]), [problem.anchor(0), problem.anchor(1)])
     x, y = cases.task()
     networks = {name: problem.network(weights) for name, weights in enumerate(found.points[:2])}
@@ -228,11 +245,36 @@ def test_calibrated_restarts_are_those_of_the_chosen_strength():
         loss = {name: float(nn.functional.cross_entropy(network.eval()(x), y)) for name, network in networks.items()}
         probs = {name: network(cases.held_out()[0]).softmax(-1) for name, network in networks.items()}
     distance = {name: float((p - probs[0]).abs().sum(-1).mean() / 2) for name, p in probs.items()}
-    accepted = [own for own in settings if loss[own] <= 3 * max(loss[0], loss[1])]
+    accepted = [own for own in settings if loss[own] <= max(loss[0], loss[1]) + TOLERANCE]
     assert 1 < len(accepted) < 9
     best = min(accepted, key=lambda own: abs(distance[own] - distance[1]))
     same = replace(best, members=3).explore(replace(problem, meter=Meter()))
     contract.assert_same(list(found.points[2:]), list(same.points))
+
+    again = replace(problem, meter=Meter())
+    chosen, trained, first = explorer.calibrated(again)
+    assert chosen == replace(explorer, calibrate=False, lr_ratio=best.lr_ratio, reinit=best.reinit)
+    contract.assert_same([*trained, first], list(found.points[:3]))
+    assert again.cost.trainings == pytest.approx(2 + 9 * 0.2)
+
+
+def test_calibration_needs_inputs_that_were_not_trained_on():
+    problem = cases.problem()
+    for calibrated in (Restarts(calibrate=True).explore, Restarts().calibrated):
+        with pytest.raises(InputError, match=r"restarts.calibrate got a problem without unlabelled inputs, .* "
+                                             r"give Problem\(unlabelled=\.\.\.\), inputs that were not trained on") as caught:
+            calibrated(problem)
+        assert "\n" not in str(caught.value)
+    assert problem.cost.trainings == 0
+
+
+def test_a_strength_that_was_not_accepted_is_said():
+    """The losses of restarts that are nearly no training are above those of trainings."""
+    problem = cases.problem(unlabelled=cases.held_out()[0])
+    explorer = Restarts(calibrate=True, members=1, share=1 / 30, noise=3.0, tolerance=0.0)
+    with pytest.warns(UserWarning, match=r"restarts.calibrate: none of 9 trials .* within 0 of .* lr_ratio=") as caught:
+        chosen, _, _ = explorer.calibrated(problem)
+    assert f"lr_ratio={chosen.lr_ratio:g}, reinit={chosen.reinit}" in str(caught[0].message)
 
 
 def test_the_tried_restart_is_the_first_of_a_calibrated_chain(monkeypatch):
@@ -243,8 +285,8 @@ def test_the_tried_restart_is_the_first_of_a_calibrated_chain(monkeypatch):
         return restart(problem, start, settings, k)
 
     monkeypatch.setattr(restarts, "restart", seen)
-    problem = cases.problem()
-    found = Restarts(calibrate=True, members=3, form="chain").explore(problem)
+    problem = cases.problem(unlabelled=cases.held_out()[0])
+    found = Restarts(calibrate=True, members=3, form="chain", tolerance=100.0).explore(problem)
     assert [k for k, _ in starts] == [0] * 9 + [1, 2] and found.size == 4
     contract.assert_same([start for _, start in starts], [problem.anchor(0)] * 9 + list(found.points[1:3]))
 
@@ -257,8 +299,8 @@ def test_a_trial_that_diverges_is_rejected(monkeypatch):
 
     monkeypatch.setattr(restarts, "restart", fails)
     limit = 1.0
-    problem = watched()
-    assert Restarts(calibrate=True, members=2).explore(problem).size == 3
+    problem = watched(unlabelled=cases.held_out()[0])
+    assert Restarts(calibrate=True, members=2, tolerance=100.0).explore(problem).size == 3
     assert all(recipe.lr == cases.RECIPE.lr for recipe, _ in problem.notes) and len(problem.notes) == 4
     limit = 0.5
     with pytest.raises(Diverged, match="all 9 trial restarts diverged"):
@@ -266,7 +308,8 @@ def test_a_trial_that_diverges_is_rejected(monkeypatch):
 
 
 def test_a_network_of_one_layer_is_calibrated_too():
-    problem, explorer = cases.problem("frozen"), Restarts(calibrate=True, members=2)
+    problem = cases.problem("frozen", unlabelled=cases.held_out()[0])
+    explorer = Restarts(calibrate=True, members=2, tolerance=100.0)
     assert explorer.explore(problem).size == 3
     assert problem.cost.trainings == pytest.approx(2 + (2 + 5) * 0.2) and problem.cost.trainings < explorer.trainings
 

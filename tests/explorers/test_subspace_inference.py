@@ -28,7 +28,6 @@ def chain(samples: int, seed: int = 0, std: float = 1.0, data: float = 1.0) -> t
     return found, covariance @ a.T @ y, covariance
 
 
-@pytest.mark.conformance
 @pytest.mark.parametrize("std", [1.0, 3.0])
 def test_the_samples_of_a_gaussian_posterior(std):
     n = 3000

@@ -1,15 +1,21 @@
 """SWA and MultiSWAG: what they make of the iterates that they share with SWAG."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import cases
 from thalweg.errors import InputError
+from thalweg.explorers.fge import Fge
 from thalweg.explorers.multiswag import MultiSwag
+from thalweg.explorers.subspace_inference import SubspaceInference
 from thalweg.explorers.swa import Swa
+from thalweg.explorers.swag import Swag
 from thalweg.prediction import predict
 from thalweg.training.loop import Tick
 from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
 from thalweg.weights.gaussian import LowRankGaussian
 from thalweg.weights.point import Weights
 
@@ -26,7 +32,6 @@ class Scripted(Problem):
                 watch(Tick(step + 1, 4, False, torch.zeros(())))
 
 
-@pytest.mark.conformance
 def test_the_swa_mean_of_1_2_4_9_is_4():
     (point,) = Swa(collect=4).explore(Scripted(cases.no_norm, cases.batches(), cases.RECIPE)).points
     assert all(torch.equal(p, torch.full_like(p, 4.0)) for p in point.params.values())
@@ -46,8 +51,8 @@ class Watched(Problem):
         super().fit(module, recipe, *name, watch=both, **settings)
 
 
-def watched(network: str = "no-norm") -> Problem:
-    problem = Watched(cases.NETWORKS[network], cases.batches(), cases.RECIPE)
+def watched(network: str = "no-norm", recipe: Recipe = cases.RECIPE) -> Problem:
+    problem = Watched(cases.NETWORKS[network], cases.batches(), recipe)
     object.__setattr__(problem, "notes", [])
     return problem
 
@@ -64,6 +69,35 @@ def test_swa_is_the_mean_of_the_iterates_at_a_constant_rate():
     assert first.final_lr == second.lr == pytest.approx(0.2 * cases.RECIPE.lr) and second.schedule == "constant"
     for name, expected in mean_of(steps[2::3]).items():
         assert torch.allclose(found.points[0].params[name].double(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [
+    {"schedule": "constant"}, {"schedule": "triangle"}, {"schedule": "triangle", "cycles": 3}, {"schedule": "linear"}, {},
+    {"cycles": 2}, {"schedule": "constant", "warmup": 0.2},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize(("explorer", "ratio"), [(Swa(), 0.2), (Fge(lr_ratio=0.3), 0.3)], ids=["swa", "fge"])
+def test_the_first_part_ends_at_the_rate_of_the_last(explorer, ratio, settings):
+    """The next step would have it, whatever the recipe's schedule."""
+    recipe = replace(cases.RECIPE, epochs=50, **settings)
+    problem = watched(recipe=recipe)
+    explorer.explore(problem)
+    (first, steps), (last, _) = problem.notes
+    rates = [first.learning_rate(step, len(steps)) for step in range(len(steps))]
+    assert last.lr == pytest.approx(ratio * recipe.lr) and max(rates) == pytest.approx(recipe.lr, rel=0.02)
+    assert rates[-1] == pytest.approx(last.lr, rel=0.05)
+    assert (first.schedule, first.cycles, first.warmup) == {
+        "constant": ("cosine", 1, recipe.warmup), "triangle": ("cosine", 1, 0.0)
+    }.get(recipe.schedule, (recipe.schedule, recipe.cycles, 0.0))
+
+
+@pytest.mark.parametrize("explorer", [
+    Swa(share=0.03), MultiSwag(share=0.03), SubspaceInference(share=0.03), Swag(share=0.03), Swag(share=0.03, start="anchor"),
+], ids=lambda explorer: type(explorer).__name__)  # fmt: skip
+def test_a_last_part_of_one_step_is_refused_before_a_training(explorer):
+    problem = cases.problem()
+    with pytest.raises(InputError, match="got 1 step to collect iterates in, needs 2 or more: raise epochs or share") as caught:
+        explorer.explore(problem)
+    assert problem.cost.trainings == 0 and "\n" not in str(caught.value)
 
 
 def test_swa_is_refreshed_where_it_predicts():

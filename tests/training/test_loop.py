@@ -47,6 +47,16 @@ def test_it_equals_a_plain_loop(network, settings):
         assert torch.allclose(mine.state_dict()[name].double(), value.double(), rtol=0, atol=1e-10), name
 
 
+def test_all_parameters_have_the_learning_rate_of_the_schedule():
+    """Those without weight decay, too: without any, they are trained as all others."""
+    mine, theirs = cases.no_norm(), cases.no_norm()
+    theirs.load_state_dict(mine.state_dict())
+    mine[1].weight.undecayed = True
+    for network in (mine, theirs):
+        train(network, cases.batches(), Recipe(epochs=2, lr=0.1, warmup=0.3, weight_decay=0.0), Meter())
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+
+
 def test_several_draws_are_averaged():
     outputs, y = torch.randn(4, 6, 3, dtype=torch.float64), torch.randint(0, 3, (6,))
     expected = torch.stack([nn.functional.cross_entropy(o, y) for o in outputs]).mean()

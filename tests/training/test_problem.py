@@ -33,7 +33,7 @@ def initial(problem, k) -> Weights:
     return Weights.of(problem.build("anchor", k))
 
 
-def seen(problem, *name, epochs=1) -> torch.Tensor:
+def seen(problem, *name, epochs=1, **settings) -> torch.Tensor:
     """The inputs that a training for a purpose reads, in order."""
     read = []
 
@@ -49,7 +49,7 @@ def seen(problem, *name, epochs=1) -> torch.Tensor:
             read.append(x)
             return x.flatten(1)[:, :3] * self.w
 
-    problem.fit(Eyes(), Recipe(epochs=epochs), *name, loss=loss)
+    problem.fit(Eyes(), Recipe(epochs=epochs), *name, loss=loss, **settings)
     return torch.cat(read)
 
 
@@ -81,6 +81,21 @@ def test_bootstrapped_data():
     assert not torch.equal(a[:95], b)
     assert torch.equal(a[:95].flatten(1).unique(dim=0), a[95:].flatten(1).unique(dim=0)), "every epoch has the same examples"
     assert 45 < len(a[:95].flatten(1).unique(dim=0)) < 75  # 63 % of 95
+
+
+def test_what_explores_around_an_anchor_sees_its_bootstrap():
+    """In all of its parts, and an exploration from scratch that of anchor 0; order and augmentation are its own."""
+    problem = cases.problem(sources=("order", "data"))
+
+    def examples(*name, **settings):
+        return seen(problem, *name, **settings).flatten(1).sort(0).values
+
+    first = examples("anchor", 0)
+    for name in (("swag", "beginning"), ("swag", "collect"), ("spro", 0, 1), ("learned-line",)):
+        assert torch.equal(examples(*name), first), name
+    assert torch.equal(examples("anchor", "swag 1", "beginning"), examples("anchor", "swag 1", "collect"))
+    assert torch.equal(examples("spro", 1, 0, data_of=1), examples("anchor", 1)) and not torch.equal(examples("anchor", 1), first)
+    assert not torch.equal(seen(problem, "swag", "collect"), seen(problem, "swag", "beginning"))
 
 
 @pytest.mark.parametrize("loader", ["tuples", "own-generator", "dictionaries"])
@@ -272,3 +287,22 @@ def test_a_part_of_the_training_set_has_all_classes(loader):
     problem = cases.problem("no-norm", **({"train": sorted_batches} if loader == "list" else {"loader": loader}))
     labels = torch.cat([y for _, y in problem.training_part(40)])
     assert 40 <= len(labels) < 60 and len(labels.unique()) == cases.CLASSES
+
+
+def test_a_part_of_a_users_loader_is_read_a_batch_at_a_time():
+    """Of fifty batches two are kept, and those after the last that is wanted are not read."""
+    read = []
+
+    class Loader:
+        def __len__(self):
+            return 50
+
+        def __iter__(self):
+            for k in range(50):
+                read.append(k)
+                yield torch.full((4, 36), float(k)), torch.arange(4) % cases.CLASSES
+
+    problem = cases.problem(train=Loader())
+    read.clear()
+    found = problem.training_part(8)
+    assert [float(x[0, 0]) for x, _ in found] == [0, 25] and read == list(range(26))

@@ -70,6 +70,19 @@ def test_optimizers():
     )
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_parameters_without_weight_decay_have_a_group_of_their_own(optimizer):
+    recipe = Recipe(weight_decay=0.01, optimizer=optimizer)
+    first, second, third = (nn.Parameter(torch.zeros(2)) for _ in range(3))
+    second.undecayed = True
+    groups = optimizer_for(recipe, [first, second, third]).param_groups
+    assert [(group["params"], group["weight_decay"]) for group in groups] == [([first, third], 0.01), ([second], 0.0)]
+    assert [group["lr"] for group in groups] == [recipe.lr] * 2
+    (group,) = optimizer_for(recipe, [second]).param_groups
+    assert group["params"] == [second] and group["weight_decay"] == 0
+    assert len(optimizer_for(recipe, [first, third]).param_groups) == 1
+
+
 def stepped(optimizer: torch.optim.Optimizer, params: list[nn.Parameter]) -> None:
     """Seven steps down a bowl that is narrow along some axes."""
     for _ in range(7):

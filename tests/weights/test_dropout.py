@@ -62,6 +62,30 @@ def test_the_inputs_of_the_first_layer_are_whole_but_not_of_the_only_one():
         assert not any(m._forward_pre_hooks for m in network.modules())
 
 
+class Named(nn.Module):
+    """Calls its layers by the names of their arguments, or as usual."""
+
+    def __init__(self, *, named: bool) -> None:
+        super().__init__()
+        self.named = named
+        self.first, self.second, self.third = nn.Conv2d(1, 3, 3), nn.ConvTranspose2d(3, 3, 3, stride=2), nn.Linear(3 * 100, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        if self.named:
+            return self.third(input=self.second(input=x, output_size=(10, 10)).flatten(1))
+        return self.third(self.second(x, (10, 10)).flatten(1))
+
+
+def test_layers_that_are_called_by_name():
+    usual, named = Named(named=False), Named(named=True)
+    named.load_state_dict(usual.state_dict())
+    x = cases.held_out()[0]
+    found = evaluate(named, x, Masks(5, 0.3))
+    assert torch.equal(found, evaluate(usual, x, Masks(5, 0.3)))
+    assert not torch.equal(found, named(x))
+
+
 def test_inserted_dropout_is_that_of_torchs_layers_in_the_same_places():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(20, 3))

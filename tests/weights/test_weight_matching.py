@@ -100,6 +100,19 @@ def test_weights_without_valid_statistics_are_aligned_alike():
     assert all(torch.equal(found.params[key], p) for key, p in expected.params.items())
 
 
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet-8", "residual"])
+def test_channels_beside_a_frozen_layer_stay_where_they_are(name):
+    """So the frozen part stays bit for bit, and may be replaced by the other's where both have it in common."""
+    network, fixed, moved = two(name, torch.float64)
+    next(m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)).requires_grad_(False)
+    found = align(network, fixed, moved)
+    for key, p in network.named_parameters():
+        assert p.requires_grad or torch.equal(found.params[key], moved.params[key])
+    expected = outputs(network, moved)
+    assert (outputs(network, found) - expected).abs().max() <= 1e-10 * expected.abs().max()
+    assert (distance(fixed, found) < distance(fixed, moved)) == (name != "residual")  # its only group is beside the frozen layer
+
+
 def test_the_barrier_between_two_trainings_is_lower_when_they_are_aligned():
     """The published fact, in kind: wide networks of one task."""
     problem = Problem(lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(64, 64)), cases.batches(), cases.RECIPE)

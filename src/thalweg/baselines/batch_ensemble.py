@@ -2,18 +2,20 @@
 
 A row of the comparison, trained from scratch in one run; it explores nothing. Member k has the weights W o (s_k r_k'), with one
 number of s_k an output and one of r_k an input of a layer, and biases of its own. Both vectors start as random signs, and have no
-weight decay. Every mini-batch is divided among the members, so the run costs one training.
+weight decay. Every mini-batch is divided among the members, so a run of a training's length costs one training.
 
-Deviations: which member gets which part of a mini-batch is drawn at every step (a loader that does not shuffle would else show
-each member one part of the data only), and a part has two examples at least, so that in small batches some members wait. Any
-network can be converted, since members are evaluated one after the other at their own weights; so batch norm normalises each
-member's examples by themselves, as it does when a member predicts, and only its scale and shift are shared.
+Deviations: one training is far less than published rows had (about five in google/uncertainty-baselines, where every member sees
+all of every mini-batch): `budget=5.0` is as long as theirs. A trap: a member's factors and biases get the gradient of its own
+part only, 1/members of the mini-batch's mean, so in a short run they move little. Which member gets which part is drawn at every
+step (a loader that does not shuffle would else show each member one part of the data only), and a part has two examples at least,
+so that in small batches some members wait. Any network can be converted, since members are evaluated one after the other at their
+own weights; so batch norm normalises each member's examples by themselves, as it does when a member predicts, and only its scale
+and shift are shared.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from typing import cast
 
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.baselines.base import Baseline, baseline
-from thalweg.errors import InputError, whole
+from thalweg.errors import InputError, in_range, whole
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Tensors, Weights
@@ -32,26 +34,35 @@ Layer = (nn.Linear, nn.modules.conv._ConvNd)
 @baseline("batch-ensemble")
 @dataclass(frozen=True)
 class BatchEnsemble(Baseline):
-    """Members of rank-one factors. Cost: 1.
+    """Members of rank-one factors. Cost: budget.
 
     Attributes:
         members: How many; the paper's 4.
+        budget: Length of the run, in trainings; that of published rows is about 5.
     """
 
     members: int = 4
+    budget: float = 1.0
 
     def __post_init__(self) -> None:
         whole("batch-ensemble.members", self.members, 1)
+        in_range("batch-ensemble.budget", self.budget, 1e-9)
 
     @property
     def trainings(self) -> float:
-        return 1.0
+        return self.budget
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         made = replace(problem, model=partial(RankOne, problem.model, self.members), start=None)
         network = cast(RankOne, made.build("batch-ensemble"))
-        problem.fit(network, problem.recipe, "batch-ensemble", adjust=_undecayed(problem, network.fast))
+        problem.fit(network, replace(problem.recipe, epochs=problem.recipe.epochs * self.budget), "batch-ensemble")
         return problem, Members(network.members())
+
+
+class Factor(nn.Parameter):
+    """A parameter without weight decay (`training.recipe.optimizer_for`)."""
+
+    undecayed = True
 
 
 class RankOne(nn.Module):
@@ -64,19 +75,19 @@ class RankOne(nn.Module):
     Attributes:
         network: The shared weights.
         fast: The factors, `[members, inputs]` and `[members, outputs]` of each layer.
+
+    Raises:
+        InputError: It has no such layer, or one whose weight or bias is not its own parameter.
     """
 
     def __init__(self, model: Callable[[], nn.Module], members: int) -> None:
         super().__init__()
         self.network, self.size = model(), members
-        names = {id(p): name for name, p in self.network.named_parameters()}
-        layers = [layer for layer in self.network.modules() if isinstance(layer, Layer)]
-        weights = {names[id(layer.weight)]: layer.weight for layer in layers if layer.weight.requires_grad}
-        biases = {names[id(layer.bias)]: layer.bias for layer in layers if layer.bias is not None and layer.bias.requires_grad}
+        weights, biases = _trained(self.network, "weight"), _trained(self.network, "bias")
         if not weights:
             raise InputError("batch-ensemble got a network without a linear layer or convolution that is trained, needs one")
         self._weights, self._biases = list(weights), list(biases)
-        self.fast = nn.ParameterList(_signs(members, weight, axis) for weight in weights.values() for axis in (1, 0))
+        self.fast = nn.ParameterList(Factor(_signs(members, weight, axis)) for weight in weights.values() for axis in (1, 0))
         self.biases = nn.ParameterList(bias.detach().repeat(members, 1) for bias in biases.values())
         for bias in biases.values():
             bias.requires_grad = False  # each member has its own
@@ -105,23 +116,21 @@ class RankOne(nn.Module):
         return found
 
 
-def _signs(members: int, weight: Tensor, axis: int) -> nn.Parameter:
+def _trained(network: nn.Module, part: str) -> dict[str, Tensor]:
+    """The trained weights, or biases, of linear layers and convolutions, by their names in the network."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    found: dict[str, Tensor] = {}
+    for where, layer in network.named_modules():
+        own = getattr(layer, part) if isinstance(layer, Layer) else None
+        if own is None or not own.requires_grad:
+            continue
+        if id(own) not in names:
+            raise InputError(f"batch-ensemble got a layer '{where}' whose {part} is made by a parametrisation, needs a plain "
+                             "parameter: take it off with torch.nn.utils.parametrize.remove_parametrizations")
+        found[names[id(own)]] = own
+    return found
+
+
+def _signs(members: int, weight: Tensor, axis: int) -> Tensor:
     """Random signs `[members, size of the axis]`."""
-    return nn.Parameter(torch.randint(0, 2, (members, weight.shape[axis])).to(weight) * 2 - 1)
-
-
-def _undecayed(problem: Problem, params: nn.ParameterList) -> Callable[[], None]:
-    """What takes the recipe's weight decay from some parameters, before each step that adds it."""
-    recipe = problem.recipe
-    steps, step = recipe.steps(len(problem.train)), count()
-
-    def adjust() -> None:
-        kept = 1 - recipe.learning_rate(next(step), steps) * recipe.weight_decay
-        with torch.no_grad():
-            for p in params:
-                if recipe.optimizer == "adamw":
-                    p.div_(kept)
-                elif p.grad is not None:
-                    p.grad.sub_(p, alpha=recipe.weight_decay)
-
-    return adjust
+    return torch.randint(0, 2, (members, weight.shape[axis])).to(weight) * 2 - 1

@@ -13,6 +13,7 @@ from thalweg.training.problem import Problem
 from thalweg.training.together import anchors
 from thalweg.weights import alignment
 from thalweg.weights.point import Weights
+from thalweg.weights.symmetry import symmetries
 
 
 def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
@@ -21,10 +22,16 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     Args:
         problem: What was trained.
         count: How many anchors.
-        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes no network's outputs.
+        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes no network's outputs. Units
+            beside a frozen part stay where they are.
+
+    Raises:
+        InputError: The network's permutations are asked for and can't be found. Then nothing is trained.
     """
-    first, *others = anchors(problem, count)
     network = problem.build("network")
+    if align:
+        symmetries(network)
+    first, *others = anchors(problem, count)
     if align:
         others = [alignment.align(network, first, other, seed=problem.seed) for other in others]
     frozen = [name for name, p in network.named_parameters() if not p.requires_grad]

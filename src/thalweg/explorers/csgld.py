@@ -51,5 +51,5 @@ class Csgld(Explorer):
         return self._sampler().sample(problem)
 
     def _sampler(self) -> Cyclical:
-        return Cyclical("csgld", 0.0, self.cycles, self.samples, self.collect, self.noise, self.lr_ratio, self.temperature,
-                        self.budget)
+        return Cyclical("csgld", momentum=0.0, cycles=self.cycles, samples=self.samples, collect=self.collect, noise=self.noise,
+                        lr_ratio=self.lr_ratio, temperature=self.temperature, budget=self.budget)

@@ -57,4 +57,5 @@ class Espro(Explorer):
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 
     def _simplex(self) -> Spro:
-        return Spro(self.vertices, self.share, self.draws, self.lr_ratio, self.volume, self.offset, self.form)
+        return Spro(vertices=self.vertices, share=self.share, draws=self.draws, lr_ratio=self.lr_ratio, volume=self.volume,
+                    offset=self.offset, form=self.form)

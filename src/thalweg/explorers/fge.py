@@ -3,9 +3,9 @@
 As published, one training: its first part, 160 of 200 epochs, ends at the learning rate where the cycles start; in each cycle
 the rate falls linearly to a hundredth and rises again, and a member is taken where it is lowest. Settings are those of the
 residual networks (VGG: a fifth of the peak and a twentieth of that, cycles of 2 epochs). Deviations: the first part follows
-the recipe's own schedule down to the rate of the cycles (the paper cuts its own schedule off, at about half that rate); the
-momentum buffer starts anew where the cycles begin; a training so short that a cycle has less than two steps has fewer cycles;
-with `start="anchor"` the first part is a finished anchor instead, at extra cost.
+the recipe's own schedule down to the rate of the cycles, or a cosine where that does not end low (the paper cuts its own
+schedule off, at about half that rate); the momentum buffer starts anew where the cycles begin; a training so short that a cycle
+has less than two steps has fewer cycles; with `start="anchor"` the first part is a finished anchor instead, at extra cost.
 """
 
 from dataclasses import dataclass, replace

@@ -7,8 +7,9 @@ any network: dropout is inserted by hooks.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-from thalweg.errors import in_range
+from thalweg.errors import InputError, in_range
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.dropout import Dropped
@@ -23,18 +24,20 @@ class McDropout(Explorer):
 
     Attributes:
         rate: A network is trained from scratch with dropout of this rate before every linear layer and convolution but the first;
-            the paper's experiments have 0.05 to 0.5. None: the first anchor with the dropout layers that it has itself.
+            the paper's experiments have 0.05 to 0.5. `own`: the first anchor with the dropout layers that it has itself.
     """
 
-    rate: float | None = 0.1
+    rate: float | Literal["own"] = 0.1
 
     def __post_init__(self) -> None:
-        if self.rate is not None:
+        if not isinstance(self.rate, str):
             in_range("mc-dropout.rate", self.rate, 0, 0.99)
+        elif self.rate != "own":
+            raise InputError(f"mc-dropout.rate got '{self.rate}', needs 'own' or a number")
 
     @property
     def anchors(self) -> int:
-        return int(self.rate is None)
+        return int(self.rate == "own")
 
     @property
     def trainings(self) -> float:
@@ -42,7 +45,7 @@ class McDropout(Explorer):
 
     def explore(self, problem: Problem) -> Dropped:
         network = problem.build("mc-dropout")
-        if self.rate is None:
+        if self.rate == "own":
             own_layers(network)  # says so before a training where there is none
             return Dropped(problem.anchor(0))
         insert(network, self.rate)

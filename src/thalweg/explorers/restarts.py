@@ -12,12 +12,13 @@ layers that follow it. Batch-norm statistics stay, and adapt while the restart t
 
 `calibrate` chooses how hard to shake, of our own: see `explorers.calibration`. One restart is tried at each of nine strengths,
 from 1, 2 and 4 times the recipe's peak with 0, 1 and 2 layers drawn anew; that of the chosen strength is kept as a member, as is
-the retraining that it was chosen by: an unbiased sample.
+the retraining that it was chosen by: an unbiased sample. `Restarts.calibrated` says what was chosen.
 
 The default strength, twice the recipe's peak, is the one whose members were as far apart as retrainings on digits (an MLP). It
 was not tuned elsewhere; a recipe whose peak is high already may need less.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -53,8 +54,10 @@ class Restarts(Explorer):
         shrink: Factor of all other parameters at the start; 1 leaves them.
         noise: How much of a new network's parameters is added to them.
         keep_anchor: The anchor is a member too.
-        calibrate: Choose lr_ratio and reinit by one more retraining.
-        tolerance: When calibrating, the training loss of a restart that is accepted, over the trainings'.
+        calibrate: Choose lr_ratio and reinit by one more retraining, and inputs that were not trained on
+            (`Problem(unlabelled=...)`).
+        tolerance: When calibrating, how far the training loss of an accepted restart may be above the higher one of the two
+            trainings, in nats where it is the cross-entropy.
     """
 
     members: int = 5
@@ -66,7 +69,7 @@ class Restarts(Explorer):
     noise: float = 0.0
     keep_anchor: bool = False
     calibrate: bool = False
-    tolerance: float = 2.0
+    tolerance: float = 0.1
 
     def __post_init__(self) -> None:
         whole("restarts.members", self.members, 1)
@@ -87,23 +90,46 @@ class Restarts(Explorer):
         return self.anchors + (self.members + trials) * self.share
 
     def explore(self, problem: Problem) -> Members:
-        trained = anchors(problem, self.anchors)
-        chosen, found = self._calibrated(problem, *trained) if self.calibrate else (self, [])
+        if self.calibrate:
+            chosen, trained, first = self.calibrated(problem)
+            found = [first]
+        else:
+            last_layers(problem.build("network"), self.reinit)  # says so before a training where there are fewer
+            chosen, trained, found = self, anchors(problem, 1), []
         while len(found) < self.members:
             start = found[-1] if found and self.form == "chain" else trained[0]
             found.append(restart(problem, start, chosen, len(found)))
         return Members((*trained[0 if self.keep_anchor else 1 :], *found))
 
-    def _calibrated(self, problem: Problem, anchor: Weights, retraining: Weights) -> tuple["Restarts", list[Weights]]:
-        """The settings of the chosen strength, and the first restart with them."""
+    def calibrated(self, problem: Problem) -> tuple["Restarts", tuple[Weights, ...], Weights]:
+        """Chooses lr_ratio and reinit. `explore` does this first where `calibrate` says so, and makes the other members then.
+
+        Where no trial comes back to low loss, a warning says so, and which is taken.
+
+        Returns:
+            These settings with the chosen strength (and `calibrate` off), the anchor and the retraining, and the first restart.
+
+        Raises:
+            InputError: The problem has no unlabelled inputs.
+            Diverged: All trials did.
+        """
+        if problem.unlabelled is None:
+            raise InputError("restarts.calibrate got a problem without unlabelled inputs, and needs some, as networks agree on "
+                             "what they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
+        anchor, retraining = anchors(problem, 2)
         depth = len(layers(problem.build("network")))
         settings = [replace(self, calibrate=False, lr_ratio=lr_ratio, reinit=reinit)
                     for reinit in DEPTHS if reinit <= depth for lr_ratio in LR_RATIOS]
         tried = [(own, trial) for own in settings if (trial := _trial(problem, anchor, own)) is not None]
         if not tried:
             raise Diverged(f"all {len(settings)} trial restarts diverged: lower the recipe's learning rate")
-        chosen, first = tried[matching(problem, anchor, retraining, [trial for _, trial in tried], self.tolerance)]
-        return chosen, [first]
+        number, accepted = matching(problem, anchor, retraining, [trial for _, trial in tried], self.tolerance)
+        chosen, first = tried[number]
+        if not accepted:
+            warnings.warn(f"restarts.calibrate: none of {len(tried)} trials has a training loss within {self.tolerance:g} of the "
+                          f"trainings', so that of lowest loss is taken, lr_ratio={chosen.lr_ratio:g}, reinit={chosen.reinit}: "
+                          "raise share or tolerance", stacklevel=2)
+        return chosen, (anchor, retraining), first
 
 
 def restart(problem: Problem, start: Weights, settings: Restarts, k: int) -> Weights:
@@ -123,10 +149,7 @@ def restart(problem: Problem, start: Weights, settings: Restarts, k: int) -> Wei
 
 def shake(network: nn.Module, fresh: nn.Module, reinit: int, shrink: float, noise: float) -> None:
     """Gives the last layers a new network's parameters; all others become shrink x their own + noise x the new one's."""
-    found = layers(network)
-    if reinit > len(found):
-        raise InputError(f"restarts.reinit got {reinit}, but the network has {len(found)} layers: needs at most as many")
-    drawn = {name for own in found[len(found) - reinit :] for name in own}
+    drawn = {name for own in last_layers(network, reinit) for name in own}
     new = dict(fresh.named_parameters())
     with torch.no_grad():
         for name, p in _trained(network):
@@ -134,6 +157,18 @@ def shake(network: nn.Module, fresh: nn.Module, reinit: int, shrink: float, nois
                 p.copy_(new[name])
             else:
                 p.mul_(shrink).add_(new[name], alpha=noise)
+
+
+def last_layers(network: nn.Module, reinit: int) -> list[list[str]]:
+    """So many layers, counted from the output, as `layers` gives them.
+
+    Raises:
+        InputError: The network has fewer.
+    """
+    found = layers(network)
+    if reinit > len(found):
+        raise InputError(f"restarts.reinit got {reinit}, but the network has {len(found)} layers: needs at most as many")
+    return found[len(found) - reinit :]
 
 
 def layers(network: nn.Module) -> list[list[str]]:

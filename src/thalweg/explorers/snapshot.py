@@ -24,7 +24,8 @@ class Snapshot(Explorer):
 
     Attributes:
         cycles: How many, and as many members.
-        lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1.
+        lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1. (Its batches are
+            half as large as usual ones, so that its steps are four times a training's an example: `lr_ratio=4`.)
         budget: Length of all cycles together, in trainings.
     """
 

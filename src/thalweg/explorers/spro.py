@@ -83,7 +83,7 @@ def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
     """Grows a simplex from the anchor of a number."""
     vertices = [problem.anchor(anchor)]
     for n in range(settings.vertices):
-        vertices.append(new_vertex(problem, vertices, settings, "spro", anchor, n))
+        vertices.append(new_vertex(problem, vertices, settings, "spro", anchor, n, data_of=anchor))
     return Subspace(tuple(vertices))
 
 
@@ -93,6 +93,7 @@ def new_vertex(
     settings: Spro,
     *name: str | int,
     simplexes: Sequence[Sequence[int]] | None = None,
+    data_of: int = 0,
 ) -> Weights:
     """Trains one more vertex, which starts at the mean of those that are there.
 
@@ -102,6 +103,7 @@ def new_vertex(
         settings: How to train it.
         *name: Purpose of the random numbers.
         simplexes: Those that the vertex is added to, by their vertices' numbers; one with all vertices if None.
+        data_of: As in `Problem.fit`.
     """
     paper = settings.form == "paper"
     recipe = replace(
@@ -121,7 +123,7 @@ def new_vertex(
     law = Simplex() if simplexes is None else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
     module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws)
     reward = _volume(module, settings.volume, 1e-4 if paper else 0.0, simplexes)
-    problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry)
+    problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of)
     return module.vertices()[-1]
 
 

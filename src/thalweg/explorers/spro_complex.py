@@ -88,7 +88,8 @@ class SproComplex(Explorer):
         return found
 
     def _growth(self) -> Spro:
-        return Spro(self.connectors, self.share, self.draws, self.lr_ratio, self.volume, self.offset, self.form)
+        return Spro(vertices=self.connectors, share=self.share, draws=self.draws, lr_ratio=self.lr_ratio, volume=self.volume,
+                    offset=self.offset, form=self.form)
 
 
 def check_complex(problem: Problem, found: Subspace, tolerance: float, *, draws: int = 25, seed: int = 0) -> LowLoss:

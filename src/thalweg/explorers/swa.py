@@ -2,8 +2,8 @@
 
 One network, whose batch-norm statistics are refreshed (paper): a centre, without any spread. Deviations, those of SWAG:
 iterates are taken at even distances rather than one an epoch (short trainings have few epochs); the first part follows the
-recipe's own schedule down to the SWA rate; the momentum buffer starts anew where the second part begins. The paper's cyclical
-rates are left out.
+recipe's own schedule down to the SWA rate (a cosine where that does not end low); the momentum buffer starts anew where the
+second part begins. The paper's cyclical rates are left out.
 """
 
 from dataclasses import dataclass

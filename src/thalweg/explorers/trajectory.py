@@ -1,6 +1,8 @@
 """Iterates of SGD at a constant learning rate: where SWA, SWAG, MultiSWAG and subspace inference collect what they need.
 
 One training: the first part ends at the constant rate, the second part keeps it (Izmailov et al. 2018, arXiv 1803.05407).
+Deviations: the first part follows the recipe's own schedule down to that rate where it is a cosine or linear; where it does not
+end low (constant, triangle) the rate falls by a cosine instead.
 """
 
 from collections.abc import Callable
@@ -50,8 +52,15 @@ class Trajectory:
             problem: What to train.
             name: Purpose of the random numbers.
             take: Is given each iterate.
+
+        Raises:
+            InputError: The part of the training to collect in has less than two steps.
         """
         lr = problem.recipe.lr * self.lr_ratio
+        constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
+        if constant.steps(len(problem.train)) < 2:
+            raise InputError("the last part of a training got 1 step to collect iterates in, needs 2 or more: raise epochs or "
+                             "share")
         network = beginning(problem, self.start, self.share, lr, *name)
 
         def watch(tick: Tick) -> None:
@@ -59,12 +68,13 @@ class Trajectory:
             if tick.step * self.collect // tick.steps > (tick.step - 1) * self.collect // tick.steps:
                 take(Weights.of(network))
 
-        constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
         problem.fit(network, constant, *name, "collect", watch=watch)
 
 
 def beginning(problem: Problem, start: Literal["scratch", "anchor"], share: float, lr: float, *name: str | int) -> nn.Module:
     """The network that a last part of a training starts with: what the first part ends at, or a finished anchor.
+
+    The first part has the recipe's own schedule, or a cosine where that would not end at the given rate.
 
     Args:
         problem: What to train.
@@ -78,5 +88,7 @@ def beginning(problem: Problem, start: Literal["scratch", "anchor"], share: floa
     network = problem.build(*name)
     if share < 1:
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * (1 - share), final_lr=lr)
+        if recipe.schedule in ("constant", "triangle"):
+            recipe = replace(recipe, schedule="cosine", cycles=1)
         problem.fit(network, recipe, *name, "beginning")
     return network

@@ -74,7 +74,8 @@ def train(
     losses: list[Tensor] = []  # not looked at yet: a look makes a GPU wait
     module.train()
     for step, (last, (x, y)) in enumerate(_endless(batches)):
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate(step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate(step, steps)
         for p in params:
             p.grad = None
         with _precision(recipe, device):

@@ -197,25 +197,33 @@ class Problem:
         adjust: Callable[[], None] | None = None,
         watch: Callable[[Tick], None] | None = None,
         loss: Loss | None = None,
+        data_of: int = 0,
     ) -> None:
         """Trains a module in place on the training set, with batch order and augmentation drawn for a purpose.
+
+        Where `data` is a source, it reads the bootstrap of the anchor with the number `data_of`: whatever explores around an
+        anchor has seen the same examples.
 
         Raises:
             Diverged: The loss became infinite.
         """
-        order, batches = self._seed("order", *name), self.batches(*name)
+        order, batches = self._seed("order", *name), self.batches(*name, data_of=data_of)
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
             train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, adjust=adjust,
                   watch=watch)
 
-    def batches(self, *name: str | int) -> Loader:
-        """The training set, with batch order and augmentation drawn for a purpose (a user's own loader as it is)."""
+    def batches(self, *name: str | int, data_of: int = 0) -> Loader:
+        """The training set, with batch order and augmentation drawn for a purpose (a user's own loader as it is).
+
+        A bootstrap, where `data` is a source, is that of the anchor with the number `data_of`; an anchor's own for itself.
+        """
         batches = self.train
         if not isinstance(batches, Batches):
             return batches
         if "data" in self.sources:
+            own = name[:2] if name[:1] == ("anchor",) else ("anchor", data_of)
             n = len(batches.targets)
-            chosen = torch.randint(n, (n,), generator=generator(self._seed("data", *name)))
+            chosen = torch.randint(n, (n,), generator=generator(self._seed("data", *own)))
             batches = batches.chosen(chosen.to(batches.inputs.device))
         return batches.reseeded(self._seed("order", *name), self._seed("augmentation", *name))
 
@@ -245,10 +253,15 @@ class Problem:
         if isinstance(batches, Batches):
             fixed = replace(batches, shuffle=True, augment=None, order_seed=derive(0, "training part"))
             return list(_first(fixed, examples))
+        found: list[Any] = []
         with seeded(0, "training part"), seeded_loader(batches, 0, "training part"):
-            found = list(batches)
-        wanted = min(len(found), -(-examples // len(found[0][1])))
-        return [found[k * len(found) // wanted] for k in range(wanted)]
+            for number, batch in enumerate(batches):
+                wanted = min(len(batches), -(-examples // len((found or [batch])[0][1])))
+                if number == len(found) * len(batches) // wanted:
+                    found.append(batch)
+                if len(found) == wanted:
+                    break
+        return found
 
     def _given(self) -> tuple[Weights, Cost]:
         """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""

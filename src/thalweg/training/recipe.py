@@ -24,7 +24,7 @@ class Recipe:
         optimizer: `sgd` (with momentum) or `adamw` (decoupled weight decay).
         momentum: Momentum of SGD; first beta of AdamW.
         nesterov: SGD looks ahead along its momentum.
-        weight_decay: On all parameters alike.
+        weight_decay: On all parameters alike, but for those that a method says have none (`optimizer_for`).
         schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`; `triangle` goes there linearly and
             back.
         cycles: How often the schedule is gone through, one time after the other; the optimiser's momentum stays.
@@ -86,13 +86,18 @@ class Recipe:
 def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
     """A new optimiser (its momentum starts at 0) for a recipe.
 
+    Parameters with an attribute `undecayed = True` have no weight decay: they are a parameter group of their own.
+
     It is torch's fused one, a single kernel for all parameters, where they are real numbers on a device that has it, without
     gaps in their memory (which the fused kernels would step on instead).
     """
     params = list(params)
     fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") and torch.empty_like(p).stride() == p.stride()
                 for p in params) or None
+    parts = (([p for p in params if bool(getattr(p, "undecayed", False)) == free], decay)
+             for free, decay in ((False, recipe.weight_decay), (True, 0.0)))
+    groups = [{"params": part, "weight_decay": decay} for part, decay in parts if part]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(params, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
-    return torch.optim.SGD(params, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
+        return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
                            fused=fused)

@@ -7,7 +7,7 @@ Deviations: it starts not from the given order but, where that is nearer, from o
 each group by the tensors whose other axes are in order already; so a permuted copy of a network is undone exactly, whatever the
 random order of groups. A group changes places only if that is seen to bring the networks nearer (where two axes of a tensor
 belong to one group, the assignment alone does not ensure it). All parameters contribute, those of normalisations included;
-buffers are permuted and don't contribute.
+buffers are permuted and don't contribute. Channels that a frozen parameter has stay where they are.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,11 @@ from thalweg.weights.symmetry import Group, Place, reordered, reordered_weights,
 def align(network: nn.Module, fixed: Weights, moved: Weights, *, seed: int = 0) -> Weights:
     """Weights with the function of `moved`, permuted towards `fixed`: never further from it than they were.
 
+    Groups of channels that have a place in a frozen parameter stay as they are, so that frozen parameters do: those that both
+    have in common, as of a pretrained part, are still in common afterwards.
+
     Args:
-        network: The architecture of both.
+        network: The architecture of both. What is frozen in it has no `requires_grad`.
         fixed: Where to.
         moved: What is permuted. Its buffers, valid or stale, are permuted too.
         seed: Of the order of groups.
@@ -35,7 +38,8 @@ def align(network: nn.Module, fixed: Weights, moved: Weights, *, seed: int = 0) 
         InputError: The network's permutations can't be found, or weights are not this network's, or not finite, or have masks.
     """
     _check(network, fixed, moved)
-    groups = symmetries(network)
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    groups = [group for group in symmetries(network) if not frozen & {place.tensor for place in group.places}]
     names = sorted({place.tensor for group in groups for place in group.places} & set(fixed.params))
     target, own = ({name: weights.params[name].detach().cpu().double() for name in names} for weights in (fixed, moved))
     starts = [[torch.arange(group.channels) for group in groups], _through(groups, target, own)]

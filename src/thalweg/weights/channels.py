@@ -97,6 +97,7 @@ def refuse(node: fx.Node, what: str) -> NoReturn:
     Raises:
         InputError: Always.
     """
-    raise InputError(f"'{node.name}' in the network's graph {what}: permutations are followed through linear layers, "
+    raise InputError(f"'{node.name}' in the network's graph {what}: channels are followed through linear layers, "
                      "convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, flatten, mean, padding and "
-                     "slices of images, on tensors [batch, channels, ...]; write it with these, or do without permutations")
+                     "slices of images, on tensors [batch, channels, ...]; write it with these, or do "
+                     "without alignment or packed-ensemble")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from thalweg.errors import InputError, in_range
 from thalweg.seeds import seeded
@@ -83,8 +83,9 @@ def insert(network: nn.Module, rate: float) -> list[Any]:
     if not layers:
         raise InputError("the network got no nn.Linear and no convolution, needs one or more for dropout to be inserted before")
 
-    def drop(layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def drop(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         dropped = nn.functional.dropout if isinstance(layer, nn.Linear) else torch.feature_dropout
-        return (dropped(given[0], rate, True), *given[1:])  # noqa: FBT003  torch's own signature
+        x = given[0] if given else named["input"]
+        return (dropped(x, rate, True), *given[1:]), {key: named[key] for key in named if key != "input"}  # noqa: FBT003  torch's
 
-    return [layer.register_forward_pre_hook(drop) for layer in layers[1:] or layers]
+    return [layer.register_forward_pre_hook(drop, with_kwargs=True) for layer in layers[1:] or layers]

@@ -32,5 +32,5 @@ def traced(network: nn.Module, *, training: bool) -> Traced:
         return Traced(owner, fx.Tracer().trace(owner))
     except Exception as error:  # a user's network may raise anything
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
-        raise InputError(f"{type(network).__name__} can't be traced by torch.fx ({message}): permutations are found from a "
-                         "network's graph, which needs a forward that does not branch on its inputs") from error
+        raise InputError(f"{type(network).__name__} can't be traced by torch.fx ({message}): alignment and packed-ensemble need "
+                         "a network's graph, and so a forward that does not branch on its inputs") from error
