@@ -13,15 +13,16 @@ import tiny
 from thalweg import cli
 from thalweg.errors import InputError
 from thalweg.files import read_tensors
-from thalweg.landscape import losses
+from thalweg.landscape import RandomPlane, losses
 from thalweg.report.landscape_page import draw
 from thalweg.study.landscape import THROUGH, curve_of, measured, opened, profiles, survey, view_of, view_through
 from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.weights.coefficients import Chain
 from thalweg.weights.distribution import Members
+from thalweg.weights.dropout import Dropped
 from thalweg.weights.plane import Plane
-from thalweg.weights.point import Weights
+from thalweg.weights.point import Weights, mix
 
 ONE = [{"explorer": "deep-ensemble", "members": 2}]
 
@@ -105,7 +106,8 @@ def test_the_page_opens_offline(drawn):
     stored = json.loads((drawn[0] / "landscape.json").read_text())["plane"]
     assert f"training loss {stored['train_loss'][2][0]:.4g} nats" in surface["text"][2][0]
     assert f"validation error {100 * stored['validation_error'][2][0]:.1f} %" in surface["text"][2][0]
-    torch.testing.assert_close(10 ** torch.tensor(surface["z"]), torch.tensor(stored["train_loss"]), rtol=1e-4, atol=0)
+    shown, loss = 10 ** torch.tensor(surface["z"]), torch.tensor(stored["train_loss"])
+    torch.testing.assert_close(shown, loss.clamp_max(shown.max()), rtol=1e-4, atol=0)  # walls above the path are cut
 
 
 def test_the_same_files_again(drawn, studied, tmp_path):
@@ -228,7 +230,40 @@ def test_a_damaged_plan(text, tmp_path):
 
 def test_points_on_a_line(studied, tmp_path):
     problem = opened(studied)[0].problem("base 0", Store(studied))
-    same = problem.anchor(0)
-    package.save(Members((same, problem.anchor(1), same)), tmp_path / "line.safetensors")
+    one, other = (problem.anchor(k) for k in range(2))
+    package.save(Members((one, mix((one, other), (0.5, 0.5)), other)), tmp_path / "line.safetensors")
     with pytest.raises(InputError, match=r"three points of the landscape are on one line"):
         draw(studied, weights=tmp_path / "line.safetensors", grid=3)
+
+
+def test_points_that_are_the_same_count_once(material, studied):
+    """A segment of two different ones; a random plane around draws that differ in their dropout only."""
+    problem = material.problem("base 0", Store(studied))
+    one, other = (problem.anchor(k) for k in range(2))
+    assert list(view_through(problem, Members((one, other, one)), "").paths) == ["straight segment"]
+    dropped = view_through(problem, Dropped(one, 0.1), "")
+    assert isinstance(dropped.plane, RandomPlane) and not dropped.paths
+    broken = Weights({name: p * float("nan") for name, p in one.params.items()}, one.buffers)
+    with pytest.raises(InputError, match="not finite"):
+        view_through(problem, Members((one, broken)), "")
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(1e-3, True), (40, False)])
+def test_networks_that_know_nothing_are_told(epochs, expected, tmp_path, thalweg):
+    (tmp_path / "plan.toml").write_text(f"""
+        [data]
+        name = "digits"
+        train = 200
+        [model]
+        name = "mlp"
+        hidden = [16]
+        [recipe]
+        epochs = {epochs}
+        [[methods]]
+        explorer = "deep-ensemble"
+        members = 2
+    """)
+    code, out, _ = thalweg("landscape", tmp_path / "plan.toml", "--through", "segment", "--grid", 2, "--output", tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "landscape.json").read_text())
+    assert code == 0 and stored["chance"] == expected == ("no better than by chance" in out)
+    assert stored["cost"]["trainings"] == 2 and stored["cost"]["forward_trainings"] > 0 and "cost: 2.00 trainings" in out

@@ -103,17 +103,23 @@ def landscape(
 ) -> None:
     """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it around, and barriers.
 
-    Trained networks are read from the study's folder (results/NAME of a plan), and trained and kept there where they are missing.
+    Anchors are read from the study's folder (results/NAME of a plan), and trained and kept there where they are missing; curves
+    are trained anew at each call.
     """
-    from thalweg.report.landscape_page import draw
+    from thalweg.report.landscape_page import CHANCE, draw
 
     drawn = draw(source, through=through, weights=weights, output=output, quick=quick, data_dir=data_dir, grid=grid, say=_say)
     if drawn.profiles:
-        table = Table("path", "barrier (nats)", "highest loss (nats)", "highest training error", "ends disagree on")
+        table = Table("path", "losses of the ends (nats)", "barrier (nats)", "highest loss (nats)", "highest training error",
+                      "ends disagree on")
         for name, found in drawn.profiles.items():
-            table.add_row(name, f"{found.barrier:#.3g}", f"{found.highest:#.3g}", f"{float(found.error.max()):.1%}",
+            ends = f"{found.loss[0]:#.3g}, {found.loss[-1]:#.3g}"
+            table.add_row(name, ends, f"{found.barrier:#.3g}", f"{found.highest:#.3g}", f"{float(found.error.max()):.1%}",
                           f"{float(found.disagreement[-1]):.1%} of inputs")
         _console().print(table)
+    if drawn.chance:
+        _say(CHANCE)
+    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), forward work of {drawn.cost.forward_trainings:.1f}")
     for path in drawn.paths:
         _say(f"wrote {path}")
 

@@ -33,7 +33,9 @@ class LowLoss:
         return bool((self.losses <= self.limit).all())  # NaN is not low
 
 
-def low_loss(problem: Problem, found: WeightDistribution, limit: float, *, draws: int = 25, seed: int = 0) -> LowLoss:
+def low_loss(
+    problem: Problem, found: WeightDistribution, limit: float, *, draws: int = 25, examples: int = 1000, seed: int = 0
+) -> LowLoss:
     """Checks whether every draw of a weight distribution has a training loss within a limit.
 
     Args:
@@ -41,8 +43,9 @@ def low_loss(problem: Problem, found: WeightDistribution, limit: float, *, draws
         found: What an explorer returned.
         limit: The highest loss that counts as low, such as twice that of the anchors (`losses(problem, anchors)`).
         draws: How many points are looked at; the paper's 25.
+        examples: Training examples of the loss, as in `losses`.
         seed: Seed of the draws.
     """
     in_range("limit", limit, float("-inf"))
     whole("draws", draws, 1)
-    return LowLoss(losses(problem, list(found.draw(draws, seed=seed))), limit)
+    return LowLoss(losses(problem, list(found.draw(draws, seed=seed)), examples=examples), limit)

@@ -18,8 +18,8 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str
 
     Args:
         axes: Axes whose scales and limits are final.
-        points: `[points]`, x and y.
-        names: `[points]`.
+        points: `[points]`, x and y; those beyond the names are only kept free.
+        names: Of the first points.
         fontsize: In points.
         colour: Of the text.
     """
@@ -29,7 +29,7 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str
     marks = [axes.transData.transform(point) for point in points]
     half = 3.2 * per_point
     taken = [Bbox([[x - half, y - half], [x + half, y + half]]) for x, y in marks]
-    for (x, y), point, name in zip(marks, points, names, strict=True):
+    for (x, y), point, name in zip(marks, points, names, strict=False):
         width, height = len(name) * 0.62 * fontsize * per_point, fontsize * 0.95 * per_point
         boxes = [_box(x + dx * per_point, y + dy * per_point, width, height, dx) for dx, dy in _PLACES]
         free = [sum(box.overlaps(other) for other in taken) + 2 * (_cut(box, axes.bbox)) for box in boxes]

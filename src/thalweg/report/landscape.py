@@ -26,7 +26,7 @@ def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figur
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, sharey=True)
         _field(left, landscape, landscape.train_loss, "training loss (nats)", unit)
-        _field(right, landscape, landscape.error, landscape.error_title, unit)
+        _field(right, landscape, 100 * landscape.error, f"{landscape.error_title} (%)", unit)
         left.set_ylabel(unit)
 
     span = np.ptp(landscape.y) / np.ptp(landscape.x)
@@ -44,7 +44,7 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
                 values = factor * getattr(profile, name).numpy()
                 axes.plot(profile.positions.numpy(), values, style, color=colour, linewidth=1.4, label=label)
             axes.set(title=title, xlabel="position t on the path", xlim=(0, 1))
-            axes.set_ylim(0, None)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(profiles), labelcolor=INK)
 
@@ -79,14 +79,16 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     bar.outline.set_visible(False)
-    place(axes, [(float(x), float(y)) for x, y in landscape.points], landscape.point_names, fontsize=6.5, colour=_BLACK)
+    # labels keep off the path, too
+    marks = [(float(x), float(y)) for x, y in (*landscape.points, *landscape.path[:: max(1, len(landscape.path) // 20)])]
+    place(axes, marks, landscape.point_names, fontsize=6.5, colour=_BLACK)
     for text in axes.texts:
         text.set_bbox({"facecolor": _WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8})
 
 
 def rounded(steps: np.ndarray) -> list[float]:
-    """Powers of ten in the range, with 2 and 5 times them where there are few."""
-    for multiples in ((1,), (1, 2, 5)):
+    """Powers of ten in the range, with multiples of them where there are few."""
+    for multiples in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         found = [m * 10.0**e for e in range(-7, 4) for m in multiples if steps[0] <= m * 10.0**e <= steps[-1]]
         if len(found) >= 3:
             return found

@@ -29,6 +29,9 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
     plotly = extra("plotly.graph_objects")
     steps = levels(landscape.train_loss)
     height = _heights(landscape.train_loss, steps)
+    if len(landscape.path):  # walls far above the path would hide it
+        top = _on(landscape, height, np.concatenate([landscape.path, landscape.points])).max()
+        height = height.clip(max=top + 0.35 * (top - height.min()))
     sheet = plotly.Surface(
         x=landscape.x.tolist(), y=landscape.y.tolist(), z=height.tolist(), colorscale="YlGnBu", text=_texts(landscape),
         hoverinfo="text", colorbar=_bar(steps, "training loss (nats)"), showscale=True,
@@ -52,14 +55,14 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
     named = [{"x": float(x), "y": float(y), "z": float(up), "text": escape(name), "ax": 0, "ay": -34, "arrowcolor": MUTED,
               "arrowwidth": 1, "arrowhead": 0, **_LABEL}
              for (x, y), up, name in zip(landscape.points, z, landscape.point_names, strict=True)]  # fmt: skip
-    flat = {"title": {"text": unit}, "gridcolor": _GRID, "showbackground": False, "zeroline": False}
+    flat = {"title": {"text": unit}, "gridcolor": _GRID, "showbackground": False, "zeroline": False, "nticks": 5}
     ticks = rounded(steps)
     up = {**flat, "title": {"text": "training loss (nats)"}, "tickvals": np.log10(ticks).tolist(),
           "ticktext": [f"{tick:g}" for tick in ticks]}  # fmt: skip
     layout = plotly.Layout(
         template="none", paper_bgcolor=_CLEAR, height=620, margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={"xaxis": flat, "yaxis": flat, "zaxis": up, "aspectratio": _sides(landscape), "dragmode": "turntable",
-               "annotations": named, "camera": {"eye": {"x": 1.0, "y": -1.4, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.15}}},
+               "annotations": named, "camera": {"eye": {"x": 0.6, "y": -0.9, "z": 1.75}, "center": {"x": 0, "y": 0, "z": -0.1}}},
     )  # fmt: skip
     return json.loads(plotly.Figure(traces, layout).to_json())
 
@@ -73,7 +76,8 @@ def contours(landscape: Landscape, unit: str) -> dict[str, Any]:
     plotly = extra("plotly.graph_objects")
     traces = []
     tall = float(np.clip(400 * np.ptp(landscape.y) / np.ptp(landscape.x), 160, 480))  # in pixels: about as wide as it is
-    sides = (("", landscape.train_loss, "training loss (nats)", 0.0), ("2", landscape.error, landscape.error_title, 0.53))
+    sides = (("", landscape.train_loss, "training loss (nats)", 0.0),
+             ("2", 100 * landscape.error, f"{landscape.error_title} (%)", 0.53))
     for axis, values, title, left in sides:
         steps, anchor = levels(values), {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
         exponents = np.log10(steps)

@@ -1,6 +1,7 @@
 """The pictures of `thalweg landscape`: a plane and the paths on it, as files to print and as a page to turn them around."""
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,17 +13,21 @@ from matplotlib.figure import Figure
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.landscape.path import Profile
+from thalweg.meter import Cost, Meter
 from thalweg.report import landscape, landscape_live
 from thalweg.report.blocks import Content, Pairs, Picture, Section
+from thalweg.report.extras import extra
 from thalweg.report.figures import STYLE
 from thalweg.report.html import html
 from thalweg.report.results import Landscape
 from thalweg.study.environment import environment
-from thalweg.study.landscape import GRID, measured, opened, profiles, view_of, view_through
+from thalweg.study.landscape import GRID, View, measured, opened, profiles, trainings, view_of, view_through
 from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.workers import one_thread
 from thalweg.weights.distribution import load
+
+CHANCE = "These networks predict no better than by chance, so that their barriers mean nothing: give them more epochs."
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,14 @@ class Drawn:
     Attributes:
         paths: The files.
         profiles: What was found along paths, by their names.
+        cost: Of all of it, stored anchors included.
+        chance: Whether both ends of a path are networks that predict no better than by chance.
     """
 
     paths: tuple[Path, ...]
     profiles: Mapping[str, Profile]
+    cost: Cost
+    chance: bool
 
 
 def draw(
@@ -70,28 +79,41 @@ def draw(
     asked = material.plan.protocol.landscape
     through = through or ("random" if asked == "none" else asked)
     found = None if weights is None else load(weights)
+    needed = trainings(material.plan, through) if found is None else 0
+    extra("plotly.graph_objects")  # said before the work
     material.check()
     output = output or folder / "landscape" / (through if weights is None else weights.stem)
     Store(output).check_writable()
     with one_thread():  # as in a study, whose networks these are
+        meter = Meter(material.problem("base 0", None).training_examples)
         if found is None:
-            say("networks: reading what is stored, training the others ...")
-            view = view_of(material, Store(folder), through)
+            say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
+            view = view_of(material, Store(folder), through, meter)
         else:
             view = view_through(material.problem("base 0", None), found, f"points of {weights}")
         say(f"looking at {grid} x {grid} points ...")
-        tensors, facts = measured(material, view, grid)
-        along = profiles(material, view)
+        tensors, facts = measured(material, view, grid, meter)
+        along = profiles(material, view, meter)
+    chance = any(_is_chance(own, material.dataset.classes) for own in along.values())
+    files.write_json(output / "landscape.json", {
+        **facts, "plan": material.plan.facts(), "unit": view.unit, "chance": chance,
+        "cost": {"trainings": meter.cost.trainings, "forward_trainings": meter.cost.forward_trainings},
+        "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
+        "paths": {name: _numbers(own) for name, own in along.items()},
+    })  # fmt: skip
     x, y, loss, error, points, path = (t.double().numpy() for t in tensors.values())
     shown = Landscape(x, y, loss, error, "validation error", points, tuple(view.names), path, facts["about"])
     pictures = {"landscape": landscape.plane(shown, view.unit)} | ({"paths": landscape.along(along)} if along else {})
     paths = [_printed(figure, output / f"{name}.{kind}") for name, figure in pictures.items() for kind in ("png", "svg")]
     paths += [output / "landscape.html", output / "landscape.json"]
-    files.write_bytes(paths[-2], html(_content(material, shown, view.unit, facts, along, pictures)).encode())
-    files.write_json(paths[-1], {**facts, "plan": material.plan.facts(), "unit": view.unit,
-                                 "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
-                                 "paths": {name: _numbers(found) for name, found in along.items()}})  # fmt: skip
-    return Drawn(tuple(paths), along)
+    drawn = Drawn(tuple(paths), along, meter.cost, chance)
+    files.write_bytes(paths[-2], html(_content(material, shown, view, facts, drawn, pictures)).encode())
+    return drawn
+
+
+def _is_chance(found: Profile, classes: int) -> bool:
+    """Whether the path's ends have the loss of networks that know nothing, log(classes), within a tenth."""
+    return bool(found.loss[[0, -1]].min() > 0.9 * math.log(classes))
 
 
 def _printed(figure: Figure, path: Path) -> Path:
@@ -111,10 +133,9 @@ def _numbers(found: Profile) -> dict[str, Any]:
 
 
 def _content(
-    material: Material, shown: Landscape, unit: str, facts: Mapping[str, Any], along: Mapping[str, Profile],
-    pictures: Mapping[str, Figure],
-) -> Content:  # fmt: skip
-    plan = material.plan
+    material: Material, shown: Landscape, view: View, facts: Mapping[str, Any], drawn: Drawn, pictures: Mapping[str, Figure]
+) -> Content:
+    plan, along, unit = material.plan, drawn.profiles, view.unit
     images = (f"Loss: mean cross-entropy on {facts['training_images']} training images, on which batch-norm statistics are "
               f"estimated too. Error: share of wrong answers among {facts['validation_images']} validation images.")  # fmt: skip
     sections = [Section("The plane", (
@@ -133,19 +154,29 @@ def _content(
             Pairs(tuple((name, _sentence(found)) for name, found in along.items())),
         )))  # fmt: skip
     versions = environment()["versions"]
-    made = (("Plan", f"{plan.title} ({plan.name}), base 0."), ("Network", plan.model.name), ("Images", images),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))  # fmt: skip
-    sections.append(Section("How it was made", (Pairs(made),)))
+    made = [("Plan", f"{plan.title} ({plan.name}), base 0, seed {plan.protocol.seed}."), ("Network", plan.model.name),
+            ("Trainings", f"{plan.recipe.epochs:g} epochs of {len(material.train.targets)} images each."), ("Images", images),
+            ("Cost", f"{drawn.cost.trainings:.2f} trainings, stored ones included, and forward evaluations as many as "
+                     f"{drawn.cost.forward_trainings:.1f} trainings have."),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]  # fmt: skip
+    if view.made:
+        made.insert(3, ("Curve", view.made))
+    if along:
+        made.insert(3, ("Paths", f"Looked at in {len(next(iter(along.values())).positions)} even positions."))
+    sections.append(Section("How it was made", (Pairs(tuple(made)),)))
     low, high = float(shown.train_loss.min()), float(shown.train_loss.max())
-    told = "; ".join(f"**{name}**: barrier {found.barrier:#.3g} nats" for name, found in along.items())
+    told = "; ".join(f"**{name}**: barrier {found.barrier:#.3g} nats above ends of {found.loss[0]:.3g} and {found.loss[-1]:.3g}"
+                     for name, found in along.items())
+    warning = f" {CHANCE}" if drawn.chance else ""
     return Content(
         title="The loss landscape", subtitle=f"{plan.title}: {shown.about}",
-        answer=f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to {high:.3g} nats.",
+        answer=f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to {high:.3g} nats.{warning}",
         sections=tuple(sections), date="", version=versions["thalweg"],
     )  # fmt: skip
 
 
 def _sentence(found: Profile) -> str:
     error, apart = 100 * float(found.error.max()), 100 * float(found.disagreement[-1])
-    return (f"Barrier {found.barrier:#.3g} nats; highest loss {found.highest:#.3g} nats, highest training error {error:.1f} %; "
-            f"its ends disagree on {apart:.1f} % of inputs.")  # fmt: skip
+    ends = f"{found.loss[0]:#.3g} and {found.loss[-1]:#.3g} nats (errors {found.error[0]:.1%} and {found.error[-1]:.1%})"
+    return (f"Barrier {found.barrier:#.3g} nats above ends of {ends}; highest loss {found.highest:#.3g} nats, highest training "
+            f"error {error:.1f} %; its ends disagree on {apart:.1f} % of inputs.")  # fmt: skip

@@ -21,15 +21,26 @@ from thalweg.meter import Meter
 from thalweg.prediction import Predictions, predict
 from thalweg.study.material import Material
 from thalweg.study.plan import Plan, plan_of, read_plan
+from thalweg.study.rows import settings_of
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Cache, Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.plane import Plane
+from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import Subspace
 
 GRID = 17  # points a side
 IMAGES = 1000  # training images for loss and batch-norm statistics, and validation images for the error
-THROUGH = ("random", "anchors", "learned-curve", "connecting-curve", "segment")
+ANCHORS = {
+    "random": (1, "an anchor, along two random directions, filter-normalised"),
+    "segment": (2, "two anchors, and a random direction across the segment between them"),
+    "anchors": (3, "three anchors and the straight segments between them"),
+}
+CURVES = {
+    "learned-curve": ("the ends and the bend of a learned Bézier curve", ("one end", "other end", "bend")),
+    "connecting-curve": ("two anchors and the bend of a curve that connects them", ("anchor 0", "anchor 1", "bend")),
+}
+THROUGH = (*ANCHORS, *CURVES)
 STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # of a path on a plane
 
 
@@ -45,6 +56,7 @@ class View:
         names: Their names.
         path: A path, seen from above the plane `[steps, 2]`.
         paths: Paths to look along, by name.
+        made: How the curve that is shown was made; nothing where none was.
         unit: Of the plane's axes.
         margin: What the picture has around the window, in units of its larger side.
     """
@@ -56,6 +68,7 @@ class View:
     names: Sequence[str]
     path: Tensor
     paths: Mapping[str, WeightPath] = field(default_factory=dict)
+    made: str = ""
     unit: str = "distance in weight space"
     margin: float = 0.35
 
@@ -72,11 +85,13 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     files.write_tensors(path, tensors, facts)
 
 
-def measured(material: Material, view: View, grid: int = GRID) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def measured(
+    material: Material, view: View, grid: int = GRID, meter: Meter | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Loss and error on the plane.
 
     Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics are refreshed too; error is
-    the share of wrong answers among up to 1,000 validation images.
+    the share of wrong answers among up to 1,000 validation images. A meter, where one is given, is charged.
 
     Returns:
         x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`, path `[steps, 2]`; and facts.
@@ -89,6 +104,8 @@ def measured(material: Material, view: View, grid: int = GRID) -> tuple[dict[str
         return _losses(predict(problem, row, seen), labels), _errors(predict(problem, row, unseen), unseen_labels)
 
     found = look(problem, view.plane, *axes(view.window, grid, view.margin), measure=measure)
+    if meter is not None:
+        meter.charge(problem.cost)
     tensors = {"x": found.x, "y": found.y, "train_loss": found.loss, "validation_error": found.error, "points": view.points,
                "path": view.path}
     facts = {"point_names": list(view.names), "about": view.about, "training_images": len(labels),
@@ -96,13 +113,16 @@ def measured(material: Material, view: View, grid: int = GRID) -> tuple[dict[str
     return tensors, facts
 
 
-def profiles(material: Material, view: View) -> dict[str, Profile]:
+def profiles(material: Material, view: View, meter: Meter | None = None) -> dict[str, Profile]:
     """What is found along the view's paths.
 
     Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000 validation images.
     """
     problem, _ = _looking(material)
-    return {name: profile(problem, path) for name, path in view.paths.items()}
+    found = {name: profile(problem, path) for name, path in view.paths.items()}
+    if meter is not None:
+        meter.charge(problem.cost)
+    return found
 
 
 def opened(source: Path, *, quick: bool = False, data_dir: Path | None = None) -> tuple[Material, Path]:
@@ -132,31 +152,40 @@ def curve_of(plan: Plan) -> LearnedCurve:
     return next((m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve())
 
 
-def view_of(material: Material, cache: Cache, through: str) -> View:
+def trainings(plan: Plan, through: str) -> float:
+    """What a view's networks cost to train, in trainings, where none is stored. Anchors are kept, curves are made anew each time.
+
+    Raises:
+        InputError: There is no such view.
+    """
+    if through not in THROUGH:
+        raise unknown("landscape", through, THROUGH)
+    return _curve_explorer(plan, through).trainings if through in CURVES else ANCHORS[through][0]
+
+
+def view_of(material: Material, cache: Cache, through: str, meter: Meter | None = None) -> View:
     """A view through base 0's networks, which are trained where the cache has none.
 
     Args:
         material: What is studied.
         cache: Where trained networks are kept.
         through: One of `THROUGH`.
+        meter: Counts the work.
 
     Raises:
         InputError: There is no such view.
     """
-    problem = material.problem("base 0", cache)
-    if through == "learned-curve":
-        about, names = "the ends and the bend of a learned Bézier curve (base 0)", ("one end", "other end", "bend")
-        return view_through(problem, curve_of(material.plan).explore(problem), about, names)
-    if through == "connecting-curve":
-        about, names = "two anchors and the bend of a curve that connects them (base 0)", ("anchor 0", "anchor 1", "bend")
-        return view_through(problem, _explorer(material.plan, through).explore(problem), about, names)
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    count, about = {
-        "random": (1, "an anchor, along two random directions, filter-normalised"),
-        "segment": (2, "two anchors, and a random direction across the segment between them"),
-        "anchors": (3, "three anchors and the straight segments between them"),
-    }[through]
+    problem = material.problem("base 0", cache)
+    if meter is not None:
+        problem = replace(problem, meter=meter)
+    if through in CURVES:
+        explorer, (about, names) = _curve_explorer(material.plan, through), CURVES[through]
+        settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
+        view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
+        return replace(view, made=f"{through}: {settings}")
+    count, about = ANCHORS[through]
     found = Members(tuple(problem.anchor(k) for k in range(count)))
     return view_through(problem, found, f"{about} (base 0)", [f"anchor {k}" for k in range(count)])
 
@@ -170,7 +199,7 @@ def view_through(problem: Problem, found: WeightDistribution, about: str, names:
         about: What that is, in words.
         names: Of the points.
     """
-    points = spanning(found)
+    points = _different(spanning(found))
     names = (names or [f"{'vertex' if isinstance(found, Subspace) else 'draw'} {k}" for k in range(3)])[: len(points)]
     if len(points) == 1:
         square = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
@@ -194,6 +223,21 @@ def view_through(problem: Problem, found: WeightDistribution, about: str, names:
     return View(about, plane, corners, corners, names, path, paths)
 
 
+def _different(points: Sequence[Weights]) -> tuple[Weights, ...]:
+    """The points without those that are where another one is, as the draws of a network with dropout are.
+
+    Raises:
+        InputError: One is not finite.
+    """
+    found: list[Weights] = []
+    for point in points:
+        if not all(torch.isfinite(p).all() for p in point.params.values()):
+            raise InputError("a landscape got weights that are not finite: did their training diverge?")
+        if all(distance(point, other) for other in found):
+            found.append(point)
+    return tuple(found)
+
+
 def _curve(found: Subspace, plane: Plane) -> Tensor:
     """A curve seen from above the plane through its ends and middle vertex `[steps, 2]`."""
     middle, last = len(found.vertices) // 2, len(found.vertices) - 1
@@ -204,8 +248,10 @@ def _curve(found: Subspace, plane: Plane) -> Tensor:
     return coefficients(found, STEPS)[:, [0, last, middle, *others]] @ corners
 
 
-def _explorer(plan: Plan, name: str) -> Any:
+def _curve_explorer(plan: Plan, name: str) -> Any:
     """The plan's first explorer of a name, with its settings, or one with default settings."""
+    if name == "learned-curve":
+        return curve_of(plan)
     return next((m.explorer for m in plan.methods if m.explorer_name == name), None) or find_explorer(name)()
 
 

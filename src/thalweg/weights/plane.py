@@ -30,7 +30,7 @@ class Plane:
         length = first_edge.norm()
         along = first_edge @ second_edge / length.clamp_min(1e-300)
         across = (second_edge - along / length.clamp_min(1e-300) * first_edge).norm()
-        if not length > 0 or not across > 1e-9 * length:
+        if not length > 0 or not across > 1e-6 * length:  # weights are in single precision
             raise InputError("three points of the landscape are on one line: a plane needs three that are not")
         return torch.tensor([[0.0, 0.0], [length, 0.0], [along, across]], dtype=torch.float64)
 
