@@ -62,7 +62,7 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
     layout = plotly.Layout(
         template="none", paper_bgcolor=_CLEAR, height=620, margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={"xaxis": flat, "yaxis": flat, "zaxis": up, "aspectratio": _sides(landscape), "dragmode": "turntable",
-               "annotations": named, "camera": {"eye": {"x": 0.6, "y": -0.9, "z": 1.75}, "center": {"x": 0, "y": 0, "z": -0.1}}},
+               "annotations": named, "camera": {"eye": {"x": 0.3, "y": -0.9, "z": 1.6}, "center": {"x": 0, "y": 0, "z": -0.1}}},
     )  # fmt: skip
     return json.loads(plotly.Figure(traces, layout).to_json())
 
@@ -168,4 +168,4 @@ def _on(landscape: Landscape, height: np.ndarray, points: np.ndarray) -> np.ndar
 def _sides(landscape: Landscape) -> dict[str, float]:
     x, y = float(np.ptp(landscape.x)), float(np.ptp(landscape.y))
     longer = max(x, y)
-    return {"x": x / longer, "y": y / longer, "z": 0.55}
+    return {"x": x / longer, "y": y / longer, "z": 0.3}
