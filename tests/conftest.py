@@ -1,10 +1,13 @@
 """Settings of all tests."""
 
 import importlib
+import sys
 from types import ModuleType
 
 import pytest
 import torch
+
+from thalweg import cli
 
 
 def pytest_addoption(parser):
@@ -39,3 +42,21 @@ class Subject:
 def subject(request) -> Subject:
     """What the conformance suite asks."""
     return Subject(importlib.import_module(request.config.getoption("--subject")))
+
+
+@pytest.fixture
+def thalweg(monkeypatch, capsys, tmp_path):
+    """Runs the command line and gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["thalweg", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command

@@ -21,24 +21,6 @@ ONE = [{"explorer": "deep-ensemble", "members": 2}]
 
 
 @pytest.fixture
-def thalweg(monkeypatch, capsys, tmp_path):
-    """Runs the command line and gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["thalweg", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
-
-
-@pytest.fixture
 def refused(thalweg):
     """Runs the command line, which ends with one line on stderr and exit code 2; gives the line."""
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from plotly.offline import get_plotlyjs
 
 import thalweg as package
 import tiny
-from thalweg import cli
 from thalweg.errors import InputError
 from thalweg.files import read_tensors
 from thalweg.landscape import RandomPlane, losses
@@ -25,24 +23,6 @@ from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, mix
 
 ONE = [{"explorer": "deep-ensemble", "members": 2}]
-
-
-@pytest.fixture
-def thalweg(monkeypatch, capsys, tmp_path):
-    """Runs the command line and gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["thalweg", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
 
 
 @pytest.fixture(scope="module")

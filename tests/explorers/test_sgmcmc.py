@@ -125,7 +125,7 @@ def test_it_goes_as_published(explorer):
     problem = watched()
     found = explorer.explore(problem)
     ((recipe, changed, weights),) = problem.notes
-    momentum = 0.0 if isinstance(explorer, Csgld) else 0.1
+    momentum = 0.1 if isinstance(explorer, Csghmc) else 0.0
     # the authors' 0.5 of batch 64, in steps of lr / batch; the usual training's 0.1 / (1 - 0.9) of batch 128
     peak = 0.5 / 64 * 128
     rates = [recipe.learning_rate(step, 200) for step in range(200)]

@@ -50,6 +50,6 @@ class Csgld(Explorer):
     def explore(self, problem: Problem) -> Members:
         return self._sampler().sample(problem)
 
-    def _sampler(self) -> Cyclical:
-        return Cyclical("csgld", momentum=0.0, cycles=self.cycles, samples=self.samples, collect=self.collect, noise=self.noise,
+    def _sampler(self, name: str = "csgld", momentum: float = 0.0) -> Cyclical:
+        return Cyclical(name, momentum=momentum, cycles=self.cycles, samples=self.samples, collect=self.collect, noise=self.noise,
                         lr_ratio=self.lr_ratio, temperature=self.temperature, budget=self.budget)
