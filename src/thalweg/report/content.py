@@ -1,8 +1,9 @@
 """What a report says: the sections, in order, made of the result files. The same for report.pdf and report.html."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
+from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from thalweg.metrics.facts import Fact
@@ -14,7 +15,9 @@ from thalweg.report.tables import DASH, cost_table, metric_table
 
 MAIN = ("k_eq", "k_u", "fair_gap", "accuracy", "nll", "spread_ratio", "coverage")
 CURVES = ("k_eq", "accuracy", "nll", "brier", "u_error", "calibrated_nll", "ece", "disagreement_ratio")
+T = TypeVar("T")
 COLUMNS_A_TABLE = 7
+PANELS_A_FIGURE, LINES_A_FIGURE = 25, 40  # of one that fits on a page
 GROUPS = {
     "Out-of-distribution detection": ("ood_",),
     "Scores, and deep-ensemble equivalents: how many members the deep ensemble has that reaches the same score":
@@ -61,9 +64,9 @@ def content(results: Results, facts: Mapping[str, Fact]) -> Content:
             "Comparison", (metric_table(results, "The main measures.", [facts[name] for name in MAIN if _has(results, name)]),)
         ),
         Section("Retraining equivalents against cost", tuple(_against_cost(results, facts))),
-        Section("Predicted and realised spread", (_spread(results),)),
-        Section("Coverage", (_coverage(results),)),
-        Section("Reliability", (_reliability(results),)),
+        Section("Predicted and realised spread", tuple(_spread(results))),
+        Section("Coverage", tuple(_coverage(results))),
+        Section("Reliability", tuple(_reliability(results))),
         Section("The loss landscape", tuple(_landscape(results))),
         Section("The most uncertain test images", (_images(results),)),
         Section("All other measures", tuple(_others(results, facts))),
@@ -104,29 +107,37 @@ def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     ]  # fmt: skip
 
 
-def _spread(results: Results) -> Picture:
+def _spread(results: Results) -> list[Block]:
     inputs = results.inputs["input"].nunique()
-    return Picture(
+    return _pictures(
         "spread",
         f"Standard uncertainty u as a method predicts it, against that over the reference retrainings. {inputs} test inputs of "
         "the first base, in 10 bins of equal size by predicted u; root mean squares of the bins. On the diagonal, prediction "
         "and reference agree; points above it are inputs on which retrainings differ more than predicted; points on the left "
         "edge lie beyond it.",
-        figures.spread(results.inputs, _shown(results, results.inputs["method"])),
-    )
+        lambda methods: figures.spread(results.inputs, methods), _shown(results, results.inputs["method"]), PANELS_A_FIGURE,
+    )  # fmt: skip
 
 
-def _coverage(results: Results) -> Picture:
-    return Picture("coverage", "Share of the held-out retrainings' probabilities inside each method's 95 % interval, with its "
-                               "own 95 % interval. Right is 95 %; less means that the method's spread is too small.",
-                   figures.coverage(results.metric("coverage")))  # fmt: skip
+def _coverage(results: Results) -> list[Block]:
+    return _pictures("coverage", "Share of the held-out retrainings' probabilities inside each method's 95 % interval, with its "
+                                 "own 95 % interval. Right is 95 %; less means that the method's spread is too small.",
+                     figures.coverage, results.metric("coverage"), LINES_A_FIGURE)  # fmt: skip
 
 
-def _reliability(results: Results) -> Picture:
-    return Picture("reliability", "Reliability of the mean prediction: accuracy against confidence in bins; the area of a "
-                                  "point is its bin's share of the test inputs. Points above the diagonal: too little "
-                                  "confidence; below: too much.",
-                   figures.reliability(results.reliability, _shown(results, results.reliability["method"])))  # fmt: skip
+def _reliability(results: Results) -> list[Block]:
+    return _pictures("reliability", "Reliability of the mean prediction: accuracy against confidence in bins; the area of a "
+                                    "point is its bin's share of the test inputs. Points above the diagonal: too little "
+                                    "confidence; below: too much.",
+                     lambda methods: figures.reliability(results.reliability, methods),
+                     _shown(results, results.reliability["method"]), PANELS_A_FIGURE)  # fmt: skip
+
+
+def _pictures(name: str, caption: str, draw: Callable[[DataFrame], Figure], methods: DataFrame, most: int) -> list[Block]:
+    """One picture, or as few as hold so many methods each: a taller one would not fit on a page."""
+    parts = _parts(list(range(len(methods))), most)
+    return [Picture(name if k == 0 else f"{name}{k + 1}", caption if k == 0 else f"The same, methods {part[0] + 1} and on.",
+                    draw(methods.iloc[part])) for k, part in enumerate(parts)]  # fmt: skip
 
 
 def _landscape(results: Results) -> list[Block]:
@@ -155,7 +166,7 @@ def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     for title, words in {**GROUPS, "Further measures": ("",)}.items():
         own = [name for name in left if any(word in name for word in words)]
         left = [name for name in left if name not in own]
-        blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own)]
+        blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own, COLUMNS_A_TABLE)]
     blocks.append(cost_table(results, "Cost: a run on average. Forward-only work is counted beside the trainings, in network "
                                       "evaluations over those of one training."))  # fmt: skip
     known = set(results.curves["metric"])
@@ -168,9 +179,9 @@ def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     return blocks
 
 
-def _parts(names: Sequence[str]) -> list[Sequence[str]]:
-    """Names in as few, and as equal, parts of at most `COLUMNS_A_TABLE` as possible."""
-    count = -(-len(names) // COLUMNS_A_TABLE)
+def _parts(names: list[T], most: int) -> list[list[T]]:
+    """Names in as few, and as equal, parts of at most so many as possible."""
+    count = -(-len(names) // most)
     return [names[len(names) * i // count : len(names) * (i + 1) // count] for i in range(count)]
 
 
