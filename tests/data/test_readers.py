@@ -38,8 +38,8 @@ LABELS = bytes([0, 0, 8, 1]) + struct.pack(">I", 3) + bytes([7, 0, 255])
 
 
 def test_idx(tmp_path):
-    (tmp_path / "images.gz").write_bytes(gzip.compress(IMAGES))
-    (tmp_path / "labels.gz").write_bytes(gzip.compress(LABELS))
+    (tmp_path / "images.gz").write_bytes(gzip.compress(IMAGES, mtime=0))
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(LABELS, mtime=0))
     images, labels = read_images(tmp_path / "images.gz"), read_labels(tmp_path / "labels.gz")
     assert images.dtype == torch.uint8 and images.tolist() == [[[[0, 1, 2], [3, 4, 5]]], [[[6, 7, 8], [9, 10, 11]]]]
     assert labels.dtype == torch.int64 and labels.tolist() == [7, 0, 255]
@@ -50,14 +50,14 @@ def flipped(data, position):
 
 
 @pytest.mark.parametrize(("data", "message"), [
-    (gzip.compress(IMAGES)[:-5], "end-of-stream"),
-    (flipped(gzip.compress(IMAGES), -6), "CRC"),
+    (gzip.compress(IMAGES, mtime=0)[:-5], "end-of-stream"),
+    (flipped(gzip.compress(IMAGES, mtime=0), -6), "CRC"),
     (b"<html>not found</html>", "Not a gzipped file"),
     (b"", "starts with nothing"),
-    (gzip.compress(IMAGES[:-1]), "holds 11 values, needs 12"),
-    (gzip.compress(IMAGES + b"0"), "holds 13 values"),
-    (gzip.compress(LABELS), "starts with 00 00 08 01, needs 00 00 08 03"),
-    (gzip.compress(IMAGES[:9]), "starts with"),
+    (gzip.compress(IMAGES[:-1], mtime=0), "holds 11 values, needs 12"),
+    (gzip.compress(IMAGES + b"0", mtime=0), "holds 13 values"),
+    (gzip.compress(LABELS, mtime=0), "starts with 00 00 08 01, needs 00 00 08 03"),
+    (gzip.compress(IMAGES[:9], mtime=0), "starts with"),
 ])
 def test_damaged_idx(tmp_path, data, message):
     path = tmp_path / "images.gz"
