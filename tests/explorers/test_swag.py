@@ -77,5 +77,5 @@ def test_no_scale_draws_the_mean():
 
 
 def test_too_short_a_training_says_so():
-    with pytest.raises(InputError, match="2 points or more, got 1: raise epochs, share or collect"):
+    with pytest.raises(InputError, match="got 1 step to collect iterates in, needs 2 or more: raise epochs or share"):
         Swag(share=1 / 30).explore(cases.problem())
