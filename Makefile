@@ -13,7 +13,7 @@ test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 lint: setup  ## style and types
-	$(BIN)/ruff check src tests examples docs bench papers
+	$(BIN)/ruff check src tests examples docs bench papers ideas
 	$(BIN)/mypy
 
 bench: setup  ## speed beside plain PyTorch, and docs/performance.md: a quarter of an hour, best on a quiet machine

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from frontier import summary
 
 from thalweg.metrics.facts import FACTS
 from thalweg.metrics.intervals import Estimate
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
+FRONTIER = re.compile(r"(<!-- frontier -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -36,6 +38,7 @@ def table(name: str, explorer: str | None = None) -> str:
 
 def filled(text: str) -> str:
     """A page with its tables filled."""
+    text = FRONTIER.sub(lambda m: m[1] + summary() + m[2], text)
     return MARK.sub(lambda m: m[1] + table(m[2], m[3]) + m[4], text)
 
 

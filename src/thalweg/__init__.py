@@ -2,8 +2,12 @@
 
 from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.batch_ensemble import BatchEnsemble
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.baselines.packed_ensemble import PackedEnsemble
 from thalweg.emulators.base import Emulator, emulator
+from thalweg.emulators.engression import Engression
+from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.forest import Forest
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.emulators.trivial import Trivial
 from thalweg.errors import Diverged, InputError
@@ -28,8 +32,10 @@ from thalweg.explorers.spro_complex import SproComplex
 from thalweg.explorers.subspace_inference import SubspaceInference
 from thalweg.explorers.swa import Swa
 from thalweg.explorers.swag import Swag
+from thalweg.features import Geometry
 from thalweg.meter import Cost, Meter
 from thalweg.prediction import Predictions, predict
+from thalweg.quantify import Quantified, quantify
 from thalweg.training.batches import Batches, pairs
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -42,9 +48,10 @@ from thalweg.weights.subspace import Subspace
 
 __all__ = [
     "Baseline", "BatchEnsemble", "Batches", "ConnectingCurve", "Cost", "Csghmc", "Csgld", "DeepEnsemble", "Diverged",
-    "Emulator", "Espro", "Explorer", "Fge", "InputError", "LastLayerLaplace", "LearnedCurve", "LearnedLine",
-    "LearnedSimplex", "LowRankGaussian", "McDropout", "Members", "Meter", "Mixture", "MultiSwag", "Neighbours",
-    "PackedEnsemble", "Predictions", "Problem", "Recipe", "Restarts", "ShortEnsemble", "Snapshot", "Spro",
-    "SproComplex", "Subspace", "SubspaceInference", "Swa", "Swag", "Trivial", "WeightDistribution", "Weights", "align",
-    "anchors", "baseline", "emulator", "explorer", "load", "mix", "pairs", "predict", "save",
+    "Emulator", "Engression", "Espro", "Evidence", "Explorer", "Fge", "Forest", "Geometry", "InputError",
+    "LastLayerLaplace", "LearnedCurve", "LearnedLine", "LearnedSimplex", "LowRankGaussian", "McDropout", "Members",
+    "Meter", "Mixture", "MultiSwag", "NarrowEnsemble", "Neighbours", "PackedEnsemble", "Predictions", "Problem",
+    "Quantified", "Recipe", "Restarts", "ShortEnsemble", "Snapshot", "Spro", "SproComplex", "Subspace",
+    "SubspaceInference", "Swa", "Swag", "Trivial", "WeightDistribution", "Weights", "align", "anchors", "baseline",
+    "emulator", "explorer", "load", "mix", "pairs", "predict", "quantify", "save",
 ]  # fmt: skip

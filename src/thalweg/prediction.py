@@ -28,10 +28,13 @@ class Predictions:
     Attributes:
         log_probs: Log-probabilities `[members, inputs, classes]`.
         stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its members' spread, else None.
+        outside: Whether an input is unlike all that the method was calibrated on `[inputs]`, so that u is a guess; None where it
+            doesn't look.
     """
 
     log_probs: Tensor
     stated_u: Tensor | None = None
+    outside: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.log_probs.shape)
@@ -39,6 +42,8 @@ class Predictions:
             raise InputError(f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], none of them 0")
         if self.stated_u is not None and tuple(self.stated_u.shape) != shape[1:2]:
             raise InputError(f"Predictions got stated_u of shape {tuple(self.stated_u.shape)}, needs {shape[1:2]}: one an input")
+        if self.outside is not None and tuple(self.outside.shape) != shape[1:2]:
+            raise InputError(f"Predictions got outside of shape {tuple(self.outside.shape)}, needs {shape[1:2]}: one an input")
 
     @property
     def members(self) -> int:
@@ -83,12 +88,16 @@ class Predictions:
 
     def chosen(self, index: Tensor) -> "Predictions":
         """The same members on some of the inputs, `[inputs]`."""
-        return Predictions(self.log_probs[:, index], None if self.stated_u is None else self.stated_u[index])
+        return Predictions(self.log_probs[:, index], *(None if t is None else t[index] for t in (self.stated_u, self.outside)))
 
     def save(self, path: Path) -> None:
         """Stores them as safetensors in single precision."""
         tensors = {"log_probs": self.log_probs.float()}
-        files.write_tensors(path, tensors if self.stated_u is None else tensors | {"stated_u": self.stated_u.float()})
+        if self.stated_u is not None:
+            tensors["stated_u"] = self.stated_u.float()
+        if self.outside is not None:
+            tensors["outside"] = self.outside
+        files.write_tensors(path, tensors)
 
     @staticmethod
     def load(path: Path) -> "Predictions":
@@ -100,7 +109,7 @@ class Predictions:
         tensors, _ = files.read_tensors(path)
         if "log_probs" not in tensors:
             raise InputError(f"{path} holds no predictions: delete it, and run the command again")
-        return Predictions(tensors["log_probs"], tensors.get("stated_u"))
+        return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
 
 
 def impurity(predictions: Predictions) -> Tensor:
@@ -139,7 +148,7 @@ def predict(
         raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
                          "or Members((w1, w2, ...))")
     loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    _check_order(loader)
+    check_order(loader)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
     network = problem.build("network")
@@ -191,9 +200,9 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
     found = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for number, batch in enumerate(loader):
-            x = _inputs(batch).to(problem.device)
+            x = inputs_of(batch).to(problem.device)
             rewind = Rewind()
-            outputs = torch.stack([_outputs(network, state, x, rewind, weights.masks, number)
+            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number)
                                    for weights, state in zip(group, states, strict=True)])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
@@ -209,7 +218,12 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
-def _check_order(loader: Any) -> None:
+def check_order(loader: Any) -> None:
+    """Checks that a loader gives known inputs in fixed order.
+
+    Raises:
+        InputError: It shuffles or augments.
+    """
     if shuffles(loader):
         raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
     for part in parts(loader):
@@ -217,7 +231,12 @@ def _check_order(loader: Any) -> None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
 
 
-def _inputs(batch: Any) -> Tensor:
+def inputs_of(batch: Any) -> Tensor:
+    """The inputs of a batch: a tensor, or the first of a pair.
+
+    Raises:
+        InputError: There is none.
+    """
     x = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if isinstance(x, dict):
         raise InputError(f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
@@ -227,7 +246,14 @@ def _inputs(batch: Any) -> Tensor:
     return x
 
 
-def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int) -> Tensor:
+def outputs_of(
+    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int
+) -> Tensor:
+    """A network's outputs for a batch with the parameters and buffers given, and random states as they were at first.
+
+    Raises:
+        InputError: The network can't evaluate it.
+    """
     rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
     with nullcontext() if masks is None else active(network, masks, batch):
         try:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,8 +38,24 @@ def test_retrainings_look_like_retrainings(truth, members):
     for name in ("disagreement_ratio",):
         assert result[name].low < 1 < result[name].high, name
     for name, estimate in result.items():
+        if name in ("outside", "ood_outside"):  # retrainings know nothing of being outside
+            assert math.isnan(estimate.value), name
+            continue
         assert estimate.low <= estimate.value <= estimate.high, name
         assert estimate.text(FACTS[name].digits)
+
+
+def test_the_share_outside(truth):
+    def marked(predictions, share):
+        count = round(share * predictions.inputs)
+        return replace(predictions, outside=torch.arange(predictions.inputs) < count)
+
+    methods = [marked(WORLD.draw(3, "method", base), 0.25) for base in range(2)]
+    away = [marked(AWAY.draw(3, "method", base), share) for base, share in enumerate((0.5, 1.0))]
+    result = evaluate(truth, methods, [impurity(method) for method in methods], away)
+    assert result["outside"].value == pytest.approx(0.25, abs=0.01)
+    assert result["ood_outside"].value == pytest.approx(0.75, abs=0.01)
+    assert result["outside"].low < 0.25 < result["outside"].high
 
 
 def test_too_little_spread_is_seen(truth):

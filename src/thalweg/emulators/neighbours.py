@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.emulators.base import Emulator, check_fit, emulator
+from thalweg.emulators.evidence import Evidence
 from thalweg.errors import InputError, whole
 from thalweg.prediction import Predictions, log_softmax
 from thalweg.seeds import generator
@@ -34,12 +35,15 @@ class Neighbours(Emulator):
     def __post_init__(self) -> None:
         whole("neighbours.neighbours", self.neighbours, 1)
 
-    def emulate(self, calibration: Predictions, anchors: Predictions, *, draws: int, seed: int) -> Predictions:
-        check_fit(calibration, anchors, draws)
-        k = anchors.members
+    def emulate(
+        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+    ) -> Predictions:
+        calibration, asked = Evidence.of(calibration), Evidence.of(asked)
+        check_fit(calibration, asked, draws)
+        k = asked.anchors.members
         if k < 2:
             raise InputError(f"the neighbour emulator got {k} anchor, needs 2 or more: their differences are all it knows")
-        here, there = _centred(anchors.log_probs), _centred(calibration.log_probs)
+        here, there = _centred(asked.anchors.log_probs), _centred(calibration.anchors.log_probs)
         mean, mean_there = here.mean(0), there.mean(0)
         residuals = ((there - mean_there) * math.sqrt(k / (k - 1))).transpose(0, 1)  # [calibration inputs, anchors, classes]
         near = min(self.neighbours, calibration.inputs)

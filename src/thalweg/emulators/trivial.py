@@ -6,6 +6,7 @@ Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as m
 from dataclasses import dataclass
 
 from thalweg.emulators.base import Emulator, check_fit, emulator
+from thalweg.emulators.evidence import Evidence
 from thalweg.errors import InputError, in_range
 from thalweg.prediction import Predictions, impurity
 
@@ -24,11 +25,15 @@ class Trivial(Emulator):
     def __post_init__(self) -> None:
         in_range("trivial.power", self.power, 0)
 
-    def emulate(self, calibration: Predictions, anchors: Predictions, *, draws: int, seed: int) -> Predictions:
-        check_fit(calibration, anchors, draws)
+    def emulate(
+        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+    ) -> Predictions:
+        calibration, asked = Evidence.of(calibration), Evidence.of(asked)
+        check_fit(calibration, asked, draws)
+        known, anchors = calibration.anchors, asked.anchors
         if anchors.members < 2:
             raise InputError(f"the trivial row got {anchors.members} anchor, needs 2 or more: their differences give the scale")
-        variance = calibration.probs().var(0).sum(-1)
-        shape = impurity(calibration) ** self.power
+        variance = known.probs().var(0).sum(-1)
+        shape = impurity(known) ** self.power
         scale = (variance.mean() / shape.square().mean().clamp_min(1e-30)).sqrt()
         return Predictions(anchors.log_probs, (scale * impurity(anchors) ** self.power).to(anchors.log_probs.dtype))

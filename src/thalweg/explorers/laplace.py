@@ -21,6 +21,7 @@ from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
 from thalweg.weights.laplace import LastLayerGaussian
+from thalweg.weights.penultimate import last_linear
 from thalweg.weights.point import Weights
 
 LARGEST = 16_384  # weights of the last layer: their matrix takes 2 GiB, and its factorisation some 40 s on one core
@@ -117,25 +118,14 @@ def _factor(matrix: Tensor) -> Tensor:
 
 
 def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Linear:
-    """The linear layer whose output is the network's, found by evaluating a batch.
-
-    It is the same tensor, not an equal one, as a ReLU gives where all outputs happen to be positive; and nothing changed it in
-    place since, as torch's count of such changes says.
-    """
-    found: list[tuple[nn.Linear, Tensor, int]] = []
-    hooks = [layer.register_forward_hook(lambda layer, _, output: found.append((layer, output, output._version)))
-             for layer in network.modules() if isinstance(layer, nn.Linear)]
-    with torch.no_grad():
-        outputs = network(next(iter(batches))[0].to(problem.device))
+    """The linear layer whose output is the network's, found by evaluating a batch."""
+    last, times, outputs = last_linear(network, next(iter(batches))[0].to(problem.device))
     problem.meter.forward(outputs)
-    for hook in hooks:
-        hook.remove()
-    last = next((layer for layer, output, changes in found if output is outputs and output._version == changes), None)
     if last is None or not all(p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)):
         raise InputError("last-layer-laplace got a network whose outputs are not those of an nn.Linear with parameters of its "
                          "own, needs one that ends with it and returns what it gives")
     owners = [module for module in network.modules() for p in module.parameters(recurse=False) if p is last.weight]
-    if len(owners) > 1 or sum(layer is last for layer, _, _ in found) > 1:
+    if len(owners) > 1 or times > 1:
         raise InputError("last-layer-laplace got a network that uses the weights of its last layer twice, needs one whose "
                          "features do not change with them")
     if (size := sum(p.numel() for p in last.parameters())) > LARGEST:

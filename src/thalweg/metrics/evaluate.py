@@ -10,7 +10,7 @@ from thalweg.errors import InputError
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
-from thalweg.metrics.intervals import RANKED, Estimate, Resamples, shifted
+from thalweg.metrics.intervals import NOT_DEFINED, RANKED, Estimate, Resamples, shifted
 from thalweg.metrics.retraining import PairMean, distances, retraining_equivalents, spacing
 from thalweg.metrics.scores import LEAST_LOG, check_labels, scores
 from thalweg.metrics.spread import (
@@ -156,6 +156,7 @@ def evaluate(
     )
     inside = torch.stack([covered(method, truth.reference, truth.classes) for method in methods], 1)
     result["coverage"] = coverage(inside, truth.classes, truth.resamples)
+    result["outside"] = _outside(methods, truth.resamples)
     result |= correlations(u, torch.stack(list(trivial), 1), truth.ranks, truth.resamples)
     return result | (_elsewhere(truth, methods, ood) if ood is not None else {})
 
@@ -195,7 +196,17 @@ def _elsewhere(truth: Truth, methods: Sequence[Predictions], ood: Sequence[Predi
     for name, score in (("mutual_information", mutual_information), ("entropy", entropy)):
         inside, outside = [score(method) for method in methods], [score(method) for method in ood]
         result[f"ood_auroc_{name}"] = detection(inside, outside, truth.resamples, away.resamples)
-    return result | {"ood_spread_ratio": spread_ratio(torch.stack([method.u().double() for method in ood], 1), away)}
+    u = torch.stack([method.u().double() for method in ood], 1)
+    return result | {"ood_spread_ratio": spread_ratio(u, away), "ood_outside": _outside(ood, away.resamples)}
+
+
+def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
+    """Share of inputs that are outside of what the method knows, mean over bases; nan where it doesn't look."""
+    found = [method.outside.double() for method in methods if method.outside is not None]
+    if len(found) < len(methods):
+        return NOT_DEFINED
+    table = torch.stack(found, 1)
+    return Estimate.of(float(table.mean()), resamples.mean_replicates(table))
 
 
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:

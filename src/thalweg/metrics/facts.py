@@ -155,6 +155,17 @@ _ALL = (
         _THALWEG, ".2f",
     ),
     Fact(
+        "outside", "inputs outside of what the method knows", "outside", "", "lower",
+        "Share of test inputs that the method calls unlike all its calibration inputs, so that its u there is a guess; - where a "
+        "method does not look.",
+        _THALWEG, ".3f",
+    ),
+    Fact(
+        "ood_outside", "out-of-distribution inputs outside of what the method knows", "OOD outside", "", "higher",
+        "The same share of out-of-distribution inputs.",
+        _THALWEG, ".2f",
+    ),
+    Fact(
         "cost", "cost", "cost", "trainings", "lower",
         "Network evaluations with a backward pass, divided by those of one full training; whatever calibrates the method is "
         "part of it.",

@@ -178,9 +178,12 @@ def plan_of(facts: Mapping[str, Any]) -> Plan:
     """The plan that gave these `facts()`, as a study's folder keeps them."""
     methods = []
     for own in facts["methods"]:
-        entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"], **own["settings"]}
+        entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"],
+                 **{k: v for k, v in own["settings"].items() if v is not None}}
         if "repeat" in own:
             entry["repeat"] = own["repeat"]
+        if "proxies" in own:
+            entry["proxies"] = own["proxies"]
         if own["emulator"]:
             entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}
         methods.append(entry)

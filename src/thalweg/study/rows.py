@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from thalweg.baselines.base import Baseline, find_baseline
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator, find_emulator
 from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
@@ -28,6 +29,7 @@ class Method:
         repeat: How many independent explorations are put together, each with seeds and anchors of its own.
         emulator_name: As registered; None for none.
         emulator: What is made of the explorer's members; None for their own predictions.
+        proxies: Narrow networks that are trained beside the explorer's members; None for none.
     """
 
     label: str
@@ -36,6 +38,7 @@ class Method:
     repeat: int = 1
     emulator_name: str | None = None
     emulator: Emulator | None = None
+    proxies: NarrowEnsemble | None = None
 
     @property
     def anchors(self) -> int:
@@ -45,7 +48,7 @@ class Method:
     @property
     def trainings(self) -> float:
         """What it will cost."""
-        return self.repeat * self.explorer.trainings
+        return self.repeat * self.explorer.trainings + (0.0 if self.proxies is None else self.proxies.trainings)
 
     def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
         """What is found, and the problem to predict with: a baseline may have another network. Metered in the one given."""
@@ -65,16 +68,18 @@ class Method:
             "settings": settings_of(self.explorer),
             "emulator": self.emulator_name,
             "emulator_settings": None if self.emulator is None else settings_of(self.emulator),
+            **({} if self.proxies is None else {"proxies": settings_of(self.proxies)}),
         }
 
 
 def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     """The rows of one `[[methods]]` table: a list of values makes a row for each."""
     entry = dict(entry)
-    label, emulator = entry.pop("label", None), entry.pop("emulator", None)
+    label, emulator, beside = entry.pop("label", None), entry.pop("emulator", None), entry.pop("proxies", None)
     name, explorer_class = _explorer(entry, where, key)
     emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
     emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
+    proxies = None if beside is None else _proxies(beside, emulator_name, emulator_class, where, key)
     listed = {k: v for k, v in entry.items() if isinstance(v, list)}
     empty = [k for k, v in listed.items() if not v]
     if empty:
@@ -87,12 +92,12 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
         explorer = made(explorer_class, own, where, key)
         emulating = None if emulator_class is None else made(emulator_class, emulator_settings, where, f"{key}.emulator")
         members = getattr(explorer, "members", None)
-        if emulating is not None and members is not None and members < emulating.least_members:
+        if emulating is not None and members is not None and proxies is None and members < emulating.least_members:
             raise InputError(f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
                              f"{emulating.least_members} or more: it learns from their differences")
         suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
-        title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings)
-        found.append(Method(title, name, explorer, repeat, emulator_name, emulating))
+        title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings, beside)
+        found.append(Method(title, name, explorer, repeat, emulator_name, emulating, proxies))
     return found
 
 
@@ -137,7 +142,22 @@ def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
     raise InputError(f"{key} got {emulator!r}, needs a name, or a table such as {{ name = \"neighbours\", neighbours = 40 }}")
 
 
-def _label(name: str, settings: Mapping[str, Any], emulator: str | None, emulator_settings: Mapping[str, Any]) -> str:
+def _proxies(
+    settings: Any, emulator_name: str | None, emulator: type[Emulator] | None, where: str, key: str
+) -> NarrowEnsemble:
+    """The narrow networks beside an explorer's members: a table of settings of the narrow ensemble."""
+    if not isinstance(settings, Mapping):
+        raise InputError(f"{where}: {key}.proxies got {settings!r}, needs a table such as {{ budget = 0.5 }}")
+    if emulator is not None and not emulator.uses_proxies:
+        raise InputError(f"{where}: {key}.proxies got some with the emulator '{emulator_name}', which looks at anchors only: "
+                         "leave them out, or take 'forest'")
+    return made(NarrowEnsemble, {k: v for k, v in settings.items() if v is not None}, where, f"{key}.proxies")
+
+
+def _label(
+    name: str, settings: Mapping[str, Any], emulator: str | None, emulator_settings: Mapping[str, Any],
+    proxies: Mapping[str, Any] | None,
+) -> str:
     """Such as `deep-ensemble (members 2)` or `neighbours on deep-ensemble (members 2)`."""
 
     def with_settings(title: str, values: Mapping[str, Any]) -> str:
@@ -145,4 +165,6 @@ def _label(name: str, settings: Mapping[str, Any], emulator: str | None, emulato
         return f"{title} ({text})" if text else title
 
     own = with_settings(name, settings)
+    if proxies is not None:
+        own = f"{own} and {with_settings('narrow-ensemble', proxies)}"
     return f"{with_settings(emulator, emulator_settings)} on {own}" if emulator else own

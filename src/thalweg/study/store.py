@@ -10,6 +10,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost, now
 from thalweg.prediction import Predictions
+from thalweg.quantify import Witness
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
 
@@ -87,6 +88,29 @@ class Store:
         """Keeps a trained network."""
         files.write_json(self._anchor(key).with_suffix(".json"), asdict(cost))
         save(Members((weights,)), self._anchor(key))
+
+    def witness(self, key: str, *, features: bool) -> Witness | None:
+        """What a network says of all parts, or None where it is not kept, is damaged or has no features and needs them."""
+        path = self._witness(key)
+        if not path.exists():
+            return None
+        try:
+            tensors, facts = files.read_tensors(path)
+            cost = Cost(**facts["cost"])
+        except (InputError, TypeError, KeyError):
+            return None
+        log_probs, rows = ({name.split("|")[1]: t for name, t in tensors.items() if name.startswith(kind)}
+                           for kind in ("log_probs|", "features|"))
+        return None if features and not rows else Witness(log_probs, rows, cost)
+
+    def keep(self, key: str, witness: Witness) -> None:
+        """Keeps what a network says."""
+        tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
+        tensors |= {f"features|{name}": t for name, t in witness.features.items()}
+        files.write_tensors(self._witness(key), tensors, {"cost": asdict(witness.cost)})
+
+    def _witness(self, key: str) -> Path:
+        return self.folder / "witnesses" / f"{key}.safetensors"
 
     def _run(self, fingerprint: str) -> Path:
         return self.folder / "runs" / fingerprint

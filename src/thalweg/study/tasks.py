@@ -5,21 +5,21 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from thalweg.errors import Diverged, InputError
 from thalweg.files import DiskError
 from thalweg.meter import now
-from thalweg.prediction import Predictions, predict, sample
+from thalweg.prediction import Predictions, predict
 from thalweg.seeds import derive
+from thalweg.study.exploring import explore
 from thalweg.study.landscape import GRID, IMAGES, curve_of, survey
 from thalweg.study.material import Material, fingerprint_of
-from thalweg.study.plan import Method, Plan
+from thalweg.study.plan import Plan
 from thalweg.study.store import Store
 from thalweg.training.together import train_together
-from thalweg.weights.distribution import Members, WeightDistribution
 
 Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
 
@@ -157,7 +157,7 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
         if task.kind == "landscape":
             survey(material, store, store.folder / "runs" / fingerprint(material, task) / "landscape.safetensors")
         elif task.kind == "method":
-            predictions, facts = _explore(material, store, plan.methods[task.method], task.index)
+            predictions, facts = explore(material, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index))
             record |= facts
         else:
             problem = material.problem(task.kind, store)
@@ -173,33 +173,6 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
     if task.kind != "anchor":
         store.put_run(fingerprint(material, task), {**record, "started": begin, "ended": now()}, predictions)
     return record
-
-
-def _explore(material: Material, store: Store, method: Method, base: int) -> tuple[dict[str, Predictions], dict[str, Any]]:
-    """Explores from a base and predicts on every part; an emulator turns the members' predictions into its own."""
-    protocol = material.plan.protocol
-    problem, draw_seed = material.problem(f"base {base}", store), _draw_seed(material.plan, base)
-    predicting, found = method.explore(problem)
-    explored = problem.cost
-    drawn = Members(tuple(sample(predicting, found, found.size or protocol.draws, seed=draw_seed)))
-    members = {part: predict(predicting, drawn, loader) for part, loader in material.parts().items()}
-    # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
-    evaluated = sum(p.members * p.inputs for p in members.values()) if predicting.meter is problem.meter else 0
-    stored = stored_bytes(found)
-    if method.emulator is not None:
-        calibration = predict(predicting, drawn, material.loader(material.splits.validation))
-        with problem.meter.clock():
-            members = {part: method.emulator.emulate(calibration, own, draws=protocol.emulator_draws, seed=draw_seed)
-                       for part, own in members.items()}
-        stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
-    cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
-    return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": drawn.size,
-                     "stored_bytes": stored}
-
-
-def stored_bytes(found: WeightDistribution) -> int:
-    """Bytes that the distribution takes when stored."""
-    return sum(t.numel() * t.element_size() for t in found.tensors()[0].values())
 
 
 def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> float:

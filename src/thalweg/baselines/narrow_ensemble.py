@@ -1,0 +1,110 @@
+"""Narrow ensemble: several narrow networks, each trained on its own, as cheap stand-ins for retrainings (of thalweg's own).
+
+Unlike Packed-Ensembles (Laurent et al. 2023, arXiv 2210.09184), whose members share mini-batches, each is a training with its own
+initialisation, batch order and augmentation. Beside an anchor they are proxies: `baselines.width` says what they tell of it, and
+emulators use it. Networks are narrowed by their graph (`weights.narrowing`); the cost is measured in operations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from torch import nn
+
+from thalweg.baselines.base import Baseline, baseline
+from thalweg.baselines.flops import flops
+from thalweg.baselines.width import SHARES, centre_error
+from thalweg.errors import InputError, in_range, whole
+from thalweg.meter import Cost, Meter
+from thalweg.seeds import derive
+from thalweg.training.problem import Problem
+from thalweg.training.together import anchors
+from thalweg.weights.distribution import Members
+from thalweg.weights.narrowing import narrowed
+
+_SLACK = 1 + 1e-9
+
+
+@baseline("narrow-ensemble")
+@dataclass(frozen=True)
+class NarrowEnsemble(Baseline):
+    """Independent trainings of a narrow network. Cost: at most the budget; members x share^2 or more, where both are given.
+
+    Attributes:
+        budget: What may be spent, in trainings of the whole network.
+        share: Of the hidden channels. None: that of 1/2, 0.35 and 1/4 which is best beside one anchor, by the law of width.
+        members: How many. None: as many as the budget allows, two at least.
+    """
+
+    budget: float = 1.0
+    share: float | None = None
+    members: int | None = None
+
+    def __post_init__(self) -> None:
+        in_range("narrow-ensemble.budget", self.budget, 1e-9)
+        if self.share is not None:
+            in_range("narrow-ensemble.share", self.share, 1e-9, 1)
+        if self.members is not None:
+            whole("narrow-ensemble.members", self.members, 1)
+            if self.share is None:
+                raise InputError(f"narrow-ensemble got members {self.members} and no share, needs both, or a budget alone")
+
+    @property
+    def trainings(self) -> float:
+        return self.budget if self.members is None or self.share is None else self.members * self.share**2
+
+    def train(self, problem: Problem) -> tuple[Problem, Members]:
+        share, members = self.chosen(problem)
+        narrow = narrow_problem(problem, share)
+        return narrow, train_narrow(problem, narrow, members)
+
+    def chosen(self, problem: Problem, model: Callable[[], nn.Module] | None = None) -> tuple[float, int]:
+        """Share and number of the members; `model` as in `narrow_problem`.
+
+        Raises:
+            InputError: The budget is not enough for two, or the network can't be narrowed.
+        """
+        if self.share is not None and self.members is not None:
+            return self.share, self.members
+        costs = {share: relative_cost(problem, narrow_problem(problem, share, model))
+                 for share in (SHARES if self.share is None else (self.share,))}
+        members = {share: int(self.budget * _SLACK / cost) for share, cost in costs.items()}
+        enough = {share: count for share, count in members.items() if count >= 2}
+        if not enough:
+            raise InputError(f"narrow-ensemble got a budget of {self.budget:g} trainings, needs {2 * min(costs.values()):.2f} or "
+                             "more for two narrow networks: raise it, or give share and members")
+        best = min(enough, key=lambda share: centre_error(share, enough[share], 1))
+        return best, enough[best]
+
+
+def narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module] | None = None) -> Problem:
+    """The same problem with a narrow network, with seeds and a meter of its own.
+
+    Args:
+        problem: That of the whole network.
+        share: Of the hidden channels.
+        model: Makes a narrow network, where it can't be made from the graph of the whole one.
+    """
+    identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity and model is None else ""
+    return replace(problem, model=model or partial(_narrow, problem.model, share), start=None, meter=Meter(), inspection=None,
+                   seed=derive(problem.seed, "narrow", repr(share)), identity=identity,
+                   cache=problem.cache if identity else None)
+
+
+def relative_cost(problem: Problem, narrow: Problem) -> float:
+    """What a training of the narrow network costs, in trainings of the whole one, by their operations."""
+    return flops(narrow) / flops(problem)
+
+
+def train_narrow(problem: Problem, narrow: Problem, members: int) -> Members:
+    """Trains narrow networks and charges the problem's meter with the work, in its own unit."""
+    before = narrow.cost
+    found = Members(anchors(narrow, members))
+    examples = (narrow.cost.backward_examples - before.backward_examples) * relative_cost(problem, narrow)
+    problem.meter.charge(Cost(backward_examples=round(examples), seconds=narrow.cost.seconds - before.seconds,
+                              peak_memory=narrow.cost.peak_memory))
+    return found
+
+
+def _narrow(model: Callable[[], nn.Module], share: float) -> nn.Module:
+    return narrowed(model(), share)

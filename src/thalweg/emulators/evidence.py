@@ -1,0 +1,62 @@
+"""Evidence: all that emulators may look at, what a few networks know of some inputs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, in_range
+from thalweg.prediction import Predictions
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What anchors, and cheaper networks beside them, know of some inputs.
+
+    Attributes:
+        anchors: Predictions of full trainings `[anchors, inputs, classes]`.
+        proxies: Predictions of networks like them with fewer hidden channels `[proxies, inputs, classes]`, or None.
+        share: Hidden channels of a proxy over those of an anchor.
+        features: What each network knows of the inputs beside its prediction (`thalweg.features`), anchors first
+            `[anchors + proxies, inputs, features]`, or None.
+    """
+
+    anchors: Predictions
+    proxies: Predictions | None = None
+    share: float = 1.0
+    features: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        in_range("evidence.share", self.share, 1e-9, 1)
+        if self.proxies is not None and self.proxies.log_probs.shape[1:] != self.anchors.log_probs.shape[1:]:
+            raise InputError(f"evidence got proxies' predictions of shape {tuple(self.proxies.log_probs.shape)} beside anchors' "
+                             f"of {tuple(self.anchors.log_probs.shape)}: give both on the same inputs")
+        if self.features is not None and self.features.shape[:2] != self.log_probs.shape[:2]:
+            raise InputError(f"evidence got features of shape {tuple(self.features.shape)}, needs [{self.members}, "
+                             f"{self.inputs}, features]: of every network, anchors first")
+
+    @staticmethod
+    def of(given: "Evidence | Predictions") -> "Evidence":
+        """Evidence as it is; predictions are those of anchors."""
+        return given if isinstance(given, Evidence) else Evidence(given)
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Log-probabilities of all networks, anchors first `[members, inputs, classes]`."""
+        if self.proxies is None:
+            return self.anchors.log_probs
+        return torch.cat([self.anchors.log_probs, self.proxies.log_probs])
+
+    @property
+    def members(self) -> int:
+        """Anchors and proxies."""
+        return self.anchors.members + (0 if self.proxies is None else self.proxies.members)
+
+    @property
+    def inputs(self) -> int:
+        return self.anchors.inputs
+
+    @property
+    def classes(self) -> int:
+        return self.anchors.classes
+

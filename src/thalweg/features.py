@@ -1,0 +1,257 @@
+"""Features of an input that cost no training: where it lies in the training set, as one trained classifier sees it.
+
+Of thalweg's own. Where retrainings will disagree is mostly written in the geometry of the training data, and forward passes over
+them tell it. With phi the penultimate features of an input and a last one of 1, Phi those of all training inputs, p its
+probabilities and k = 20 (fewer where there are fewer training inputs):
+
+    logit-1, ...     its logits, largest first, minus their mean over classes
+    laplace          log of phi' (Phi' W Phi + I)^-1 phi, W = 1 - sum p^2 of each training input
+    laplace-softmax  log of the same times |diag(p) - p p'|^2 (Frobenius)
+    leverage         log of phi' (Phi' Phi + I)^-1 phi
+    features-...     of the k nearest training inputs in penultimate features: distance to the nearest, their mean distance,
+                     distance to the farthest, share of them whose label is the network's top class, entropy of the histogram of
+                     their labels (nats), and sum_c histogram_c p_c
+    inputs-...       the same of the k nearest training inputs in input space
+    impurity         1 - sum p^2
+    shift            log of 1e-12 + the variance of the probabilities, summed over classes, over the input and its four shifts by
+                     one pixel (edges repeated); only where inputs are images larger than 4 x 4 pixels
+
+`laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806) with one number for the
+softmax's Hessian, its trace, and with a prior precision of 1. The training set is read without augmentation, and whole where each
+retraining has a bootstrap of it, so that it is the same for all networks. An asked input that is in it is its own nearest.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.prediction import check_order, inputs_of, log_softmax, outputs_of, sample
+from thalweg.seeds import Rewind, seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+from thalweg.training.nearest import BLOCK, Nearest, nearest
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+from thalweg.weights.penultimate import Side, last_linear, named_layer, watched
+from thalweg.weights.point import Weights
+
+NEIGHBOURS = 20
+LARGEST = 8192  # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training inputs
+_AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
+_SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+
+
+class Geometry:
+    """What one trained classifier knows of inputs beside its prediction.
+
+    It keeps the penultimate features of all training inputs. All its evaluations are forward work, and metered.
+
+    Example:
+        >>> x, y = torch.randn(30, 3), torch.arange(30) % 2
+        >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10))
+        >>> geometry = Geometry(problem, problem.anchor(0))
+        >>> features = geometry.features(x[:5], training_neighbours(problem, x[:5]))
+        >>> tuple(features.shape) == (5, len(geometry.names))
+        True
+    """
+
+    def __init__(self, problem: Problem, weights: Weights, layer: str | None = None) -> None:
+        """Evaluates the training set.
+
+        Args:
+            problem: Architecture, training set and meter; for a narrow network, that with its architecture.
+            weights: The network; batch-norm statistics are refreshed where they are not valid.
+            layer: Name of the module whose output, flattened, is the penultimate features. None: they are the input of the linear
+                layer whose output the network returns.
+
+        Raises:
+            InputError: No layer is named, and the network does not end with a linear one; no layer has that name, or it gives no
+                features `[batch, ...]`; they are too many; or outputs are not finite.
+        """
+        with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
+            (ready,) = sample(problem, Members((weights,)))
+            self._problem, self._network = problem, problem.network(ready).eval()
+            x = next(iter(batches))[0].to(problem.device)
+            self._images = x.dim() == 4 and min(x.shape[2:]) > 4
+            self._side: Side = "input" if layer is None else "output"
+            self._layer = self._last(x) if layer is None else named_layer(self._network, layer)
+            found, outputs, labels = [], [], []
+            with watched(self._layer, self._side) as features:
+                for x, y in batches:
+                    outputs.append(self._logits(x.to(problem.device), Rewind()))
+                    found.append(_few(features(len(x))))
+                    labels.append(y)
+            self._features, self._labels, logits = _finite(found), torch.cat(labels).to(problem.device), _finite(outputs)
+            unsure = torch.cat([_spread(_probs(part))[0] for part in logits.split(BLOCK)])
+            self._factors = [_factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))]
+        around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
+        self.names: tuple[str, ...] = (
+            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity",
+            *(("shift",) if self._images else ()),
+        )  # fmt: skip
+
+    def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
+        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are.
+
+        Args:
+            inputs: As in `predict`.
+            near: What `training_neighbours` gave for the same inputs.
+
+        Raises:
+            InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near` is that of other inputs.
+        """
+        problem = self._problem
+        found, outputs, moved = [], [], []
+        with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "features"):
+            with watched(self._layer, self._side) as features:
+                for x in _asked(problem, inputs):
+                    rewind = Rewind()  # a network that is random even in evaluation mode is so alike at every shift
+                    outputs.append(self._logits(x, rewind))
+                    found.append(features(len(x)))
+                    if self._images:
+                        seen = [outputs[-1], *(self._logits(_shifted(x, *by), rewind) for by in _SHIFTS)]
+                        moved.append(torch.stack([_probs(logits) for logits in seen]).var(0, correction=0).sum(1).cpu())
+            here, logits = _finite(found), _finite(outputs).double().cpu()
+            if len(here) != len(near.labels):
+                raise InputError(f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: give those of the "
+                                 "same inputs, training_neighbours(problem, inputs)")
+            variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
+            own = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
+        p = _probs(logits)
+        impurity, slope = _spread(p)
+        columns = [logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), _log(variance), _log(variance * slope),
+                   _log(leverage), _around(own, p), _around(near, p), impurity]  # fmt: skip
+        if self._images:
+            columns.append((torch.cat(moved) + 1e-12).log())
+        return torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
+
+    def _logits(self, x: Tensor, rewind: Rewind) -> Tensor:
+        logits = outputs_of(self._network, {}, x, rewind, None, 0)
+        self._problem.meter.forward(logits)
+        return logits
+
+    def _last(self, x: Tensor) -> nn.Module:
+        """The last linear layer, found by evaluating a batch."""
+        last, _, outputs = last_linear(self._network, x)
+        self._problem.meter.forward(outputs)
+        if last is None:
+            names = [name for name, _ in self._network.named_modules() if name]
+            raise InputError("features got a network whose outputs are not those of an nn.Linear: name the layer whose output is "
+                             f"its penultimate features, layer='...', of {', '.join(names) or 'its own modules'}")
+        return last
+
+
+def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
+    """The nearest training inputs of inputs, in input space: the same for all networks.
+
+    The training set is read batch by batch and prepared as it is read, so that it is never in memory as a whole but in the form
+    that it is kept in; the asked inputs are.
+
+    Args:
+        problem: The training set, as in `Geometry`, and the meter, for time.
+        inputs: As in `predict`.
+
+    Raises:
+        InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as training inputs.
+    """
+    with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
+        asked = torch.cat([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
+        known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
+        return nearest(asked, known, NEIGHBOURS)
+
+
+@contextmanager
+def _training_set(problem: Problem) -> Iterator[Loader]:
+    """The training set, in its order and not augmented (a user's own loader as it is)."""
+    batches = problem.train
+    if isinstance(batches, Batches):
+        batches = replace(batches, shuffle=False, augment=None)
+    with seeded(0, "features"), seeded_loader(batches, 0, "features"):
+        yield batches
+
+
+def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
+    """Batches of inputs, on the problem's device."""
+    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
+    check_order(loader)
+    empty = True
+    for batch in loader:
+        x = inputs_of(batch).to(problem.device)
+        if len(x):
+            empty = False
+            yield x
+    if empty:
+        raise InputError("the loader to find features of is empty: it gave no inputs")
+
+
+def _few(features: Tensor) -> Tensor:
+    if features.shape[1] > LARGEST:
+        raise InputError(f"got {features.shape[1]} penultimate features, needs {LARGEST} or fewer, as their matrices take memory "
+                         "with the square: name a narrower layer, layer='...'")
+    return features
+
+
+def _finite(batches: list[Tensor]) -> Tensor:
+    joined = torch.cat(batches)
+    if not torch.isfinite(joined).all():
+        raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
+    return joined
+
+
+def _factor(features: Tensor, weights: Tensor) -> Tensor:
+    """The lower triangular Cholesky factor of Phi' W Phi + I, in double precision."""
+    matrix = torch.eye(features.shape[1] + 1, dtype=torch.float64, device=features.device)
+    for part, weight in zip(features.split(BLOCK), weights.split(BLOCK), strict=True):
+        phi = _with_one(part)
+        matrix += phi.mT @ (phi * weight[:, None])
+    rounding = torch.finfo(matrix.dtype).eps * len(matrix) * matrix.diagonal().max()
+    matrix.diagonal().add_(rounding)  # huge features would leave it indefinite
+    return torch.linalg.cholesky(matrix)
+
+
+def _form(features: Tensor, factor: Tensor) -> Tensor:
+    """The quadratic forms phi' M^-1 phi `[inputs]` of a matrix M with this factor."""
+    return torch.cat([torch.linalg.solve_triangular(factor, _with_one(part).mT, upper=False).square().sum(0)
+                      for part in features.split(BLOCK)])  # fmt: skip
+
+
+def _with_one(features: Tensor) -> Tensor:
+    return torch.cat([features, features.new_ones(len(features), 1)], 1).double()
+
+
+def _probs(logits: Tensor) -> Tensor:
+    return log_softmax(logits.double()).exp()
+
+
+def _spread(p: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact where one is nearly 1."""
+    p = p.sort(1, descending=True).values
+    rest = p[:, 1:]
+    diagonal = p * torch.cat([rest.sum(1, keepdim=True), 1 - rest], 1)
+    squares = rest.square().sum(1)
+    others = 2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)  # sum over i != j of p_i^2 p_j^2
+    return diagonal.sum(1), diagonal.square().sum(1) + others
+
+
+def _around(near: Nearest, p: Tensor) -> Tensor:
+    """What the nearest training inputs tell `[inputs, 6]`."""
+    k = near.labels.shape[1]
+    histogram = torch.zeros_like(p).scatter_add(1, near.labels, torch.full_like(near.distances, 1 / k))
+    entropy = -(histogram * _log(histogram)).sum(1)
+    share = histogram.gather(1, p.argmax(1, keepdim=True))[:, 0]
+    far = near.distances
+    return torch.stack([far[:, 0], far.mean(1), far[:, -1], share, entropy, (histogram * p).sum(1)], 1)
+
+
+def _log(x: Tensor) -> Tensor:
+    return x.clamp_min(1e-30).log()
+
+
+def _shifted(x: Tensor, down: int, right: int) -> Tensor:
+    """Images moved by whole pixels; their edges are repeated."""
+    rows, columns = (torch.arange(n, device=x.device) for n in x.shape[2:])
+    return x[:, :, (rows - down).clamp(0, x.shape[2] - 1)][..., (columns - right).clamp(0, x.shape[3] - 1)]

@@ -1,0 +1,213 @@
+"""Quantify: the recommended way from one trained network and a budget to u(x) and draws of its retrainings.
+
+The network is the anchor; the budget buys narrow retrainings (`baselines.narrow_ensemble`), whose share of the width is chosen by
+the law of width; the forest (`emulators.forest`) learns from both on unlabelled inputs. `docs/ideas.md` shows what it is worth.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, train_narrow
+from thalweg.emulators.base import Emulator
+from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.forest import Forest
+from thalweg.emulators.scale import Group, Transfer, transfer
+from thalweg.errors import InputError
+from thalweg.features import Geometry, training_neighbours
+from thalweg.meter import Cost
+from thalweg.prediction import Predictions, predict
+from thalweg.training.batches import Loader
+from thalweg.training.nearest import Nearest
+from thalweg.training.problem import Problem
+from thalweg.training.together import anchors as trained
+from thalweg.weights.distribution import Members
+from thalweg.weights.point import Weights
+
+Parts = Mapping[str, Loader | Tensor]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What one network says of several sets of inputs.
+
+    Attributes:
+        log_probs: By part, `[inputs, classes]`.
+        features: By part, `[inputs, features]`; empty where nobody asked for them.
+        cost: Forward evaluations behind them.
+    """
+
+    log_probs: dict[str, Tensor]
+    features: dict[str, Tensor]
+    cost: Cost
+
+
+class Archive(Protocol):
+    """Where witnesses are kept between runs, by network."""
+
+    def witness(self, key: str, *, features: bool) -> Witness | None:
+        """What is kept of a network, with features where they are needed, or None."""
+
+    def keep(self, key: str, witness: Witness) -> None:
+        """Keeps it."""
+
+
+@dataclass(frozen=True)
+class Quantified:
+    """What retraining would change.
+
+    Attributes:
+        predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard uncertainty `[inputs]`, and `outside`
+            says which inputs are unlike all unlabelled ones, so that u is a guess there.
+        share: Hidden channels of a proxy over those of the network.
+        proxies: How many narrow networks were trained.
+        transfer: The check that proxies and network are alike; None with fewer than three proxies, which can't tell.
+        cost: All of it, the network's own training included.
+    """
+
+    predictions: Predictions
+    share: float
+    proxies: int
+    transfer: Transfer | None
+    cost: Cost
+
+    def __str__(self) -> str:
+        outside = 0.0 if self.predictions.outside is None else float(self.predictions.outside.float().mean())
+        check = "not checked: it takes three proxies"
+        if self.transfer is not None:
+            t = self.transfer
+            verdict = "no sign that they are unlike" if t.holds else "they are NOT alike, do not trust the scale of u"
+            check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as they are from "
+                     f"each other: {verdict}")
+        return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
+                f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width, "
+                f"{self.cost.trainings:.2f} trainings in all\n{check}")
+
+
+def quantify(
+    problem: Problem,
+    inputs: Loader | Tensor,
+    *,
+    budget: float = 1.0,
+    anchors: int = 1,
+    draws: int = 100,
+    seed: int = 0,
+    emulator: Emulator | None = None,
+    narrow: Callable[[], nn.Module] | None = None,
+    share: float | None = None,
+    layer: str | None = None,
+) -> Quantified:
+    """How much the network's predictions would change if it were trained again.
+
+    Args:
+        problem: Network, training set and recipe; `start` is the network that is trained already (it is trained here if there is
+            none), `unlabelled` some thousand inputs like those that are asked about, that were not trained on.
+        inputs: What is asked about, as `predict` takes them.
+        budget: Trainings to spend beyond the anchors; a quarter is enough for most convolutional networks.
+        anchors: Full trainings to start from, `start` among them.
+        draws: How many retrainings to draw.
+        seed: Seed of the draws.
+        emulator: What learns from the networks; `Forest()` if None.
+        narrow: Makes a narrow network, where it can't be made from the graph of the whole one; `share` then says how narrow.
+        share: Hidden channels of a proxy over those of the network; chosen if None.
+        layer: The layer whose output are the features, for networks that don't end with a linear layer.
+
+    Returns:
+        Draws, u, the check and the cost.
+
+    Raises:
+        InputError: There are no unlabelled inputs, the budget is too small, or the network can't be narrowed.
+        Diverged: A training did.
+    """
+    if problem.unlabelled is None:
+        raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on what "
+                         "they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
+    if narrow is not None and share is None:
+        raise InputError("quantify got narrow and no share, needs both: give its hidden channels over those of the network")
+    own_share, members = NarrowEnsemble(budget=budget, share=share).chosen(problem, narrow)
+    narrowed = narrow_problem(problem, own_share, narrow)
+    networks = Members(trained(problem, anchors))
+    proxies = train_narrow(problem, narrowed, members)
+    emulator = emulator or Forest()
+    parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}
+    found = gather(problem, networks, narrowed, proxies, own_share, parts, features=emulator.uses_features, layer=layer)
+    with problem.meter.clock():
+        predictions = emulator.emulate(found["calibration"], found["asked"], draws=draws, seed=seed)
+    known = found["calibration"]
+    check = transfer(Group(known.log_probs.double().exp(), known.anchors.members, own_share))
+    if check is not None and not check.holds:
+        warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
+                      "they are from each other, so they may not tell how much retrainings differ: give a larger share, or a "
+                      "second anchor", stacklevel=2)
+    return Quantified(predictions, own_share, members, check, problem.cost)
+
+
+def gather(
+    problem: Problem,
+    anchors: Members,
+    narrow: Problem | None,
+    proxies: Members | None,
+    share: float,
+    parts: Parts,
+    *,
+    features: bool,
+    layer: str | None = None,
+    archive: Archive | None = None,
+    keys: tuple[str, ...] = (),
+) -> dict[str, Evidence]:
+    """What networks know of several sets of inputs; forward work is metered in the problem, a narrow network's as a whole one's.
+
+    Args:
+        problem: Of the anchors.
+        anchors: Full trainings.
+        narrow: The problem of the proxies, or None.
+        proxies: Narrow trainings, or None.
+        share: Of the width, of a proxy.
+        parts: Inputs by name.
+        features: Whether features are needed.
+        layer: As in `quantify`.
+        archive: Where witnesses are kept.
+        keys: Names of the networks there, anchors first.
+    """
+    pairs = [(problem, weights) for weights in anchors.points]
+    if narrow is not None and proxies is not None:
+        pairs += [(narrow, weights) for weights in proxies.points]
+    near: dict[str, Nearest] = {}
+    witnesses = []
+    for number, (own, weights) in enumerate(pairs):
+        key = keys[number] if archive is not None and number < len(keys) else None
+        found = archive.witness(key, features=features) if archive is not None and key is not None else None
+        if found is None:
+            if features and not near:
+                near = {name: training_neighbours(problem, part) for name, part in parts.items()}
+            found = _witness(own, weights, parts, near, layer)
+            if archive is not None and key is not None:
+                archive.keep(key, found)
+        problem.meter.charge(replace(found.cost, training_examples=problem.training_examples))
+        witnesses.append(found)
+    result = {}
+    for name in parts:
+        log_probs = torch.stack([w.log_probs[name] for w in witnesses])
+        full = len(anchors.points)
+        rows = torch.stack([w.features[name] for w in witnesses]) if features else None
+        result[name] = Evidence(Predictions(log_probs[:full]), Predictions(log_probs[full:]) if len(log_probs) > full else None,
+                                share if len(log_probs) > full else 1.0, rows)
+    return result
+
+
+def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None) -> Witness:
+    log_probs: dict[str, Tensor] = {}
+    rows: dict[str, Tensor] = {}
+
+    def look() -> None:
+        log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
+        if near:
+            geometry = Geometry(problem, weights, layer)
+            rows.update({name: geometry.features(part, near[name]) for name, part in parts.items()})
+
+    cost = problem.meter.apart(look)
+    return Witness(log_probs, rows, cost)

@@ -1,0 +1,94 @@
+"""One row of a comparison from one base: explore, train proxies, look at inputs, emulate."""
+
+from dataclasses import replace
+from typing import Any
+
+from thalweg.baselines.narrow_ensemble import narrow_problem, train_narrow
+from thalweg.explorers.deep_ensemble import DeepEnsemble
+from thalweg.prediction import Predictions, predict, sample
+from thalweg.quantify import gather
+from thalweg.study.material import Material, fingerprint_of
+from thalweg.study.rows import Method
+from thalweg.study.store import Store
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members, WeightDistribution
+
+CALIBRATION = "validation"
+
+
+def explore(
+    material: Material, store: Store, method: Method, base: int, draw_seed: int
+) -> tuple[dict[str, Predictions], dict[str, Any]]:
+    """Explores from a base and predicts on every part; an emulator turns what the members know into its own predictions.
+
+    Returns:
+        Predictions by part, and what goes into the record beside them.
+    """
+    protocol = material.plan.protocol
+    problem = material.problem(f"base {base}", store)
+    predicting, found = method.explore(problem)
+    drawn = Members(tuple(sample(predicting, found, found.size or protocol.draws, seed=draw_seed)))
+    if method.proxies is not None or (method.emulator is not None and method.emulator.uses_features):
+        return _with_evidence(material, store, method, problem, drawn, draw_seed)
+    explored = problem.cost
+    members = {part: predict(predicting, drawn, loader) for part, loader in material.parts().items()}
+    # refreshes are work of the exploration; evaluations of test inputs are counted by `evaluations_per_input`
+    evaluated = sum(p.members * p.inputs for p in members.values()) if predicting.meter is problem.meter else 0
+    stored = stored_bytes(found)
+    if method.emulator is not None:
+        calibration = predict(predicting, drawn, material.loader(material.splits.validation))
+        with problem.meter.clock():
+            members = method.emulator.emulate_parts(calibration, members, draws=protocol.emulator_draws, seed=draw_seed)
+        stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
+    cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
+    return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": drawn.size,
+                     "stored_bytes": stored}
+
+
+def _with_evidence(
+    material: Material, store: Store, method: Method, problem: Problem, drawn: Members, draw_seed: int
+) -> tuple[dict[str, Predictions], dict[str, Any]]:
+    """The same with narrow networks beside the members, or with features of the inputs."""
+    plan = material.plan
+    share, narrow, proxies = 1.0, None, None
+    if method.proxies is not None:
+        share, count = method.proxies.chosen(problem)
+        narrow = narrow_problem(problem, share)
+        proxies = train_narrow(problem, narrow, count)
+    explored = problem.cost
+    keys = _keys(material, method, problem, drawn, narrow, proxies)
+    parts = {CALIBRATION: material.loader(material.splits.validation), **material.parts()}
+    features = method.emulator is not None and method.emulator.uses_features
+    evidence = gather(problem, drawn, narrow, proxies, share, parts, features=features, archive=store, keys=keys)
+    calibration = evidence.pop(CALIBRATION)
+    evaluated = sum(own.members * own.inputs for own in evidence.values())
+    with problem.meter.clock():
+        if method.emulator is None:
+            members = {part: Predictions(own.log_probs) for part, own in evidence.items()}
+        else:
+            members = method.emulator.emulate_parts(calibration, evidence, draws=plan.protocol.emulator_draws, seed=draw_seed)
+    stored = [calibration.log_probs] + ([] if calibration.features is None else [calibration.features])
+    networks: list[WeightDistribution] = [drawn, *([] if proxies is None else [proxies])]
+    cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
+    return members, {
+        "cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": calibration.members,
+        "stored_bytes": sum(map(stored_bytes, networks)) + sum(t.numel() * t.element_size() for t in stored),
+        "share": share, "proxies_trained": 0 if proxies is None else proxies.size,
+    }
+
+
+def _keys(
+    material: Material, method: Method, problem: Problem, drawn: Members, narrow: Problem | None, proxies: Members | None
+) -> tuple[str, ...]:
+    """Names under which it is kept what networks say: of retrainings and narrow ones, which other rows have, too."""
+    if not isinstance(method.explorer, DeepEnsemble) or method.repeat > 1:
+        return ()
+    names = [problem.fingerprint(k) for k in range(len(drawn.points))]
+    if narrow is not None and proxies is not None:
+        names += [narrow.fingerprint(k) for k in range(len(proxies.points))]
+    return tuple(fingerprint_of([material.identity_of_predictions, name, "witness"]) for name in names)
+
+
+def stored_bytes(found: WeightDistribution) -> int:
+    """Bytes that the distribution takes when stored."""
+    return sum(t.numel() * t.element_size() for t in found.tensors()[0].values())
