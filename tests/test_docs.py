@@ -54,6 +54,30 @@ def test_readme_block_is_the_examples_own():
     assert code("README.md", "thalweg.Problem(") in (ROOT / "examples/own_network.py").read_text()
 
 
+class Net(nn.Module):
+    """Stands for a network of the user's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 3)
+
+    def forward(self, x):
+        return self.last(self.first(x).relu())
+
+
+@pytest.mark.filterwarnings("ignore:the network is")
+def test_guide_quantify_code_runs():
+    torch.manual_seed(0)
+    x = torch.randn(200, 16)
+    train = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32, shuffle=True)
+    space = {"Net": Net, "network": Net(), "train": train, "unlabelled": torch.randn(60, 16), "inputs": torch.randn(20, 16)}
+    exec(code("docs/guide.md", "thalweg.quantify("), space)
+    assert space["u"].shape == (20,) and space["found"].proxies >= 2
+    space = {"thalweg": thalweg, "values_unlabelled": torch.randn(3, 60, 2), "values_asked": torch.randn(3, 20, 2)}
+    exec(code("docs/guide.md", "emulate_values"), space)
+    assert space["u"].shape == (20,) and space["draws"].shape[1:] == (20, 2)
+
+
 def test_guide_explorer_is_found():
     space = {"__name__": "guide"}
     try:

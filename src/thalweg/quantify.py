@@ -84,8 +84,8 @@ class Quantified:
             check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as they are from "
                      f"each other: {verdict}")
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
-                f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width, "
-                f"{self.cost.trainings:.2f} trainings in all\n{check}")
+                f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
+                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them\n{check}")
 
 
 def quantify(
@@ -107,7 +107,7 @@ def quantify(
         problem: Network, training set and recipe; `start` is the network that is trained already (it is trained here if there is
             none), `unlabelled` some thousand inputs like those that are asked about, that were not trained on.
         inputs: What is asked about, as `predict` takes them.
-        budget: Trainings to spend beyond the anchors; a quarter is enough for most convolutional networks.
+        budget: Trainings to spend beyond the anchors.
         anchors: Full trainings to start from, `start` among them.
         draws: How many retrainings to draw.
         seed: Seed of the draws.

@@ -2,9 +2,11 @@
 
 Unlike Packed-Ensembles (Laurent et al. 2023, arXiv 2210.09184), whose members share mini-batches, each is a training with its own
 initialisation, batch order and augmentation. Beside an anchor they are proxies: `baselines.width` says what they tell of it, and
-emulators use it. Networks are narrowed by their graph (`weights.narrowing`); the cost is measured in operations.
+emulators use it; alone it explores nothing. Networks are narrowed by their graph (`weights.narrowing`); the cost is measured in
+operations.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,7 +73,8 @@ class NarrowEnsemble(Baseline):
         members = {share: int(self.budget * _SLACK / cost) for share, cost in costs.items()}
         enough = {share: count for share, count in members.items() if count >= 2}
         if not enough:
-            raise InputError(f"narrow-ensemble got a budget of {self.budget:g} trainings, needs {2 * min(costs.values()):.2f} or "
+            least = math.ceil(200 * min(costs.values())) / 100
+            raise InputError(f"narrow-ensemble got a budget of {self.budget:g} trainings, needs {least:.2f} or "
                              "more for two narrow networks: raise it, or give share and members")
         best = min(enough, key=lambda share: centre_error(share, enough[share], 1))
         return best, enough[best]

@@ -105,7 +105,8 @@ class Transfer:
 def transfer(group: Group) -> Transfer | None:
     """The check of proxies against anchors; None with fewer than three proxies, which can't tell how much they vary.
 
-    The error is that of a mean over networks: proxies' own distances from the others vary, and a few of them are known.
+    The error is that of a mean over networks: proxies' own distances from the others vary, and a few of them are known. The
+    interval is that of the ratio's logarithm: where they vary by half, that of the ratio itself would reach 0 and always hold.
     """
     if group.proxies < 3:
         return None
@@ -113,6 +114,6 @@ def transfer(group: Group) -> Transfer | None:
     ratio = against / max(among, 1e-300)
     singles = leave_one_out(group.values[group.anchors :])
     relative = statistics.stdev(singles) / max(statistics.fmean(singles), 1e-300)
-    error = ratio * relative * math.sqrt(1 / group.anchors + 1 / group.proxies)
-    reach = error * float(stats.t.ppf(0.975, group.proxies - 1))
-    return Transfer(ratio, error, ratio - reach, ratio + reach)
+    error = relative * math.sqrt(1 / group.anchors + 1 / group.proxies)
+    reach = math.exp(error * float(stats.t.ppf(0.975, group.proxies - 1)))
+    return Transfer(ratio, ratio * error, ratio / reach, ratio * reach)

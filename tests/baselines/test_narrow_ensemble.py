@@ -1,0 +1,155 @@
+"""Narrow ensembles: independent trainings of a narrow network, whose share of the width the law of width chooses."""
+
+import pytest
+import torch
+from torch import nn
+
+import cases
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, relative_cost, train_narrow
+from thalweg.baselines.width import SHARES, proxies_error, spread
+from thalweg.errors import InputError
+from thalweg.models.mlp import mlp
+from thalweg.training.problem import Problem
+from thalweg.weights.point import Weights
+
+
+def wide() -> nn.Module:
+    return mlp((1, 6, 6), cases.CLASSES, hidden=(32, 32))
+
+
+def problem(**settings) -> Problem:
+    return Problem(wide, cases.batches(), cases.RECIPE, **settings)
+
+
+def operations(hidden: int) -> int:
+    """Of an evaluation with a backward pass, in multiplications; inputs have no gradient."""
+    first = 36 * hidden
+    return 3 * (first + hidden**2 + hidden * 3) - first
+
+
+class Cache(dict):
+    """Networks by name, in memory."""
+
+    def put(self, key, weights, cost):
+        self[key] = weights, cost
+
+
+def test_members_are_independent_trainings_of_a_narrow_network():
+    """Each has an initialisation and an order of its own, and is what it would be alone."""
+    narrow, found = NarrowEnsemble(share=0.5, members=2).train(problem())
+    starts = [Weights.of(narrow.build("anchor", k)).params for k in range(2)]
+    orders = [torch.cat([y for _, y in narrow.batches("anchor", k)]) for k in range(2)]
+    assert not torch.equal(*orders) and torch.equal(*(o.sort().values for o in orders))
+    for name in starts[0]:
+        assert not torch.equal(starts[0][name], starts[1][name]), name
+    for k, weights in enumerate(found.points):
+        alone = narrow.build("anchor", k)
+        narrow.fit(alone, narrow.recipe, "anchor", k)
+        assert [tuple(p.shape) for p in weights.params.values()] == [(16, 36), (16,), (16, 16), (16,), (3, 16), (3,)]
+        for name, expected in Weights.of(alone).params.items():
+            assert torch.equal(weights.params[name], expected), name
+
+
+@pytest.mark.parametrize(("budget", "share", "members"), [(0.4, 0.25, 2), (1.0, 0.35, 4), (3.0, 0.5, 8)])
+def test_the_share_is_that_of_least_error(budget, share, members):
+    """By hand: widths 16, 11 and 8 cost 0.364, 0.221 and 0.148; so many fit, with so much error.
+
+        budget    1/2           0.35         1/4
+        0.4       1             1            2, 1.36
+        1         2, 0.75       4, 0.56      6, 0.69
+        3         8, 0.22       13, 0.27     20, 0.46
+    """
+    given = problem()
+    assert NarrowEnsemble(budget=budget).chosen(given) == (share, members)
+    costs = [operations(width) / operations(32) for width in (16, 11, 8)]
+    assert [relative_cost(given, narrow_problem(given, s)) for s in SHARES] == pytest.approx(costs)
+    assert members == int(budget / costs[SHARES.index(share)])
+    assert given.cost.backward_examples == 0
+
+
+def test_the_law_of_width():
+    assert [spread(s) for s in SHARES] == pytest.approx([1.19, 1.30, 1.41], abs=0.005)
+    assert [proxies_error(s, m) for s, m in ((0.5, 2), (0.35, 4), (0.25, 6))] == pytest.approx([0.747, 0.561, 0.693], abs=5e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"budget": 0.5}, {"share": 0.25}])
+def test_the_cost_is_that_of_the_members_and_within_the_budget(settings):
+    given = problem()
+    wanted = NarrowEnsemble(**settings)
+    share, members = wanted.chosen(given)
+    narrow, found = wanted.train(given)
+    width = {0.5: 16, 0.35: 11, 0.25: 8}[share]
+    assert found.size == members and narrow.cost.trainings == members
+    assert given.cost.trainings == pytest.approx(members * operations(width) / operations(32), rel=1e-2)
+    assert given.cost.trainings <= wanted.budget == wanted.trainings
+    assert given.cost.seconds > 0
+
+
+def test_a_number_of_members_is_not_bounded_by_the_budget():
+    wanted = NarrowEnsemble(budget=0.1, share=0.5, members=3)
+    assert wanted.chosen(problem()) == (0.5, 3) and wanted.trainings == 0.75
+
+
+def test_a_budget_that_is_too_small_names_what_suffices():
+    with pytest.raises(InputError, match=r"got a budget of 0.2 trainings, needs 0.30 or more for two narrow networks"):
+        NarrowEnsemble(budget=0.2).chosen(problem())
+    with pytest.raises(InputError, match=r"needs 0.73 or more"):
+        NarrowEnsemble(budget=0.72, share=0.5).chosen(problem())
+    for budget, share in ((0.30, None), (0.73, 0.5), (0.45, 0.35)):
+        assert NarrowEnsemble(budget=budget, share=share).chosen(problem())[1] == 2
+
+
+def test_what_is_named_suffices():
+    """Twice 0.2214 is 0.4428."""
+    with pytest.raises(InputError, match=r"needs 0.45 or more"):
+        NarrowEnsemble(budget=0.1, share=0.35).chosen(problem())
+
+
+def test_networks_that_are_kept_are_used_by_all_rows_of_the_share_and_charged():
+    cache = Cache()
+    _, two = NarrowEnsemble(share=0.5, members=2).train(problem(cache=cache, identity="a"))
+    assert len(cache) == 2
+    given = problem(cache=cache, identity="a")
+    _, three = NarrowEnsemble(share=0.5, members=3).train(given)
+    assert len(cache) == 3 and given.cost.trainings == pytest.approx(3 * operations(16) / operations(32), rel=1e-2)
+    for mine, theirs in zip(two.points, three.points, strict=False):
+        assert all(torch.equal(p, theirs.params[name]) for name, p in mine.params.items())
+    NarrowEnsemble(share=0.25, members=2).train(problem(cache=cache, identity="a"))
+    assert len(cache) == 5, "another share is another network"
+    whole = problem(cache=cache, identity="a")
+    whole.anchor(0)
+    assert len(cache) == 6, "nor is it the whole one"
+
+
+def test_a_user_s_own_narrow_network():
+    """Nobody knows what it is, so it is not kept; it is no part of what was trained already."""
+    def own() -> nn.Module:
+        return mlp((1, 6, 6), cases.CLASSES, hidden=(5,))
+
+    cache = Cache()
+    given = problem(cache=cache, identity="a", start=wide().state_dict())
+    narrow = narrow_problem(given, 0.5, own)
+    assert narrow.cache is None and narrow.identity == "" and narrow.start is None and narrow.seed != given.seed
+    found = train_narrow(given, narrow, 2)
+    assert found.points[0].params["1.weight"].shape == (5, 36) and not cache
+    ratio = (3 * (36 * 5 + 15) - 36 * 5) / operations(32)
+    assert given.cost.trainings == pytest.approx(2 * ratio, rel=2e-2)
+    assert NarrowEnsemble(share=0.5).chosen(given, own) == (0.5, int(1 / ratio))
+
+
+def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
+    given = cases.problem("buffers")
+    with pytest.raises(InputError, match="outside of a layer"):
+        NarrowEnsemble().train(given)
+    assert given.cost.backward_examples == 0
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"budget": 0}, "narrow-ensemble.budget got 0"),
+    ({"share": 1.5}, "narrow-ensemble.share got 1.5"),
+    ({"share": 0.5, "members": 0}, "narrow-ensemble.members got 0"),
+    ({"members": 2}, "members 2 and no share, needs both"),
+])  # fmt: skip
+def test_bad_settings(settings, message):
+    with pytest.raises(InputError, match=message):
+        NarrowEnsemble(**settings)

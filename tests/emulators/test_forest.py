@@ -1,0 +1,283 @@
+"""The forest and what it stands on: against closed forms, and on retrainings whose law is known."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from retrainings import synthetic
+from thalweg.baselines.width import bias_of_spread, centre_error, proxies_weight, spread
+from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.forest import Forest
+from thalweg.emulators.outputs import Probabilities, Values
+from thalweg.emulators.scale import Group, leave_one_out, transfer, unbiased_spread
+from thalweg.errors import InputError
+from thalweg.metrics.intervals import Resamples
+from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
+from thalweg.prediction import Predictions
+
+SMALL = Forest(trees=20)
+
+
+def gaussian(members: int, inputs: int = 4000, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+    """One output that scatters about a mean of each input's own `[members, inputs, 1]`; the mean is that of every seed."""
+    mean = 3 * torch.randn(inputs, 1, generator=torch.Generator().manual_seed(99), dtype=torch.float64)
+    random = torch.Generator().manual_seed(seed)
+    return mean + shift + scale * torch.randn(members, inputs, 1, generator=random, dtype=torch.float64)
+
+
+def cut(predictions: Predictions, first: int, features: torch.Tensor | None = None, share: float = 0.5) -> Evidence:
+    """The first members as anchors, the others as proxies."""
+    return Evidence(Predictions(predictions.log_probs[:first]), Predictions(predictions.log_probs[first:]), share, features)
+
+
+def features_of(predictions: Predictions, seed: int = 0) -> torch.Tensor:
+    """Noise, and last what tells how far an input's retrainings scatter `[members, inputs, 3]`."""
+    noise = torch.randn(predictions.members, predictions.inputs, 2, generator=torch.Generator().manual_seed(seed))
+    return torch.cat([noise, predictions.mean().max(-1).values.float().expand(predictions.members, -1)[..., None]], 2)
+
+
+@pytest.mark.parametrize("anchors", [2, 4])
+def test_on_synthetic_retrainings_u_ranks_and_has_the_right_scale(anchors):
+    (calibration,) = synthetic(1500, anchors, seed=0)
+    asked, truth = synthetic(600, anchors, 200, seed=1)
+    found = SMALL.emulate(calibration, asked, draws=10, seed=0)
+    u, expected = found.u(), truth.u()
+    assert (u.mean() / expected.mean()).item() == pytest.approx(1, abs=0.1)
+    assert stats.spearmanr(u, expected).statistic > max(0.9, stats.spearmanr(asked.u(), expected).statistic)
+
+
+def test_draws_are_worth_more_retrainings_than_the_members():
+    (calibration,) = synthetic(1000, 2, seed=0)
+    asked, reference = synthetic(400, 2, 30, seed=1)
+    found = SMALL.emulate(calibration, asked, draws=60, seed=0)
+    resamples = Resamples.of(400, 30, 20)
+    gaps = spacing(reference, resamples)
+    emulated, own = (retraining_equivalents([distances(p, reference)], gaps, resamples)["k_eq"].value for p in (found, asked))
+    assert own == pytest.approx(2, rel=0.15) and emulated > 1.2 * own
+
+
+def test_the_mean_of_the_draws_is_the_centre_and_their_spread_is_u_and_the_centre_s_error():
+    """On inputs as they were calibrated on; of Gaussian values both factors are known."""
+    known, asked = gaussian(3, 1500), gaussian(3, 1500, seed=1)
+    drawn, u, _ = Forest(trees=50, inflation=1.0).emulate_values(known, asked, draws=100, seed=0)
+    assert torch.allclose(drawn.mean(0), asked.mean(0), rtol=0, atol=1e-12)
+    assert drawn.std(0).square().mean().sqrt().item() == pytest.approx(math.sqrt(1 + 1 / 3) * float(u.mean()), rel=0.05)
+
+
+def test_values_scatter_with_the_width_of_their_input():
+    """A regression whose retrainings scatter twice as far where the mean is positive; another unit scales all."""
+    mean = gaussian(1, 2000, scale=0)[0]
+    known, asked = (mean + (gaussian(3, 2000, seed) - mean) * (1 + (mean > 0)) for seed in (0, 1))
+    trees = Forest(trees=20, tried=1.0)  # of two columns, 0.4 looks at one, and finds less
+    _, u, _ = trees.emulate_values(known, asked, draws=2, seed=0)
+    assert u[mean[:, 0] > 3].mean().item() == pytest.approx(2, rel=0.1)
+    assert u[mean[:, 0] < -3].mean().item() == pytest.approx(1, rel=0.2)
+    draws, tenfold, _ = trees.emulate_values(10 * known, 10 * asked, draws=2, seed=0)
+    assert tenfold.mean().item() == pytest.approx(10 * u.mean().item(), rel=0.02)
+    assert torch.allclose(draws.mean(0), 10 * asked.mean(0))
+
+
+def test_values_of_anchors_and_proxies_have_their_weighted_centre():
+    known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
+    drawn, u, outside = SMALL.emulate_values(known, asked, draws=6, seed=0, anchors=1, share=0.5)
+    assert torch.allclose(drawn.mean(0), Group(asked, 1, 0.5).centre())
+    assert drawn.shape == (6, 50, 1) and u.shape == outside.shape == (50,)
+
+
+@pytest.mark.parametrize("shapes", [((1, 9, 2), (1, 9, 2)), ((2, 9, 2), (3, 9, 2)), ((2, 9, 2), (2, 9, 3)), ((2, 9), (2, 9))])
+def test_values_of_other_shapes_are_refused(shapes):
+    with pytest.raises(InputError, match=r"\[members, inputs, outputs\] of the same two or more"):
+        SMALL.emulate_values(*(torch.zeros(shape) for shape in shapes), draws=2, seed=0)
+
+
+def test_probabilities_draws_have_the_centre_as_mean_and_residuals_by_rank():
+    random = torch.Generator().manual_seed(0)
+    centre = torch.randn(7, 4, generator=random, dtype=torch.float64).softmax(-1)
+    residuals = 0.7 * torch.randn(7, 50, 4, generator=random, dtype=torch.float64)
+    drawn = Probabilities().draws(centre, residuals)
+    assert torch.allclose(drawn.exp().sum(-1), torch.ones(7, 50, dtype=torch.float64))
+    assert torch.allclose(drawn.exp().mean(1), centre, rtol=0, atol=1e-9)
+    # two draws differ as their residuals do: by the rank of the class, up to what all classes share
+    order = centre.argsort(-1, descending=True)[:, None].expand_as(drawn)
+    apart = (drawn.gather(-1, order) - residuals).diff(dim=1)
+    assert torch.allclose(apart, apart[..., :1].expand_as(apart), atol=1e-9)
+
+
+def test_probabilities_residuals_are_centred_log_ratios_by_rank():
+    own, mean = torch.tensor([[0.2, 0.5, 0.3]]).double(), torch.tensor([[0.1, 0.3, 0.6]]).double()
+    ratios = [math.log(0.3 / 0.6), math.log(0.5 / 0.3), math.log(0.2 / 0.1)]
+    expected = torch.tensor([[r - sum(ratios) / 3 for r in ratios]]).double()
+    assert torch.allclose(Probabilities().residuals(own, mean), expected)
+
+
+def test_draws_of_values_are_the_centre_and_centred_residuals():
+    found = Values().draws(torch.tensor([[1.0], [5.0]]), torch.tensor([[[0.0], [2.0]], [[3.0], [-3.0]]]))
+    assert found.squeeze(-1).tolist() == [[0, 2], [8, 2]]
+    assert Values().residuals(torch.tensor([3.0]), torch.tensor([1.0])).tolist() == [2]
+
+
+@pytest.mark.parametrize(("anchors", "proxies", "share"), [(1, 4, 0.5), (2, 3, 0.25), (1, 1, 1.0)])
+def test_the_centre_is_weighted_by_precision(anchors, proxies, share):
+    values = gaussian(anchors + proxies, 20)
+    error = share**-0.5 / proxies + 0.04 * (1 / share - 1) ** 2
+    own, theirs = values[:anchors].mean(0), values[anchors:].mean(0)
+    expected = (anchors * own + theirs / error) / (anchors + 1 / error)
+    assert torch.allclose(Group(values, anchors, share).centre(), expected)
+    assert centre_error(share, proxies, anchors) == pytest.approx(1 / (anchors + 1 / error))
+    weight = proxies_weight(share, proxies, anchors)  # no other weight has less error
+    def off(w: float) -> float:
+        return (1 - w) ** 2 / anchors + w**2 * error
+
+    assert off(weight) == pytest.approx(centre_error(share, proxies, anchors))
+    assert off(weight) < min(off(weight - 0.01), off(weight + 0.01))
+
+
+def test_the_centre_of_anchors_alone_is_their_mean():
+    values = gaussian(3, 20)
+    assert torch.equal(Group(values, 3, 1.0).centre(), values.mean(0)) and centre_error(0.5, 0, 3) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("members", "c4"), [(2, 0.7979), (3, 0.8862), (4, 0.9213), (5, 0.9400)])
+def test_the_bias_of_a_standard_deviation(members, c4):
+    assert bias_of_spread(members) == pytest.approx(c4, abs=5e-5)
+
+
+@pytest.mark.parametrize("members", [2, 3, 4, 5])
+def test_the_mean_spread_of_gaussian_values_is_their_scale(members):
+    group = Group(gaussian(members, scale=0.3), members, 1.0)
+    assert group.mean_spread() == pytest.approx(0.3, rel=0.03)
+    assert group.spread().mean().item() == pytest.approx(0.3, rel=0.03)
+    assert unbiased_spread(group.values).mean().item() == pytest.approx(0.3, rel=0.03)
+    assert leave_one_out(group.values) == pytest.approx([0.3] * members, rel=0.05)
+
+
+@pytest.mark.parametrize(("proxies", "share"), [(1, 0.5), (4, 0.5), (6, 0.25)])
+def test_the_mean_spread_with_proxies_that_scatter_farther(proxies, share):
+    """Of one anchor: its distance from the proxies' mean, as if it were one of them, and the proxies' own spread."""
+    values = torch.cat([gaussian(1, seed=1, scale=0.3), gaussian(proxies, seed=2, scale=0.3 * spread(share))])
+    against = math.sqrt((1 + spread(share) ** 2 / proxies) / (1 + 1 / proxies)) / spread(share)
+    expected = 0.3 * (against if proxies == 1 else math.sqrt(against))
+    assert Group(values, 1, share).mean_spread() == pytest.approx(expected, rel=0.03)
+
+
+def test_the_mean_spread_of_alike_members_is_theirs_however_they_are_cut():
+    values = gaussian(5, scale=0.3)
+    for anchors in (1, 2, 4):
+        assert Group(values, anchors, 1.0).mean_spread() == pytest.approx(0.3, rel=0.03)
+
+
+def test_transfer_holds_where_the_anchor_might_be_a_proxy_and_not_far_away():
+    proxies = gaussian(5, seed=1)
+    alike, far, near = (transfer(Group(torch.cat([own, proxies]), 1, 0.5)) for own in (
+        gaussian(1, seed=2), gaussian(1, seed=2, shift=4.0), proxies.mean(0, keepdim=True) + 1e-3))
+    assert alike.holds and alike.ratio == pytest.approx(1, abs=0.05) and alike.low < alike.ratio < alike.high
+    assert not far.holds and far.low > 4 / 3
+    assert not near.holds and near.high < 3 / 4
+    reach = 2.776 * far.error / far.ratio  # Student's t of four degrees of freedom
+    assert [math.log(far.ratio / far.low), math.log(far.high / far.ratio)] == pytest.approx([reach, reach], rel=1e-3)
+
+
+def test_an_anchor_far_away_is_noticed_though_proxies_vary():
+    """By a factor of six among themselves."""
+    proxies = torch.cat([gaussian(1, seed=k, scale=scale) for k, scale in enumerate((0.5, 1.0, 2.0, 3.0))])
+    alike, far = (transfer(Group(torch.cat([gaussian(1, seed=9, scale=2.0, shift=s), proxies]), 1, 0.5)) for s in (0, 40))
+    assert alike.holds and not far.holds
+    assert far.ratio - 3.182 * far.error < 3 / 4, "an interval of the ratio itself would hold"
+
+
+def test_two_proxies_cannot_tell():
+    assert transfer(Group(gaussian(3), 1, 0.5)) is None and transfer(Group(gaussian(4), 1, 0.5)) is not None
+
+
+def test_inputs_unlike_all_others_are_outside():
+    """Their u is between the trees' and what the members say."""
+    (calibration,) = synthetic(400, 3, seed=0)
+    like, _ = synthetic(200, 3, 1, seed=1)
+    known, here = features_of(calibration), features_of(like)
+    far = here.clone()
+    far[:, :20] += 30
+    parts = {"like": Evidence(like, features=here), "far": Evidence(like, features=far)}
+    found = SMALL.emulate_parts(Evidence(calibration, features=known), parts, draws=2, seed=0)
+    assert found["like"].outside.float().mean() < 0.05
+    assert found["far"].outside[:20].all() and torch.equal(found["far"].outside[20:], found["like"].outside[20:])
+    rest = ~found["like"].outside[20:]
+    assert torch.allclose(found["far"].u()[20:][rest], found["like"].u()[20:][rest])
+    own = Group(like.probs(), 3, 1.0).spread()
+    assert (found["far"].u()[:20] >= own[:20] / 2).all()
+
+
+def test_parts_together_are_those_alone():
+    (calibration,) = synthetic(200, 4)
+    parts = {name: cut(synthetic(n, 4, seed=n)[0], 1) for name, n in (("a", 30), ("b", 45))}
+    together = SMALL.emulate_parts(cut(calibration, 1), parts, draws=3, seed=0)
+    for name, asked in parts.items():
+        alone = SMALL.emulate(cut(calibration, 1), asked, draws=3, seed=0)
+        assert torch.equal(alone.log_probs, together[name].log_probs) and torch.equal(alone.u(), together[name].u())
+        assert torch.equal(alone.outside, together[name].outside)
+
+
+def test_blocks_of_inputs_change_nothing(monkeypatch):
+    from thalweg.emulators import forest
+
+    (calibration,) = synthetic(60, 2)
+    (asked,) = synthetic(50, 2, seed=1)
+    whole = SMALL.emulate(calibration, asked, draws=2, seed=0)
+    monkeypatch.setattr(forest, "_BLOCK", 7)
+    blocks = SMALL.emulate(calibration, asked, draws=2, seed=0)
+    assert torch.allclose(blocks.log_probs, whole.log_probs, rtol=0, atol=1e-12) and torch.equal(blocks.outside, whole.outside)
+
+
+def test_features_are_looked_at_where_that_is_wanted():
+    """Predictions that all look alike, and a feature that tells where retrainings scatter."""
+    def evidence(seed: int) -> tuple[Evidence, torch.Tensor]:
+        random = torch.Generator().manual_seed(seed)
+        scale = 0.1 + torch.rand(600, generator=random, dtype=torch.float64)
+        logits = scale[:, None] * torch.randn(2, 600, 3, generator=random, dtype=torch.float64)
+        rows = scale.float().expand(2, -1)[..., None]
+        return Evidence(Predictions(logits.log_softmax(-1)), features=rows), scale
+
+    (known, _), (asked, scale) = evidence(0), evidence(1)
+    told = SMALL.emulate(known, asked, draws=2, seed=0).u()
+    untold = Forest(trees=20, geometry=False).emulate(known, asked, draws=2, seed=0)
+    without = SMALL.emulate(known.anchors, asked.anchors, draws=2, seed=0)
+    assert stats.spearmanr(told, scale).statistic > 0.9 > 0.8 > stats.spearmanr(untold.u(), scale).statistic
+    assert torch.equal(untold.u(), without.u()) and torch.equal(untold.log_probs, without.log_probs)
+
+
+def test_one_anchor_and_one_proxy_suffice_and_one_network_does_not():
+    (calibration,), (asked,) = synthetic(60, 2), synthetic(30, 2, seed=1)
+    found = SMALL.emulate(cut(calibration, 1), cut(asked, 1), draws=3, seed=0)
+    assert found.members == 3 and (found.u() > 0).all()
+    (one,) = synthetic(60, 1)
+    with pytest.raises(InputError, match="the forest got 1 anchor, needs 2 or more, or proxies beside it"):
+        SMALL.emulate(one, one, draws=3, seed=0)
+
+
+def test_evidence_that_does_not_fit():
+    (known,) = synthetic(60, 3)
+    rows = features_of(known)
+    for calibration, asked, message in [
+        (Evidence(known, features=rows), Evidence(known, features=rows[..., :2]), "have 3 features, those asked about 2"),
+        (Evidence(known, features=rows), Evidence(known), "have 3 features, those asked about None"),
+        (cut(known, 1), cut(known, 1, share=0.25), "3 networks of share 0.5, those asked about are 3 of share 0.25"),
+        (cut(known, 1), Evidence(Predictions(known.log_probs[:1])), "3 networks of share 0.5, those asked about are 1"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            SMALL.emulate(calibration, asked, draws=2, seed=0)
+    with pytest.raises(InputError, match=r"features of shape \(2, 60, 3\), needs \[3, 60, features\]"):
+        cut(known, 1, rows[:2])
+    with pytest.raises(InputError, match="give both on the same inputs"):
+        Evidence(known, synthetic(59, 1)[0], 0.5)
+    with pytest.raises(InputError, match=r"evidence.share got 2"):
+        cut(known, 1, share=2)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"trees": 0}, "forest.trees got 0"), ({"leaf": 0}, "forest.leaf got 0"), ({"tried": 1.5}, "forest.tried got 1.5"),
+    ({"inflation": -1}, "forest.inflation got -1"),
+])  # fmt: skip
+def test_bad_settings(settings, message):
+    with pytest.raises(InputError, match=message):
+        Forest(**settings)

@@ -1,0 +1,190 @@
+"""Quantify, end to end on networks of 300 parameters: what is asked for, what it costs, and what it says of itself."""
+
+import importlib
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cases
+import contract
+from thalweg.baselines.narrow_ensemble import narrow_problem, train_narrow
+from thalweg.emulators.neighbours import Neighbours
+from thalweg.errors import InputError
+from thalweg.prediction import predict
+from thalweg.quantify import Quantified, gather, quantify
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+
+module = importlib.import_module("thalweg.quantify")  # the package has the function under this name
+ASKED = cases.task(30, seed=2)[0]
+
+
+def unlabelled(inputs: int = 150) -> Tensor:
+    return cases.held_out(inputs)[0]
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Tensor]:
+    """A network that a user has."""
+    given = cases.problem(seed=5)
+    return given.network(given.anchor(0)).state_dict()
+
+
+def quietly(given: Problem, **settings) -> Quantified:
+    """Whatever the check says: two or three tiny networks may well fail it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quantify(given, ASKED, **settings)
+
+
+def test_from_a_network_to_u_and_draws(trained):
+    """The narrow network, 36-4-3, has half of the work of 36-8-3; four are bought for two trainings."""
+    given = cases.problem(start=trained, unlabelled=unlabelled())
+    before = contract.states()
+    found = quietly(given, budget=2.0, draws=7)
+    contract.assert_states(before)
+    assert found.predictions.log_probs.shape == (7, 30, 3) and found.predictions.u().shape == (30,)
+    assert torch.isfinite(found.predictions.u()).all() and (found.predictions.u() > 0).all()
+    assert (found.share, found.proxies) == (0.5, 4)
+    assert found.cost.trainings == pytest.approx(1 + 4 * 0.5, rel=1e-3) and found.cost == given.cost
+    own = predict(given, given.anchor(0), ASKED).mean()
+    assert (found.predictions.mean().argmax(-1) == own.argmax(-1)).double().mean() > 0.8
+    again = quietly(cases.problem(start=trained, unlabelled=unlabelled()), budget=2.0, draws=7)
+    assert torch.equal(again.predictions.log_probs, found.predictions.log_probs)
+
+
+def test_what_it_says_of_itself(trained):
+    given = cases.problem(start=trained, unlabelled=unlabelled())
+    found = quietly(given, share=0.25, budget=1.0, draws=3)
+    first, second, third = str(found).splitlines()
+    assert first.startswith(f"mean u {float(found.predictions.u().mean()):.4f} over 30 inputs, ")
+    assert second == "4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them"
+    check = found.transfer
+    assert third.startswith(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far")
+    assert ("NOT alike" in third) == (not check.holds)
+
+
+def test_two_proxies_are_not_checked(trained):
+    given = cases.problem(start=trained, unlabelled=unlabelled())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = quantify(given, ASKED, draws=3)
+    assert (found.share, found.proxies, found.transfer) == (0.5, 2, None)
+    assert str(found).splitlines()[2] == "not checked: it takes three proxies"
+    assert found.cost.trainings == pytest.approx(2, rel=1e-3)
+
+
+def test_a_network_unlike_its_proxies_is_noticed():
+    """It was never trained."""
+    torch.manual_seed(0)
+    given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled())
+    with pytest.warns(UserWarning, match="times as far from its proxies as they are from each other"):
+        found = quantify(given, ASKED, budget=3.0, draws=3)
+    assert found.transfer.ratio > 2 and not found.transfer.holds and "do not trust the scale of u" in str(found)
+
+
+def test_without_a_start_the_anchors_are_trained():
+    given = cases.problem(unlabelled=unlabelled())
+    found = quietly(given, anchors=2, emulator=Neighbours(), draws=3)
+    assert found.cost.trainings == pytest.approx(2 + 1, rel=1e-3)
+    assert found.predictions.outside is None and "0.0% of them outside" in str(found)
+
+
+class Own(nn.Module):
+    """Does something that depends on its inputs, so that its graph can't be read."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(36, width), nn.Linear(width, cases.CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.sum()) > 1e9:
+            x = -x
+        return self.last(self.first(x.flatten(1)).relu())
+
+
+def test_a_user_s_own_narrow_network():
+    def given() -> Problem:
+        return Problem(lambda: Own(8), cases.batches(), cases.RECIPE, unlabelled=unlabelled())
+
+    with pytest.raises(InputError) as caught:
+        quantify(given(), ASKED, draws=3)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="quantify got narrow and no share, needs both"):
+        quantify(given(), ASKED, narrow=lambda: Own(4), draws=3)
+    found = quietly(given(), narrow=lambda: Own(4), share=0.5, budget=1.5, draws=3)
+    assert found.proxies == 3 and found.cost.trainings == pytest.approx(1 + 1.5, rel=1e-3)
+
+
+def test_there_must_be_unlabelled_inputs():
+    given = cases.problem()
+    with pytest.raises(InputError, match=r"without unlabelled inputs.*give Problem\(unlabelled=\.\.\.\)"):
+        quantify(given, ASKED)
+    assert given.cost.backward_examples == 0
+
+
+def test_a_budget_that_is_too_small_is_found_before_anything_is_trained():
+    given = cases.problem(unlabelled=unlabelled())
+    with pytest.raises(InputError, match=r"needs 0\.50 or more for two narrow networks"):
+        quantify(given, ASKED, budget=0.4)
+    assert given.cost.backward_examples == 0
+
+
+class Archive:
+    """In memory."""
+
+    def __init__(self) -> None:
+        self.kept = {}
+
+    def witness(self, key, *, features):
+        found = self.kept.get(key)
+        return found if found is not None and (found.features or not features) else None
+
+    def keep(self, key, witness):
+        self.kept[key] = witness
+
+
+def gathered(archive, keys, *, features, monkeypatch=None):
+    """One anchor and one narrow network, and what they say."""
+    given = cases.problem(unlabelled=unlabelled())
+    narrow = narrow_problem(given, 0.5)
+    proxies, anchors = train_narrow(given, narrow, 1), Members((given.anchor(0),))
+    found = gather(given, anchors, narrow, proxies, 0.5, {"a": unlabelled(), "b": ASKED}, features=features, archive=archive,
+                   keys=keys)
+    return given, narrow, anchors, proxies, found
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
+    archive = Archive()
+    given, narrow, anchors, proxies, found = gathered(archive, ("one", "two"), features=features)
+    assert set(archive.kept) == {"one", "two"}
+    assert given.cost.forward_examples >= 2 * (150 + 30) and (given.cost.forward_examples > 360) == features
+    for name, inputs in (("a", unlabelled()), ("b", ASKED)):
+        assert torch.equal(found[name].anchors.log_probs, predict(given, anchors, inputs).log_probs)
+        assert torch.equal(found[name].proxies.log_probs, predict(narrow, proxies, inputs).log_probs)
+        assert found[name].share == 0.5 and (found[name].features is not None) == features
+    spent = given.cost.forward_examples - (150 + 30)  # the anchor's evaluations above are the test's own
+    monkeypatch.setattr(module, "_witness", None)
+    other, *_, again = gathered(archive, ("one", "two"), features=features)
+    assert other.cost.forward_examples == spent
+    for name, own in again.items():
+        assert torch.equal(own.log_probs, found[name].log_probs)
+        assert not features or torch.equal(own.features, found[name].features)
+
+
+def test_what_is_kept_without_features_is_no_use_where_they_are_needed():
+    archive = Archive()
+    gathered(archive, ("one", "two"), features=False)
+    *_, found = gathered(archive, ("one", "two"), features=True)
+    assert found["a"].features.shape[:2] == (2, 150) and all(w.features for w in archive.kept.values())
+
+
+def test_networks_without_a_key_are_not_kept():
+    archive = Archive()
+    gathered(archive, ("one",), features=False)
+    assert set(archive.kept) == {"one"}
+    gathered(archive, (), features=False)
+    assert set(archive.kept) == {"one"}
