@@ -41,7 +41,7 @@ def read(name: str) -> pd.DataFrame:
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)
         if kind is None:
             trained = "retraining" if row.is_retraining else "explorer"
-            kind = trained if row.emulator is None else "trivial" if row.emulator == "trivial" else "emulator"
+            kind = trained if pd.isna(row.emulator) else "trivial" if row.emulator == "trivial" else "emulator"
         rows.append({"method": row.method, "cost": row.cost, "kind": kind} | {m: found[row.method, m] for m in SHOWN})
     return pd.DataFrame(rows)
 
@@ -92,7 +92,7 @@ def figure() -> bytes:
             if not column:
                 panel.set_ylabel("$K_{eq}$" if metric == "k_eq" else "$K_u$")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncol=6, fontsize=9, frameon=False)
+    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncol=3, fontsize=9, frameon=False)
     memory = io.BytesIO()
     figure.savefig(memory, format="svg", metadata={"Date": None})
     plt.close(figure)

@@ -6,7 +6,7 @@ the law of width; the forest (`emulators.forest`) learns from both on unlabelled
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -38,12 +38,14 @@ class Witness:
     Attributes:
         log_probs: By part, `[inputs, classes]`.
         features: By part, `[inputs, features]`; empty where nobody asked for them.
-        cost: Forward evaluations behind them.
+        cost: Forward evaluations behind the predictions.
+        features_cost: Forward evaluations behind the features.
     """
 
     log_probs: dict[str, Tensor]
     features: dict[str, Tensor]
     cost: Cost
+    features_cost: Cost
 
 
 class Archive(Protocol):
@@ -187,7 +189,8 @@ def gather(
             found = _witness(own, weights, parts, near, layer)
             if archive is not None and key is not None:
                 archive.keep(key, found)
-        problem.meter.charge(replace(found.cost, training_examples=problem.training_examples))
+        for cost in (found.cost, found.features_cost)[: 2 if features else 1]:
+            problem.meter.charge(cost)
         witnesses.append(found)
     result = {}
     for name in parts:
@@ -205,9 +208,10 @@ def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str
 
     def look() -> None:
         log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
-        if near:
-            geometry = Geometry(problem, weights, layer)
-            rows.update({name: geometry.features(part, near[name]) for name, part in parts.items()})
+
+    def look_around() -> None:
+        geometry = Geometry(problem, weights, layer)
+        rows.update({name: geometry.features(part, near[name]) for name, part in parts.items()})
 
     cost = problem.meter.apart(look)
-    return Witness(log_probs, rows, cost)
+    return Witness(log_probs, rows, cost, problem.meter.apart(look_around) if near else Cost())

@@ -96,18 +96,19 @@ class Store:
             return None
         try:
             tensors, facts = files.read_tensors(path)
-            cost = Cost(**facts["cost"])
+            costs = Cost(**facts["cost"]), Cost(**facts["features_cost"])
         except (InputError, TypeError, KeyError):
             return None
         log_probs, rows = ({name.split("|")[1]: t for name, t in tensors.items() if name.startswith(kind)}
                            for kind in ("log_probs|", "features|"))
-        return None if features and not rows else Witness(log_probs, rows, cost)
+        return None if features and not rows else Witness(log_probs, rows, *costs)
 
     def keep(self, key: str, witness: Witness) -> None:
         """Keeps what a network says."""
         tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
         tensors |= {f"features|{name}": t for name, t in witness.features.items()}
-        files.write_tensors(self._witness(key), tensors, {"cost": asdict(witness.cost)})
+        costs = {"cost": asdict(witness.cost), "features_cost": asdict(witness.features_cost)}
+        files.write_tensors(self._witness(key), tensors, costs)
 
     def _witness(self, key: str) -> Path:
         return self.folder / "witnesses" / f"{key}.safetensors"
