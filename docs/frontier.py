@@ -53,7 +53,7 @@ def summary() -> str:
     for name, title in present().items():
         table = read(name)
         for row in table[table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])].itertuples():
-            cells = [row.k_eq.text(1), row.k_u.text(1), f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}",
+            cells = [row.k_eq.text(".1f"), row.k_u.text(".1f"), f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}",
                      f"{row.calibrated_nll.value:.4f}", f"{row.ood_spread_ratio.value:.2f}"]
             lines.append(f"| {title} | {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

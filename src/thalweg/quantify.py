@@ -16,7 +16,7 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, tr
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
-from thalweg.emulators.scale import Group, Transfer, transfer
+from thalweg.emulators.scale import Group, Transfer, transfer, untrained
 from thalweg.errors import InputError
 from thalweg.features import Geometry, training_neighbours
 from thalweg.meter import Cost
@@ -192,6 +192,12 @@ def gather(
         for cost in (found.cost, found.features_cost)[: 2 if features else 1]:
             problem.meter.charge(cost)
         witnesses.append(found)
+    first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
+    failed = untrained(first, len(anchors.points)) if proxies is not None else []
+    if failed:
+        warnings.warn(f"{len(failed)} of {len(proxies.points) if proxies else 0} narrow networks did not learn the task, and are "
+                      "left out: give a larger share, or a recipe that trains narrow networks reliably", stacklevel=2)
+        witnesses = [w for k, w in enumerate(witnesses) if k not in failed]
     result = {}
     for name in parts:
         log_probs = torch.stack([w.log_probs[name] for w in witnesses])

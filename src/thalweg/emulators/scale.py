@@ -117,3 +117,13 @@ def transfer(group: Group) -> Transfer | None:
     error = relative * math.sqrt(1 / group.anchors + 1 / group.proxies)
     reach = math.exp(error * float(stats.t.ppf(0.975, group.proxies - 1)))
     return Transfer(ratio, ratio * error, ratio / reach, ratio * reach)
+
+
+def untrained(values: Tensor, anchors: int) -> list[int]:
+    """Which members are proxies whose training failed: thrice as far from the others as members commonly are, by medians.
+
+    A narrow network may fail where the whole one does not (without norm layers, some never leave chance): it is no retraining.
+    """
+    apart = torch.cdist(values.transpose(0, 1), values.transpose(0, 1)).mean(0)
+    typical = torch.stack([others(row[:, None], k)[:, 0].median() for k, row in enumerate(apart)])
+    return [k for k in range(anchors, len(values)) if typical[k] > 3 * typical.median()]
