@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import cases
 import contract
 from thalweg.baselines.narrow_ensemble import narrow_problem, train_narrow
+from thalweg.emulators.engression import Engression
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.errors import InputError
 from thalweg.prediction import predict
@@ -87,9 +88,16 @@ def test_a_network_unlike_its_proxies_is_noticed():
 
 def test_without_a_start_the_anchors_are_trained():
     given = cases.problem(unlabelled=unlabelled())
-    found = quietly(given, anchors=2, emulator=Neighbours(), draws=3)
+    found = quietly(given, anchors=2, emulator=Engression(epochs=1.0), draws=3)
     assert found.cost.trainings == pytest.approx(2 + 1, rel=1e-3)
     assert found.predictions.outside is None and "0.0% of them outside" in str(found)
+
+
+def test_an_emulator_that_ignores_narrow_networks_is_refused_before_they_are_trained():
+    given = cases.problem(unlabelled=unlabelled())
+    with pytest.raises(InputError, match="got Neighbours, which makes nothing of narrow networks: give Forest"):
+        quietly(given, anchors=2, emulator=Neighbours(), draws=3)
+    assert given.cost.trainings == 0
 
 
 class Own(nn.Module):

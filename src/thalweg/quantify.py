@@ -130,6 +130,9 @@ def quantify(
                          "they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
     if narrow is not None and share is None:
         raise InputError("quantify got narrow and no share, needs both: give its hidden channels over those of the network")
+    if emulator is not None and not emulator.uses_proxies:
+        raise InputError(f"quantify got {type(emulator).__name__}, which makes nothing of narrow networks: give Forest() or "
+                         "Engression(), or call its emulate on anchors' predictions")
     own_share, members = NarrowEnsemble(budget=budget, share=share).chosen(problem, narrow)
     narrowed = narrow_problem(problem, own_share, narrow)
     networks = Members(trained(problem, anchors))

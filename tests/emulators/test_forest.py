@@ -11,7 +11,7 @@ from thalweg.baselines.width import bias_of_spread, centre_error, proxies_weight
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.outputs import Probabilities, Values
-from thalweg.emulators.scale import Group, leave_one_out, transfer, unbiased_spread
+from thalweg.emulators.scale import Group, leave_one_out, transfer, unbiased_spread, untrained
 from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
@@ -281,3 +281,11 @@ def test_evidence_that_does_not_fit():
 def test_bad_settings(settings, message):
     with pytest.raises(InputError, match=message):
         Forest(**settings)
+
+
+def test_a_proxy_that_did_not_learn_is_found():
+    world = torch.randn(1, 60, 4, generator=torch.Generator().manual_seed(0)).mul(3)
+    values = (world + 0.2 * torch.randn(5, 60, 4, generator=torch.Generator().manual_seed(1))).softmax(-1).double()
+    assert untrained(values, 1) == []
+    values[3] = 0.25
+    assert untrained(values, 1) == [3]

@@ -9,7 +9,7 @@ s = 1/2, 0.35, 1/4; `python -m ideas` measures the last two lines again):
 
 So a narrow network is a nearly unbiased witness of what a retraining would say, at a cost of about s^2, and a short run is not.
 Geiger et al. (2020, arXiv 1901.01608) found as much of generalisation: with width, fluctuations fall and averages stay. The
-constants were fixed on those two networks, and are used elsewhere as they are.
+constants were fixed on those two networks by other runs, and are used elsewhere as they are; `docs/ideas.md` has what they miss.
 """
 
 import math

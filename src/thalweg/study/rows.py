@@ -79,6 +79,10 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     name, explorer_class = _explorer(entry, where, key)
     emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
     emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
+    looks = beside is not None or (emulator_class is not None and emulator_class.uses_features)
+    if looks and issubclass(explorer_class, Baseline):
+        raise InputError(f"{where}: {key} has the baseline '{name}' with proxies or an emulator that looks at features, which "
+                         "need the problem's own network: give an explorer")
     proxies = None if beside is None else _proxies(beside, emulator_name, emulator_class, where, key)
     listed = {k: v for k, v in entry.items() if isinstance(v, list)}
     empty = [k for k, v in listed.items() if not v]
