@@ -66,7 +66,7 @@ class Quantified:
         predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard uncertainty `[inputs]`, and `outside`
             says which inputs are unlike all unlabelled ones, so that u is a guess there.
         share: Hidden channels of a proxy over those of the network.
-        proxies: How many narrow networks were trained.
+        proxies: How many narrow networks it rests on: those that learned the task.
         transfer: The check that proxies and network are alike; None with fewer than three proxies, which can't tell.
         cost: All of it, the network's own training included.
     """
@@ -143,12 +143,12 @@ def quantify(
     with problem.meter.clock():
         predictions = emulator.emulate(found["calibration"], found["asked"], draws=draws, seed=seed)
     known = found["calibration"]
-    check = transfer(Group(known.log_probs.double().exp(), known.anchors.members, own_share))
+    check = transfer(Group.of(known))
     if check is not None and not check.holds:
         warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
                       "they are from each other, so they may not tell how much retrainings differ: give a larger share, or a "
                       "second anchor", stacklevel=2)
-    return Quantified(predictions, own_share, members, check, problem.cost)
+    return Quantified(predictions, own_share, known.members - anchors, check, problem.cost)
 
 
 def gather(
@@ -196,15 +196,15 @@ def gather(
             problem.meter.charge(cost)
         witnesses.append(found)
     first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
-    failed = untrained(first, len(anchors.points)) if proxies is not None else []
+    full = len(anchors.points)
+    failed = untrained(first, full)
     if failed:
-        warnings.warn(f"{len(failed)} of {len(proxies.points) if proxies else 0} narrow networks did not learn the task, and are "
-                      "left out: give a larger share, or a recipe that trains narrow networks reliably", stacklevel=2)
+        warnings.warn(f"{len(failed)} of {len(pairs) - full} narrow networks did not learn the task, and are left out: give a "
+                      "larger share, or a recipe that trains narrow networks reliably", stacklevel=2)
         witnesses = [w for k, w in enumerate(witnesses) if k not in failed]
     result = {}
     for name in parts:
         log_probs = torch.stack([w.log_probs[name] for w in witnesses])
-        full = len(anchors.points)
         rows = torch.stack([w.features[name] for w in witnesses]) if features else None
         result[name] = Evidence(Predictions(log_probs[:full]), Predictions(log_probs[full:]) if len(log_probs) > full else None,
                                 share if len(log_probs) > full else 1.0, rows)

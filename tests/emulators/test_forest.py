@@ -251,7 +251,7 @@ def test_one_anchor_and_one_proxy_suffice_and_one_network_does_not():
     found = SMALL.emulate(cut(calibration, 1), cut(asked, 1), draws=3, seed=0)
     assert found.members == 3 and (found.u() > 0).all()
     (one,) = synthetic(60, 1)
-    with pytest.raises(InputError, match="the forest got 1 anchor, needs 2 or more, or proxies beside it"):
+    with pytest.raises(InputError, match="Forest got 1 anchor, needs 2 or more, or proxies beside it"):
         SMALL.emulate(one, one, draws=3, seed=0)
 
 

@@ -87,3 +87,9 @@ def test_mistakes_name_the_key(changes, message):
     with pytest.raises(InputError, match=message) as caught:
         tiny.plan(methods=[FOREST | changes])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("more", [{"proxies": {"budget": 1.0}}, {"emulator": "forest"}])
+def test_a_baseline_has_neither_proxies_nor_features(more):
+    with pytest.raises(InputError, match="has the baseline 'packed-ensemble' with proxies or an emulator that looks at features"):
+        tiny.plan(methods=[{"baseline": "packed-ensemble", **more}])

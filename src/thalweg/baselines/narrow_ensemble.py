@@ -22,7 +22,7 @@ from thalweg.seeds import derive
 from thalweg.training.problem import Problem
 from thalweg.training.together import anchors
 from thalweg.weights.distribution import Members
-from thalweg.weights.narrowing import narrowed
+from thalweg.weights.narrowing import narrow_model
 
 _SLACK = 1 + 1e-9
 
@@ -88,10 +88,11 @@ def narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module
         share: Of the hidden channels.
         model: Makes a narrow network, where it can't be made from the graph of the whole one.
     """
-    identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity and model is None else ""
-    return replace(problem, model=model or partial(_narrow, problem.model, share), start=None, meter=Meter(), inspection=None,
-                   seed=derive(problem.seed, "narrow", repr(share)), identity=identity,
-                   cache=problem.cache if identity else None)
+    own = replace(problem, start=None, meter=Meter(), seed=derive(problem.seed, "narrow", repr(share)))
+    if model is not None:  # not looked at yet, and without a name in the cache
+        return replace(own, model=model, meter=Meter(), inspection=None, identity="", cache=None)
+    identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity else ""
+    return replace(own, model=partial(narrow_model, problem.model, share), meter=Meter(), identity=identity)
 
 
 def relative_cost(problem: Problem, narrow: Problem) -> float:
@@ -107,7 +108,3 @@ def train_narrow(problem: Problem, narrow: Problem, members: int) -> Members:
     problem.meter.charge(Cost(backward_examples=round(examples), seconds=narrow.cost.seconds - before.seconds,
                               peak_memory=narrow.cost.peak_memory))
     return found
-
-
-def _narrow(model: Callable[[], nn.Module], share: float) -> nn.Module:
-    return narrowed(model(), share)

@@ -27,7 +27,7 @@ from thalweg.meter import Cost, Meter
 from thalweg.training.loop import Loss, cross_entropy
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
-from thalweg.weights.narrowing import narrowed
+from thalweg.weights.narrowing import narrow_model
 from thalweg.weights.point import Weights
 
 
@@ -53,8 +53,8 @@ class PackedEnsemble(Baseline):
         return self.alpha**2 / self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
-        narrow = replace(problem, model=partial(_narrow, problem.model, self.alpha / self.members), meter=Meter(), start=None,
-                         cache=None, identity="")
+        model = partial(narrow_model, problem.model, self.alpha / self.members)
+        narrow = replace(problem, model=model, meter=Meter(), start=None, cache=None, identity="")
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe
         narrow.fit(SideBySide(networks), replace(recipe, clip=None), "packed-ensemble",
@@ -74,10 +74,6 @@ class SideBySide(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([network(x) for network in self.networks])
-
-
-def _narrow(model: Callable[[], nn.Module], share: float) -> nn.Module:
-    return narrowed(model(), share)
 
 
 def _summed(loss: Loss) -> Loss:

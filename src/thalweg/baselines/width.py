@@ -3,9 +3,9 @@
 For networks with a share s of the hidden channels, trained by the same recipe (Fashion-MNIST, an MLP and a CNN with batch norm,
 s = 1/2, 0.35, 1/4; `python -m ideas` measures the last two lines again):
 
-    u_s = u s^(-1/4)             standard uncertainty over retrainings: 1.19, 1.30, 1.41 (measured 1.2, 1.28, 1.43-1.47)
-    v_s = s^(-1/2)               variance over retrainings, in those of the whole network (measured 1.36, 1.4-1.5, 1.7-1.8)
-    b_s^2 = 0.04 (1/s - 1)^2     squared distance of the means, in that unit: 0.04, 0.14, 0.36 (measured 0.05, 0.16, 0.32-0.39)
+    u_s = u s^(-1/4)             standard uncertainty over retrainings: 1.19, 1.30, 1.41 for the three shares
+    v_s = s^(-1/2)               variance over retrainings, in those of the whole network (measured 1.3-1.4, 1.5, 1.7-1.8)
+    b_s^2 = 0.04 (1/s - 1)^2     squared distance of the means, in that unit: 0.04, 0.14, 0.36 (measured 0.06, 0.17-0.19, 0.41)
 
 So a narrow network is a nearly unbiased witness of what a retraining would say, at a cost of about s^2, and a short run is not.
 Geiger et al. (2020, arXiv 1901.01608) found as much of generalisation: with width, fluctuations fall and averages stay. The
@@ -42,8 +42,8 @@ def centre_error(share: float, members: int, anchors: int) -> float:
 def bias_of_spread(members: int) -> float:
     """c4: the mean standard deviation of so many draws of a Gaussian, over its true one.
 
-    Retrainings behave so, since what moves between two classes is one number: two have 0.81 of the mean standard deviation that
-    many have, three 0.89, four 0.92, five 0.94 (Fashion-MNIST, MLP and CNN).
+    Retrainings behave so where what moves between two classes is one number: on Fashion-MNIST deep ensembles of 2, 3 and 5 have
+    0.80-0.81, 0.88-0.89 and 0.94-0.95 of the mean standard deviation of many; on CIFAR-10 two have 0.90 (`docs/ideas.md`).
 
     Example:
         >>> [round(bias_of_spread(n), 3) for n in (2, 3, 4, 5)]

@@ -1,7 +1,7 @@
 """The contract of emulators: from the predictions of a few anchors to draws of what further retrainings would predict."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from thalweg.emulators.evidence import Evidence
@@ -19,11 +19,13 @@ class Emulator(ABC):
     least_members: ClassVar[int] = 2
     """How many networks it needs at least."""
 
-    uses_features: ClassVar[bool] = False
-    """Whether it looks at features of inputs."""
-
     uses_proxies: ClassVar[bool] = False
     """Whether it looks at proxies beside the anchors."""
+
+    @property
+    def uses_features(self) -> bool:
+        """Whether it looks at features of inputs."""
+        return False
 
     @abstractmethod
     def emulate(
@@ -50,6 +52,33 @@ class Emulator(ABC):
     ) -> dict[str, Predictions]:
         """The same for several sets of inputs by name, for emulators that learn once and are asked often."""
         return {name: self.emulate(calibration, asked, draws=draws, seed=seed) for name, asked in parts.items()}
+
+
+class Learner(Emulator):
+    """An emulator that learns once from calibration inputs, and is then asked about any number of others."""
+
+    uses_proxies = True
+
+    @abstractmethod
+    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
+        """What was learned: from evidence on other inputs, how many draws and their seed, to predictions."""
+
+    def emulate(
+        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+    ) -> Predictions:
+        return self.emulate_parts(calibration, {"asked": asked}, draws=draws, seed=seed)["asked"]
+
+    def emulate_parts(
+        self, calibration: Evidence | Predictions, parts: Mapping[str, Evidence | Predictions], *, draws: int, seed: int
+    ) -> dict[str, Predictions]:
+        known, asked = Evidence.of(calibration), {name: Evidence.of(own) for name, own in parts.items()}
+        for own in asked.values():
+            check_fit(known, own, draws)
+        if known.members < self.least_members:
+            raise InputError(f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} or more, or proxies "
+                             "beside it: their differences are all it learns from")
+        ask = self.learn(known, seed)
+        return {name: ask(own, draws, seed) for name, own in asked.items()}
 
 
 _registry = Registry[Emulator]("emulator", "thalweg.emulators")

@@ -15,16 +15,15 @@ Proxies count as much as anchors, and their residuals are not scaled, though the
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from thalweg.emulators.base import Emulator, check_fit, emulator
+from thalweg.emulators.base import Learner, emulator
 from thalweg.emulators.evidence import Evidence
-from thalweg.errors import InputError, in_range, whole
+from thalweg.errors import in_range, whole
 from thalweg.meter import Meter
 from thalweg.prediction import Predictions, log_softmax
 from thalweg.seeds import derive, generator, seeded
@@ -39,7 +38,7 @@ _BLOCK = 256  # inputs at a time: bounded memory
 
 @emulator("engression")
 @dataclass(frozen=True)
-class Engression(Emulator):
+class Engression(Learner):
     """Draws of a generator network with two hidden layers.
 
     Attributes:
@@ -47,9 +46,6 @@ class Engression(Emulator):
         hidden: Units of a hidden layer.
         epochs: Passes over the calibration inputs; in each, every network is left out once.
     """
-
-    uses_features: ClassVar[bool] = True
-    uses_proxies: ClassVar[bool] = True
 
     noise: int = 16
     hidden: int = 64
@@ -60,27 +56,18 @@ class Engression(Emulator):
         whole("engression.hidden", self.hidden, 1)
         in_range("engression.epochs", self.epochs, 1e-9)
 
-    def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
-    ) -> Predictions:
-        return self.emulate_parts(calibration, {"asked": asked}, draws=draws, seed=seed)["asked"]
+    @property
+    def uses_features(self) -> bool:
+        return True
 
-    def emulate_parts(
-        self, calibration: Evidence | Predictions, parts: Mapping[str, Evidence | Predictions], *, draws: int, seed: int
-    ) -> dict[str, Predictions]:
-        known, asked = Evidence.of(calibration), {name: Evidence.of(own) for name, own in parts.items()}
-        for own in asked.values():
-            check_fit(known, own, draws)
-        if known.members < 2:
-            raise InputError(f"the engression emulator got {known.members} anchor, needs 2 or more, or proxies beside it: their "
-                             "differences are all it learns from")
+    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
         network = self._trained(known, seed)
         random = generator(seed, "engression", "u")
         common = torch.randn(_DRAWS, 1, self.noise, generator=random)  # the same at all inputs: u is there to compare them
         contexts, _ = _context(known, range(known.members))
         squares = torch.cat([network.about(context, common)[2].square() for context in contexts.split(_BLOCK)])
         scale = float((known.log_probs.exp().var(0).sum(-1).mean() / squares.mean().clamp_min(1e-30)).sqrt())
-        return {name: _drawn(network, own, common, scale, draws, seed) for name, own in asked.items()}
+        return lambda own, draws, seed: _drawn(network, own, common, scale, draws, seed)
 
     def _trained(self, known: Evidence, seed: int) -> "_Network":
         n = known.members

@@ -19,9 +19,8 @@ The trees know nothing there: u is the mean of theirs and of the networks' own s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from thalweg.baselines.width import bias_of_spread, centre_error
-from thalweg.emulators.base import Emulator, check_fit, emulator
+from thalweg.emulators.base import Learner, emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.outputs import Outputs, Probabilities, Values
 from thalweg.emulators.scale import Group, others
@@ -44,7 +43,7 @@ _QUANTILE = 0.995
 
 @emulator("forest")
 @dataclass(frozen=True)
-class Forest(Emulator):
+class Forest(Learner):
     """Trees on what networks know of inputs. The settings were chosen on Fashion-MNIST with an MLP and a CNN.
 
     Attributes:
@@ -60,8 +59,6 @@ class Forest(Emulator):
     tried: float = 0.4
     inflation: float = 1.3
     geometry: bool = True
-    uses_features: ClassVar[bool] = True
-    uses_proxies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         whole("forest.trees", self.trees, 1)
@@ -69,27 +66,22 @@ class Forest(Emulator):
         in_range("forest.tried", self.tried, 1e-9, 1)
         in_range("forest.inflation", self.inflation, 0)
 
-    def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
-    ) -> Predictions:
-        return self.emulate_parts(calibration, {"asked": asked}, draws=draws, seed=seed)["asked"]
+    @property
+    def uses_features(self) -> bool:
+        return self.geometry
 
-    def emulate_parts(
-        self, calibration: Evidence | Predictions, parts: Mapping[str, Evidence | Predictions], *, draws: int, seed: int
-    ) -> dict[str, Predictions]:
-        known, asked = Evidence.of(calibration), {name: Evidence.of(own) for name, own in parts.items()}
-        for own in asked.values():
-            check_fit(known, own, draws)
-        if known.members < 2:
-            raise InputError(f"the forest got {known.anchors.members} anchor, needs 2 or more, or proxies beside it: their "
-                             "differences are all it knows")
-        grown = self._grow(Probabilities(), _group(known), known.features if self.geometry else None, seed)
-        found = {}
-        for name, own in asked.items():
-            drawn, u, outside = grown.ask(_group(own), own.features if self.geometry else None, draws, seed)
+    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
+        grown = self._grow(Probabilities(), Group.of(known), self._features(known), seed)
+
+        def ask(own: Evidence, draws: int, seed: int) -> Predictions:
+            drawn, u, outside = grown.ask(Group.of(own), self._features(own), draws, seed)
             kind = own.anchors.log_probs.dtype
-            found[name] = Predictions(drawn.to(kind), u.to(kind), outside)
-        return found
+            return Predictions(drawn.to(kind), u.to(kind), outside)
+
+        return ask
+
+    def _features(self, evidence: Evidence) -> Tensor | None:
+        return evidence.features if self.geometry else None
 
     def emulate_values(
         self, calibration: Tensor, asked: Tensor, *, draws: int, seed: int, anchors: int | None = None, share: float = 1.0,
@@ -170,10 +162,6 @@ class _Grown:
         blocks = torch.arange(len(u)).split(_BLOCK)
         drawn = torch.cat([self.outputs.draws(centre[block], self.residuals[picked[block]]) for block in blocks])
         return drawn.transpose(0, 1).contiguous(), u, outside
-
-
-def _group(evidence: Evidence) -> Group:
-    return Group(evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members, evidence.share)
 
 
 def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from thalweg.baselines.width import bias_of_spread, proxies_weight, spread
+from thalweg.emulators.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Group:
     values: Tensor
     anchors: int
     share: float
+
+    @staticmethod
+    def of(evidence: Evidence) -> "Group":
+        """Of classes: probabilities."""
+        return Group(evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members, evidence.share)
 
     @property
     def proxies(self) -> int:

@@ -79,7 +79,8 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     name, explorer_class = _explorer(entry, where, key)
     emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
     emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
-    looks = beside is not None or (emulator_class is not None and emulator_class.uses_features)
+    emulating = None if emulator_class is None else made(emulator_class, emulator_settings, where, f"{key}.emulator")
+    looks = beside is not None or (emulating is not None and emulating.uses_features)
     if looks and issubclass(explorer_class, Baseline):
         raise InputError(f"{where}: {key} has the baseline '{name}' with proxies or an emulator that looks at features, which "
                          "need the problem's own network: give an explorer")
@@ -94,7 +95,6 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
         own = dict(settings)
         repeat = _repeats(own.pop("repeat", 1), f"{where}: {key}.repeat")
         explorer = made(explorer_class, own, where, key)
-        emulating = None if emulator_class is None else made(emulator_class, emulator_settings, where, f"{key}.emulator")
         members = getattr(explorer, "members", None)
         if emulating is not None and members is not None and proxies is None and members < emulating.least_members:
             raise InputError(f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "

@@ -1,6 +1,7 @@
 """Narrowing: a network of the same architecture with fewer hidden channels, made from its graph, not by its author's settings."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     _cut_layers(channels, training, stays)
     _cut_literals(channels, training, stays)
     return fx.GraphModule(training.owner, training.graph, type(network).__name__)
+
+
+def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
+    """A newly initialised network, narrowed; with `functools.partial` a factory that processes can be sent."""
+    return narrowed(model(), share)
 
 
 def _join_modes(training: Traced, evaluating: Traced) -> None:
