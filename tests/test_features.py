@@ -15,6 +15,7 @@ import cases
 from thalweg import features as module
 from thalweg.errors import InputError
 from thalweg.features import Geometry, training_neighbours
+from thalweg.prediction import multinomial
 from thalweg.training import nearest
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
@@ -253,7 +254,7 @@ def test_1_minus_sum_p_squared_and_the_jacobian_are_exact_for_sure_networks():
         exact = [Decimal(z).exp() for z in logits]
         p = [e / sum(exact) for e in exact]
         squared = sum((p[i] * ((i == j) - p[j])) ** 2 for i in range(3) for j in range(3))
-        impurity, slope = module._spread(torch.tensor([logits], dtype=torch.float64).softmax(1))
+        impurity, slope = multinomial(torch.tensor([logits], dtype=torch.float64).softmax(1))
         assert impurity.item() == pytest.approx(float(1 - sum(q * q for q in p)), rel=1e-12, abs=0)
         assert slope.item() == pytest.approx(float(squared), rel=1e-12, abs=0)
 

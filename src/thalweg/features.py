@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.prediction import check_order, inputs_of, log_softmax, outputs_of, sample
+from thalweg.prediction import check_order, inputs_of, log_softmax, multinomial, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.nearest import BLOCK, Nearest, nearest
@@ -86,7 +86,7 @@ class Geometry:
                     found.append(_few(features(len(x))))
                     labels.append(y)
             self._features, self._labels, logits = _finite(found), torch.cat(labels).to(problem.device), _finite(outputs)
-            unsure = torch.cat([_spread(_probs(part))[0] for part in logits.split(BLOCK)])
+            unsure = torch.cat([multinomial(_probs(part))[0] for part in logits.split(BLOCK)])
             self._factors = [_factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))]
         around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
         self.names: tuple[str, ...] = (
@@ -122,7 +122,7 @@ class Geometry:
             variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
             own = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
         p = _probs(logits)
-        impurity, slope = _spread(p)
+        impurity, slope = multinomial(p)
         columns = [logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), _log(variance), _log(variance * slope),
                    _log(leverage), _around(own, p), _around(near, p), impurity]  # fmt: skip
         if self._images:
@@ -225,16 +225,6 @@ def _with_one(features: Tensor) -> Tensor:
 
 def _probs(logits: Tensor) -> Tensor:
     return log_softmax(logits.double()).exp()
-
-
-def _spread(p: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact where one is nearly 1."""
-    p = p.sort(1, descending=True).values
-    rest = p[:, 1:]
-    diagonal = p * torch.cat([rest.sum(1, keepdim=True), 1 - rest], 1)
-    squares = rest.square().sum(1)
-    others = 2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)  # sum over i != j of p_i^2 p_j^2
-    return diagonal.sum(1), diagonal.square().sum(1) + others
 
 
 def _around(near: Nearest, p: Tensor) -> Tensor:

@@ -117,6 +117,16 @@ def impurity(predictions: Predictions) -> Tensor:
     return 1 - predictions.log_probs[0].detach().double().exp().square().sum(-1)
 
 
+def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact where one is nearly 1."""
+    p = p.sort(1, descending=True).values
+    rest = p[:, 1:]
+    diagonal = p * torch.cat([rest.sum(1, keepdim=True), 1 - rest], 1)
+    squares = rest.square().sum(1)
+    others = 2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)  # sum over i != j of p_i^2 p_j^2
+    return diagonal.sum(1), diagonal.square().sum(1) + others
+
+
 def log_softmax(logits: Tensor) -> Tensor:
     """Log-probabilities of logits over the last axis, in single precision or better."""
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)

@@ -7,11 +7,11 @@ import torch
 from scipy import stats
 
 from retrainings import synthetic
-from thalweg.baselines.width import bias_of_spread, centre_error, proxies_weight, spread
+from thalweg.baselines.width import bias_of_spread, spread, squared_bias, together, variance
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.outputs import Probabilities, Values
-from thalweg.emulators.scale import Group, leave_one_out, transfer, unbiased_spread, untrained
+from thalweg.emulators.scale import Group, Scale, leave_one_out, narrow_spreads, transfer, unbiased_spread, untrained
 from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
@@ -82,7 +82,7 @@ def test_values_scatter_with_the_width_of_their_input():
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
     drawn, u, outside = SMALL.emulate_values(known, asked, draws=6, seed=0, anchors=1, share=0.5)
-    assert torch.allclose(drawn.mean(0), Group(asked, 1, 0.5).centre())
+    assert torch.allclose(drawn.mean(0), Scale.of(Group(known, 1, 0.5)).centre(Group(asked, 1, 0.5)))
     assert drawn.shape == (6, 50, 1) and u.shape == outside.shape == (50,)
 
 
@@ -121,22 +121,66 @@ def test_draws_of_values_are_the_centre_and_centred_residuals():
 @pytest.mark.parametrize(("anchors", "proxies", "share"), [(1, 4, 0.5), (2, 3, 0.25), (1, 1, 1.0)])
 def test_the_centre_is_weighted_by_precision(anchors, proxies, share):
     values = gaussian(anchors + proxies, 20)
-    error = share**-0.5 / proxies + 0.04 * (1 / share - 1) ** 2
+    scale = Scale.of(Group(values, anchors, share))
+    error = share ** (-1 / 3) / proxies + scale.bias
     own, theirs = values[:anchors].mean(0), values[anchors:].mean(0)
     expected = (anchors * own + theirs / error) / (anchors + 1 / error)
-    assert torch.allclose(Group(values, anchors, share).centre(), expected)
-    assert centre_error(share, proxies, anchors) == pytest.approx(1 / (anchors + 1 / error))
-    weight = proxies_weight(share, proxies, anchors)  # no other weight has less error
+    assert torch.allclose(scale.centre(Group(values, anchors, share)), expected)
+
     def off(w: float) -> float:
         return (1 - w) ** 2 / anchors + w**2 * error
 
-    assert off(weight) == pytest.approx(centre_error(share, proxies, anchors))
-    assert off(weight) < min(off(weight - 0.01), off(weight + 0.01))
+    assert off(scale.weight) == pytest.approx(scale.error)  # no other weight has less error
+    assert off(scale.weight) < min(off(scale.weight - 0.01), off(scale.weight + 0.01))
 
 
 def test_the_centre_of_anchors_alone_is_their_mean():
-    values = gaussian(3, 20)
-    assert torch.equal(Group(values, 3, 1.0).centre(), values.mean(0)) and centre_error(0.5, 0, 3) == pytest.approx(1 / 3)
+    group = Group(gaussian(3, 20), 3, 1.0)
+    scale = Scale.of(group)
+    assert torch.equal(scale.centre(group), group.values.mean(0))
+    assert (scale.weight, scale.bias, scale.error) == (0, 0, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("anchors", [1, 3])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 3.0])
+def test_a_bias_of_the_proxies_is_between_the_law_s_and_what_shows(anchors, shift):
+    """Of Gaussian values that scatter as the law says it shows exactly, but for noise."""
+    share = 0.5
+    width = math.sqrt(variance(share, 1.0))
+    values = torch.cat([gaussian(anchors, 20000, seed=1), gaussian(4, 20000, seed=2, scale=width, shift=shift)])
+    found = Scale.of(Group(values, anchors, share))
+    assert found.bias == pytest.approx((squared_bias(share) + shift**2) / 2, rel=0.05, abs=0.02)
+    assert found.weight == pytest.approx(together(1 / anchors, variance(share, 1.0) / 4 + found.bias)[0])
+
+
+def test_one_anchor_and_one_proxy_show_no_bias():
+    values = torch.cat([gaussian(1, seed=1), gaussian(1, seed=2, shift=3.0)])
+    assert Scale.of(Group(values, 1, 0.5)).bias == squared_bias(0.5)
+
+
+def test_less_sure_proxies_are_taken_to_scatter_farther():
+    """With twice the impurity, twice the spread is one and the same spread of the whole network."""
+    values = gaussian(4, scale=0.3)
+    expected = narrow_spreads(Group(values, 1, 1.0))[1]
+    doubled = torch.cat([values[:1], 2 * values[1:]])
+    assert narrow_spreads(Group(doubled, 1, 1.0, impurity=2.0))[1] == pytest.approx(expected)
+    logits = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    predictions = Predictions(torch.cat([4 * logits[:1], logits[1:]]).log_softmax(-1))
+    p = predictions.probs().double()
+    impurity = (1 - p.square().sum(-1)).mean(1)
+    assert Group.of(cut(predictions, 1)).impurity == pytest.approx(float(impurity[1:].mean() / impurity[0]))
+
+
+def test_the_directions_in_which_members_differ():
+    """Between two classes one, between ten that are alike nine; inputs on which networks are sure do not count."""
+    def of(*rows: list[float]) -> float:
+        return Group.of(Evidence(Predictions(torch.tensor([list(rows)]).double().clamp_min(1e-30).log()))).dimensions
+
+    two, ten, sure = [0.5, 0.5] + 8 * [0.0], 10 * [0.1], [1.0] + 9 * [0.0]
+    assert of(two, two, sure) == pytest.approx(1) and of(ten, sure) == pytest.approx(9)
+    assert of(two, ten) == pytest.approx((0.5 * 1 + 0.9 * 9) / 1.4)
+    assert 1 <= of(sure) < 10
+    assert Group.of(Evidence(Predictions(torch.tensor([[[0.0, -math.inf]]])))).dimensions == 1
 
 
 @pytest.mark.parametrize(("members", "c4"), [(2, 0.7979), (3, 0.8862), (4, 0.9213), (5, 0.9400)])
@@ -144,33 +188,40 @@ def test_the_bias_of_a_standard_deviation(members, c4):
     assert bias_of_spread(members) == pytest.approx(c4, abs=5e-5)
 
 
+def test_squares_of_several_dimensions_are_less_biased():
+    """Sixteen dimensions count as four: the mean of chi of twelve degrees of freedom over their root, by integration."""
+    assert bias_of_spread(4, 16.0) == pytest.approx(stats.chi(12).mean() / math.sqrt(12))
+
+
 @pytest.mark.parametrize("members", [2, 3, 4, 5])
 def test_the_mean_spread_of_gaussian_values_is_their_scale(members):
     group = Group(gaussian(members, scale=0.3), members, 1.0)
-    assert group.mean_spread() == pytest.approx(0.3, rel=0.03)
-    assert group.spread().mean().item() == pytest.approx(0.3, rel=0.03)
-    assert unbiased_spread(group.values).mean().item() == pytest.approx(0.3, rel=0.03)
-    assert leave_one_out(group.values) == pytest.approx([0.3] * members, rel=0.05)
+    scale = Scale.of(group)
+    assert scale.level == pytest.approx(0.3, rel=0.03)
+    assert scale.spread(group).mean().item() == pytest.approx(0.3, rel=0.03)
+    assert unbiased_spread(group.values, 1.0).mean().item() == pytest.approx(0.3, rel=0.03)
+    assert leave_one_out(group.values) == pytest.approx([0.3 * math.sqrt(2 / math.pi)] * members, rel=0.05)
 
 
 @pytest.mark.parametrize(("proxies", "share"), [(1, 0.5), (4, 0.5), (6, 0.25)])
-def test_the_mean_spread_with_proxies_that_scatter_farther(proxies, share):
-    """Of one anchor: its distance from the proxies' mean, as if it were one of them, and the proxies' own spread."""
-    values = torch.cat([gaussian(1, seed=1, scale=0.3), gaussian(proxies, seed=2, scale=0.3 * spread(share))])
-    against = math.sqrt((1 + spread(share) ** 2 / proxies) / (1 + 1 / proxies)) / spread(share)
-    expected = 0.3 * (against if proxies == 1 else math.sqrt(against))
-    assert Group(values, 1, share).mean_spread() == pytest.approx(expected, rel=0.03)
+def test_the_mean_spread_with_proxies_that_scatter_and_err_as_the_law_says(proxies, share):
+    narrow, off = 0.3 * spread(share, 1.0), 0.3 * math.sqrt(squared_bias(share))
+    shifts = torch.randn(4000, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * off
+    values = torch.cat([gaussian(1, seed=1, scale=0.3), gaussian(proxies, seed=2, scale=narrow) + shifts])
+    group = Group(values, 1, share)
+    assert narrow_spreads(group) == pytest.approx([0.3] * min(proxies, 2), rel=0.04)
+    assert Scale.of(group).level == pytest.approx(0.3, rel=0.03)
 
 
 def test_the_mean_spread_of_alike_members_is_theirs_however_they_are_cut():
     values = gaussian(5, scale=0.3)
     for anchors in (1, 2, 4):
-        assert Group(values, anchors, 1.0).mean_spread() == pytest.approx(0.3, rel=0.03)
+        assert Scale.of(Group(values, anchors, 1.0)).level == pytest.approx(0.3, rel=0.03)
 
 
 def test_transfer_holds_where_the_anchor_might_be_a_proxy_and_not_far_away():
     proxies = gaussian(5, seed=1)
-    alike, far, near = (transfer(Group(torch.cat([own, proxies]), 1, 0.5)) for own in (
+    alike, far, near = (transfer(Group(torch.cat([own, proxies]), 1, 1.0)) for own in (
         gaussian(1, seed=2), gaussian(1, seed=2, shift=4.0), proxies.mean(0, keepdim=True) + 1e-3))
     assert alike.holds and alike.ratio == pytest.approx(1, abs=0.05) and alike.low < alike.ratio < alike.high
     assert not far.holds and far.low > 4 / 3
@@ -182,7 +233,7 @@ def test_transfer_holds_where_the_anchor_might_be_a_proxy_and_not_far_away():
 def test_an_anchor_far_away_is_noticed_though_proxies_vary():
     """By a factor of six among themselves."""
     proxies = torch.cat([gaussian(1, seed=k, scale=scale) for k, scale in enumerate((0.5, 1.0, 2.0, 3.0))])
-    alike, far = (transfer(Group(torch.cat([gaussian(1, seed=9, scale=2.0, shift=s), proxies]), 1, 0.5)) for s in (0, 40))
+    alike, far = (transfer(Group(torch.cat([gaussian(1, seed=9, scale=2.0, shift=s), proxies]), 1, 1.0)) for s in (0, 40))
     assert alike.holds and not far.holds
     assert far.ratio - 3.182 * far.error < 3 / 4, "an interval of the ratio itself would hold"
 
@@ -204,7 +255,7 @@ def test_inputs_unlike_all_others_are_outside():
     assert found["far"].outside[:20].all() and torch.equal(found["far"].outside[20:], found["like"].outside[20:])
     rest = ~found["like"].outside[20:]
     assert torch.allclose(found["far"].u()[20:][rest], found["like"].u()[20:][rest])
-    own = Group(like.probs(), 3, 1.0).spread()
+    own = Scale.of(Group.of(Evidence(calibration))).spread(Group.of(Evidence(like)))
     assert (found["far"].u()[:20] >= own[:20] / 2).all()
 
 

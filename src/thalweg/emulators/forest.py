@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
-from thalweg.baselines.width import bias_of_spread, centre_error
+from thalweg.baselines.width import bias_of_spread
 from thalweg.emulators.base import Learner, emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.outputs import Outputs, Probabilities, Values
-from thalweg.emulators.scale import Group, others
+from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, in_range, whole
 from thalweg.prediction import Predictions
 from thalweg.seeds import derive, generator
@@ -116,21 +116,21 @@ class Forest(Learner):
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
         views, targets, residuals, distances = _views(outputs, known, features), [], [], []
-        level = known.mean_spread()
+        scale = Scale.of(known)
         for k in range(len(known.values)):
             mean = others(known.values, k).mean(0)
             distance = (known.values[k] - mean).norm(dim=-1)
             distances.append(float(distance.mean()))
-            targets.append(distance * (level / max(distances[-1], 1e-300)))
+            targets.append(distance * (scale.level / max(distances[-1], 1e-300)))
             residuals.append(outputs.residuals(known.values[k], mean))
         trees = ExtraTreesRegressor(self.trees, min_samples_leaf=self.leaf * len(views), max_features=self.tried,
                                     random_state=derive(seed, "forest") % 2**32)
         rows = np.concatenate(views)
         trees.fit(rows, torch.cat(targets).numpy())
-        off = 1 + centre_error(known.share, known.proxies, known.anchors)
-        typical = sum(distances) / len(distances) / bias_of_spread(2)  # of one network from the others, with their own error
-        factor = math.sqrt(off * self.inflation) * level / max(typical, 1e-300)
-        return _Grown(outputs, trees, np.mean(views, 0), trees.apply(rows), torch.cat(residuals) * factor)
+        # of one network from the others, with their own error
+        typical = sum(distances) / len(distances) / bias_of_spread(2, known.dimensions)
+        factor = math.sqrt((1 + scale.error) * self.inflation) * scale.level / max(typical, 1e-300)
+        return _Grown(outputs, scale, trees, np.mean(views, 0), trees.apply(rows), torch.cat(residuals) * factor)
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ class _Grown:
 
     Attributes:
         outputs: Classes or numbers.
+        scale: What the calibration inputs tell of anchors and proxies.
         trees: The trees.
         rows: What the networks know of the calibration inputs, mean over the ways to leave one out `[inputs, columns]`.
         leaves: Of each calibration row `[members x inputs, trees]`.
@@ -146,6 +147,7 @@ class _Grown:
     """
 
     outputs: Outputs
+    scale: Scale
     trees: ExtraTreesRegressor
     rows: NDArray[np.float32]
     leaves: NDArray[np.int64]
@@ -156,9 +158,9 @@ class _Grown:
         views = _views(self.outputs, group, features)
         u = torch.from_numpy(np.mean([self.trees.predict(view) for view in views], 0))
         outside = _outside(self.rows, np.mean(views, 0))
-        u = torch.where(outside, (u + group.spread()) / 2, u)
+        u = torch.where(outside, (u + self.scale.spread(group)) / 2, u)
         picked = _alike(self.leaves, [self.trees.apply(view) for view in views], draws, seed)
-        centre = group.centre()
+        centre = self.scale.centre(group)
         blocks = torch.arange(len(u)).split(_BLOCK)
         drawn = torch.cat([self.outputs.draws(centre[block], self.residuals[picked[block]]) for block in blocks])
         return drawn.transpose(0, 1).contiguous(), u, outside

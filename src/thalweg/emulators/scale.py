@@ -1,8 +1,13 @@
 """Scale: the mean standard uncertainty over retrainings, and the best centre, as anchors and proxies tell them together.
 
 Three estimates of the mean spread, each from mean distances and not mean squares, as few inputs hold most of the squares: the
-anchors among themselves; anchors against proxies; proxies among themselves. The last two are those of narrow networks, and are
-brought to the whole width by `baselines.width`. What is there is averaged geometrically: with one anchor, two of them.
+anchors among themselves; anchors against proxies; proxies among themselves. In the last two narrow networks have a part, which
+`baselines.width` brings to the whole width. What is there is averaged geometrically: with one anchor, two of them.
+
+The centre is the mean of anchors and proxies, each weighed by its error. What the proxies' mean errs beyond their scatter, their
+bias, is the mean of the law's and of what their distance from the anchors shows: how much larger its square is than that of the
+anchors' deviation and of the proxies' scatter together. One anchor's own deviation blurs that, but a bias of a variance or more,
+as that of narrow networks that can't do the task, it shows.
 """
 
 import math
@@ -13,8 +18,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from thalweg.baselines.width import bias_of_spread, proxies_weight, spread
+from thalweg.baselines.width import bias_of_spread, spread, squared_bias, together, variance
 from thalweg.emulators.evidence import Evidence
+from thalweg.prediction import multinomial
 
 
 @dataclass(frozen=True)
@@ -25,53 +31,116 @@ class Group:
         values: Probabilities, or a regression's outputs `[members, inputs, outputs]`, anchors first, in double precision.
         anchors: How many of the members are anchors.
         share: Hidden channels of a proxy over those of an anchor.
+        impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it can't tell.
+        dimensions: In how many like directions members differ from each other; 1 for a regression.
     """
 
     values: Tensor
     anchors: int
     share: float
+    impurity: float = 1.0
+    dimensions: float = 1.0
 
     @staticmethod
     def of(evidence: Evidence) -> "Group":
         """Of classes: probabilities."""
-        return Group(evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members, evidence.share)
+        values, anchors = evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members
+        own, theirs = (float((1 - part.square().sum(-1)).mean()) for part in (values[:anchors], values[anchors:]))
+        impurity = theirs / own if own > 0 and theirs > 0 else 1.0
+        return Group(values, anchors, evidence.share, impurity, _dimensions(values.mean(0)))
 
     @property
-    def proxies(self) -> int:
-        return len(self.values) - self.anchors
+    def own(self) -> Tensor:
+        """The anchors' `[anchors, inputs, outputs]`."""
+        return self.values[: self.anchors]
 
-    def centre(self) -> Tensor:
+    @property
+    def proxies(self) -> Tensor:
+        """The proxies' `[proxies, inputs, outputs]`."""
+        return self.values[self.anchors :]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What calibration inputs tell of anchors and proxies.
+
+    Attributes:
+        level: Mean standard uncertainty over retrainings at these inputs.
+        narrow: Spread of narrow networks over that of whole ones.
+        bias: Squared distance of the proxies' mean from the retrainings', in variances of a retraining.
+        weight: Of the proxies' mean in the centre.
+        error: Squared error of the centre, in variances of a retraining.
+    """
+
+    level: float
+    narrow: float
+    bias: float
+    weight: float
+    error: float
+
+    @staticmethod
+    def of(group: Group) -> "Scale":
+        """From calibration inputs."""
+        own = 1 / group.anchors
+        found = [float(unbiased_spread(group.own, group.dimensions).mean())] if group.anchors > 1 else []
+        found += narrow_spreads(group)
+        level = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in found))
+        if not len(group.proxies):
+            return Scale(level, 1.0, 0.0, 0.0, own)
+        scatter, bias = variance(group.share, group.impurity) / len(group.proxies), _bias(group)
+        return Scale(level, spread(group.share, group.impurity), bias, *together(own, scatter + bias))
+
+    def centre(self, group: Group) -> Tensor:
         """The best estimate of the retrainings' mean `[inputs, outputs]`."""
-        own, theirs = self.values[: self.anchors], self.values[self.anchors :]
-        if not len(theirs):
-            return own.mean(0)
-        weight = proxies_weight(self.share, len(theirs), len(own))
-        return (1 - weight) * own.mean(0) + weight * theirs.mean(0)
+        own = group.own.mean(0)
+        return own + self.weight * (group.proxies.mean(0) - own) if self.weight else own
 
-    def spread(self) -> Tensor:
+    def spread(self, group: Group) -> Tensor:
         """Standard uncertainty by the members' own differences at each input `[inputs]`; it needs no other input."""
-        narrow = (self.anchors + self.proxies * spread(self.share)) / len(self.values)
-        return unbiased_spread(self.values) / narrow
-
-    def mean_spread(self) -> float:
-        """Mean standard uncertainty over the inputs."""
-        found = [float(unbiased_spread(self.values[: self.anchors]).mean())] if self.anchors > 1 else []
-        found += [value / spread(self.share) for value in self.narrow_spreads()]
-        return math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in found))
-
-    def narrow_spreads(self) -> list[float]:
-        """Mean spread of narrow networks: against anchors, and, where there are two, among themselves."""
-        own, theirs = self.values[: self.anchors], self.values[self.anchors :]
-        if not len(theirs):
-            return []
-        apart = (own.mean(0) - theirs.mean(0)).norm(dim=-1).mean()
-        against = float(apart) / (math.sqrt(1 / len(own) + 1 / len(theirs)) * bias_of_spread(2))
-        return [against] if len(theirs) < 2 else [against, float(unbiased_spread(theirs).mean())]
+        typical = (group.anchors + len(group.proxies) * self.narrow) / len(group.values)
+        return unbiased_spread(group.values, group.dimensions) / typical
 
 
-def unbiased_spread(values: Tensor) -> Tensor:
+def narrow_spreads(group: Group) -> list[float]:
+    """The mean standard uncertainty as proxies tell it: by their distance from the anchors, and, of two, from each other."""
+    count = len(group.proxies)
+    if not count:
+        return []
+    narrow = spread(group.share, group.impurity)
+    apart = float((group.own.mean(0) - group.proxies.mean(0)).norm(dim=-1).mean()) / bias_of_spread(2, group.dimensions)
+    against = apart / math.sqrt(1 / group.anchors + narrow**2 / count + squared_bias(group.share))
+    return [against] if count < 2 else [against, float(unbiased_spread(group.proxies, group.dimensions).mean()) / narrow]
+
+
+def _dimensions(mean: Tensor) -> float:
+    """Of a mean probability `[inputs, classes]`: (trace)^2 / |.|^2 (Frobenius) of diag(p) - p p', by impurity over the inputs.
+
+    1 where all is between two classes, 9 where ten are alike.
+    """
+    trace, square = multinomial(mean)
+    return float((trace**3 / square.clamp_min(1e-300)).sum() / trace.sum().clamp_min(1e-300)) or 1.0
+
+
+def _bias(group: Group) -> float:
+    """Squared distance of the means of narrow and whole networks, in variances of a retraining: between the law's and what shows.
+
+    Here variances, not mean distances, say how large a variance is: it is about squares.
+    """
+    law, count = squared_bias(group.share), len(group.proxies)
+    scatter = variance(group.share, group.impurity)
+    expected = 1 / group.anchors + scatter / count
+    variances = [float(group.own.var(0).sum(-1).mean())] if group.anchors > 1 else []
+    variances += [float(group.proxies.var(0).sum(-1).mean()) / scatter] if count > 1 else []
+    if not variances:
+        return law
+    unit = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in variances))
+    shown = float((group.own.mean(0) - group.proxies.mean(0)).square().sum(-1).mean()) / unit - expected
+    return (law + max(shown, 0.0)) / 2
+
+
+def unbiased_spread(values: Tensor, dimensions: float) -> Tensor:
     """Standard deviation over members, summed over outputs in squares, without the bias of few members `[inputs]`."""
-    return values.var(0).sum(-1).sqrt() / bias_of_spread(len(values))
+    return values.var(0).sum(-1).sqrt() / bias_of_spread(len(values), dimensions)
 
 
 def others(values: Tensor, k: int) -> Tensor:
@@ -80,18 +149,19 @@ def others(values: Tensor, k: int) -> Tensor:
 
 
 def leave_one_out(values: Tensor) -> list[float]:
-    """Mean distance of each member from the mean of the others, brought to a spread."""
+    """Mean distance of each member from the mean of the others, brought to that from the mean of all retrainings."""
     n = len(values)
-    scale = math.sqrt(1 + 1 / (n - 1)) * bias_of_spread(2)
+    scale = math.sqrt(1 + 1 / (n - 1))
     return [float((values[k] - others(values, k).mean(0)).norm(dim=-1).mean()) / scale for k in range(n)]
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Whether proxies tell the truth about an anchor: how far it is from them, over how far they are from each other.
+    """Whether proxies tell the truth about an anchor: how far it is from them, over what the law of width expects.
 
     Attributes:
-        ratio: 1 where the anchor might be one of them.
+        ratio: Mean standard uncertainty as the anchors' distance from the proxies tells it, over that as the proxies' distances
+            from each other tell it: 1 where narrow networks are what they are taken for.
         error: Its standard error, from the differences between proxies.
         low: Lower end of the 95 % interval.
         high: Upper end.
@@ -114,14 +184,15 @@ def transfer(group: Group) -> Transfer | None:
     The error is that of a mean over networks: proxies' own distances from the others vary, and a few of them are known. The
     interval is that of the ratio's logarithm: where they vary by half, that of the ratio itself would reach 0 and always hold.
     """
-    if group.proxies < 3:
+    proxies = len(group.proxies)
+    if proxies < 3:
         return None
-    against, among = group.narrow_spreads()
+    against, among = narrow_spreads(group)
     ratio = against / max(among, 1e-300)
-    singles = leave_one_out(group.values[group.anchors :])
+    singles = leave_one_out(group.proxies)
     relative = statistics.stdev(singles) / max(statistics.fmean(singles), 1e-300)
-    error = relative * math.sqrt(1 / group.anchors + 1 / group.proxies)
-    reach = math.exp(error * float(stats.t.ppf(0.975, group.proxies - 1)))
+    error = relative * math.sqrt(1 / group.anchors + 1 / proxies)
+    reach = math.exp(error * float(stats.t.ppf(0.975, proxies - 1)))
     return Transfer(ratio, ratio * error, ratio / reach, ratio * reach)
 
 
