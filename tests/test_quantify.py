@@ -81,7 +81,7 @@ def test_a_network_unlike_its_proxies_is_noticed():
     """It was never trained."""
     torch.manual_seed(0)
     given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled())
-    with pytest.warns(UserWarning, match="times as far from its proxies as they are from each other"):
+    with pytest.warns(UserWarning, match="times as far from its proxies as it should be by their own differences"):
         found = quantify(given, ASKED, budget=3.0, draws=3)
     assert found.transfer.ratio > 2 and not found.transfer.holds and "do not trust the scale of u" in str(found)
 
@@ -138,6 +138,16 @@ def test_a_budget_that_is_too_small_is_found_before_anything_is_trained():
     with pytest.raises(InputError, match=r"needs 0\.50 or more for two narrow networks"):
         quantify(given, ASKED, budget=0.4)
     assert given.cost.backward_examples == 0
+
+
+@pytest.mark.parametrize("layer", [None, "elsewhere"])
+def test_a_network_without_the_layer_is_found_before_anything_is_trained(layer):
+    given = cases.problem(model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3), nn.Tanh()),
+                          unlabelled=unlabelled())
+    with pytest.raises(InputError, match="name the layer whose output is" if layer is None else "elsewhere"):
+        quantify(given, ASKED, layer=layer, share=0.5)
+    assert given.cost.backward_examples == 0
+    assert quietly(given, layer="2", share=0.5, draws=3).predictions.members == 3
 
 
 class Archive:

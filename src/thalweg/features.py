@@ -78,7 +78,7 @@ class Geometry:
             x = next(iter(batches))[0].to(problem.device)
             self._images = x.dim() == 4 and min(x.shape[2:]) > 4
             self._side: Side = "input" if layer is None else "output"
-            self._layer = self._last(x) if layer is None else named_layer(self._network, layer)
+            self._layer = _penultimate(problem, self._network, x, layer)
             found, outputs, labels = [], [], []
             with watched(self._layer, self._side) as features:
                 for x, y in batches:
@@ -134,15 +134,18 @@ class Geometry:
         self._problem.meter.forward(logits)
         return logits
 
-    def _last(self, x: Tensor) -> nn.Module:
-        """The last linear layer, found by evaluating a batch."""
-        last, _, outputs = last_linear(self._network, x)
-        self._problem.meter.forward(outputs)
-        if last is None:
-            names = [name for name, _ in self._network.named_modules() if name]
-            raise InputError("features got a network whose outputs are not those of an nn.Linear: name the layer whose output is "
-                             f"its penultimate features, layer='...', of {', '.join(names) or 'its own modules'}")
-        return last
+
+def check_layer(problem: Problem, layer: str | None = None) -> None:
+    """Finds the layer whose features `Geometry` will ask for, on an untrained network: before anything is trained.
+
+    Raises:
+        InputError: There is none, as in `Geometry`.
+    """
+    with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
+        network, x = problem.build("network").eval(), next(iter(batches))[0].to(problem.device)
+        with watched(_penultimate(problem, network, x, layer), "input" if layer is None else "output") as features:
+            problem.meter.forward(network(x))
+            _few(features(len(x)))
 
 
 def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
@@ -162,6 +165,19 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
         asked = torch.cat([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
         known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
         return nearest(asked, known, NEIGHBOURS)
+
+
+def _penultimate(problem: Problem, network: nn.Module, x: Tensor, layer: str | None) -> nn.Module:
+    """The layer of a name, or the last linear one, found by evaluating a batch."""
+    if layer is not None:
+        return named_layer(network, layer)
+    last, _, outputs = last_linear(network, x)
+    problem.meter.forward(outputs)
+    if last is None:
+        names = [name for name, _ in network.named_modules() if name]
+        raise InputError("features got a network whose outputs are not those of an nn.Linear: name the layer whose output is "
+                         f"its penultimate features, layer='...', of {', '.join(names) or 'its own modules'}")
+    return last
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.scale import Group, Transfer, transfer, untrained
 from thalweg.errors import InputError
-from thalweg.features import Geometry, training_neighbours
+from thalweg.features import Geometry, check_layer, training_neighbours
 from thalweg.meter import Cost
 from thalweg.prediction import Predictions, predict
 from thalweg.training.batches import Loader
@@ -83,8 +83,8 @@ class Quantified:
         if self.transfer is not None:
             t = self.transfer
             verdict = "no sign that they are unlike" if t.holds else "they are NOT alike, do not trust the scale of u"
-            check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as they are from "
-                     f"each other: {verdict}")
+            check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as it should "
+                     f"be by their own differences: {verdict}")
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
                 f"cost: {self.cost.trainings:.2f} trainings, the network's own among them\n{check}")
@@ -135,9 +135,12 @@ def quantify(
                          "Engression(), or call its emulate on anchors' predictions")
     own_share, members = NarrowEnsemble(budget=budget, share=share).chosen(problem, narrow)
     narrowed = narrow_problem(problem, own_share, narrow)
+    emulator = emulator or Forest()
+    if emulator.uses_features:
+        for own in (problem, narrowed):
+            check_layer(own, layer)
     networks = Members(trained(problem, anchors))
     proxies = train_narrow(problem, narrowed, members)
-    emulator = emulator or Forest()
     parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}
     found = gather(problem, networks, narrowed, proxies, own_share, parts, features=emulator.uses_features, layer=layer)
     with problem.meter.clock():
@@ -146,8 +149,8 @@ def quantify(
     check = transfer(Group.of(known))
     if check is not None and not check.holds:
         warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
-                      "they are from each other, so they may not tell how much retrainings differ: give a larger share, or a "
-                      "second anchor", stacklevel=2)
+                      "it should be by their own differences, so they may not tell how much retrainings differ: give a larger "
+                      "share, or a second anchor", stacklevel=2)
     return Quantified(predictions, own_share, known.members - anchors, check, problem.cost)
 
 

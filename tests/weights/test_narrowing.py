@@ -134,3 +134,19 @@ def test_what_has_no_narrow_version(network, message):
 def test_a_share_that_is_none(share):
     with pytest.raises(InputError, match="share got"):
         narrowed(OWN["mlp"](), share)
+
+
+def test_layers_keep_their_names():
+    """Those of the network itself, and a functional dropout beside them; a network that is one layer has nothing to narrow."""
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.head = nn.Sequential(nn.Linear(6, 8), nn.ReLU()), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.nn.functional.dropout(self.trunk(x), 0.5, self.training))
+
+    names = [name for name, _ in Net().named_modules()]
+    assert [name for name, _ in narrowed(Net(), 0.5).named_modules() if "dropout" not in name] == names
+    assert narrowed(Net(), 0.5).get_submodule("trunk.0").weight.shape == (4, 6)
+    assert narrowed(nn.Linear(6, 3), 0.5)(torch.zeros(2, 6)).shape == (2, 3)

@@ -29,7 +29,8 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
         share: Of the channels of every hidden layer, rounded to a whole number, one at least.
 
     Returns:
-        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in evaluation.
+        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in evaluation. Its layers have
+        the names that they have in the network; modules that hold layers are there, and are not called.
 
     Raises:
         InputError: The network can't be traced, does something that is not understood, or has convolutions with groups.
@@ -49,7 +50,7 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     _join_modes(training, evaluating)
     _cut_layers(channels, training, stays)
     _cut_literals(channels, training, stays)
-    return fx.GraphModule(training.owner, training.graph, type(network).__name__)
+    return fx.GraphModule(_own_names(training), training.graph, type(network).__name__)
 
 
 def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
@@ -74,11 +75,21 @@ def _join_modes(training: Traced, evaluating: Traced) -> None:
         if node.target not in _DROPOUT or node.target is not twin.target:
             refuse(node, "is not the same in training and in evaluation")
         rate = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-        training.owner.add_module(node.name, _DROPOUT[node.target](rate))
+        training.owner.get_submodule(_ROOT).add_module(node.name, _DROPOUT[node.target](rate))
         with training.graph.inserting_after(node):
-            layer = training.graph.call_module(node.name, (node.args[0],))
+            layer = training.graph.call_module(f"{_ROOT}.{node.name}", (node.args[0],))
         node.replace_all_uses_with(layer)
         training.graph.erase_node(node)
+
+
+def _own_names(network: Traced) -> nn.Module:
+    """The module whose names the graph then has: the network itself, if it is not a single layer, and not what holds it."""
+    targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
+    if any(node.target == _ROOT for node in targets):
+        return network.owner
+    for node in targets:
+        node.target = node.target.removeprefix(f"{_ROOT}.")
+    return network.owner.get_submodule(_ROOT)
 
 
 def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
@@ -140,6 +151,7 @@ def _cut_literals(channels: Channels, network: Traced, stays: NDArray[np.bool_])
                 node.update_kwarg("pad", new)
 
 
+_ROOT = "0"  # the name of the network in what traces it
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
 _DROPOUT: dict[Any, Any] = {
     functional.dropout: nn.Dropout, functional.dropout1d: nn.Dropout1d, functional.dropout2d: nn.Dropout2d,
