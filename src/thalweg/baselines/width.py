@@ -76,7 +76,7 @@ def bias_of_spread(members: int, dimensions: float = 1.0) -> float:
         >>> [round(bias_of_spread(n), 3) for n in (2, 3, 4, 5)]
         [0.798, 0.886, 0.921, 0.94]
         >>> [round(bias_of_spread(n, 1.67), 3) for n in (2, 3, 5)]
-        [0.839, 0.91, 0.953]
+        [0.835, 0.91, 0.953]
     """
     freedom = (members - 1) * math.sqrt(dimensions)
     return math.sqrt(2 / freedom) * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
