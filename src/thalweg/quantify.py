@@ -6,7 +6,7 @@ the law of width; the forest (`emulators.forest`) learns from both on unlabelled
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -122,7 +122,8 @@ def quantify(
         Draws, u, the check and the cost.
 
     Raises:
-        InputError: There are no unlabelled inputs, the budget is too small, or the network can't be narrowed.
+        InputError: There are no unlabelled inputs, the budget is too small, the network can't be narrowed, or it has no layer whose
+            output are the features.
         Diverged: A training did.
     """
     if problem.unlabelled is None:
@@ -138,7 +139,7 @@ def quantify(
     emulator = emulator or Forest()
     if emulator.uses_features:
         for own in (problem, narrowed):
-            check_layer(own, layer)
+            check_layer(replace(own, meter=problem.meter), layer)
     networks = Members(trained(problem, anchors))
     proxies = train_narrow(problem, narrowed, members)
     parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}

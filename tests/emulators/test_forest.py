@@ -158,6 +158,12 @@ def test_one_anchor_and_one_proxy_show_no_bias():
     assert Scale.of(Group(values, 1, 0.5)).bias == squared_bias(0.5)
 
 
+def test_identical_proxies_far_away_leave_the_law_s_bias():
+    values = torch.cat([torch.full((1, 5, 1), 1e6), torch.zeros(3, 5, 1)]).double()
+    found = Scale.of(Group(values, 1, 0.5))
+    assert found.bias == squared_bias(0.5) and math.isfinite(found.error)
+
+
 def test_less_sure_proxies_are_taken_to_scatter_farther():
     """With twice the impurity, twice the spread is one and the same spread of the whole network."""
     values = gaussian(4, scale=0.3)

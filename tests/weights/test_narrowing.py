@@ -150,3 +150,20 @@ def test_layers_keep_their_names():
     assert [name for name, _ in narrowed(Net(), 0.5).named_modules() if "dropout" not in name] == names
     assert narrowed(Net(), 0.5).get_submodule("trunk.0").weight.shape == (4, 6)
     assert narrowed(nn.Linear(6, 3), 0.5)(torch.zeros(2, 6)).shape == (2, 3)
+
+
+def test_a_functional_dropout_does_not_take_a_name_of_the_network_s_own():
+    """Its rate, or another dropout; and layers may have names that a graph module has, too."""
+    class Rate(nn.Module):
+        def __init__(self, dropout: float | nn.Module) -> None:
+            super().__init__()
+            self.dropout, self.graph, self.code = dropout, nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.dropout(self.graph(x)) if isinstance(self.dropout, nn.Module) else self.graph(x)
+            return self.code(torch.nn.functional.dropout(x, 0.9, self.training))
+
+    for own, rates in ((0.5, [0.9]), (nn.Dropout(0.1), [0.1, 0.9])):
+        found = narrowed(Rate(own), 0.5)
+        assert sorted(m.p for m in found.modules() if isinstance(m, nn.Dropout)) == rates
+        assert found(torch.zeros(2, 6)).shape == (2, 3)

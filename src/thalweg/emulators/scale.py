@@ -131,7 +131,7 @@ def _bias(group: Group) -> float:
     expected = 1 / group.anchors + scatter / count
     variances = [float(group.own.var(0).sum(-1).mean())] if group.anchors > 1 else []
     variances += [float(group.proxies.var(0).sum(-1).mean()) / scatter] if count > 1 else []
-    if not variances:
+    if not variances or not min(variances):  # identical networks are no unit
         return law
     unit = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in variances))
     shown = float((group.own.mean(0) - group.proxies.mean(0)).square().sum(-1).mean()) / unit - expected

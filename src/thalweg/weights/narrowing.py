@@ -75,17 +75,23 @@ def _join_modes(training: Traced, evaluating: Traced) -> None:
         if node.target not in _DROPOUT or node.target is not twin.target:
             refuse(node, "is not the same in training and in evaluation")
         rate = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-        training.owner.get_submodule(_ROOT).add_module(node.name, _DROPOUT[node.target](rate))
+        root, name = training.owner.get_submodule(_ROOT), node.name
+        while hasattr(root, name):  # the network's own, as the rate of a dropout may be
+            name += "_"
+        root.add_module(name, _DROPOUT[node.target](rate))
         with training.graph.inserting_after(node):
-            layer = training.graph.call_module(f"{_ROOT}.{node.name}", (node.args[0],))
+            layer = training.graph.call_module(f"{_ROOT}.{name}", (node.args[0],))
         node.replace_all_uses_with(layer)
         training.graph.erase_node(node)
 
 
 def _own_names(network: Traced) -> nn.Module:
-    """The module whose names the graph then has: the network itself, if it is not a single layer, and not what holds it."""
+    """The module whose names the graph then has: the network itself, and not what holds it.
+
+    But what holds it, if it is a single layer, or has a name that a `GraphModule` needs for itself, such as `graph`.
+    """
     targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
-    if any(node.target == _ROOT for node in targets):
+    if any(node.target == _ROOT or hasattr(fx.GraphModule, node.target.split(".")[1]) for node in targets):
         return network.owner
     for node in targets:
         node.target = node.target.removeprefix(f"{_ROOT}.")
