@@ -122,8 +122,8 @@ def quantify(
         Draws, u, the check and the cost.
 
     Raises:
-        InputError: There are no unlabelled inputs, the budget is too small, the network can't be narrowed, or it has no layer whose
-            output are the features.
+        InputError: There are no unlabelled inputs, the budget is too small, the network can't be narrowed, or it has no layer
+            whose output are the features.
         Diverged: A training did.
     """
     if problem.unlabelled is None:
