@@ -21,8 +21,9 @@ def _one_thread():
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "conformance" in item.path.parts:
-            item.add_marker("conformance")
+        for folder in ("conformance", "kinds"):
+            if folder in item.path.parts:
+                item.add_marker(folder)
 
 
 class Subject:
