@@ -26,7 +26,7 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
     Raises:
         InputError: The factory raises, or gives something else than a module that can be evaluated with other weights.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.enable_grad():  # a user may have switched gradients off
         try:
             network: Any = model()
         except InputError:

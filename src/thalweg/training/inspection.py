@@ -19,7 +19,7 @@ from thalweg.training.building import check_factory, in_channels_last, unsafe_ch
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
-from thalweg.training.trial import check_functional, check_single, evaluated, trial_step
+from thalweg.training.trial import check_functional, check_shapes, check_single, evaluated, shapes, trial_step
 
 _STEPS = 10  # a look takes no longer than so many steps, where it has a choice
 
@@ -71,14 +71,17 @@ def inspect(
     x, y = x.to(device), y.to(device)
     example = x[:2].clone()
     network, spare, differs = check_factory(model, device, example)
+    before = shapes(network)
     with seeded(0, "inspection", "evaluation"), torch.no_grad():
         classes = evaluated(network.eval(), example).shape[1]
     if classes < 2:
         raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
     check_values(x, y, classes, 0)
-    check_functional(network, example)
+    check_shapes(before, shapes(network))
     channels_last = _works_channels_last(spare, example, device)
+    check_functional(network, spare, example)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
+    check_shapes(before, shapes(network))
     found = read(train, classes, _STEPS * seconds)
     if found.has_single:
         check_single(spare, x[:1])

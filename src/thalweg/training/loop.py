@@ -66,7 +66,9 @@ def train(
         InputError: There is nothing to train, no parameter gets a gradient, a label is out of range, or the loader gives another
             number of batches than it says.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad():  # a user may have switched gradients off
+    if torch.is_inference_mode_enabled():
+        raise InputError("nothing can be trained inside of torch.inference_mode(): leave it (torch.no_grad() does no harm)")
+    with torch.enable_grad():  # a user may have switched gradients off
         _train(module, batches, recipe, meter, loss or cross_entropy(recipe.label_smoothing), penalty, adjust, watch)
 
 

@@ -121,6 +121,10 @@ class Problem:
         if self.cache is not None and not self.identity:
             raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
         derive(self.seed)  # says so where it is no whole number
+        object.__setattr__(self, "seed", int(self.seed))
+        if torch.is_inference_mode_enabled():
+            raise InputError("a problem can't be made inside of torch.inference_mode(), where nothing can be trained: leave it "
+                             "(torch.no_grad() does no harm)")
         if not isinstance(self.recipe, Recipe):
             raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
         self._check_loss()

@@ -76,7 +76,6 @@ def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: L
     Raises:
         InputError: The step fails, in whatever way.
     """
-    before = _shapes(network)
     begin = now()
     try:
         with seeded(0, "inspection", "trial"):
@@ -89,25 +88,41 @@ def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: L
     except Exception as error:  # a user's network or loss may raise anything
         raise InputError(f"one trial step raised {type(error).__name__} ({_line(error)}): mend the network or the loss, or "
                          "choose another optimiser") from error
-    seconds = now() - begin
-    if (after := _shapes(network)) != before:
-        name = next(n for n in [*after, *before] if after.get(n) != before.get(n))
-        raise InputError(f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
-                         f"{after.get(name, 'nothing')}: make parameters and buffers in __init__, with their final shapes "
-                         "(register_buffer(..., persistent=False) does not help; a plain attribute does)")
-    return seconds
+    return now() - begin
 
 
-def check_functional(network: nn.Module, x: Tensor) -> None:
-    """Evaluates a network as it is, and with its own weights handed to it from outside: both must give the same.
+def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's parameters and buffers."""
+    return {name: tuple(t.shape) for name, t in [*network.named_parameters(), *network.named_buffers()]}
+
+
+def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> None:
+    """Whether evaluations left a network's parameters and buffers as they were made.
 
     Raises:
-        InputError: They do not.
+        InputError: They did not.
+    """
+    name = next((n for n in [*after, *before] if after.get(n) != before.get(n)), None)
+    if name is not None:
+        raise InputError(f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
+                         f"{after.get(name, 'nothing')}: make parameters and buffers in __init__ with their final shapes, and "
+                         "keep what depends on the inputs in plain attributes")
+
+
+def check_functional(network: nn.Module, twin: nn.Module, x: Tensor) -> None:
+    """Evaluates a network with other weights handed to it from outside, and a twin that has them as its own.
+
+    Raises:
+        InputError: They give different outputs.
     """
     state = {name: t.detach().clone() for name, t in [*network.named_parameters(), *network.named_buffers()]}
-    with torch.no_grad(), _evaluating(network):
+    for name, _ in network.named_parameters():
+        state[name].mul_(0.9).add_(0.01)
+    with torch.no_grad(), _evaluating(network), _evaluating(twin):
+        for name, own in [*twin.named_parameters(), *twin.named_buffers()]:
+            own.copy_(state[name])
         with seeded(0, "inspection", "functional"):
-            expected = evaluated(network, x)
+            expected = evaluated(twin, x)
         try:
             with seeded(0, "inspection", "functional"):
                 found = functional_call(network, state, (x,))
@@ -171,10 +186,6 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(was_training)
-
-
-def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(t.shape) for name, t in [*network.named_parameters(), *network.named_buffers()]}
 
 
 def _line(error: Exception) -> str:
