@@ -24,15 +24,14 @@ retraining has a bootstrap of it, so that it is the same for all networks. An as
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.prediction import check_order, inputs_of, log_softmax, multinomial, outputs_of, sample
+from thalweg.prediction import in_batches, inputs_of, log_softmax, multinomial, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Batches, Loader, joined
 from thalweg.training.nearest import BLOCK, Nearest, nearest
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -162,7 +161,7 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
         InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        asked = torch.cat([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
+        asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
         known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
         return nearest(asked, known, NEIGHBOURS)
 
@@ -192,10 +191,8 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
 
 def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
     """Batches of inputs, on the problem's device."""
-    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    check_order(loader)
     empty = True
-    for batch in loader:
+    for batch in in_batches(inputs):
         x = inputs_of(batch).to(problem.device)
         if len(x):
             empty = False

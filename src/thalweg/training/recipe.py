@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,6 +51,9 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
+        for own in fields(self):
+            if isinstance(given := getattr(self, own.name), np.generic):
+                object.__setattr__(self, own.name, given.item())
         for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear", "triangle")),
                             ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in known:
