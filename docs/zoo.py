@@ -20,24 +20,25 @@ COLUMNS = {"batch-ensemble": "batch ensemble", "packed-ensemble": "packed ensemb
 # what a refusal's line says, in other words; the first that its line matches
 REASONS = {
     r"no dropout layer":
-        "MC dropout with the network's own dropout needs an `nn.Dropout` or its kin; with a rate it works on any network with a "
-        "linear layer or convolution.",
+        "MC dropout with the network's own dropout needs an `nn.Dropout` or its kin; with a rate it works on any network "
+        "with a linear layer or convolution.",
     r"convolution with groups":
-        "A convolution with several channels a group has its channels fixed by their groups: it can't be narrowed. `quantify` takes "
-        "a narrow network of your own, `narrow=`.",
+        "A convolution with several channels a group has its channels fixed by their groups: it can't be narrowed. "
+        "`quantify` takes a narrow network of your own, `narrow=`.",
     r"can't be traced":
-        "Alignment and narrowing read the network's graph, which `torch.fx` does not find where a forward branches on its inputs or "
-        "calls `len`. `quantify` takes a narrow network of your own, `narrow=`.",
+        "Alignment and narrowing read the network's graph, which `torch.fx` does not find where a forward branches on its "
+        "inputs or calls `len`. `quantify` takes a narrow network of your own, `narrow=`.",
     r"in the network's graph":
-        "Alignment and narrowing follow channels through the network's graph, and refuse an operation that they don't know rather "
-        "than guess. `quantify` takes a narrow network of your own, `narrow=`.",
-    r"last-layer-laplace": "Last-layer Laplace is about the last linear layer: the network must return what it gives.",
+        "Alignment and narrowing follow channels through the network's graph, and refuse an operation that they don't "
+        "know rather than guess. `quantify` takes a narrow network of your own, `narrow=`.",
+    r"last-layer-laplace":
+        "Last-layer Laplace is about the last linear layer: the network must return what it gives.",
     r"layer='\.\.\.'":
-        "Features of inputs are those that the last linear layer reads. Where the network does not return what such a layer gives, "
-        "`layer=` names the one whose output they are.",
+        "Features of inputs are those that the last linear layer reads. Where the network does not return what such a "
+        "layer gives, `layer=` names the one whose output they are.",
     r"can't be stacked":
-        "Several trainings as one module rest on `torch.vmap`, which does not know every operation; one after the other they always "
-        "work.",
+        "Several trainings as one module rest on `torch.vmap`, which does not know every operation; one after the other "
+        "they always work.",
 }  # fmt: skip
 
 
@@ -65,9 +66,9 @@ def tables(results: Mapping[str, Any]) -> str:
     opened = sum(bool(way) for own in refused.values() for _, way in own.values())
     explorers = [m for m in methods if m not in COLUMNS]
     works = len(networks) * len(methods) - count
-    text = [f"{len(networks)} networks x {len(methods)} methods: {works} cells work as they are; of the {count} that are refused, "
-            f"{opened} work with the setting that the line names (shown beside the number of the reason). None is anything else.",
-            ""]
+    text = [f"{len(networks)} networks x {len(methods)} methods: {works} cells work as they are; of the {count} that are "
+            f"refused, {opened} work with the setting that the line names (shown beside the number of the reason). None is "
+            "anything else.", ""]
     head = f"| network | what is special | {len(explorers)} explorers | " + " | ".join(COLUMNS.values()) + " |"
     for family, title in FAMILIES.items():
         text += [f"### {title}", "", head, "|---|---|---|" + "---|" * len(COLUMNS)]

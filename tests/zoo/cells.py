@@ -189,7 +189,7 @@ def check_draws(trial: Trial, problem: Problem, found: WeightDistribution, make:
         if weights.masks is None:
             plain.close(log_probs.exp(), plain.probs(module, trial.asked), "predictions")
         if drawn.buffers is None and make == trial.make and trial.is_watched:
-            plain.check_refreshed(make, drawn, weights, seen.batches, trial.asked, random=trial.network.random)
+            plain.check_refreshed(make, drawn, weights, seen.batches or [trial.asked], random=trial.network.random)
         if trial.network.holds is not None:
             trial.network.holds(module)
     if ready[0].masks is not None:

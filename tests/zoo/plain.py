@@ -99,14 +99,14 @@ def close(found: Tensor, expected: Tensor, what: str, tolerance: float = 1e-4) -
 
 
 def check_refreshed(
-    make: Callable[[], nn.Module], drawn: Weights, ready: Weights, batches: Sequence[Tensor], x: Tensor, *, random: bool
+    make: Callable[[], nn.Module], drawn: Weights, ready: Weights, batches: Sequence[Tensor], *, random: bool
 ) -> None:
     """The buffers of a point where nobody trained are those that plain PyTorch finds there on the same batches.
 
     Running statistics are averages over all batches, as in `torch.optim.swa_utils.update_bn`, of all norms that are in training
     mode when the network is; the others stay. Any other buffer that evaluations in training mode change must have changed.
     """
-    module = loaded(make, drawn, x).train()
+    module = loaded(make, drawn, batches[0]).train()
     norms = {f"{name}.": m for name, m in module.named_modules() if isinstance(m, Norm) and m.track_running_stats and m.training}
     before = {name: b.clone() for name, b in module.named_buffers()}
     for norm in norms.values():
