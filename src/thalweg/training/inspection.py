@@ -19,7 +19,7 @@ from thalweg.training.building import check_factory, in_channels_last, unsafe_ch
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
-from thalweg.training.trial import check_functional, check_shapes, check_single, evaluated, shapes, trial_step
+from thalweg.training.trial import check_functional, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
 
 _STEPS = 10  # a look takes no longer than so many steps, where it has a choice
 
@@ -80,6 +80,9 @@ def inspect(
     check_shapes(before, shapes(network))
     channels_last = _works_channels_last(spare, example, device)
     check_functional(network, spare, example)
+    if depends_on_batch(spare, x):
+        warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
+                      "running statistics?): it is that of the batches in which thalweg evaluates it, of 256 inputs", stacklevel=4)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
     found = read(train, classes, _STEPS * seconds)
