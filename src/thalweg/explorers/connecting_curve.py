@@ -61,6 +61,7 @@ class ConnectingCurve(Explorer):
         return 2 + self.share
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         ends = connectable(problem, 2, align=self.align)
         parts = [k / (self.bends + 1) for k in range(1, self.bends + 1)]
         vertices = [ends[0], *(mix(ends, [1 - part, part]) for part in parts), ends[1]]

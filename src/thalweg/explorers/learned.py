@@ -27,6 +27,7 @@ def learn(problem: Problem, name: str, *, vertices: int, coefficients: Coefficie
         beta: Strength of the cosine penalty.
         layerwise: Coefficients for each layer, drawn independently.
     """
+    problem.behaviour.check_new_points()
     start = [Weights.of(problem.build(name, k)) for k in range(vertices)]
     network = problem.network(start[0])
     module = SubspaceModule(network, start, coefficients, layerwise=layerwise)

@@ -76,6 +76,7 @@ class Spro(Explorer):
         return 1 + self.vertices * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         return grow(problem, 0, self)
 
 

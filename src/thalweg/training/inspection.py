@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
+from thalweg.weights.behaviour import Behaviour, observe
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class Inspection:
     Attributes:
         examples: Examples in one epoch.
         classes: Classes of the network's outputs.
+        behaviour: Which of its statistics move, what is random and what is recomputed.
         channels_last: The network has two-dimensional convolutions and works with channels-last weights (which is faster).
     """
 
     examples: int
     classes: int
+    behaviour: Behaviour
     channels_last: bool = False
 
 
@@ -41,7 +44,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
         raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
     if not _length(train):
         raise InputError("the training loader is empty: it has no batches")
-    classes, examples, channels_last = 0, 0, False
+    classes, examples, channels_last, behaviour = 0, 0, False, Behaviour()
     sizes = {len(train.inputs) % train.size} if isinstance(train, Batches) else set()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_whole(train)):
@@ -49,6 +52,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             if number == 0:
                 classes = _classes(model, x, device)
                 channels_last = _works_channels_last(model, x[:2], device)
+                behaviour = _observed(model, x[:8], y[:8], device)
             _check_values(x, y, classes, number)
             examples += len(y)
             if not isinstance(train, Batches):
@@ -57,7 +61,12 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             raise InputError("the training loader is empty: it gave no batch")
         if 1 in sizes:
             _check_one_example(model, x[:1], device)
-    return Inspection(examples, classes, channels_last)
+    return Inspection(examples, classes, behaviour, channels_last)
+
+
+def _observed(model: Callable[[], nn.Module], x: Tensor, y: Tensor, device: str) -> Behaviour:
+    """What a new network does in training and in evaluation."""
+    return observe(model().to(device), x.to(device), y.to(device), lambda outputs, targets: outputs.square().mean())
 
 
 def in_channels_last(network: nn.Module) -> nn.Module:

@@ -19,6 +19,7 @@ from thalweg.training.inspection import Inspection, check_device, in_channels_la
 from thalweg.training.loop import Loss, Tick, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
 
 Source = Literal["init", "order", "augmentation", "data"]
@@ -137,6 +138,11 @@ class Problem:
         return round(steps * examples / batches)
 
     @property
+    def behaviour(self) -> Behaviour:
+        """What the network was seen to do when it was looked at."""
+        return cast(Inspection, self.inspection).behaviour
+
+    @property
     def cost(self) -> Cost:
         """What was spent so far."""
         return self.meter.cost
@@ -234,7 +240,7 @@ class Problem:
             batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
         examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
-            return refresh(network, points, _first(batches, examples), self.meter)
+            return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
     def inputs(self, limit: int = 1000) -> Tensor:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""
