@@ -127,7 +127,8 @@ def new_vertex(
     if not paper:
         start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
     law = Simplex() if simplexes is None else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
-    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws)
+    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws,
+                            behaviour=problem.behaviour)
     every = simplexes or [range(len(vertices))]
     reward = _volume(module, settings.volume, every[:1] if paper else every)
     problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of)

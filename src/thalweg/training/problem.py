@@ -99,6 +99,8 @@ class Problem:
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
+        if self.stack > 1:
+            self.behaviour.check_recomputed("problem.stack > 1")
         if self.meter.cost.training_examples not in (0, self.training_examples):
             raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
