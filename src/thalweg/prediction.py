@@ -17,6 +17,7 @@ from thalweg.errors import InputError, in_range, whole
 from thalweg.seeds import Rewind, parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
 from thalweg.training.problem import Problem
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.masks import Masks, active
 from thalweg.weights.point import Weights
@@ -213,7 +214,7 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
         for number, batch in enumerate(loader):
             x = inputs_of(batch).to(problem.device)
             rewind = Rewind()
-            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number)
+            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number, problem.behaviour)
                                    for weights, state in zip(group, states, strict=True)])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
@@ -283,7 +284,8 @@ def inputs_of(batch: Any) -> Tensor:
 
 
 def outputs_of(
-    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int
+    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int,
+    behaviour: Behaviour = Behaviour(),  # noqa: B008  frozen
 ) -> Tensor:
     """A network's outputs for a batch with the parameters and buffers given, and random states as they were at first.
 
@@ -291,7 +293,7 @@ def outputs_of(
         InputError: The network can't evaluate it.
     """
     rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
-    with nullcontext() if masks is None else active(network, masks, batch):
+    with nullcontext() if masks is None else active(network, masks, batch, behaviour):
         try:
             return functional_call(network, state, (x,))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

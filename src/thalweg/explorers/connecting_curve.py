@@ -61,11 +61,13 @@ class ConnectingCurve(Explorer):
         return 2 + self.share
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         ends = connectable(problem, 2, align=self.align)
         parts = [k / (self.bends + 1) for k in range(1, self.bends + 1)]
         vertices = [ends[0], *(mix(ends, [1 - part, part]) for part in parts), ends[1]]
         law = Bezier() if self.form == "bezier" else Chain()
-        module = SubspaceModule(problem.build("network"), vertices, law, fixed=(0, self.bends + 1))
+        module = SubspaceModule(problem.build("network"), vertices, law, fixed=(0, self.bends + 1),
+                                behaviour=problem.behaviour)
         lr = problem.recipe.lr * self.lr_ratio
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, final_lr=lr / 100, weight_decay=0.0,
                          schedule="cosine", cycles=1, warmup=0.0)

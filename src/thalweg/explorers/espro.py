@@ -53,6 +53,7 @@ class Espro(Explorer):
         return self.simplexes * self._simplex().trainings
 
     def explore(self, problem: Problem) -> Mixture:
+        problem.behaviour.check_new_points()
         train_together([(problem, k) for k in range(self.simplexes)])
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 

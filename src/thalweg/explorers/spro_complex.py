@@ -77,6 +77,7 @@ class SproComplex(Explorer):
         return self.modes + self.connectors * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         found = _complex(connectable(problem, self.modes, align=self.align), self.modes)
         for n in range(self.connectors):
             growth = self._growth() if n else replace(self._growth(), volume=0.0)

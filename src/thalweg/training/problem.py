@@ -22,6 +22,7 @@ from thalweg.training.inspection import Inspection, check_device, check_layout, 
 from thalweg.training.loop import Loss, Tick, cross_entropy, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
 
 Source = Literal["init", "order", "augmentation", "data"]
@@ -110,6 +111,8 @@ class Problem:
             warn_of_sources(found, self.sources)
         check_layout(self.inspection, self.channels_last)
         check_sources(self.inspection, self.sources)
+        if self.stack > 1:
+            self.behaviour.check_recomputed("problem.stack > 1")
         if self.meter.cost.training_examples not in (0, self.training_examples):
             raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
@@ -167,6 +170,11 @@ class Problem:
     def criterion(self) -> Loss:
         """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the recipe's cross-entropy."""
         return cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What the network was seen to do when it was looked at."""
+        return cast(Inspection, self.inspection).behaviour
 
     @property
     def cost(self) -> Cost:
@@ -268,7 +276,7 @@ class Problem:
             batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
         examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
-            return refresh(network, points, _first(batches, examples), self.meter)
+            return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
     def inputs(self, limit: int = 1000) -> Tensor:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""

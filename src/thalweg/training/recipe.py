@@ -103,5 +103,9 @@ def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
     groups = [{"params": part, "weight_decay": decay} for part, decay in parts if part]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
+    made = torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
                            fused=fused)
+    if fused and recipe.momentum:
+        for p in params:  # the fused kernel fails where some parameters get their first gradient later than others
+            made.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return made

@@ -134,6 +134,18 @@ def check_functional(network: nn.Module, twin: nn.Module, x: Tensor) -> None:
                          "keeps copies of weights, or results of earlier evaluations; let forward use its own parameters")
 
 
+def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
+    """Whether what a network predicts for an example hangs on the others in its batch, as of batch norm without statistics."""
+    if len(x) < 3:
+        return False
+    with torch.no_grad(), _evaluating(network):
+        found = []
+        for other in (1, 2):
+            with seeded(0, "inspection", "batch"):
+                found.append(evaluated(network, x[[0, other]])[0])
+    return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
+
+
 def check_single(network: nn.Module, x: Tensor) -> None:
     """Batch norm of vectors has no variance in a batch of one example.
 
