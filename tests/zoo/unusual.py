@@ -188,12 +188,12 @@ def norm_is_one(module: nn.Module) -> None:
 
 @network("Spectral norm", "numbers", "a parametrisation whose buffers follow the weights", holds=norm_is_one)
 def spectral_norm() -> nn.Module:
-    return dense(parametrizations.spectral_norm)
+    return dense(functools.partial(parametrizations.spectral_norm, n_power_iterations=5))
 
 
 @network("Spectral norm, old", "numbers", "torch.nn.utils.spectral_norm: a hook and buffers", holds=norm_is_one)
 def spectral_norm_old() -> nn.Module:
-    return dense(old_spectral_norm)
+    return dense(functools.partial(old_spectral_norm, n_power_iterations=5))
 
 
 @network("Orthogonal", "numbers", "torch.nn.utils.parametrizations.orthogonal")
