@@ -52,7 +52,7 @@ def found() -> dict[str, Any]:
     for number, (name, network) in enumerate(NETWORKS.items()):
         print(f"{number + 1} of {len(NETWORKS)}: {name}", flush=True)
         outcomes = {method: cells.outcome(name, method) for method in cells.METHODS}
-        results[name] = {"family": network.family, "does": network.does, "warning": cells.warning(name),
+        results[name] = {"family": network.family, "does": network.does, "warning": cells.look(name).warning,
                          "refused": {m: [o.refusal, o.way_out] for m, o in outcomes.items() if o.refusal}}
     return {"methods": list(cells.METHODS), "networks": results}
 

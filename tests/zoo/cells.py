@@ -9,7 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -33,6 +33,7 @@ from thalweg.meter import Meter
 from thalweg.prediction import Predictions, predict, sample
 from thalweg.quantify import gather, quantify
 from thalweg.training.batches import Batches
+from thalweg.training.inspection import Inspection
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.training.together import anchors
@@ -51,6 +52,7 @@ SMALL = {
     "batch-ensemble": {"members": 2}, "packed-ensemble": {"members": 2, "alpha": 1.0},
     "narrow-ensemble": {"share": 0.5, "members": 2},
 }  # fmt: skip
+EXPLORERS, BASELINES = explorers(), baselines()
 FOREST = Forest(trees=5, leaf=2)
 EXPECTED: list[dict[str, Any]] = [
     {"category": FutureWarning}, {"category": DeprecationWarning},  # torch's, of the old ways to normalise weights
@@ -75,14 +77,15 @@ class Outcome:
 class Trial:
     """A network in a problem, with a watch over its evaluations."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, inspection: Inspection | None = None) -> None:
         self.network, self.is_watched = network, plain.watchable(network.make)
         self.asked = self.inputs(ASKED, 1)
         x, y = task(network.inputs, EXAMPLES, 0)
         batches = Batches(self._typed(x), y, SIZE)
         self.meter = Meter()
         self.paid = 0
-        self.problem = Problem(self.make, batches, RECIPE, unlabelled=self.inputs(UNLABELLED, 2), meter=self.meter)
+        self.problem = Problem(self.make, batches, RECIPE, unlabelled=self.inputs(UNLABELLED, 2), meter=self.meter,
+                               inspection=inspection)
 
     def watching(self) -> AbstractContextManager[Seen]:
         """Counts the network's evaluations inside, where they can be seen."""
@@ -113,43 +116,65 @@ def outcome(name: str, method: str) -> Outcome:
         warnings.simplefilter("error")
         for expected in EXPECTED:
             warnings.filterwarnings("ignore", **expected)
-        if told := warning(name):
-            warnings.filterwarnings("ignore", re.escape(told))
         line = refusal(name, method)
         found = Outcome(line, way_out(name, method, line) if line else "")
     contract.assert_states(before)
     return found
 
 
+@dataclass(frozen=True)
+class Look:
+    """What thalweg finds when the problem is made: once for all methods.
+
+    Attributes:
+        inspection: What it keeps of it; None where it refuses the network.
+        refusal: The line, or empty.
+        warning: What it warns of, or empty.
+    """
+
+    inspection: Inspection | None
+    refusal: str
+    warning: str
+
+
 @cache
-def warning(name: str) -> str:
-    """What thalweg warns of when the problem is made; one line, or empty."""
+def look(name: str) -> Look:
+    """Makes the problem of a network."""
+    found, line = None, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        with suppress(InputError):
-            Trial(NETWORKS[name])
+        try:
+            found = Trial(NETWORKS[name]).problem.inspection
+        except InputError as error:
+            line = str(error)
     told = [str(w.message) for w in caught if w.category is UserWarning]
     assert len(told) <= 1 and "\n" not in "".join(told), told
-    return "".join(told)
+    return Look(found, line, "".join(told))
 
 
 def refusal(name: str, method: str, **settings: Any) -> str:
     """The line with which a method refuses a network, before anything is paid; empty where it works."""
-    trial = None
+    seen = look(name)
+    if seen.refusal:
+        return checked(seen.refusal)
+    trial = Trial(NETWORKS[name], seen.inspection)
     try:
-        trial = Trial(NETWORKS[name])
         METHODS[method](trial, **settings)
     except InputError as error:
-        line = str(error)
-        assert "\n" not in line and re.search(r": |, needs ", line) and len(line) < 600, f"no line with a way out: {line}"
-        assert trial is None or trial.meter.cost.backward_examples == trial.paid, f"refused after it was paid for: {line}"
-        return line
+        assert trial.meter.cost.backward_examples == trial.paid, f"refused after it was paid for: {error}"
+        return checked(str(error))
     except AssertionError:
         raise
     except Exception as error:
         raise AssertionError(f"{type(error).__name__}: {error}") from error
     return ""
+
+
+def checked(line: str) -> str:
+    """A refusal, which must be one line with a way out."""
+    assert "\n" not in line and re.search(r": |, needs ", line) and len(line) < 600, f"no line with a way out: {line}"
+    return line
 
 
 def way_out(name: str, method: str, line: str, **settings: Any) -> str:
@@ -197,7 +222,7 @@ def check_draws(trial: Trial, problem: Problem, found: WeightDistribution, make:
 
 
 def explore(name: str, trial: Trial) -> None:
-    explorer = explorers()[name](**SMALL.get(name, {}))
+    explorer = EXPLORERS[name](**SMALL.get(name, {}))
     problem = trial.problem
     with trial.watching() as seen:
         found = explorer.explore(problem)
@@ -215,13 +240,13 @@ def check_cost(trial: Trial, seen: Seen) -> None:
 
 
 def train_baseline(name: str, trial: Trial) -> None:
-    problem, found = baselines()[name](**SMALL.get(name, {})).train(trial.problem)
+    problem, found = BASELINES[name](**SMALL.get(name, {})).train(trial.problem)
     check_draws(trial, problem, found, trial.make if problem is trial.problem else problem.model)
 
 
 def own_dropout(trial: Trial) -> None:
     with trial.watching() as seen:
-        found = explorers()["mc-dropout"](rate="own").explore(trial.problem)
+        found = EXPLORERS["mc-dropout"](rate="own").explore(trial.problem)
     check_cost(trial, seen)
     check_draws(trial, trial.problem, found, trial.make)
 
@@ -284,15 +309,15 @@ def forest(trial: Trial, layer: str | None = None) -> None:
 
 
 def quantified(trial: Trial, layer: str | None = None, narrow: Callable[[], nn.Module] | None = None) -> None:
-    share = 0.5 if narrow is None else 0.9
+    share = 0.7 if narrow is None else 0.9
     found = quantify(trial.problem, trial.asked, budget=2.0, share=share, draws=5, emulator=FOREST, layer=layer, narrow=narrow)
     check_predictions(trial, found.predictions)
     assert 1 < found.cost.trainings <= 3 + 1e-6 and found.proxies >= 1 and math.isfinite(found.predictions.u().sum())
 
 
 METHODS: dict[str, Callable[..., None]] = {
-    **{name: partial(explore, name) for name in explorers()},
+    **{name: partial(explore, name) for name in EXPLORERS},
     "mc-dropout, own": own_dropout,
-    **{name: partial(train_baseline, name) for name in baselines()},
+    **{name: partial(train_baseline, name) for name in BASELINES},
     "stack": stacked, "features": features, "align": alignment, "narrow": narrowing, "forest": forest, "quantify": quantified,
 }  # fmt: skip

@@ -34,7 +34,7 @@ def test_every_method_works_or_says_why_not(name):
             if (told(found.refusal), found.way_out) != (told(line), way_out):
                 wrong[method] = f"{found}, docs/zoo.json has {line or 'works'} {way_out}"
     assert not wrong, "\n".join(f"{method}: {error}" for method, error in wrong.items())
-    assert cells.warning(name) == RESULTS["networks"][name]["warning"]
+    assert cells.look(name).warning == RESULTS["networks"][name]["warning"]
 
 
 def test_the_zoo_is_large_and_its_networks_small():
