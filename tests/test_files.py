@@ -140,7 +140,7 @@ def test_a_truncated_file(length, tmp_path):
     path = tmp_path / "a.safetensors"
     files.write_tensors(path, TENSORS, {"x": 1})
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(InputError, match=r"(is damaged or truncated .*: give a whole copy of it|is an empty file, needs)") as caught:
+    with pytest.raises(InputError, match=r"(is damaged or truncated .*: give a whole copy of it|is an empty file)") as caught:
         files.read_tensors(path)
     one_line(caught)
 

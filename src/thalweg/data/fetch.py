@@ -10,7 +10,7 @@ from pathlib import Path
 import pooch
 
 from thalweg.errors import InputError
-from thalweg.files import write_bytes
+from thalweg.files import given, write_bytes
 
 VARIABLE = "THALWEG_DATA"
 pooch.get_logger().setLevel("WARNING")  # what goes wrong is said once, by us
@@ -32,8 +32,8 @@ class Home:
 def folders(directory: Path | None = None) -> list[Path]:
     """Where files are looked for, in this order: `directory`, the folder in the variable THALWEG_DATA, thalweg's cache."""
     variable = os.environ.get(VARIABLE)
-    given = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
-    return [folder for folder in given if folder is not None]
+    named = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
+    return [given(folder) for folder in named if folder is not None]
 
 
 def find(path: str, where: Sequence[Path]) -> Path | None:

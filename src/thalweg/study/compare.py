@@ -1,4 +1,4 @@
-"""The comparison: from stored predictions to the small result files that a report reads. No network is built, no code imported."""
+"""The comparison: from stored predictions to the small result files that a report reads. It builds no network, imports no plan."""
 
 import io
 import json
@@ -57,8 +57,8 @@ class _Runs:
         images = self.material.splits.test if part == "test" else self.material.ood
         inputs = 0 if images is None else len(images)
         if (found.inputs, found.classes) != (inputs, self.material.dataset.classes):
-            raise InputError(f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds predictions of {found.inputs} "
-                             f"inputs and {found.classes} classes, needs {inputs} and {self.material.dataset.classes}: {AGAIN}")
+            raise InputError(f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds predictions of {found.inputs}"
+                             f" inputs and {found.classes} classes, needs {inputs} and {self.material.dataset.classes}: {AGAIN}")
         return found
 
     def together(self, kind: str, part: str) -> Predictions:
@@ -127,8 +127,8 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     """
     facts = files.read_record(folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew")
     if "runs" not in facts:
-        raise InputError(f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run 'thalweg study' again, "
-                         "which writes it anew and does no run twice")
+        raise InputError(f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run 'thalweg study' "
+                         "again, which writes it anew and does no run twice")
     material = Material(plan_of(facts["plan"]), data_dir)
     if material.identity_of_images != facts.get("images_fingerprint"):
         raise InputError(f"{folder}/plan.json was made with other data than are found now: run 'thalweg study' again")
