@@ -79,7 +79,7 @@ class Results:
         uncertain: The most uncertain test images.
         landscape: A plane of the landscape; None where the plan asked for none.
         study: `study.json`.
-        facts: What is known of each metric, by name: as the results tell it, so that those of other versions are shown as they are.
+        facts: What is known of each metric, by name, as the results tell it: those of other versions are shown as they are.
     """
 
     comparison: DataFrame
@@ -228,8 +228,8 @@ def _landscape(stored: ResultFiles) -> Landscape:
     if not plane or points.shape != (len(names), 2) or way.ndim != 2 or way.shape[1] != 2 or not text or not all(
         np.isfinite(array).all() for array in (x, y, points, way)
     ) or not (np.diff(x) > 0).all() or not (np.diff(y) > 0).all():
-        raise InputError(f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study writes, train_loss of "
-                         f"shape {loss.shape} for {x.size} x {y.size} points: {stored.remedy}")
+        raise InputError(f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study writes, train_loss "
+                         f"of shape {loss.shape} for {x.size} x {y.size} points: {stored.remedy}")
     return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, way, text[0])
 
 

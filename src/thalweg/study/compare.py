@@ -1,4 +1,4 @@
-"""The comparison: from stored predictions to the small result files that a report reads. It builds no network, imports no plan."""
+"""The comparison: from stored predictions to the small result files that a report reads. It builds no network."""
 
 import io
 import json

@@ -58,7 +58,7 @@ class Progress(Protocol):
 
 
 def run(
-    material: Material, folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
+    material: Material, folder: str | Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Does what is missing of a study.
 
@@ -75,6 +75,7 @@ def run(
     Raises:
         InputError: Something is wrong with the plan, the data, the network or the folder; found before anything is trained.
     """
+    folder = files.given(folder)
     store = Store(folder)
     material.check()
     store.check_writable()

@@ -106,7 +106,9 @@ def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] 
     """The record of a run that went well or failed, or None. One whose files are gone is still to be done."""
     name = fingerprint(material, task)
     record = store.record(name)
-    if record is None or record["status"] == "failed":
+    if record is None or record["kind"] != task.kind:
+        return None
+    if record["status"] == "failed":
         return record
     return record if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts()) else None
 
