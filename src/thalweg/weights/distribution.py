@@ -146,7 +146,7 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
         raise InputError(f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a network's weights as "
                          "Problem(start=safetensors.torch.load_file(path))")
     if not isinstance(kind, str) or kind not in WeightDistribution.kinds:
-        raise unknown("weight distribution", str(kind), WeightDistribution.kinds)
+        raise InputError(f"{path}: {unknown('weight distribution', str(kind), WeightDistribution.kinds)}")
     try:
         found = WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
         next(found.draw(1, seed=0))  # what does not fit together is found here
