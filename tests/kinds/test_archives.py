@@ -34,8 +34,11 @@ def served(monkeypatch, folder, *members) -> bytes:
         for member, data in members:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__",
-                        lambda self, url, output_file, dataset, check_only=False: Path(output_file).write_bytes(buffer.getvalue()))
+
+    def stream(self, url, output_file, dataset, check_only=False):
+        Path(output_file).write_bytes(buffer.getvalue())
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stream)
     return buffer.getvalue()
 
 

@@ -13,7 +13,8 @@ from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Complex
 from thalweg.weights.distribution import WeightDistribution
 
-WEIGHTS = [thalweg.Weights({"w": torch.arange(6.0).reshape(2, 3) + k, "b": torch.ones(2)}, {"n": torch.tensor(3)}) for k in range(3)]
+MATRIX = torch.arange(6.0).reshape(2, 3)
+WEIGHTS = [thalweg.Weights({"w": MATRIX + k, "b": torch.ones(2)}, {"n": torch.tensor(3)}) for k in range(3)]
 GAUSSIAN = thalweg.LowRankGaussian(WEIGHTS[0], {"w": torch.ones(2, 3), "b": torch.ones(2)},
                                    {"w": torch.ones(2, 2, 3), "b": torch.ones(2, 2)}, scale=0.5)  # fmt: skip
 DISTRIBUTIONS = {
@@ -28,7 +29,8 @@ DISTRIBUTIONS = {
 def same(first: WeightDistribution, second: WeightDistribution) -> bool:
     """Whether they draw the same."""
     pairs = zip(first.draw(3, seed=0), second.draw(3, seed=0), strict=True)
-    return all(list(a.params) == list(b.params) and all(torch.equal(a.params[n], b.params[n]) for n in a.params) for a, b in pairs)
+    named = [(list(a.params.items()), list(b.params.items())) for a, b in pairs]
+    return all(n == m and torch.equal(p, q) for one, other in named for (n, p), (m, q) in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("what", DISTRIBUTIONS)
