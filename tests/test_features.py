@@ -195,7 +195,7 @@ def test_all_evaluations_are_counted():
     Geometry(problem, weights, "7")
     counts.append(problem.cost.forward_examples)
     spent = [after - earlier for earlier, after in zip([before.forward_examples, *counts], counts, strict=False)]
-    assert spent == [95 + 16, 0, 60 * 5, 95], "a batch to find the last layer, and four shifts of each input"
+    assert spent == [95 + 2, 0, 60 * 5, 95], "two inputs to find the last layer, and four shifts of each input"
     assert problem.cost.backward_examples == before.backward_examples and problem.cost.seconds > before.seconds
 
 

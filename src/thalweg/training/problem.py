@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, cast
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, unknown, whole
-from thalweg.meter import Cost, Meter
+from thalweg.meter import Cost, Meter, Tally
 from thalweg.seeds import derive, generator, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.inspection import Inspection, check_device, in_channels_last, inspect
@@ -91,6 +92,7 @@ class Problem:
     channels_last: bool | None = None
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
+    _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
 
     def __post_init__(self) -> None:
         self._check()
@@ -98,10 +100,10 @@ class Problem:
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
-        if self.meter.cost.training_examples not in (0, self.training_examples):
-            raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
+        if self.meter.training_examples not in (0, self.training_examples):
+            raise InputError(f"meter counts in trainings of {self.meter.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
-        self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
+        self.meter.training_examples = self.training_examples
         if self.start is not None:
             self._memory[0] = self._given()
 
@@ -138,11 +140,16 @@ class Problem:
 
     @property
     def cost(self) -> Cost:
-        """What was spent so far."""
+        """What was spent so far: all that was done, and each anchor once that was given or read from a cache."""
         return self.meter.cost
 
+    def measured(self) -> AbstractContextManager[Tally]:
+        """Says what one result costs, `with problem.measured() as own: ...`, then `own.cost`: with the anchors that it rests on,
+        whenever they were trained."""
+        return self.meter.measured()
+
     def anchor(self, k: int) -> Weights:
-        """The k-th training, a network from a fresh initialisation; its cost is charged at every use, cached or not.
+        """The k-th training, a network from a fresh initialisation; its cost counts once in each result that uses it, cached or not.
 
         Raises:
             Diverged: Its loss became infinite.
@@ -152,7 +159,8 @@ class Problem:
             cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
             self.keep(k, Weights.of(network), cost)
         weights, cost = self._memory[k]
-        self.meter.charge(cost)
+        self.meter.charge(cost, (self.fingerprint(k), id(self.model)), done=k in self._uncharged)
+        self._uncharged.discard(k)
         return weights
 
     def compiled(self, module: nn.Module) -> nn.Module:
@@ -170,6 +178,7 @@ class Problem:
     def keep(self, k: int, weights: Weights, cost: Cost) -> None:
         """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
         self._memory[k] = weights.to(self.device), cost
+        self._uncharged.add(k)
         if self.cache is not None:
             self.cache.put(self.fingerprint(k), weights, cost)
 
