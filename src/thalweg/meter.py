@@ -8,9 +8,12 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T", float, Any)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Cost:
         )
 
 
-def total_cost(trainings: float, forward_trainings: float) -> float:
+def total_cost(trainings: T, forward_trainings: T) -> T:
     """Total cost of so many trainings and forward-only evaluations, each over the evaluations of one full training."""
     return trainings + forward_trainings / 3
 

@@ -12,6 +12,7 @@ from pandas import DataFrame
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.metrics.costs import completed, with_efficiencies
 from thalweg.report.families import family
 
 COLUMNS = {
@@ -119,7 +120,8 @@ def load(directory: Path, facts: Iterable[str]) -> Results:
     comparison, methods, curves, inputs, reliability = (_table(folder, name) for name in COLUMNS)
     study = files.read_json(folder / "study.json")
     comparison["undefined"] = _flags(comparison, "undefined")
-    methods = _numbered(methods)
+    methods = _numbered(completed(methods))
+    comparison = with_efficiencies(comparison, methods)
     judged = list(methods.loc[~methods["lost"], "method"])
     absent = () if need(study, "counts.ood") else ("ood_",)  # a study without out-of-distribution inputs has no such metrics
     _check_numbers(folder, comparison, methods, judged, [name for name in facts if not name.startswith(absent)])
@@ -199,7 +201,7 @@ def _check_numbers(folder: Path, comparison: DataFrame, methods: DataFrame, judg
             if row is None or (np.isnan(row.value) and not row.undefined):
                 raise InputError(f"{path} has no '{metric}' of '{method}': run `thalweg compare {folder.parent}` again")
     costs = methods[~methods["lost"]]
-    for column in ("cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
+    for column in ("cost", "forward", "total", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
         lacking = costs[costs[column].isna()]
         if len(lacking):
             raise InputError(

@@ -175,6 +175,10 @@ class Problem:
             self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
         return k in self._memory
 
+    def cost_of(self, k: int) -> Cost | None:
+        """What the k-th training cost, where it is in memory or in the cache."""
+        return self._memory[k][1] if self.has(k) else None
+
     def keep(self, k: int, weights: Weights, cost: Cost) -> None:
         """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
         self._memory[k] = weights.to(self.device), cost
