@@ -140,8 +140,7 @@ def test_running_statistics_have_one_place():
 def test_probabilities_have_one_place():
     assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "prediction.py")
     assert not places(
-        r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/together.py", "landscape/loss.py",
-        "baselines/packed_ensemble.py"
+        r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/problem.py"
     )
 
 

@@ -13,26 +13,23 @@ probabilities and k = 20 (fewer where there are fewer training inputs):
                      their labels (nats), and sum_c histogram_c p_c
     inputs-...       the same of the k nearest training inputs in input space
     impurity         1 - sum p^2
-    shift            log of 1e-12 + the variance of the probabilities, summed over classes, over the input and its four shifts by
-                     one pixel (edges repeated); only where inputs are images larger than 4 x 4 pixels
 
 `laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806) with one number for the
 softmax's Hessian, its trace, and with a prior precision of 1. The training set is read without augmentation, and whole where each
 retraining has a bootstrap of it, so that it is the same for all networks. An asked input that is in it is its own nearest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.prediction import check_order, inputs_of, log_softmax, multinomial, outputs_of, sample
+from thalweg.prediction import in_batches, inputs_of, log_softmax, multinomial, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Batches, Loader, joined
 from thalweg.training.nearest import BLOCK, Nearest, nearest
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -42,8 +39,6 @@ from thalweg.weights.point import Weights
 NEIGHBOURS = 20
 LARGEST = 8192  # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training inputs
 _AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
-EXAMPLES = 5000
-SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 class Geometry:
@@ -60,83 +55,66 @@ class Geometry:
         True
     """
 
-    def __init__(
-        self, problem: Problem, weights: Weights, layer: str | None = None, *, examples: int = EXAMPLES,
-        shifts: Sequence[tuple[int, int]] = SHIFTS,
-    ) -> None:
-        """Evaluates a part of the training set.
+    def __init__(self, problem: Problem, weights: Weights, layer: str | None = None) -> None:
+        """Evaluates the training set.
 
         Args:
             problem: Architecture, training set and meter; for a narrow network, that with its architecture.
             weights: The network; batch-norm statistics are refreshed where they are not valid.
             layer: Name of the module whose output, flattened, is the penultimate features. None: they are the input of the linear
                 layer whose output the network returns.
-            examples: How many training inputs are evaluated, at least, or all.
-            shifts: By how many pixels (down, right) images are moved for `shift`; none: there is no such feature.
 
         Raises:
             InputError: No layer is named, and the network does not end with a linear one; no layer has that name, or it gives no
                 features `[batch, ...]`; they are too many; or outputs are not finite.
         """
-        with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "features"):
+        with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
             (ready,) = sample(problem, Members((weights,)))
             self._problem, self._network, self._masks = problem, problem.network(ready).eval(), ready.masks
-            batches = problem.training_part(examples)
-            x = batches[0][0].to(problem.device)
-            self._shifts = tuple(shifts) if x.dim() == 4 and min(x.shape[2:]) > 4 else ()
+            x = next(iter(batches))[0].to(problem.device)
             self._side: Side = "input" if layer is None else "output"
             self._layer = _penultimate(problem, self._network, x[:2], layer)
             found, outputs, labels = [], [], []
             with watched(self._layer, self._side) as features:
                 for number, (x, y) in enumerate(batches):
-                    outputs.append(self._logits(x.to(problem.device), Rewind(), number))
+                    outputs.append(self._logits(x.to(problem.device), number))
                     found.append(_few(features(len(x))))
                     labels.append(y)
             self._features, self._labels, logits = _finite(found), torch.cat(labels).to(problem.device), _finite(outputs)
             unsure = torch.cat([multinomial(_probs(part))[0] for part in logits.split(BLOCK)])
-            known = 0 if problem.inspection is None else problem.inspection.examples
-            stands_for = max(known / len(unsure), 1.0)  # training inputs, each of those that were evaluated
-            self._factors = [_factor(self._features, weight * stands_for) for weight in (unsure, torch.ones_like(unsure))]
+            self._factors = [_factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))]
         around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
         self.names: tuple[str, ...] = (
-            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity",
-            *(("shift",) if self._shifts else ()),
+            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity"
         )  # fmt: skip
 
     def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
-        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are.
-
-        Args and Raises: as in `look`.
-        """
+        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are. As `look`."""
         return self.look(inputs, near)[1]
 
     def look(self, inputs: Loader | Tensor, near: Nearest) -> tuple[Tensor, Tensor]:
-        """What the network predicts and its features, of one evaluation of the inputs and one for each shift.
+        """What the network predicts, and its features, by one evaluation of the inputs.
 
         Args:
             inputs: As in `predict`.
             near: What `training_neighbours` gave for the same inputs.
 
         Returns:
-            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]` in single precision, both
+            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]`, in single precision, both
             on the CPU.
 
         Raises:
             InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near` is that of other inputs.
         """
         problem = self._problem
-        found, outputs, moved = [], [], []
+        found, outputs = [], []
         with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
             with watched(self._layer, self._side) as features:
                 for number, x in enumerate(_asked(problem, inputs)):
-                    rewind = Rewind()  # a network that is random even in evaluation mode is so alike at every shift
-                    outputs.append(self._logits(x, rewind, number))
+                    outputs.append(self._logits(x, number))
                     found.append(features(len(x)))
-                    if self._shifts:
-                        seen = [outputs[-1], *(self._logits(_shifted(x, *by), rewind, number) for by in self._shifts)]
-                        moved.append(torch.stack([_probs(logits) for logits in seen]).var(0, correction=0).sum(1).cpu())
-            here, raw = _finite(found), _finite(outputs)
-            log_probs, logits = log_softmax(raw).cpu(), raw.double().cpu()
+            here, seen = _finite(found), _finite(outputs)
+            log_probs, logits = log_softmax(seen).cpu(), seen.double().cpu()
             if len(here) != len(near.labels):
                 raise InputError(f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: give those of the "
                                  "same inputs, training_neighbours(problem, inputs)")
@@ -146,12 +124,10 @@ class Geometry:
         impurity, slope = multinomial(p)
         columns = [logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), _log(variance), _log(variance * slope),
                    _log(leverage), _around(own, p), _around(near, p), impurity]  # fmt: skip
-        if self._shifts:
-            columns.append((torch.cat(moved) + 1e-12).log())
         return log_probs, torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
 
-    def _logits(self, x: Tensor, rewind: Rewind, batch: int) -> Tensor:
-        logits = outputs_of(self._network, {}, x, rewind, self._masks, batch)
+    def _logits(self, x: Tensor, batch: int) -> Tensor:
+        logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
         self._problem.meter.forward(logits)
         return logits
 
@@ -183,7 +159,7 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
         InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        asked = torch.cat([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
+        asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
         known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
         return nearest(asked, known, NEIGHBOURS)
 
@@ -213,10 +189,8 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
 
 def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
     """Batches of inputs, on the problem's device."""
-    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    check_order(loader)
     empty = True
-    for batch in loader:
+    for batch in in_batches(inputs):
         x = inputs_of(batch).to(problem.device)
         if len(x):
             empty = False
@@ -276,9 +250,3 @@ def _around(near: Nearest, p: Tensor) -> Tensor:
 
 def _log(x: Tensor) -> Tensor:
     return x.clamp_min(1e-30).log()
-
-
-def _shifted(x: Tensor, down: int, right: int) -> Tensor:
-    """Images moved by whole pixels; their edges are repeated."""
-    rows, columns = (torch.arange(n, device=x.device) for n in x.shape[2:])
-    return x[:, :, (rows - down).clamp(0, x.shape[2] - 1)][..., (columns - right).clamp(0, x.shape[3] - 1)]

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg import files
 from thalweg.errors import InputError, in_range, whole
-from thalweg.seeds import Rewind, parts, seeded
-from thalweg.training.batches import Batches, Loader, shuffles
+from thalweg.seeds import Rewind, parts, seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.masks import Masks, active
@@ -142,7 +143,8 @@ def predict(
     Args:
         problem: Architecture, training set and meter.
         found: What an explorer returned, or one network's weights.
-        inputs: Inputs `[inputs, ...]`, or a loader in fixed order that gives batches of inputs or pairs whose first is inputs.
+        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that gives batches of inputs, or of
+            pairs whose first is inputs.
         draws: How many; None for all members of a finite distribution, else 32.
         seed: Seed of the draws.
 
@@ -157,8 +159,7 @@ def predict(
     if not isinstance(found, WeightDistribution):
         raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
                          "or Members((w1, w2, ...))")
-    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    check_order(loader)
+    loader = in_batches(inputs)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
     network = problem.build("network")
@@ -228,8 +229,20 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
+def in_batches(inputs: Any) -> Any:
+    """Inputs as a loader: a tensor or an array in parts, a loader as it is.
+
+    Raises:
+        InputError: A loader shuffles or augments.
+    """
+    if isinstance(inputs, Tensor | np.ndarray):
+        return as_tensor(inputs, "inputs").split(256)
+    check_order(inputs)
+    return inputs
+
+
 def check_order(loader: Any) -> None:
-    """Checks that a loader gives known inputs in fixed order.
+    """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own, by its first batch, read twice.
 
     Raises:
         InputError: It shuffles or augments.
@@ -239,6 +252,17 @@ def check_order(loader: Any) -> None:
     for part in parts(loader):
         if isinstance(part, Batches) and part.augment is not None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
+    if isinstance(loader, Batches | list | tuple) or iter(loader) is loader:  # the latter can be read once only
+        return
+    one, other = (_first(loader, purpose) for purpose in ("one", "other"))
+    if one is not None and other is not None and not torch.equal(one, other):
+        raise InputError("the loader to predict on gives other inputs after another seed: it shuffles or augments, and "
+                         "predictions would not belong to known inputs; give shuffle=False, and data without random changes")
+
+
+def _first(loader: Any, purpose: str) -> Tensor | None:
+    with seeded(0, "check of order", purpose), seeded_loader(loader, 0, "check of order", purpose):
+        return next((inputs_of(batch) for batch in loader), None)
 
 
 def inputs_of(batch: Any) -> Tensor:
@@ -248,6 +272,8 @@ def inputs_of(batch: Any) -> Tensor:
         InputError: There is none.
     """
     x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(x, np.ndarray):
+        x = as_tensor(x, "a batch to predict on")
     if isinstance(x, dict):
         raise InputError(f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
                          "(inputs, ...): wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")

@@ -16,5 +16,5 @@ def flops(problem: Problem) -> float:
         x, y = next(iter(loader))
         network = problem.build("flops")
         with FlopCounterMode(display=False) as counter:
-            train(network, [(x[:2], y[:2])], Recipe(epochs=1), Meter(), loss=problem.loss)
+            train(network, [(x[:2], y[:2])], Recipe(epochs=1), Meter(), loss=problem.criterion)
     return counter.get_total_flops()

@@ -24,7 +24,7 @@ from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.flops import flops
 from thalweg.errors import in_range, whole
 from thalweg.meter import Cost, Meter
-from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.narrowing import narrow_model
@@ -58,7 +58,7 @@ class PackedEnsemble(Baseline):
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe
         narrow.fit(SideBySide(networks), replace(recipe, clip=None), "packed-ensemble",
-                   loss=_summed(problem.loss or cross_entropy(recipe.label_smoothing)), adjust=_clipped(networks, recipe.clip))
+                   loss=_summed(problem.criterion), adjust=_clipped(networks, recipe.clip))
         cost = narrow.cost
         examples = round(cost.backward_examples * flops(narrow) / flops(problem))
         problem.meter.charge(Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory))

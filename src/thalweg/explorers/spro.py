@@ -24,7 +24,7 @@ from torch import Tensor
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.seeds import generator
-from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Complex, Simplex
 from thalweg.weights.point import Weights, mix
@@ -115,7 +115,7 @@ def new_vertex(
         cycles=1,
         warmup=0.0,
     )
-    base = problem.loss or cross_entropy(recipe.label_smoothing)
+    base = problem.criterion
     loss = _summed(base, settings.draws) if paper else base
     start = mix(vertices, [1 / len(vertices)] * len(vertices))
     if not paper:

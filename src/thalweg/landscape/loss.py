@@ -10,7 +10,6 @@ from torch.func import functional_call
 
 from thalweg.prediction import sample
 from thalweg.seeds import seeded
-from thalweg.training.loop import cross_entropy
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.masks import active
@@ -39,7 +38,7 @@ def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
         points: Where to look; their batch-norm statistics are valid.
         batches: What to look at, pairs of inputs and labels.
     """
-    loss = problem.loss or cross_entropy(problem.recipe.label_smoothing)
+    loss = problem.criterion
     network = problem.build("network")
     network.eval()
     batches = [(x.to(problem.device), y.to(problem.device)) for x, y in batches]

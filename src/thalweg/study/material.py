@@ -122,7 +122,7 @@ class Material:
 
     @cached_property
     def inspection(self) -> Inspection:
-        return inspect(self.model, self.train, self.plan.protocol.device)
+        return inspect(self.model, self.train, self.plan.protocol.device, recipe=self.plan.recipe)
 
     def problem_key(self, role: str, k: int) -> str:
         """The fingerprint of the k-th training of a role."""

@@ -12,7 +12,7 @@ from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
-from thalweg.training.loop import cross_entropy, train
+from thalweg.training.loop import train
 from thalweg.training.problem import Problem
 from thalweg.training.stack import Stack, StackedBatches, clipped, summed
 from thalweg.weights.point import Weights
@@ -124,7 +124,7 @@ def _train_stack(group: Wanted) -> None:
         raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
     stack = Stack([problem.build("anchor", k) for problem, k in group])
     recipe, meter = first.recipe, Meter(first.training_examples)
-    loss = summed(first.loss or cross_entropy(recipe.label_smoothing), is_mean=first.loss is None)
+    loss = summed(first.criterion, is_mean=first.loss is None)
     adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
     with meter.clock(), seeded(first.seed, "stack", *(k for _, k in group)):  # the latter for dropout
         train(first.compiled(stack), StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
