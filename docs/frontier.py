@@ -44,20 +44,22 @@ def read(name: str) -> pd.DataFrame:
         if kind is None:
             trained = "retraining" if row.is_retraining else "explorer"
             kind = trained if pd.isna(row.emulator) else "trivial" if row.emulator == "trivial" else "emulator"
-        rows.append({"method": row.method, "cost": row.cost, "total": row.total, "time": row.relative_time, "kind": kind} | {m: found[row.method, m] for m in SHOWN})
+        rows.append({"method": row.method, "cost": row.cost, "total": row.total, "time": row.relative_time, "kind": kind}
+                    | {m: found[row.method, m] for m in SHOWN})
     return pd.DataFrame(rows)
 
 
 def summary() -> str:
     """What a budget buys on every task, in markdown."""
-    head = "| task | method | cost | total | time | K_eq | K_u | spread | coverage | calibrated NLL | spread out of distribution |"
-    lines = [head, "|" + "---|" * 11]
+    head = ("task", "method", "cost", "total", "time", "K_eq", "K_u", "spread", "coverage", "calibrated NLL",
+            "spread out of distribution")
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, title in present().items():
         table = read(name)
         for row in table[table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])].itertuples():
-            cells = [row.k_eq.text(".1f"), row.k_u.text(".1f"), f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}",
-                     f"{row.calibrated_nll.value:.4f}", f"{row.ood_spread_ratio.value:.2f}"]
-            lines.append(f"| {title} | {row.method} | {row.cost:.2f} | {row.total:.2f} | {number(row.time, '.1f')} | " + " | ".join(cells) + " |")
+            cells = [f"{row.cost:.2f}", f"{row.total:.2f}", number(row.time, ".1f"), row.k_eq.text(".1f"), row.k_u.text(".1f"),
+                     f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}", f"{row.calibrated_nll.value:.4f}", f"{row.ood_spread_ratio.value:.2f}"]
+            lines.append(f"| {title} | {row.method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -28,7 +28,8 @@ def table(name: str, explorer: str | None = None) -> str:
     protocol = study["plan"]["protocol"]
     sizes = f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
     lines = [f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):", "",
-             "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |", "|---|---|---|" + "---|" * len(COLUMNS)]
+             "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
+             "|---|---|---|" + "---|" * len(COLUMNS)]
     if explorer is not None:
         methods = methods[(methods["explorer"] == explorer) & methods["emulator"].isna() | methods["is_retraining"]]
     for row in completed(methods).itertuples():

@@ -62,8 +62,8 @@ def test_what_it_says_of_itself(trained):
     first, second, third = str(found).splitlines()
     assert first.startswith(f"mean u {float(found.predictions.u().mean()):.4f} over 30 inputs, ")
     assert second == (
-        f"4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them; {found.cost.total:.2f} with forward "
-        f"work, and {found.cost.emulator_seconds:.1f} s of the emulator"
+        f"4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them, {found.cost.total:.2f} with "
+        f"forward work; the emulator took {found.cost.emulator_seconds:.1f} s"
     )
     assert found.cost.total > 2 and 0 < found.cost.emulator_seconds < found.cost.seconds
     check = found.transfer

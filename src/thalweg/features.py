@@ -100,8 +100,8 @@ class Geometry:
             near: What `training_neighbours` gave for the same inputs.
 
         Returns:
-            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]`, in single precision, both
-            on the CPU.
+            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]` in single precision, on
+            the CPU.
 
         Raises:
             InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near` is that of other inputs.

@@ -21,8 +21,8 @@ class Cost:
     """What some work cost.
 
     Attributes:
-        backward_examples: Network evaluations with a backward pass, in examples (one network, one input); those of narrow networks
-            are as many as their operations amount to.
+        backward_examples: Network evaluations with a backward pass, in examples (one network, one input); those of narrow
+            networks are as many as their operations amount to.
         forward_examples: Network evaluations without one (batch-norm refreshes, features, predictions), in examples.
         training_examples: `backward_examples` of one full training: the unit of `trainings` and `total`.
         seconds: Wall-clock time of the work, in seconds. Work that was read from a cache is charged with the time it took.

@@ -87,8 +87,8 @@ class Quantified:
                      f"be by their own differences: {verdict}")
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
-                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them; {self.cost.total:.2f} with forward work, "
-                f"and {self.cost.emulator_seconds:.1f} s of the emulator\n{check}")
+                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them, {self.cost.total:.2f} with forward "
+                f"work; the emulator took {self.cost.emulator_seconds:.1f} s\n{check}")
 
 
 def quantify(

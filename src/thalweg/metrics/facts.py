@@ -193,8 +193,8 @@ _ALL = (
     ),
     Fact(
         "relative_time", "time over that of one training", "time/training", "", "lower",
-        "Time of the exploration, divided by the time that one training took in the same study, in processes with as many threads; "
-        "mean over bases, each with its own first anchor.",
+        "Time of the exploration, divided by the time that one training took in the same study, in a process with as many "
+        "threads; mean over bases, each with its own first anchor.",
         "the meter's clock", ".1f",
     ),
     Fact("peak_memory", "peak memory", "memory", "bytes", "lower", "Largest memory of the process while it explored "

@@ -67,7 +67,7 @@ def _trivial(table: DataFrame, fact: Fact) -> str:
 def _verdict(table: DataFrame) -> str:
     own = _candidates(table)
     above, below = _count(own, lambda row: row["low"] > row["total"]), _count(own, lambda row: row["high"] < row["total"])
-    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their own total cost with their whole "
+    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their total cost with their whole "
             f"interval of K_eq, {below} below it, and {len(own) - above - below} can't be told from it.")  # fmt: skip
 
 

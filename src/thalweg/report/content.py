@@ -100,8 +100,8 @@ def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
         Picture("k_eq", f"Retraining equivalents of the predictions, K_eq, against total cost. {told} {line}",
                 figures.against_cost(first, "K_eq", bound=True),
                 interactive.against_cost(first, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True)),
-        Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. (1) concerns K_eq "
-                       "only.",
+        Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. (1) concerns "
+                       "K_eq only.",
                 figures.against_cost(second, "K_u", bound=False),
                 interactive.against_cost(second, "K<sub>u</sub>", facts["k_u"].digits, bound=False)),
     ]  # fmt: skip
@@ -168,8 +168,8 @@ def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
         left = [name for name in left if name not in own]
         blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own, COLUMNS_A_TABLE)]
     blocks.append(cost_table(results, "Cost: a run on average. Total: all evaluations over those of one training, forward-only "
-                                      "ones at a third. The emulator's time is in the time. –: results of an earlier version, which "
-                                      "did not measure it."))  # fmt: skip
+                                      "ones at a third. The emulator's time is in the time. –: results of an earlier version, "
+                                      "which did not measure it."))  # fmt: skip
     known = set(results.curves["metric"])
     titles = {name: facts[name].title for name in (*CURVES, *facts) if name in known and name in facts}
     if titles:

@@ -1,4 +1,4 @@
-"""Interactive figures of report.html: retraining equivalents against total cost, with every method's numbers under the pointer."""
+"""Interactive figures of report.html: retraining equivalents against total cost, every method's numbers under the pointer."""
 
 import json
 from html import escape
@@ -72,7 +72,8 @@ def _points(plotly: Any, table: DataFrame, colour: str, marker: str, title: str,
         own = cell(row.value, row.low, row.high, digits)
         hover.append(
             f"<b>{row.number}  {escape(row.method)}</b><br>{symbol} = {own.text} {own.interval}<br>"
-            f"total cost {number(row.total, '.2f')} trainings, {number(row.cost, '.2f')} of them training, {duration(row.seconds)}<br>"
+            f"total cost {number(row.total, '.2f')} trainings, {number(row.cost, '.2f')} of them training<br>"
+            f"{duration(row.seconds)}<br>"
             f"{number(row.evaluations_per_input, '.0f')} evaluations per input"
         )
     return plotly.Scatter(

@@ -176,12 +176,14 @@ class Problem:
         return self.meter.cost
 
     def measured(self) -> AbstractContextManager[Tally]:
-        """Says what one result costs, `with problem.measured() as own: ...`, then `own.cost`: with the anchors that it rests on,
-        whenever they were trained."""
+        """Says what one result costs: `with problem.measured() as own: ...`, and then `own.cost`.
+
+        The anchors that it rests on are in it, whenever they were trained.
+        """
         return self.meter.measured()
 
     def anchor(self, k: int) -> Weights:
-        """The k-th training, a network from a fresh initialisation; its cost counts once in each result that uses it, cached or not.
+        """The k-th training, a network from a fresh initialisation; it counts once in each result that uses it, cached or not.
 
         Raises:
             Diverged: Its loss became infinite.
