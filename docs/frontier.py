@@ -58,7 +58,8 @@ def summary() -> str:
         table = read(name)
         for row in table[table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])].itertuples():
             cells = [f"{row.cost:.2f}", f"{row.total:.2f}", number(row.time, ".1f"), row.k_eq.text(".1f"), row.k_u.text(".1f"),
-                     f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}", f"{row.calibrated_nll.value:.4f}", f"{row.ood_spread_ratio.value:.2f}"]
+                     f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}", f"{row.calibrated_nll.value:.4f}",
+                     f"{row.ood_spread_ratio.value:.2f}"]
             lines.append(f"| {title} | {row.method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
