@@ -91,26 +91,50 @@ class Predictions:
         """The same members on some of the inputs, `[inputs]`."""
         return Predictions(self.log_probs[:, index], *(None if t is None else t[index] for t in (self.stated_u, self.outside)))
 
-    def save(self, path: Path) -> None:
-        """Stores them as safetensors in single precision."""
+    def save(self, path: str | Path, *, of: str | None = None) -> None:
+        """Stores them as safetensors in single precision; `of` names whose they are, for `load`."""
         tensors = {"log_probs": self.log_probs.float()}
         if self.stated_u is not None:
             tensors["stated_u"] = self.stated_u.float()
         if self.outside is not None:
             tensors["outside"] = self.outside
-        files.write_tensors(path, tensors)
+        files.write_tensors(files.given(path), tensors, {} if of is None else {"of": of})
 
     @staticmethod
-    def load(path: Path) -> "Predictions":
+    def load(path: str | Path, *, of: str | None = None, remedy: str = files.COPY) -> "Predictions":
         """Reads what `save` wrote.
 
+        Args:
+            path: The file.
+            of: Whose they must be; None for anybody's.
+            remedy: What to do about a damaged file.
+
         Raises:
-            InputError: The file is missing or damaged.
+            InputError: The file is missing or damaged, or holds no predictions or somebody else's.
         """
-        tensors, _ = files.read_tensors(path)
-        if "log_probs" not in tensors:
-            raise InputError(f"{path} holds no predictions: delete it, and run the command again")
+        tensors, metadata = files.read_tensors(files.given(path), remedy)
+        wrong = _wrong(tensors)
+        if of is not None and metadata.get("of") != of:
+            wrong = f"those of {metadata.get('of') or 'nobody that it names'}, needs {of}"
+        if wrong:
+            raise InputError(f"{path} holds {wrong}: {remedy}")
         return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
+
+
+def _wrong(tensors: dict[str, Tensor]) -> str:
+    """What is wrong with stored predictions, in words; nothing where they are as `save` writes them."""
+    log_probs, stated_u, outside = (tensors.get(name) for name in ("log_probs", "stated_u", "outside"))
+    if log_probs is None or log_probs.dim() != 3 or 0 in log_probs.shape or log_probs.dtype != torch.float32:
+        got = "none" if log_probs is None else f"{log_probs.dtype} of shape {tuple(log_probs.shape)}"
+        return f"no predictions ({got}, needs log_probs of torch.float32 [members, inputs, classes])"
+    if not log_probs.max() <= 1e-3:  # NaN is no less than that either; the logarithm of 0 is
+        return "no predictions (some are NaN or no logarithms of probabilities)"
+    shape = log_probs.shape[1:2]
+    if stated_u is not None and (stated_u.shape != shape or stated_u.dtype != torch.float32 or not stated_u.isfinite().all()):
+        return "no predictions (stated_u is not a finite number an input)"
+    if outside is not None and (outside.shape != shape or outside.dtype != torch.bool):
+        return "no predictions (outside is not true or false for each input)"
+    return ""
 
 
 def impurity(predictions: Predictions) -> Tensor:

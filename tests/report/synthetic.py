@@ -10,6 +10,7 @@ import torch
 
 from thalweg import files
 from thalweg.metrics.facts import FACTS
+from thalweg.study.compare import seal
 
 COSTS = ("cost", "forward", "total", "seconds", "emulator_seconds", "relative_time", "peak_memory", "stored_bytes",
          "evaluations_per_input")  # fmt: skip
@@ -45,7 +46,7 @@ def write_results(folder: Path, methods=METHODS, *, failures=True) -> Path:
     _reliability(methods, rng).to_parquet(results / "reliability.parquet")
     _uncertain(methods, rng, results, u)
     _landscape(results)
-    files.write_json(results / "study.json", _study(methods, table, failures))
+    seal(results, _study(methods, table, failures), _comparison(methods, rng))
     return folder
 
 

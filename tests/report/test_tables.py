@@ -47,10 +47,9 @@ def test_families():
 def test_the_answer_says_when_nothing_beats_a_deep_ensemble(tmp_path):
     from synthetic import METHODS, write_results
 
-    from thalweg.metrics.facts import FACTS
     from thalweg.report.results import load
 
     weak = [m if m[2] is None else (*m[:4], 1.0, 1.0, m[6]) for m in METHODS]
     own = [m for m in weak if m[1] == "deep-ensemble"]
-    text = answer(load(write_results(tmp_path, own, failures=False), FACTS), FACTS["k_eq"], FACTS["k_u"])
+    text = answer(load(write_results(tmp_path, own, failures=False)))
     assert "less than a deep ensemble at that cost" in text and "none failed" in text

@@ -6,7 +6,7 @@ from pandas import DataFrame
 from thalweg.meter import total_cost
 
 EFFICIENCIES = {"efficiency": "k_eq", "u_efficiency": "k_u"}
-"""What each is the total cost's share of."""
+"""Each is the other, divided by the total cost."""
 
 
 def completed(methods: DataFrame) -> DataFrame:
@@ -17,19 +17,18 @@ def completed(methods: DataFrame) -> DataFrame:
     methods = methods.copy()
     if "total" not in methods:
         methods["total"] = total_cost(methods["cost"], methods["forward"])
-    for name in ("emulator_seconds", "relative_time"):
-        if name not in methods:
-            methods[name] = float("nan")
+    for name in ("total", "emulator_seconds", "relative_time"):
+        methods[name] = pd.to_numeric(methods[name], errors="coerce") if name in methods else float("nan")
     return methods
 
 
 def with_efficiencies(comparison: DataFrame, methods: DataFrame) -> DataFrame:
     """A comparison, one row a method and metric, with efficiencies by the total cost in the place of any that it has."""
-    total = methods.set_index("method")["total"].replace(0, float("nan"))
+    total = dict(zip(methods["method"], methods["total"].replace(0, float("nan")), strict=True))
     kept = comparison[~comparison["metric"].isin(list(EFFICIENCIES))]
     parts = [kept]
     for name, worth in EFFICIENCIES.items():
         own = kept[kept["metric"] == worth]
         spent = own["method"].map(total)
-        parts.append(own.assign(metric=name, **{end: own[end] / spent for end in ("value", "low", "high")}))
+        parts.append(own.assign(metric=name, value=own["value"] / spent, low=own["low"] / spent, high=own["high"] / spent))
     return pd.concat(parts, ignore_index=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pandas import DataFrame, Series
 
 from thalweg.metrics.facts import Fact
+from thalweg.report.blocks import bold
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
@@ -13,17 +14,17 @@ _LEAST_K_U = 2.0  # one training has no spread: below two, K_u for its cost woul
 _NOT_CANDIDATES = ("deep ensemble", "trivial")
 
 
-def answer(results: Results, k_eq: Fact, k_u: Fact) -> str:
-    """The answer as one paragraph; what stands between two `**` is bold."""
-    first, second = results.metric("k_eq"), results.metric("k_u")
-    parts = [
-        _best(first, k_eq, "its predictions are worth"),
-        _best(second, k_u, "its standard uncertainty is worth", least=_LEAST_K_U),
-        _trivial(second, k_u),
-        _verdict(first),
-        failures(results),
-    ]
-    return " ".join(part for part in parts if part)
+def answer(results: Results) -> str:
+    """The answer as one paragraph, of the headline figures that the results have."""
+    parts = []
+    if results.has("k_eq"):
+        parts.append(_best(results.metric("k_eq"), results.facts["k_eq"], "its predictions are worth"))
+    if results.has("k_u"):
+        table, fact = results.metric("k_u"), results.facts["k_u"]
+        parts += [_best(table, fact, "its standard uncertainty is worth", least=_LEAST_K_U), _trivial(table, fact)]
+    if results.has("k_eq"):
+        parts.append(_verdict(results.metric("k_eq")))
+    return " ".join(part for part in [*parts, failures(results)] if part)
 
 
 def failures(results: Results) -> str:
@@ -31,7 +32,7 @@ def failures(results: Results) -> str:
     runs, failed = (int(need(results.study, f"counts.{name}")) for name in ("runs", "failed"))
     if not failed:
         return f"Of the {runs} runs, retrainings included, none failed."
-    return f"Of the {runs} runs, retrainings included, **{failed} failed**; see “What failed”."
+    return f"Of the {runs} runs, retrainings included, {bold(str(failed) + ' failed')}; see “What failed”."
 
 
 def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> str:
@@ -47,8 +48,8 @@ def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> st
               "less than a deep ensemble at that cost" if row["high"] / row["total"] < 1 else
               "not distinguishable from a deep ensemble at that cost")  # fmt: skip
     interval = f" {shown.interval}" if shown.interval else ""
-    return (f"By {fact.symbol} for its cost the best is **{row['method']}** (no. {row['number']}): {worth} {fact.symbol} = "
-            f"**{shown.text}**{interval} retrainings at a total cost of {number(row['total'], '.2f')} trainings "
+    return (f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): {worth} {fact.symbol} = "
+            f"{bold(shown.text)}{interval} retrainings at a total cost of {number(row['total'], '.2f')} trainings "
             f"({number(row['cost'], '.2f')} of them training), which is "
             f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['total'], '.2f')} for each training "
             f"spent, {judged}.")  # fmt: skip

@@ -1,7 +1,9 @@
 """Figures of a report: functions from a table to a figure."""
 
 import textwrap
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -12,7 +14,7 @@ from pandas import DataFrame, Series
 
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, LOOKS, MUTED
-from thalweg.report.labels import place
+from thalweg.report.labels import place, plain
 from thalweg.report.results import records
 
 WIDTH = 6.7  # inches: the width of the text
@@ -27,11 +29,19 @@ STYLE: Any = {
 
 def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figure:
     """A figure of a size (in inches) with the report's style, which ends with it."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), unseen_glyphs():
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         figure.draw_without_rendering()
     return figure
+
+
+@contextmanager
+def unseen_glyphs() -> Iterator[None]:
+    """No warnings of characters that the font does not have, such as a label's emoji: they are shown as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
@@ -108,7 +118,7 @@ def coverage(table: DataFrame) -> Figure:
                 axes.text(0.01, i, "– no interval", color=MUTED, va="center", fontsize=6)
         axes.axvline(0.95, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
         axes.set(xlim=(0, 1.0), ylim=(len(table) - 0.4, -0.6), xlabel="coverage of held-out retrainings (dashed: 95 %)")
-        axes.set_yticks(rows, [f"{row.method}  {row.number}" for row in records(table)])
+        axes.set_yticks(rows, [f"{plain(str(row.method))}  {row.number}" for row in records(table)])
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.5)
 
@@ -129,7 +139,7 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
         for axes, metric in zip(grid.flat, titles, strict=False):
             own = table[table["metric"] == metric].sort_values("members")
             axes.plot(own["members"], own["value"], "o-", color=LOOKS["deep ensemble"].colour, markersize=2.6)
-            axes.set(xscale="log", title=_wrapped(titles[metric], 20))
+            axes.set(xscale="log", title=plain(_wrapped(titles[metric], 20)))
             axes.set_xticks(*_plain_ticks(own["members"].min(), own["members"].max()))
             axes.minorticks_off()
         for axes in grid.flat[len(titles) :]:
@@ -191,7 +201,7 @@ def _panels(methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, row in zip(grid.flat, records(methods), strict=False):
             panel(axes, row.method, LOOKS[row.family].colour)
-            axes.set_title(_wrapped(f"{row.number}  {row.method}"), fontsize=6, loc="left")
+            axes.set_title(plain(_wrapped(f"{row.number}  {row.method}")), fontsize=6, loc="left")
             axes.minorticks_off()
             axes.set_box_aspect(1)
         for k in range(len(methods), rows * columns):
