@@ -96,8 +96,8 @@ def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
                               interactive.against_cost(table, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True)))
     if results.has("k_u"):
         table = results.metric("k_u")
-        blocks.append(Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. (1) "
-                                     "concerns K_eq only.",
+        blocks.append(Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. "
+                                     "(1) concerns K_eq only.",
                               figures.against_cost(table, "K_u", bound=False),
                               interactive.against_cost(table, "K<sub>u</sub>", facts["k_u"].digits, bound=False)))
     return blocks or [Paragraph(MISSING)]  # fmt: skip

@@ -121,9 +121,9 @@ def load(directory: str | Path) -> Results:
     comparison, methods, curves, inputs, reliability = (stored.table(name) for name in COLUMNS)
     comparison["undefined"] = _flags(comparison, "undefined")
     methods = _numbered(completed(methods))
-    comparison = with_efficiencies(comparison, methods)
     judged = list(methods.loc[~methods["lost"], "method"])
     _check_numbers(stored, comparison, methods, judged)
+    comparison = with_efficiencies(comparison, methods)
     drawing = list(
         methods.loc[~methods["lost"] & (methods["family"] != "trivial"), "method"]
     )  # a trivial row has u, but no members
