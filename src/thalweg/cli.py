@@ -123,7 +123,7 @@ def landscape(
         _console().print(table)
     if drawn.chance:
         _say(CHANCE)
-    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), forward work of {drawn.cost.forward_trainings:.1f}")
+    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), {drawn.cost.total:.2f} with forward work")
     for path in drawn.paths:
         _say(f"wrote {path}")
 
@@ -251,17 +251,18 @@ def _report(folder: Path) -> None:
 def _show(folder: Path, comparison: Any) -> None:
     """The main columns of the comparison."""
     from thalweg.files import given
+    from thalweg.metrics.costs import completed
     from thalweg.metrics.facts import FACTS
     from thalweg.metrics.intervals import Estimate
     from thalweg.report.reading import ResultFiles
 
     methods = ResultFiles(given(folder) / "results").table("methods")
     columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
-    table = Table("method", "cost", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
+    table = Table("method", "cost", "total", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
     found = {(r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"]) for r in comparison.to_dict("records")}
-    for row in methods.to_dict("records"):
+    for row in completed(methods).to_dict("records"):
         cells = [found[row["method"], c].text(FACTS[c].digits) if (row["method"], c) in found else "failed" for c in columns]
-        table.add_row(row["method"], f"{row['cost']:.2f}", *cells)
+        table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
 
 

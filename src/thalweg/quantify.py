@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, train_narrow
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, relative_cost, train_narrow
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
@@ -68,7 +68,7 @@ class Quantified:
         share: Hidden channels of a proxy over those of the network.
         proxies: How many narrow networks it rests on: those that learned the task.
         transfer: The check that proxies and network are alike; None with fewer than three proxies, which can't tell.
-        cost: All of it, the network's own training included.
+        cost: All that it rests on, the network's own training included, whenever that was done.
     """
 
     predictions: Predictions
@@ -87,7 +87,8 @@ class Quantified:
                      f"be by their own differences: {verdict}")
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
-                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them\n{check}")
+                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them, {self.cost.total:.2f} with forward "
+                f"work; the emulator took {self.cost.emulator_seconds:.1f} s\n{check}")
 
 
 def quantify(
@@ -140,19 +141,20 @@ def quantify(
     if emulator.uses_features:
         for own in (problem, narrowed):
             check_layer(replace(own, meter=problem.meter), layer)
-    networks = Members(trained(problem, anchors))
-    proxies = train_narrow(problem, narrowed, members)
-    parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}
-    found = gather(problem, networks, narrowed, proxies, own_share, parts, features=emulator.uses_features, layer=layer)
-    with problem.meter.clock():
-        predictions = emulator.emulate(found["calibration"], found["asked"], draws=draws, seed=seed)
+    with problem.measured() as spent:
+        networks = Members(trained(problem, anchors))
+        proxies = train_narrow(problem, narrowed, members)
+        parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}
+        found = gather(problem, networks, narrowed, proxies, own_share, parts, features=emulator.uses_features, layer=layer)
+        with problem.meter.emulating():
+            predictions = emulator.emulate(found["calibration"], found["asked"], draws=draws, seed=seed)
     known = found["calibration"]
     check = transfer(Group.of(known))
     if check is not None and not check.holds:
         warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
                       "it should be by their own differences, so they may not tell how much retrainings differ: give a larger "
                       "share, or a second anchor", stacklevel=2)
-    return Quantified(predictions, own_share, known.members - anchors, check, problem.cost)
+    return Quantified(predictions, own_share, known.members - anchors, check, spent.cost)
 
 
 def gather(
@@ -168,7 +170,7 @@ def gather(
     archive: Archive | None = None,
     keys: tuple[str, ...] = (),
 ) -> dict[str, Evidence]:
-    """What networks know of several sets of inputs; forward work is metered in the problem, a narrow network's as a whole one's.
+    """What networks know of several sets of inputs; forward work is metered in the problem, in its network's evaluations.
 
     Args:
         problem: Of the anchors.
@@ -182,22 +184,24 @@ def gather(
         archive: Where witnesses are kept.
         keys: Names of the networks there, anchors first.
     """
-    pairs = [(problem, weights) for weights in anchors.points]
+    pairs, ratio = [(problem, weights) for weights in anchors.points], 1.0
     if narrow is not None and proxies is not None:
         pairs += [(narrow, weights) for weights in proxies.points]
+        ratio = relative_cost(problem, narrow)
     near: dict[str, Nearest] = {}
     witnesses = []
     for number, (own, weights) in enumerate(pairs):
         key = keys[number] if archive is not None and number < len(keys) else None
         found = archive.witness(key, features=features) if archive is not None and key is not None else None
+        done = found is None
         if found is None:
             if features and not near:
                 near = {name: training_neighbours(problem, part) for name, part in parts.items()}
             found = _witness(own, weights, parts, near, layer)
             if archive is not None and key is not None:
                 archive.keep(key, found)
-        for cost in (found.cost, found.features_cost)[: 2 if features else 1]:
-            problem.meter.charge(cost)
+        for cost, what in ((found.cost, "predictions"), (found.features_cost, "features"))[: 2 if features else 1]:
+            problem.meter.charge(cost.of_network(1.0 if own is problem else ratio), key and (what, key), done=done)
         witnesses.append(found)
     first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
     full = len(anchors.points)
@@ -216,15 +220,22 @@ def gather(
 
 
 def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None) -> Witness:
+    """What a network predicts, and its features where neighbours are given: one evaluation of the inputs serves both."""
     log_probs: dict[str, Tensor] = {}
     rows: dict[str, Tensor] = {}
 
     def look() -> None:
-        log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
-
-    def look_around() -> None:
+        if not near:
+            log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
+            return
         geometry = Geometry(problem, weights, layer)
-        rows.update({name: geometry.features(part, near[name]) for name, part in parts.items()})
+        for name, part in parts.items():
+            log_probs[name], rows[name] = geometry.look(part, near[name])
 
-    cost = problem.meter.apart(look)
-    return Witness(log_probs, rows, cost, problem.meter.apart(look_around) if near else Cost())
+    spent = problem.meter.apart(look)
+    if not near:
+        return Witness(log_probs, rows, spent, Cost())
+    evaluated = sum(len(own) for own in log_probs.values())
+    seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
+    return Witness(log_probs, rows, replace(spent, forward_examples=evaluated, seconds=seconds),
+                   replace(spent, forward_examples=spent.forward_examples - evaluated, seconds=spent.seconds - seconds))

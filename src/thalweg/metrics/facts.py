@@ -166,9 +166,16 @@ _ALL = (
         _THALWEG, ".2f",
     ),
     Fact(
-        "cost", "cost", "cost", "trainings", "lower",
+        "cost", "training cost", "cost", "trainings", "lower",
         "Network evaluations with a backward pass, divided by those of one full training; whatever calibrates the method is "
         "part of it.",
+        _METER, ".2f",
+    ),
+    Fact(
+        "total", "total cost", "total", "trainings", "lower",
+        "All work: network evaluations with a backward pass, and forward-only ones at a third, divided by those of one full "
+        "training. Evaluations of test inputs are counted by 'evaluations per test input' instead, an emulator's time, in which "
+        "no network is evaluated, by 'emulator time'.",
         _METER, ".2f",
     ),
     Fact(
@@ -180,6 +187,16 @@ _ALL = (
     Fact("seconds", "time", "time", "s", "lower", "Wall-clock time of the exploration, cached anchors charged with the "
     "time they took.",
          "the meter's clock", ".1f"),
+    Fact(
+        "emulator_seconds", "emulator time", "emulator", "s", "lower", "Of the time, that of the emulator alone.",
+        "the meter's clock", ".1f",
+    ),
+    Fact(
+        "relative_time", "time over that of one training", "time/training", "", "lower",
+        "Time of the exploration, divided by the time that one training took in the same study, in a process with as many "
+        "threads; mean over bases, each with its own first anchor.",
+        "the meter's clock", ".1f",
+    ),
     Fact("peak_memory", "peak memory", "memory", "bytes", "lower", "Largest memory of the process while it explored "
     "(GPU memory there).",
          "the meter", ".3g"),
@@ -188,13 +205,13 @@ _ALL = (
     Fact("evaluations_per_input", "evaluations per test input", "eval./input", "networks", "lower",
          "Network evaluations that one prediction takes.", "the meter", ".0f"),
     Fact(
-        "efficiency", "efficiency", "K_eq/cost", "retrainings per training", "higher",
-        "K_eq / cost. A deep ensemble has 1; a method is worth having when it is clearly above.",
+        "efficiency", "efficiency", "K_eq/total", "retrainings per training", "higher",
+        "K_eq / total cost. A deep ensemble has 1; a method is worth having when it is clearly above.",
         _THALWEG, ".2f",
     ),
     Fact(
-        "u_efficiency", "efficiency of the standard uncertainty", "K_u/cost", "retrainings per training", "higher",
-        "K_u / cost. A deep ensemble has 1.",
+        "u_efficiency", "efficiency of the standard uncertainty", "K_u/total", "retrainings per training", "higher",
+        "K_u / total cost. A deep ensemble has 1.",
         _THALWEG, ".2f",
     ),
 )  # fmt: skip

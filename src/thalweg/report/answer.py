@@ -40,17 +40,18 @@ def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> st
     own = own[[_known(row) >= least for _, row in own.iterrows()]]
     if own.empty:
         return f"No explorer or emulator reaches {fact.symbol} = {least:g}." if least else f"None has a {fact.symbol}."
-    efficiency = own.apply(lambda row: _known(row) / row["cost"], axis=1)
+    efficiency = own.apply(lambda row: _known(row) / row["total"], axis=1)
     row = own.iloc[int(efficiency.argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
-    least = row["low"] / row["cost"]
+    least = row["low"] / row["total"]
     judged = ("clearly more than a deep ensemble at that cost" if least > 1 else
-              "less than a deep ensemble at that cost" if row["high"] / row["cost"] < 1 else
+              "less than a deep ensemble at that cost" if row["high"] / row["total"] < 1 else
               "not distinguishable from a deep ensemble at that cost")  # fmt: skip
     interval = f" {shown.interval}" if shown.interval else ""
     return (f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): {worth} {fact.symbol} = "
-            f"{bold(shown.text)}{interval} retrainings at a cost of {number(row['cost'], '.2f')} trainings, which is "
-            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['cost'], '.2f')} for each training "
+            f"{bold(shown.text)}{interval} retrainings at a total cost of {number(row['total'], '.2f')} trainings "
+            f"({number(row['cost'], '.2f')} of them training), which is "
+            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['total'], '.2f')} for each training "
             f"spent, {judged}.")  # fmt: skip
 
 
@@ -61,13 +62,13 @@ def _trivial(table: DataFrame, fact: Fact) -> str:
     row = own.iloc[int(own.apply(_known, axis=1).argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
     worth = " ".join(filter(None, (shown.text, shown.interval)))
-    return f"The trivial baseline reaches {fact.symbol} = {worth} at cost {number(row['cost'], '.2f')}."
+    return f"The trivial baseline reaches {fact.symbol} = {worth} at total cost {number(row['total'], '.2f')}."
 
 
 def _verdict(table: DataFrame) -> str:
     own = _candidates(table)
-    above, below = _count(own, lambda row: row["low"] > row["cost"]), _count(own, lambda row: row["high"] < row["cost"])
-    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their own cost with their whole "
+    above, below = _count(own, lambda row: row["low"] > row["total"]), _count(own, lambda row: row["high"] < row["total"])
+    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their total cost with their whole "
             f"interval of K_eq, {below} below it, and {len(own) - above - below} can't be told from it.")  # fmt: skip
 
 

@@ -85,19 +85,19 @@ def content(results: Results) -> Content:
 
 def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     told = ("Points carry the numbers of the table; bars are 95 % intervals, and an arrow stands where the data give no upper "
-            "end. Solid line: deep ensembles, K = cost; what lies above it is worth more than it costs.")  # fmt: skip
+            "end. Solid line: deep ensembles, K = total cost; what lies above it is worth more than it costs.")  # fmt: skip
     line = ("Dashed line, eq. (1): the best that is possible with K anchors, the right spread, and nothing known of the "
             "retrainings' mean but the anchors', K_eq = 1 / (√(1 + 1/K) − 1).")  # fmt: skip
     blocks: list[Block] = []
     if results.has("k_eq"):
         table = results.metric("k_eq")
-        blocks.append(Picture("k_eq", f"Retraining equivalents of the predictions, K_eq, against cost. {told} {line}",
+        blocks.append(Picture("k_eq", f"Retraining equivalents of the predictions, K_eq, against total cost. {told} {line}",
                               figures.against_cost(table, "K_eq", bound=True),
                               interactive.against_cost(table, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True)))
     if results.has("k_u"):
         table = results.metric("k_u")
-        blocks.append(Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against cost. {told} Eq. (1) "
-                                     "concerns K_eq only.",
+        blocks.append(Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. "
+                                     "(1) concerns K_eq only.",
                               figures.against_cost(table, "K_u", bound=False),
                               interactive.against_cost(table, "K<sub>u</sub>", facts["k_u"].digits, bound=False)))
     return blocks or [Paragraph(MISSING)]  # fmt: skip
@@ -165,8 +165,9 @@ def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
         own = [name for name in left if any(word in name for word in words)]
         left = [name for name in left if name not in own]
         blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own, COLUMNS_A_TABLE)]
-    blocks.append(cost_table(results, "Cost: a run on average. Forward-only work is counted beside the trainings, in network "
-                                      "evaluations over those of one training."))  # fmt: skip
+    blocks.append(cost_table(results, "Cost: a run on average. Total: all evaluations over those of one training, forward-only "
+                                      "ones at a third. The emulator's time is in the time. –: results of an earlier version, "
+                                      "which did not measure it."))  # fmt: skip
     known = set(results.curves["metric"])
     titles = {name: facts[name].title for name in (*CURVES, *facts) if name in known and name in facts}
     if titles:

@@ -45,10 +45,10 @@ def unseen_glyphs() -> Iterator[None]:
 
 
 def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
-    """Retraining equivalents against cost, with intervals, on logarithmic axes.
+    """Retraining equivalents against total cost, with intervals, on logarithmic axes.
 
     Args:
-        table: One row a method: number, family, cost, value, low, high.
+        table: One row a method: number, family, total, value, low, high.
         symbol: What the values are called, `K_eq` or `K_u`.
         bound: Whether the theoretical line belongs to them.
     """
@@ -150,7 +150,7 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
 
 
 def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> None:
-    ends = np.array([min(0.8, table["cost"].min() * 0.85), table["cost"].max() * 1.25])
+    ends = np.array([min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25])
     line = np.geomspace(ends[0], ends[1], 60)
     axes.plot(line, line, color=MUTED, linewidth=0.9)
     if bound:
@@ -162,16 +162,16 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
         top = row.low * 1.25 if above else row.high
         bottom = row.low if np.isfinite(row.low) and row.low > 0 else known
         known = row.low if above else known
-        axes.plot([row.cost, row.cost], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
+        axes.plot([row.total, row.total], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
         if above:
-            axes.plot(row.cost, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
-        axes.plot(row.cost, known, look.marker, color=look.colour, markersize=5, zorder=3)
-        points.append((row.cost, known))
+            axes.plot(row.total, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
+        axes.plot(row.total, known, look.marker, color=look.colour, markersize=5, zorder=3)
+        points.append((row.total, known))
         names.append(str(row.number))
     values = [y for _, y in points]
     floor = min([*values, *table["low"][table["low"] > 0], 1.0])
     roof = max([*values, *table["high"][np.isfinite(table["high"])], 2.0])
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="cost in trainings",
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="total cost in trainings",
              ylabel=f"{_subscripted(symbol)} in retrainings")  # fmt: skip
     axes.set_xticks(*_plain_ticks(*ends))
     axes.set_yticks(*_plain_ticks(floor * 0.8, roof * 1.35))
@@ -184,7 +184,7 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
 def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
     handles = [axes.plot([], [], look.marker, color=look.colour, markersize=5, label=look.title)[0]
                for name, look in LOOKS.items() if (table["family"] == name).any()]  # fmt: skip
-    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = cost")
+    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = total cost")
     if bound:
         handles += axes.plot(
             [], [], color=INK, linewidth=0.9, linestyle=(0, (5, 3)), label="best with the anchors' mean, eq. (1)"

@@ -99,7 +99,8 @@ def draw(
     chance = any(_is_chance(own, material.dataset.classes) for own in along.values())
     files.write_json(output / "landscape.json", {
         **facts, "plan": material.plan.facts(), "unit": view.unit, "chance": chance,
-        "cost": {"trainings": meter.cost.trainings, "forward_trainings": meter.cost.forward_trainings},
+        "cost": {"trainings": meter.cost.trainings, "forward_trainings": meter.cost.forward_trainings,
+                 "total": meter.cost.total},
         "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
         "paths": {name: _numbers(own) for name, own in along.items()},
     })  # fmt: skip
@@ -158,8 +159,8 @@ def _content(
     versions = environment()["versions"]
     made = [("Plan", f"{plan.title} ({plan.name}), base 0, seed {plan.protocol.seed}."), ("Network", plan.model.name),
             ("Trainings", f"{plan.recipe.epochs:g} epochs of {len(material.train.targets)} images each."), ("Images", images),
-            ("Cost", f"{drawn.cost.trainings:.2f} trainings, stored ones included, and forward evaluations as many as "
-                     f"{drawn.cost.forward_trainings:.1f} trainings have."),
+            ("Cost", f"{drawn.cost.trainings:.2f} trainings, stored ones included; {drawn.cost.total:.2f} with forward "
+                     "evaluations, at a third."),
             ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]  # fmt: skip
     if view.made:
         made.insert(3, ("Curve", view.made))

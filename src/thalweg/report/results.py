@@ -12,7 +12,8 @@ from pandas import DataFrame
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.metrics.facts import Fact
+from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
+from thalweg.metrics.facts import FACTS, Fact
 from thalweg.report.families import family
 from thalweg.report.reading import COLUMNS, ResultFiles
 
@@ -119,16 +120,17 @@ def load(directory: str | Path) -> Results:
     study = stored.study
     comparison, methods, curves, inputs, reliability = (stored.table(name) for name in COLUMNS)
     comparison["undefined"] = _flags(comparison, "undefined")
-    methods = _numbered(methods)
+    methods = _numbered(completed(methods))
     judged = list(methods.loc[~methods["lost"], "method"])
     _check_numbers(stored, comparison, methods, judged)
+    comparison = with_efficiencies(comparison, methods)
     drawing = list(
         methods.loc[~methods["lost"] & (methods["family"] != "trivial"), "method"]
     )  # a trivial row has u, but no members
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
     _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
     plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
-    facts = stored.facts(list(comparison["metric"].unique()))
+    facts = {**stored.facts(list(comparison["metric"].unique())), **{name: FACTS[name] for name in EFFICIENCIES}}
     return Results(comparison, methods, curves, inputs, reliability, _uncertain(stored, drawing), plane, study, facts)
 
 
@@ -185,7 +187,7 @@ def _check_numbers(stored: ResultFiles, comparison: DataFrame, methods: DataFram
             if row is None or (np.isnan(row.value) and not row.undefined):
                 raise InputError(f"{path} has no '{metric}' of '{method}': {stored.remedy}")
     costs = methods[~methods["lost"]]
-    for column in ("cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
+    for column in ("cost", "forward", "total", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
         lacking = costs[~np.isfinite(costs[column])]
         if len(lacking):
             raise InputError(f"{costs_path} has no '{column}' of '{lacking.iloc[0]['method']}': {stored.remedy}")

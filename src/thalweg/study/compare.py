@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.meter import Cost
 from thalweg.metrics.calibration import reliability
+from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.facts import FACTS
 from thalweg.prediction import Predictions, impurity
@@ -165,15 +167,14 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
         estimates = evaluate(truth, predicted, [baseline[t.index] for t in good], ood)
-        cost = methods[-1]["cost"]
-        estimates |= {"efficiency": estimates["k_eq"].per(cost), "u_efficiency": estimates["k_u"].per(cost)}
         comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,
                         "bases": len(good), "undefined": e.value != e.value} for name, e in estimates.items()]
         inputs.append(_inputs(method.label, predicted[0], labels, u_reference))
         bins.append(_reliability(method.label, predicted, labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
-    return (truth, DataFrame(comparison), DataFrame(methods), pd.concat(inputs, ignore_index=True),
+    costs = DataFrame(methods)
+    return (truth, with_efficiencies(DataFrame(comparison), costs), costs, pd.concat(inputs, ignore_index=True),
             pd.concat(bins, ignore_index=True))
 
 
@@ -194,6 +195,8 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     method = runs.material.plan.methods[number]
     own = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
     good = [r for r in own if r["status"] == "ok"]
+    costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
+    trained = [r.get("training_seconds") or float("nan") for r in good]
 
     def mean(values: list[float]) -> float:
         return sum(values) / len(values) if values else float("nan")
@@ -202,10 +205,13 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "method": method.label,
         "explorer": method.explorer_name,
         "emulator": method.emulator_name,
-        "cost": mean([r["cost"]["trainings"] for r in good]),
-        "forward": mean([r["cost"]["forward_examples"] / r["cost"]["training_examples"] for r in good]),
-        "seconds": mean([r["cost"]["seconds"] for r in good]),
-        "peak_memory": max((float(r["cost"]["peak_memory"]) for r in good), default=float("nan")),
+        "cost": mean([cost.trainings for cost in costs]),
+        "forward": mean([cost.forward_trainings for cost in costs]),
+        "total": mean([cost.total for cost in costs]),
+        "seconds": mean([cost.seconds for cost in costs]),
+        "emulator_seconds": mean([cost.emulator_seconds for cost in costs]),
+        "relative_time": mean([cost.seconds / one for cost, one in zip(costs, trained, strict=True)]),
+        "peak_memory": max((float(cost.peak_memory) for cost in costs), default=float("nan")),
         "stored_bytes": mean([float(r["stored_bytes"]) for r in good]),
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
         "runs": len(own),

@@ -26,7 +26,7 @@ from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 from thalweg.training.together import check_stack
 
-RESULTS_VERSION = 3  # raise it when a change of thalweg's code changes results: stored runs are then done again
+RESULTS_VERSION = 4  # raise it when a change of thalweg's code changes results: stored runs are then done again
 
 
 @dataclass(frozen=True, eq=False)

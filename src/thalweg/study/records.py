@@ -21,8 +21,10 @@ class CostRecord(TypedDict):
     training_examples: Units
     seconds: Amount
     peak_memory: Amount
+    emulator_seconds: NotRequired[Amount]  # thalweg 0.1 did not measure it
     trainings: Amount
     forward_trainings: Amount
+    total: NotRequired[Amount]
 
 
 class RunRecord(TypedDict):
@@ -42,6 +44,7 @@ class RunRecord(TypedDict):
     stored_bytes: NotRequired[Amount]
     evaluations_per_input: NotRequired[Amount]
     seconds_exploring: NotRequired[Amount]
+    training_seconds: NotRequired[Amount | None]
 
 
 class AnchorRecord(TypedDict):
@@ -54,8 +57,7 @@ class AnchorRecord(TypedDict):
     training_examples: Units
     seconds: Amount
     peak_memory: Amount
-
-
+    emulator_seconds: NotRequired[Amount]
 
 
 class Environment(TypedDict):
