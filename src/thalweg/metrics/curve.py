@@ -66,7 +66,7 @@ def ensemble_curve(
     columns: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for size in fitting:
         chosen = subsets(pool.members, size, seed)
-        results = [function(Predictions(pool.log_probs[members])) for members in chosen]
+        results = [function(pool.among(members)) for members in chosen]
         for name in results[0]:
             columns.setdefault(name, []).append(
                 resampled_mean([result[name] for result in results], pool.members // size, size, resamples)
