@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.metrics.calibration import calibrated_nll
+from thalweg.metrics.calibration import calibrated_nll, right
 from thalweg.prediction import Predictions
 
 LEAST_LOG = -1e4
@@ -15,8 +15,8 @@ LEAST_LOG = -1e4
 
 
 def accuracy(log_mean: Tensor, labels: Tensor) -> Tensor:
-    """1 where the most probable class is the label, else 0: `[inputs]`, double precision."""
-    return (log_mean.argmax(-1) == labels).double()
+    """1 where the most probable class is the label, else 0: `[inputs]`, double precision; ties count their share."""
+    return right(log_mean, labels)
 
 
 def nll(log_mean: Tensor, labels: Tensor) -> Tensor:
