@@ -192,8 +192,8 @@ def _check_sums(log_probs: Tensor, tolerance: float) -> None:
 
 
 def impurity(predictions: Predictions) -> Tensor:
-    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, in double precision."""
-    return 1 - predictions.log_probs[0].detach().double().exp().square().sum(-1)
+    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, in double precision; never below 0."""
+    return multinomial(predictions.log_probs[0].double().exp())[0]
 
 
 def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:

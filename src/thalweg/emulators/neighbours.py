@@ -18,6 +18,7 @@ from thalweg.errors import InputError, whole
 from thalweg.prediction import Predictions, log_softmax
 from thalweg.seeds import generator
 
+_FLOOR = -103.0  # of log-probabilities: the smallest number of single precision; whatever is below is 0 to all who count
 _BLOCK = 512  # inputs at a time: bounded memory
 
 
@@ -60,4 +61,5 @@ class Neighbours(Emulator):
 
 
 def _centred(log_probs: Tensor) -> Tensor:
-    return log_probs - log_probs.mean(-1, keepdim=True)
+    logits = log_probs.clamp_min(_FLOOR)  # the logit of an exact 0 is infinite
+    return logits - logits.mean(-1, keepdim=True)
