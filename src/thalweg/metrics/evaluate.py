@@ -10,7 +10,8 @@ from thalweg.errors import InputError
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
-from thalweg.metrics.intervals import NOT_DEFINED, RANKED, Estimate, Resamples, shifted
+from thalweg.metrics.facts import FACTS
+from thalweg.metrics.intervals import NOT_DEFINED, RANKED, SHARE, Estimate, Range, Resamples, shifted
 from thalweg.metrics.retraining import PairMean, distances, retraining_equivalents, spacing
 from thalweg.metrics.scores import LEAST_LOG, check_labels, scores
 from thalweg.metrics.spread import (
@@ -168,7 +169,7 @@ def _scored(truth: Truth, methods: Sequence[Predictions]) -> dict[str, Estimate]
     result = {}
     for name, sign in _SIGNS.items():
         table = torch.stack([contribution[name] for contribution in contributions], 1)
-        result[name] = truth.resamples.mean(table)
+        result[name] = truth.resamples.mean(table, Range(FACTS[name].low, FACTS[name].high))
         curve = truth.curves.get(name, Curve((), torch.empty(0), torch.empty(0, 0)))
         falling = Curve(curve.sizes, sign * curve.values, sign * curve.replicates)
         replicates = truth.resamples.mean_replicates(table)
@@ -205,8 +206,7 @@ def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
     found = [method.outside.double() for method in methods if method.outside is not None]
     if len(found) < len(methods):
         return NOT_DEFINED
-    table = torch.stack(found, 1)
-    return Estimate.of(float(table.mean()), resamples.mean_replicates(table))
+    return resamples.mean(torch.stack(found, 1), SHARE)
 
 
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:

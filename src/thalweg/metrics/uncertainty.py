@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from thalweg.metrics.curve import SIZES, Curve, equivalent, subsets
-from thalweg.metrics.intervals import NOT_DEFINED, Estimate, Resamples, added
+from thalweg.metrics.intervals import NOT_DEFINED, POSITIVE, Estimate, Resamples, added
 from thalweg.metrics.retraining import input_chunks
 from thalweg.prediction import Predictions
 from thalweg.seeds import generator
@@ -59,7 +59,7 @@ class ReferenceU:
         noise = halving_noise(reference, resamples.seed)
         resampled = weighted_u(reference, resamples.retrainings)
         resampled += (u - resampled.mean(0, dtype=torch.float64)).float()
-        means = added(u.mean(), resamples.over_inputs(u[:, None])[:, 0], resampled.mean(1, dtype=torch.float64))
+        means = added(u.mean(), resamples.over_inputs(u[:, None])[:, 0], resampled.mean(1, dtype=torch.float64), within=POSITIVE)
         squares = (resampled - u.float()).square().mean(1, dtype=torch.float64)
         offsets = squares - squares.mean() - resamples.over_inputs(noise[:, None])[:, 0]
         return ReferenceU(u, noise, resampled, means, offsets, resamples)
