@@ -9,6 +9,7 @@ import pandas as pd
 from thalweg import files
 from thalweg.metrics.intervals import Estimate
 from thalweg.metrics.retraining import best_possible_k_eq
+from thalweg.report.families import described
 
 ROOT = Path(__file__).parents[1]
 STUDIES = {"frontier-fashion-mlp": "Fashion-MNIST, MLP", "frontier-fashion-cnn": "Fashion-MNIST, CNN",
@@ -35,7 +36,7 @@ def read(name: str) -> pd.DataFrame:
     comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
     found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
     rows = []
-    for row in methods.itertuples():
+    for row in described(methods).itertuples():
         if (row.method, "k_eq") not in found:
             continue
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)

@@ -61,7 +61,7 @@ class Predictions:
             if name == "outside" and precision != torch.bool:
                 raise InputError(f"Predictions got outside of type {precision}, needs truth values: whether an input is outside")
             if not ((beside >= 0) & beside.isfinite()).all():
-                raise InputError(f"Predictions got {name} with NaN, infinite or negative numbers, needs 0 or more for every input")
+                raise InputError(f"Predictions got {name} with NaN, infinite or negative numbers, needs 0 or more everywhere")
             object.__setattr__(self, name, beside.bool() if name == "outside" else beside)
         _check_sums(log_probs, tolerance)
 
@@ -192,7 +192,7 @@ def _check_sums(log_probs: Tensor, tolerance: float) -> None:
 
 
 def impurity(predictions: Predictions) -> Tensor:
-    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, in double precision; never below 0."""
+    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, 0 or more, in double precision."""
     return multinomial(predictions.log_probs[0].double().exp())[0]
 
 

@@ -152,5 +152,5 @@ def test_certain_and_right_everywhere_has_the_best_scores():
     found = evaluate(truth, [exact], [impurity(exact)])
     assert {name: found[name].value for name in ("accuracy", "nll", "brier", "ece", "calibrated_nll")} == {
         "accuracy": 1, "nll": 0, "brier": 0, "ece": 0, "calibrated_nll": 0}  # fmt: skip
-    for name in ("k_eq", "k_u", "spread_ratio", "disagreement_ratio", "rank_correlation"):  # over a spread of 0: nothing to compare
+    for name in ("k_eq", "k_u", "spread_ratio", "disagreement_ratio", "rank_correlation"):  # nothing to compare with
         assert math.isnan(found[name].value) and math.isnan(found[name].low), name

@@ -5,6 +5,7 @@ Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as m
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -22,6 +23,8 @@ class Trivial(Emulator):
     Attributes:
         power: 1, or 0.5 for the square root.
     """
+
+    family: ClassVar[str] = "trivial"
 
     power: float = 1.0
 

@@ -49,8 +49,9 @@ def _equivalent(name: str, title: str, symbol: str) -> Fact:
         "members (its running best), interpolated linearly in the number; not below 1, and '> k' beyond the curve."
     )
     return Fact(
-        f"dee_{name}", f"deep-ensemble equivalent in {title}", f"DEE {symbol}", "retrainings", "higher", text, _ASHUKHA, ".1f", low=1.0
-    )
+        f"dee_{name}", f"deep-ensemble equivalent in {title}", f"DEE {symbol}", "retrainings", "higher", text, _ASHUKHA, ".1f",
+        low=1.0,
+    )  # fmt: skip
 
 
 _ALL = (

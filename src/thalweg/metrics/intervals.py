@@ -9,8 +9,8 @@ variance of a mean by 1 - 1/n.
 
 Changes are added, and stretched, on a scale on which the metric has no end (`Range`): the logarithm of what has a lower end, as
 ratios have, the logit of what has two, as shares have. So an interval stays inside, and where it is narrow it is what adding on
-the metric's own scale would give. Metrics that sort are moved by their bias instead, and cut at the ends (`shifted`): as the truth
-is inside, the cut takes nothing from an interval's coverage.
+the metric's own scale would give. Metrics that sort are moved by their bias instead, and cut at the ends (`shifted`): as the
+truth is inside, the cut takes nothing from an interval's coverage.
 """
 
 import math

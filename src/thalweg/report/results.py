@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.report.families import family
+from thalweg.report.families import described
 
 COLUMNS = {
     "comparison": ("method", "metric", "value", "low", "high", "bases"),
@@ -175,8 +175,7 @@ def _flags(table: DataFrame, column: str) -> np.ndarray:
 
 def _numbered(methods: DataFrame) -> DataFrame:
     """Deep ensembles first, by cost; the others in the order of the file."""
-    methods = methods.reset_index(drop=True)
-    methods["family"] = [family(str(row.explorer), row.emulator, str(row.method)) for row in records(methods)]
+    methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
     deep = methods["family"] == "deep ensemble"
     methods = pd.concat([methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True)
