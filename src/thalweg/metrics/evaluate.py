@@ -75,9 +75,10 @@ class Truth:
         """Prepares the truth.
 
         Args:
-            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more.
+            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more. With fewer than four the error of u is
+                not defined; two are always drawn together, so that no interval holds what they differ by chance.
             pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves.
-            labels: `[inputs]`
+            labels: `[inputs]`, a tensor, an array or a list.
             ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs, classes]`.
             seed: Seed of the replicates, subsets, halvings and temperature folds.
             replicates: How many bootstrap replicates (200 at most are used where a metric sorts).
@@ -145,8 +146,11 @@ def evaluate(
             f"evaluate got predictions from {len(methods)} bases, {len(trivial)} trivial baselines and {len(ood or ())} "
             "out-of-distribution sets: need one of each for every base"
         )
-    for method in methods:
+    for method, baseline in zip(methods, trivial, strict=True):
         _check(method, truth.reference, "a method")
+        if tuple(baseline.shape) != (truth.reference.inputs,):
+            raise InputError(f"a trivial baseline has shape {tuple(baseline.shape)}, needs ({truth.reference.inputs},): that of "
+                             "one network on the same inputs")
     u = torch.stack([method.u().double() for method in methods], 1)
     result = retraining_equivalents([distances(method, truth.reference) for method in methods], truth.spacing, truth.resamples)
     result |= uncertainty_equivalents(u, truth.uncertainty, truth.curves["u_error"])

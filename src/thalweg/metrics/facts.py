@@ -82,12 +82,12 @@ _ALL = (
     Fact(
         "u_error", "error of the standard uncertainty", "err u", "", "lower",
         "Root mean square over inputs of u_method - u_reference, with the reference's own sampling noise (from halvings) "
-        "subtracted in squares, divided by the mean of u_reference.",
+        "subtracted in squares, divided by the mean of u_reference; not defined for fewer than 4 reference retrainings.",
         _THALWEG, ".3f",
     ),
     Fact(
         "accuracy", "accuracy", "acc", "", "higher",
-        "Share of inputs whose most probable class (of the members' mean probability) is the label.",
+        "Share of inputs whose most probable class (of the members' mean probability) is the label; ties count their share.",
         "common", ".4f", high=1.0,
     ),
     Fact(
@@ -108,7 +108,8 @@ _ALL = (
     ),
     Fact(
         "ece", "expected calibration error", "ECE", "", "lower",
-        "Mean over 15 bins of equal mass of |accuracy - confidence|. Never 0 for finitely many inputs, and no figure to rank by.",
+        "Mean over 15 bins of equal mass of |accuracy - confidence|; inputs of equal confidence have their mean accuracy. Above 0 "
+        "by chance for finitely many inputs, and no figure to rank by.",
         "Nixon et al. 2019, arXiv 1904.01685", ".4f", high=1.0,
     ),
     _equivalent("accuracy", "accuracy", "acc"),
