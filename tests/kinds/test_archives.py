@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
-from stored import one_line
 
+from stored import one_line
 from thalweg.data.cifar import read_names, read_records
 from thalweg.data.fetch import Home, fetch
 from thalweg.data.idx import read_images, read_labels

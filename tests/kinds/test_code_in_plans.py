@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from stored import ONE, one_line
 
 import tiny
+from stored import ONE, one_line
 from thalweg.errors import InputError
 from thalweg.study import compare as _compare  # noqa: F401  so that it is imported before anything is counted
 from thalweg.study.compare import compare

@@ -5,9 +5,9 @@ import json
 import pytest
 import safetensors.torch
 import torch
-from stored import flips, one_line
 
 import thalweg
+from stored import flips, one_line
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Complex

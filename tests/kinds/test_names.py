@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from stored import one_line
 
 import tiny
+from stored import one_line
 from thalweg import cli, files
 from thalweg.errors import InputError
 from thalweg.report.html import html

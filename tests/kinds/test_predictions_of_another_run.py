@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 import torch
-from stored import ONE, flips, one_line, runs, study
 
 import thalweg
 import tiny
+from stored import ONE, flips, one_line, runs, study
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare

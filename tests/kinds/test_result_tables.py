@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from stored import ANYTHING, as_of_0_1, flips, one_line, resealed
 
+from stored import ANYTHING, as_of_0_1, flips, one_line, resealed
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.report.results import load

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from stored import as_of_0_1, resealed
 
+from stored import as_of_0_1, resealed
 from thalweg import files
 from thalweg.metrics.facts import FACTS
 from thalweg.report import figures, images, landscape, write

@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs, study
 
 import tiny
+from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs, study
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare

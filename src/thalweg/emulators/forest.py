@@ -115,6 +115,9 @@ class Forest(Learner):
         return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
+        if known.values.shape[1] < 2:
+            raise InputError("the forest got 1 calibration input, needs 2 or more (some hundreds, to know anything): it learns "
+                             "from their differences")
         views, targets, residuals, distances = _views(outputs, known, features), [], [], []
         scale = Scale.of(known)
         for k in range(len(known.values)):
