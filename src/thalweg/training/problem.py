@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter
 from thalweg.seeds import derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, shuffles
+from thalweg.training.batches import Batches, Loader, end_with_us, shuffles
 from thalweg.training.inspection import Inspection, check_device, in_channels_last, inspect
 from thalweg.training.loop import Loss, Tick, train
 from thalweg.training.recipe import Recipe
@@ -94,6 +94,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         self._check()
+        for loader in (self.train, self.unlabelled):
+            end_with_us(loader)
         if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
