@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import multiprocessing.util  # its own end, which waits for all processes, must be registered before ours
 import os
+import pickle
 import runpy
 import signal
 import sys
@@ -205,7 +206,8 @@ class _Crew:
         (item,), worker.at = worker.at, []
         if error is None:
             yield item, result
-        self.failure = self.failure or error
+        # a loader in a worker may have to send things on to processes of its own
+        self.failure = self.failure or (_not_sent(error) if isinstance(error, pickle.PicklingError) else error)
 
     def _died(self, worker: _Worker) -> None:
         self.workers.remove(worker)

@@ -1,5 +1,6 @@
 """The surroundings of a call: workers that were started earlier see what the caller sees now."""
 
+import multiprocessing
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ class Surroundings:
         dtype: torch's default.
         deterministic: Whether torch takes deterministic algorithms only, and whether it only warns.
         precision: Of float32 matrix products.
+        start: How multiprocessing, and so a DataLoader, starts processes; None for the system's way.
     """
 
     folder: str | None
@@ -27,6 +29,7 @@ class Surroundings:
     dtype: torch.dtype
     deterministic: tuple[bool, bool]
     precision: str
+    start: str | None
 
     @staticmethod
     def here() -> "Surroundings":
@@ -36,7 +39,7 @@ class Surroundings:
             folder = os.getcwd()
         deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
         return Surroundings(folder, tuple(sys.path), dict(os.environ), torch.get_default_dtype(), deterministic,
-                            torch.get_float32_matmul_precision())
+                            torch.get_float32_matmul_precision(), multiprocessing.get_start_method(allow_none=True))
 
     def enter(self) -> None:
         """Makes them this process's own."""
@@ -50,3 +53,4 @@ class Surroundings:
         torch.set_default_dtype(self.dtype)
         torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
         torch.set_float32_matmul_precision(self.precision)
+        multiprocessing.set_start_method(self.start, force=True)  # that of a worker's own start else
