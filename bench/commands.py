@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import thalweg  # noqa: F401  before it is forked
-from thalweg import cli
+from thalweg import cli, report  # noqa: F401  the latter before this process is forked
 from thalweg.processes.crew import dismiss
+from thalweg.study import compare, run  # noqa: F401
 
 PLAN = """
 name = "kills"

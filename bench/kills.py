@@ -122,7 +122,7 @@ class _Chain:
     def _wait(self, running: Running) -> bool | None:
         """Until a random moment: after so many stored files, or so many seconds. None if the command ended before."""
         begun, there = time.perf_counter(), count(self.folder)
-        target = there + self.draws.randint(0, max(1, self.files - there))
+        target = there + self.draws.randint(0, max(1, (self.files - there) // 2))
         seconds = self.draws.uniform(0.3, 10) if self.draws.random() < 0.3 else None
         while running.poll() is None:
             if (count(self.folder) >= target > there) if seconds is None else time.perf_counter() > begun + seconds:
