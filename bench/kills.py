@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,13 @@ class Tally:
     differing: list[str] = field(default_factory=list)
 
 
-def kills(total: int, seed: int, folder: Path, write: Callable[[list], object] = lambda _: None) -> list[dict[str, Any]]:
+def kills(
+    total: int, seed: int, folder: Path, write: Callable[[list], object] = lambda _: None, cases: Sequence[Case] = CASES
+) -> list[dict[str, Any]]:
     """Kills so often, all cases in turn, and says what came of it."""
     draws = random.Random(seed)
     found: dict[tuple[str, int, str, str], Tally] = {}
-    left = {case: round(case.share * total) for case in CASES}
+    left = {case: round(case.share * total) for case in cases}
     whole: dict[str, Any] = {}
     while any(left.values()):
         case = max(left, key=lambda case: left[case] / max(1, round(case.share * total)))
