@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, joined, shuffles
+from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.building import built, ordered
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, check_device, check_layout, check_sources, inspect, warn_of_sources
@@ -104,6 +104,8 @@ class Problem:
         self._check()
         if not isinstance(self.unlabelled, Tensor | None) and type(self.unlabelled).__module__ == "numpy":
             object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
+        for loader in (self.train, self.unlabelled):
+            end_with_us(loader)
         if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
