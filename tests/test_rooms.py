@@ -18,7 +18,7 @@ ROOMS = [
     ["weights"],
     ["training"],
     ["prediction"],
-    ["features"],
+    ["features", "asked"],
     ["landscape"],
     ["explorers", "baselines"],
     ["emulators"],
