@@ -107,8 +107,8 @@ def sequences(classes: int, width: int) -> nn.Sequential:
 
 def vector(inputs: int, classes: int, width: int) -> nn.Sequential:
     """A perceptron for vectors, with batch norm."""
-    return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width), nn.BatchNorm1d(width),
-                         nn.ReLU(), nn.Linear(width, classes))
+    return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width),
+                         nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, classes))
 
 
 def flipped(x: Tensor, random: torch.Generator) -> Tensor:

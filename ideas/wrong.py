@@ -21,6 +21,11 @@ def recipe(problem: Problem, **changes: float) -> Problem:
     return replace(problem, recipe=replace(problem.recipe, **own), meter=Meter())
 
 
+def momentum(problem: Problem) -> Problem:
+    """SGD without momentum; AdamW with an average of one gradient."""
+    return replace(problem, recipe=replace(problem.recipe, momentum=0.0, nesterov=False), meter=Meter())
+
+
 def schedule(problem: Problem) -> Problem:
     """The rate stays at its peak."""
     return replace(problem, recipe=replace(problem.recipe, schedule="constant"), meter=Meter())
@@ -95,7 +100,7 @@ WRONG: dict[str, Change] = {
     "rate / 2": partial(recipe, lr=0.5),
     "rate x 3": partial(recipe, lr=3.0),
     "another optimiser": optimizer,
-    "no momentum": partial(recipe, momentum=0.0),
+    "no momentum": momentum,
     "constant rate": schedule,
     "weight decay x 20": partial(recipe, weight_decay=20.0),
     "no weight decay": partial(recipe, weight_decay=0.0),

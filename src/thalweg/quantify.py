@@ -19,7 +19,8 @@ from thalweg.baselines.width import SHARES
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
-from thalweg.emulators.scale import Group, Transfer, transfer, untrained
+from thalweg.emulators.scale import Group, untrained
+from thalweg.emulators.transfer import Portrait, Transfer, portrait, transfer
 from thalweg.errors import InputError, in_range, whole
 from thalweg.features import Geometry, check_layer, training_neighbours
 from thalweg.meter import Cost, Meter
@@ -74,7 +75,7 @@ class Quantified:
             says which inputs are unlike all unlabelled ones, so that u is a guess there.
         share: Hidden channels of a proxy over those of the network.
         proxies: How many narrow networks it rests on: those that learned the task.
-        transfer: The check that proxies and network are alike; None with fewer than three proxies, which can't tell.
+        transfer: The check that proxies and network are alike, as they are by one recipe; None where no proxy learned the task.
         cost: All of it, the network's own training included.
     """
 
@@ -86,12 +87,7 @@ class Quantified:
 
     def __str__(self) -> str:
         outside = 0.0 if self.predictions.outside is None else float(self.predictions.outside.float().mean())
-        check = "not checked: it takes three proxies"
-        if self.transfer is not None:
-            t = self.transfer
-            verdict = "no sign that they are unlike" if t.holds else "they are NOT alike, do not trust the scale of u"
-            check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as it should "
-                     f"be by their own differences: {verdict}")
+        check = "not checked: no proxy learned the task" if self.transfer is None else str(self.transfer)
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
                 f"cost: {self.cost.trainings:.2f} trainings, the network's own among them\n{check}")
@@ -170,16 +166,16 @@ class _Asked:
         if not isinstance(self.emulator, Emulator):
             raise InputError(f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or thalweg.Engression()")
         if not self.emulator.uses_proxies:
-            raise InputError(f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow networks: give Forest() "
-                             "or Engression(), or call its emulate on anchors' predictions")
+            raise InputError(f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow networks: give "
+                             "Forest() or Engression(), or call its emulate on anchors' predictions")
         if self.layer is not None and not isinstance(self.layer, str):
             raise InputError(f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network")
 
     def parts(self, problem: Problem, inputs: Loader | Tensor) -> Parts:
         """The unlabelled inputs and those that are asked about, looked at."""
         if problem.unlabelled is None:
-            raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on what "
-                             "they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
+            raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on "
+                             "what they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
         known, asked = (look(problem, given, name, alike=self.emulator.uses_features)
                         for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs")))
         if known.count < LEAST_KNOWN:
@@ -222,19 +218,27 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
     networks = Members(trained(problem, given.anchors))
     proxies = train_narrow(problem, narrowed, members)
     try:
-        found = gather(problem, networks, narrowed, proxies, share, parts, features=given.emulator.uses_features, layer=given.layer)
+        found = gather(problem, networks, narrowed, proxies, share, parts, features=given.emulator.uses_features,
+                       layer=given.layer)
         with problem.meter.clock():
             predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
-    except InputError as error:
+    except ValueError as error:  # of ours, or of an emulator's
         raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
                          "next quantify takes them)") from None
     known = found["calibration"]
-    check = transfer(Group.of(known))
+    check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
-        warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
-                      "it should be by their own differences, so they may not tell how much retrainings differ: give a larger "
-                      "share, or a second anchor", stacklevel=2)
+        warnings.warn(check.warning(), stacklevel=5)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
+
+
+def _portraits(problem: Problem, networks: Members, narrowed: Problem, proxies: Members) -> list[Portrait]:
+    """Of all networks, anchors first; a narrow network's evaluations are metered as a whole one's."""
+    found: list[Portrait] = []
+    for own, members in ((problem, networks), (narrowed, proxies)):
+        cost = own.meter.apart(lambda own=own, members=members: found.extend(portrait(own, w) for w in members.points))  # type: ignore[misc]
+        problem.meter.charge(cost)
+    return found
 
 
 def gather(
