@@ -20,7 +20,7 @@ ROOMS = [
     ["weights"],
     ["training"],
     ["prediction"],
-    ["features"],
+    ["features", "asked"],
     ["landscape"],
     ["explorers", "baselines"],
     ["emulators"],

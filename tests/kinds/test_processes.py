@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from bench import kills
 from bench.commands import PLAN, SCRIPTS, START, Case, begin, processes, workers
 from bench.stored import content, count, differences
+
 from thalweg.meter import now
 from thalweg.stopping import LINE
 

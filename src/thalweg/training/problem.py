@@ -77,6 +77,7 @@ class Problem:
         refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
             is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
             predictions differ from those with all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        narrowed: Problems of narrower networks that were made of this one, kept with what they trained (`baselines`).
     """
 
     model: Callable[[], nn.Module]
@@ -99,6 +100,7 @@ class Problem:
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
     _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
+    narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         self._check()
