@@ -108,8 +108,8 @@ _ALL = (
     ),
     Fact(
         "ece", "expected calibration error", "ECE", "", "lower",
-        "Mean over 15 bins of equal mass of |accuracy - confidence|; inputs of equal confidence have their mean accuracy. Above 0 "
-        "by chance for finitely many inputs, and no figure to rank by.",
+        "Mean over 15 bins of equal mass of |accuracy - confidence|; inputs of equal confidence have their mean accuracy. Above "
+        "0 by chance for finitely many inputs, and no figure to rank by.",
         "Nixon et al. 2019, arXiv 1904.01685", ".4f", high=1.0,
     ),
     _equivalent("accuracy", "accuracy", "acc"),
