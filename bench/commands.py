@@ -198,3 +198,13 @@ def workers(session: int) -> list[int]:
         if process != session and b"resource_tracker" not in command:
             found.append(process)
     return found
+
+
+def hears(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0)
+    return bool(caught >> (number - 1) & 1)

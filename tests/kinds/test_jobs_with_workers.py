@@ -76,7 +76,7 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
     loader = DataLoader(made, 32, num_workers=1, multiprocessing_context="spawn")
     problem = Problem(cases.no_norm, [*DataLoader(made, 32)], SHORT, jobs=2)
     object.__setattr__(problem, "train", loader)  # a look at it would tell before
-    with pytest.raises(InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"), pytest.warns(UserWarning):
+    with pytest.raises(InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"):
         anchors(problem, 2)
 
 

@@ -1,4 +1,4 @@
-"""Processes: whatever ends the main process, at any moment, all that it started are gone within two seconds, and nothing is lost."""
+"""Processes: whatever ends the main one, at any moment, all that it started are gone within two seconds, and nothing is lost."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 from bench import kills
 from bench.commands import PLAN, SCRIPTS, START, Case, begin, processes, workers
 from bench.stored import content, count, differences
+
 from thalweg.meter import now
 from thalweg.stopping import LINE
 
