@@ -16,6 +16,7 @@ from pathlib import Path
 
 from thalweg import cli, report  # noqa: F401  the latter before this process is forked
 from thalweg.processes.crew import dismiss
+from thalweg.stopping import stop_at_once
 from thalweg.study import compare, run  # noqa: F401
 
 PLAN = """
@@ -157,6 +158,7 @@ def _be(command: list[str], said: Path) -> None:
     code = 1
     try:
         if command[0] == "-m":
+            stop_at_once()  # as the command does when it begins
             cli.main()
         else:
             exec(compile(command[1], "script", "exec"), {"__name__": "__main__"})
@@ -198,3 +200,13 @@ def workers(session: int) -> list[int]:
         if process != session and b"resource_tracker" not in command:
             found.append(process)
     return found
+
+
+def hears(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0)
+    return bool(caught >> (number - 1) & 1)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.commands import Case, Running, begin, processes, workers
+from bench.commands import Case, Running, begin, hears, processes, workers
 from bench.measure import Settings, store
 from bench.stored import content, count, differences
 
@@ -111,9 +111,9 @@ class _Chain:
             os.killpg(running.pid, sent)  # as a terminal does
         else:
             os.kill(self.draws.choice(victims), sent)
-        if target == "worker" and (code := running.end()[0]) == 0:
-            began = time.perf_counter()  # Ctrl-C is not for workers, and a loader's may have had nothing more to do
-            self.ended = True
+        if target == "worker":  # the others end what they are at; Ctrl-C is not for workers, and some have nothing more to do
+            self.ended = running.end()[0] == 0
+            began = time.perf_counter()
         while running.poll() is None or (processes(running.pid) and time.perf_counter() < began + 60):
             time.sleep(0.005)
         gone = time.perf_counter() - began
@@ -123,8 +123,10 @@ class _Chain:
 
     def _wait(self, running: Running) -> bool | None:
         """Until a random moment: after so many stored files, or so many seconds. None if the command ended before."""
+        while self.case.name == "study" and running.poll() is None and not hears(running.pid, signal.SIGTERM):
+            time.sleep(0.003)  # the interpreter has not come to thalweg yet
         begun, there = time.perf_counter(), count(self.folder)
-        target = there + self.draws.randint(0, max(1, (self.files - there) // 2))
+        target = there + self.draws.randint(0, max(1, (self.files - there) // 3))
         seconds = self.draws.uniform(0.3, 10) if self.draws.random() < 0.3 else None
         while running.poll() is None:
             if (count(self.folder) >= target > there) if seconds is None else time.perf_counter() > begun + seconds:
@@ -160,6 +162,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dry", action="store_true", help="write no results")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its children
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         rows = kills(given.count, given.seed, Path(folder),
                      lambda rows: given.dry or store("kills", rows, Settings(repeats=1)))

@@ -28,9 +28,10 @@ def is_command() -> bool:
 
 
 def stop_at_once() -> None:
-    """From now on Ctrl-C and SIGTERM end this process."""
+    """From now on Ctrl-C and SIGTERM end this process, unless it ignores them, as a shell's background job ignores Ctrl-C."""
     for number in _SIGNALS:
-        signal.signal(number, _Stop(os.getpid()))
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _Stop(os.getpid()))
 
 
 @contextmanager

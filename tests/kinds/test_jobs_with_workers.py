@@ -39,7 +39,9 @@ def own() -> Dataset:
 LOADERS = {
     "fork": lambda: DataLoader(own(), 32, shuffle=True, num_workers=2, multiprocessing_context="fork"),
     "the system's way": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=2),
-    "persistent": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=1, persistent_workers=True),
+    "persistent": lambda: DataLoader(
+        TensorDataset(*cases.task(64)), 32, shuffle=True, num_workers=1, persistent_workers=True
+    ),
     "wrapped": lambda: pairs(DataLoader(own(), 32, num_workers=1, multiprocessing_context="fork"), lambda pair: pair),
     "own start": lambda: DataLoader(
         Own(), 32, num_workers=1, multiprocessing_context="fork", worker_init_fn=lambda number: torch.manual_seed(number)
@@ -76,7 +78,7 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
     loader = DataLoader(made, 32, num_workers=1, multiprocessing_context="spawn")
     problem = Problem(cases.no_norm, [*DataLoader(made, 32)], SHORT, jobs=2)
     object.__setattr__(problem, "train", loader)  # a look at it would tell before
-    with pytest.raises(InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"), pytest.warns(UserWarning):
+    with pytest.raises(InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"):
         anchors(problem, 2)
 
 

@@ -1,4 +1,4 @@
-"""Processes: whatever ends the main process, at any moment, all that it started are gone within two seconds, and nothing is lost."""
+"""Processes: whatever ends the main one, at any moment, all that it started are gone within two seconds, and nothing is lost."""
 
 import os
 import signal

@@ -3,10 +3,8 @@
 A worker is connected by a pipe of its own, so that one that is killed at any moment takes nothing with it but the item it was at.
 """
 
-import atexit
 import itertools
 import multiprocessing
-import multiprocessing.util  # its own end, which waits for all processes, must be registered before ours
 import os
 import pickle
 import runpy
@@ -19,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -39,6 +38,7 @@ Begin = Callable[[Shared, int], None]
 _calls = itertools.count()
 _idle: list["_Worker"] = []
 _lock = threading.Lock()
+_tidied: list[int] = []  # this process's number, once it will dismiss its workers before it waits for all its processes to end
 
 
 def in_processes(
@@ -286,6 +286,9 @@ def _start() -> _Worker:
     if multiprocessing.current_process().daemon:
         raise InputError("jobs got more than 1 in a daemonic process, which may not start others: set jobs = 1, or start it "
                          "with daemon=False")
+    if os.getpid() not in _tidied:
+        _tidied[:] = [os.getpid()]
+        Finalize(None, dismiss, exitpriority=0)
     if sys.platform != "win32":
         resource_tracker.ensure_running()  # of the standard library, by which signals are let through again
     ours, theirs = context.Pipe()
@@ -328,6 +331,5 @@ def _nameless_main() -> Iterator[None]:
         sys.modules["__main__"] = own
 
 
-atexit.register(dismiss)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
