@@ -11,7 +11,7 @@ statistics are refreshed at every draw (paper). `sampling="arc-length"` draws po
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -35,6 +35,8 @@ class ConnectingCurve(Explorer):
         align: Permute the units of the second anchor towards the first before (Ainsworth et al. 2023, arXiv 2209.04836).
         sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length, `arc-length`.
     """
+
+    family: ClassVar[str] = "subspace"
 
     form: Literal["bezier", "chain"] = "bezier"
     bends: int = 1

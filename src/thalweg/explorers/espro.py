@@ -5,7 +5,7 @@ Draws are spread evenly over the simplexes, as the paper's uniform choice of a s
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
@@ -30,6 +30,8 @@ class Espro(Explorer):
         offset: As in SPRO.
         form: As in SPRO.
     """
+
+    family: ClassVar[str] = "subspace"
 
     simplexes: int = 2
     vertices: int = 2

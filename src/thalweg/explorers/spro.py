@@ -18,7 +18,7 @@ Batch-norm statistics are refreshed at every draw (paper).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -50,6 +50,8 @@ class Spro(Explorer):
         offset: Norm of the random offset at the start, over the norm of each parameter tensor (`form="mean"`).
         form: `mean` or `paper`, see above.
     """
+
+    family: ClassVar[str] = "subspace"
 
     vertices: int = 2
     share: float = 1 / 30

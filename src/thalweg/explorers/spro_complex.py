@@ -15,7 +15,7 @@ Draws are uniform over simplexes, whatever their volumes (paper). Batch-norm sta
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -49,6 +49,8 @@ class SproComplex(Explorer):
         tolerance: A connector with which one of 25 draws has a training loss above that of the worst anchor by more than this is
             dropped, and no other is trained. None: all connectors are kept.
     """
+
+    family: ClassVar[str] = "subspace"
 
     modes: int = 2
     connectors: int = 2

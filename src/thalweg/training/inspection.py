@@ -22,7 +22,7 @@ from thalweg.training.recipe import Recipe
 from thalweg.training.trial import check_functional, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
 from thalweg.weights.behaviour import Behaviour, observe
 
-_STEPS = 10  # a look takes no longer than so many steps, where it has a choice
+_STEPS = 3  # for so long inputs are looked at, where there is a choice: all looks together take less than ten steps
 
 
 @dataclass(frozen=True)

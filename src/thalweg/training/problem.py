@@ -5,6 +5,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, cast
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, unknown, whole
-from thalweg.meter import Cost, Meter
+from thalweg.meter import Cost, Meter, Tally
 from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, joined, shuffles
+from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.building import built, ordered
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, check_device, check_layout, check_sources, inspect, warn_of_sources
@@ -76,6 +77,7 @@ class Problem:
         refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
             is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
             predictions differ from those with all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        narrowed: Problems of narrower networks that were made of this one, kept with what they trained (`baselines`).
     """
 
     model: Callable[[], nn.Module]
@@ -97,11 +99,15 @@ class Problem:
     channels_last: bool | None = None
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
+    _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
+    narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         self._check()
         if not isinstance(self.unlabelled, Tensor | None) and type(self.unlabelled).__module__ == "numpy":
             object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
+        for loader in (self.train, self.unlabelled):
+            end_with_us(loader)
         if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
@@ -113,10 +119,10 @@ class Problem:
         check_sources(self.inspection, self.sources)
         if self.stack > 1:
             self.behaviour.check_recomputed("problem.stack > 1")
-        if self.meter.cost.training_examples not in (0, self.training_examples):
-            raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
+        if self.meter.training_examples not in (0, self.training_examples):
+            raise InputError(f"meter counts in trainings of {self.meter.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
-        self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
+        self.meter.training_examples = self.training_examples
         if self.start is not None:
             self._memory[0] = self._given()
 
@@ -178,11 +184,18 @@ class Problem:
 
     @property
     def cost(self) -> Cost:
-        """What was spent so far."""
+        """What was spent so far: all that was done, and each anchor once that was given or read from a cache."""
         return self.meter.cost
 
+    def measured(self) -> AbstractContextManager[Tally]:
+        """Says what one result costs: `with problem.measured() as own: ...`, and then `own.cost`.
+
+        The anchors that it rests on are in it, whenever they were trained.
+        """
+        return self.meter.measured()
+
     def anchor(self, k: int) -> Weights:
-        """The k-th training, a network from a fresh initialisation; its cost is charged at every use, cached or not.
+        """The k-th training, a network from a fresh initialisation; it counts once in each result that uses it, cached or not.
 
         Raises:
             Diverged: Its loss became infinite.
@@ -193,7 +206,8 @@ class Problem:
                 cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
                 self.keep(k, Weights.of(network), cost)
             weights, cost = self._memory[k]
-            self.meter.charge(cost)
+            self.meter.charge(cost, (self.fingerprint(k), id(self.model)), done=k in self._uncharged)
+            self._uncharged.discard(k)
         return weights
 
     def compiled(self, module: nn.Module) -> nn.Module:
@@ -210,9 +224,14 @@ class Problem:
                 self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
         return k in self._memory
 
+    def cost_of(self, k: int) -> Cost | None:
+        """What the k-th training cost, where it is in memory or in the cache."""
+        return self._memory[k][1] if self.has(k) else None
+
     def keep(self, k: int, weights: Weights, cost: Cost) -> None:
         """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
         self._memory[k] = weights.to(self.device), cost
+        self._uncharged.add(k)
         if self.cache is not None and self._keeps:
             self.cache.put(self.fingerprint(k), weights, cost)
 
