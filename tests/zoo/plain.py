@@ -127,7 +127,8 @@ def check_refreshed(
 
 
 def watchable(make: Callable[[], nn.Module]) -> bool:
-    """Whether a mark on a network is seen: not on one that is wrapped or scripted."""
+    """Whether a mark on a network is seen (not where it is wrapped or scripted), and counts nothing but the work (not lazy)."""
     with torch.random.fork_rng(devices=[]):
         module = make()
-    return unwrapped(module) is module and not isinstance(module, torch.jit.ScriptModule)
+    is_lazy = any(nn.parameter.is_lazy(tensor) for tensor in module.parameters())
+    return unwrapped(module) is module and not is_lazy and not isinstance(module, torch.jit.ScriptModule)
