@@ -1,12 +1,13 @@
-"""The page of the zoo, from its results: python docs/zoo.py (--check: fails where it is out of date; --run: finds them again).
+"""The page of the zoo, from its results: python docs/zoo.py (--check: fails where it is out of date; --run: finds them anew).
 
-The results, `docs/zoo.json`, are those of `tests/zoo`, which holds every cell to them. Finding them again takes some minutes.
+The results, `docs/zoo.json`, are those of `tests/zoo`, which holds every cell to them. Finding all takes some minutes; of a few
+networks they are found with their names, `--run 'MLP' 'ViT'`.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,20 @@ REASONS = {
 }  # fmt: skip
 
 
-def found() -> dict[str, Any]:
-    """What comes of every network with every method, found anew."""
+def found(names: Sequence[str]) -> dict[str, Any]:
+    """What comes of every network with every method: of the named ones found anew, or of all."""
     sys.path[:0] = [str(ROOT / "tests" / "zoo"), str(ROOT / "tests")]
     import cells
     from networks import NETWORKS
 
-    results = {}
-    for number, (name, network) in enumerate(NETWORKS.items()):
-        print(f"{number + 1} of {len(NETWORKS)}: {name}", flush=True)
+    results = json.loads(RESULTS.read_text())["networks"] if names else {}
+    for name in names or NETWORKS:
+        print(name, flush=True)
         outcomes = {method: cells.outcome(name, method) for method in cells.METHODS}
-        results[name] = {"family": network.family, "does": network.does, "warning": cells.look(name).warning,
-                         "refused": {m: [o.refusal, o.way_out] for m, o in outcomes.items() if o.refusal}}
-    return {"methods": list(cells.METHODS), "networks": results}
+        refused = {method: [o.refusal, o.way_out] for method, o in outcomes.items() if o.refusal}
+        network = NETWORKS[name]
+        results[name] = {"family": network.family, "does": network.does, "warning": cells.look(name).warning, "refused": refused}
+    return {"methods": list(cells.METHODS), "networks": {name: results[name] for name in NETWORKS}}
 
 
 def tables(results: Mapping[str, Any]) -> str:
@@ -122,7 +124,8 @@ def _explorers(explorers: list[str], refused: Mapping[str, list[str]], numbers: 
 def main() -> int:
     """Finds, writes, or checks."""
     if "--run" in sys.argv:
-        RESULTS.write_text(json.dumps(found(), indent=1) + "\n")
+        names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+        RESULTS.write_text(json.dumps(found(names), indent=1) + "\n")
     text = PAGE.read_text()
     filled = BLOCK.sub(lambda m: m[1] + tables(json.loads(RESULTS.read_text())) + m[2], text)
     if filled != text and "--check" in sys.argv:
