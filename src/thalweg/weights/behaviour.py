@@ -1,6 +1,7 @@
 """How a network behaves: which statistics move, what is random and what is recomputed, seen by evaluating it on a small batch."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,8 +62,8 @@ class Behaviour:
             InputError: Nothing in it drops, or not without doing something else.
         """
         if not self.random and not self.always_random:
-            raise InputError("the network got no dropout layer and draws no random numbers in training, needs to: give a rate, and dropout "
-                             "is inserted")
+            raise InputError("the network got no dropout layer, and draws no random numbers in training, needs something that it "
+                             "drops: give a rate, and dropout is inserted")
         if not self.switchable:
             raise InputError(f"the network draws random numbers in {_some(self.random)}, which can't be put in training mode "
                              "alone (its outputs or statistics change, or it does not ask its own mode): use nn.Dropout there, "
@@ -95,7 +96,8 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
     """
     half = len(x) // 2 if len(x) > 3 else len(x)
     watch = _Watch(network)
-    with eager(), torch.enable_grad(), seeded(0, "behaviour"):
+    with eager(), torch.enable_grad(), seeded(0, "behaviour"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the network warns of, it says again when it is used
         rewind = Rewind()
         network.train()
         with watch.running():
@@ -175,8 +177,10 @@ class _Watch:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The network is evaluated inside."""
-        hooks = [hook for module in self.network.modules()
-                 for hook in (module.register_forward_pre_hook(self._enter), module.register_forward_hook(self._leave))]
+        hooks = []
+        for module in self.network.modules():
+            hooks += [module.register_forward_pre_hook(self._enter),
+                      module.register_forward_hook(self._leave, always_call=True)]  # a checkpoint leaves by an exception
         self._at, numpy, self._last = position(), numpy_position(), Seen()
         try:
             with self._last:
