@@ -1,4 +1,4 @@
-"""Small problems on vectors of six numbers, whose class is the largest of the first three: for networks written in a line or two."""
+"""Small problems on vectors of six numbers, whose class is the largest of the first three: for networks of a line or two."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,9 @@ from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
-from thalweg.weights.behaviour import Behaviour, observe
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.copying import copied
+from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights, mix
 
 X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))

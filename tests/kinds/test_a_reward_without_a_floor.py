@@ -45,8 +45,10 @@ def test_several_simplexes_too(explorer):
 @pytest.mark.parametrize("form", ["mean", "paper"])
 def test_a_complex_too(form):
     """Its second connector, which alone has a reward, against one without. Without the floor they were 5.2 apart."""
-    with_reward, without = (SproComplex(volume=volume, offset=1e-4, form=form).explore(vectors.problem(linear)) for volume in (0.2, 0))
-    assert distance(with_reward.vertices[3], without.vertices[3]) < 0.5
+    rewarded, without = (
+        SproComplex(volume=volume, offset=1e-4, form=form).explore(vectors.problem(linear)).vertices[3] for volume in (0.2, 0)
+    )
+    assert distance(rewarded, without) < 0.5
 
 
 def test_its_gradient_is_that_of_the_formula():
@@ -64,7 +66,10 @@ def test_its_gradient_is_that_of_the_formula():
     network = linear().double()
     shapes = {name: p.shape for name, p in network.named_parameters()}
     sizes = [shape.numel() for shape in shapes.values()]
-    vertices = [Weights({n: part.reshape(s) for (n, s), part in zip(shapes.items(), v.split(sizes), strict=True)}, {}) for v in (a, b, c)]
+    vertices = [
+        Weights({name: part.reshape(shapes[name]) for name, part in zip(shapes, point.split(sizes), strict=True)}, {})
+        for point in (a, b, c)
+    ]
     module = SubspaceModule(network, vertices, Simplex(), fixed=[0, 1])
     spro._volume(module, 0.3, [[0, 1]])().backward()
     step = 1e-6 * torch.eye(21, dtype=torch.float64)

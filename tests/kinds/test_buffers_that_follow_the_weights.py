@@ -1,4 +1,4 @@
-"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new weights, and so a norm of 1."""
+"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new weights, and a norm of 1."""
 
 import copy
 

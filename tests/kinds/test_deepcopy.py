@@ -53,7 +53,9 @@ NETWORKS = {"old weight norm": old_weight_norm, "pruned": pruned, "keeps": Keeps
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("explorer", ["swa", "swag", "spro", "espro", "learned-line", "connecting-curve", "subspace-inference", "multiswag"])
+@pytest.mark.parametrize("explorer", [
+    "swa", "swag", "spro", "espro", "learned-line", "connecting-curve", "subspace-inference", "multiswag",
+])  # fmt: skip
 def test_explorers_of_new_points_work(explorer, name):
     problem = vectors.problem(NETWORKS[name], epochs=4)
     predictions = predict(problem, explorers()[explorer]().explore(problem), vectors.X, draws=2)

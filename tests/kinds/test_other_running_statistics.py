@@ -1,4 +1,4 @@
-"""Other running statistics: those of torch's norms are refreshed whatever the layer, and others are refused by name before anything is paid."""
+"""Other running statistics: those of torch's norms are refreshed whatever the layer, and others are refused by name at once."""
 
 import pytest
 import torch
@@ -98,7 +98,8 @@ UNKNOWN = {
 
 def test_instance_norm():
     """The mean over inputs of the mean within each."""
-    network = nn.Sequential(nn.Unflatten(1, (2, 3)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten(), nn.Linear(6, 3))
+    norm = nn.InstanceNorm1d(2, track_running_stats=True)
+    network = nn.Sequential(nn.Unflatten(1, (2, 3)), norm, nn.Flatten(), nn.Linear(6, 3))
     (found,) = vectors.refreshed(network, 60, 20)
     assert torch.allclose(found["1.running_mean"], IMAGES[:80].mean((0, 2)), rtol=0, atol=1e-6)
     assert torch.allclose(found["1.running_var"], IMAGES[:80].var(2).mean(0), rtol=0, atol=1e-6)
@@ -140,7 +141,7 @@ def test_every_explorer_works_or_refuses_by_name_before_anything_is_paid(name, k
 
 def test_a_baseline_whose_members_have_no_statistics_of_their_own():
     problem = vectors.problem(lambda: with_head(Averages()), epochs=2)
-    with pytest.raises(InputError, match="'0.average'"):
+    with pytest.raises(InputError, match=r"'0\.average'"):
         BatchEnsemble().train(problem)
     assert problem.cost.trainings == 0
 

@@ -1,4 +1,4 @@
-"""Randomness that no switch reaches: MC dropout with a network's own dropout drops whatever draws in training, or refuses by name."""
+"""Randomness that no switch reaches: MC dropout with a network's own drops whatever draws in training, or refuses by name."""
 
 import random
 
@@ -96,7 +96,8 @@ class Attention(nn.Module):
 
     def __init__(self, *, weights: bool) -> None:
         super().__init__()
-        self.first, self.attention, self.last = nn.Linear(1, 8), nn.MultiheadAttention(8, 2, 0.4, batch_first=True), nn.Linear(8, 3)
+        self.first, self.last = nn.Linear(1, 8), nn.Linear(8, 3)
+        self.attention = nn.MultiheadAttention(8, 2, 0.4, batch_first=True)
         self.weights = weights
 
     def forward(self, x):
@@ -108,7 +109,8 @@ class Transformer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layer = nn.TransformerEncoderLayer(8, 2, 8, dropout=0.3, batch_first=True)
-        self.first, self.layers, self.last = nn.Linear(1, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 3)
+        self.first, self.last = nn.Linear(1, 8), nn.Linear(8, 3)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
 
     def forward(self, x):
         return self.last(self.layers(self.first(x[..., None])).mean(1))
@@ -116,8 +118,8 @@ class Transformer(nn.Module):
 
 DROPPING = {
     "functional": Functional, "beside": Beside, "channels": Channels, "bernoulli": Bernoulli, "depth": Depth, "noise": Noise,
-    "block": Block, "lstm": Lstm, "attention": lambda: Attention(weights=False), "attention with weights": lambda: Attention(weights=True),
-    "transformer": Transformer,
+    "block": Block, "lstm": Lstm, "transformer": Transformer, "attention": lambda: Attention(weights=False),
+    "attention with weights": lambda: Attention(weights=True),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Recomputation: with torch's checkpoints training at several weights a step gives what it gives without, or is refused before it starts."""
+"""Recomputation: with torch's checkpoints, training at several weights a step gives what it gives without, or is refused."""
 
 import pytest
 import torch
@@ -17,7 +17,8 @@ from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import SubspaceModule
 
-pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # torch's, of evaluations without gradients
+# torch's, of evaluations without gradients
+pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 
 
 class Checkpointed(nn.Module):
@@ -102,7 +103,7 @@ def test_what_can_not_work_is_refused_by_name_before_anything_is_paid(form, name
     with pytest.raises(InputError, match=f"batch-ensemble got a network that evaluates {named} again in the backward pass"):
         BatchEnsemble().train(problem)
     assert problem.cost.trainings == 0
-    with pytest.raises(InputError, match="stack > 1 got a network that evaluates .* again"):
+    with pytest.raises(InputError, match=r"stack > 1 got a network that evaluates .* again"):
         vectors.problem(lambda: Checkpointed(form), stack=2)
 
 

@@ -1,4 +1,4 @@
-"""Statistics that do not train: norm layers that a network keeps in evaluation mode while it trains keep their statistics at new points."""
+"""Statistics that do not train: what norm layers that stay in evaluation mode know is kept at new points."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ class Frozen(nn.Module):
         self.norm.running_mean.fill_(5)
         self.norm.requires_grad_(requires_grad=False)
 
-    def train(self, mode: bool = True):  # noqa: FBT001, FBT002  torch's
+    def train(self, mode: bool = True):
         super().train(mode)
         self.norm.eval()
         return self
@@ -31,7 +31,7 @@ class Frozen(nn.Module):
 class InForward(Frozen):
     """The same, said where it is used."""
 
-    def train(self, mode: bool = True):  # noqa: FBT001, FBT002  torch's
+    def train(self, mode: bool = True):
         return nn.Module.train(self, mode)
 
     def forward(self, x):
@@ -46,14 +46,14 @@ class Momentum(Frozen):
         super().__init__()
         self.norm.momentum = 0.0
 
-    def train(self, mode: bool = True):  # noqa: FBT001, FBT002  torch's
+    def train(self, mode: bool = True):
         return nn.Module.train(self, mode)
 
 
 class Functional(Frozen):
     """The same, without the layer's own forward."""
 
-    def train(self, mode: bool = True):  # noqa: FBT001, FBT002  torch's
+    def train(self, mode: bool = True):
         return nn.Module.train(self, mode)
 
     def forward(self, x):
@@ -65,7 +65,7 @@ class Functional(Frozen):
 class OnlyWeights(Frozen):
     """Its scale and shift are frozen, and nothing else: its statistics train."""
 
-    def train(self, mode: bool = True):  # noqa: FBT001, FBT002  torch's
+    def train(self, mode: bool = True):
         return nn.Module.train(self, mode)
 
 

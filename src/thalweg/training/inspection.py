@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
-from thalweg.weights.behaviour import Behaviour, observe
+from thalweg.weights.behaviour import Behaviour
+from thalweg.weights.observing import observe
 
 
 @dataclass(frozen=True)

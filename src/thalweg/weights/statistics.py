@@ -1,4 +1,4 @@
-"""Uses of running statistics: torch's batch and instance normalisation, met where a network calls them, whatever its layers are."""
+"""Uses of running statistics: torch's batch and instance norm, met where a network calls them, whatever its layers are."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,7 @@ class Seen(TorchFunctionMode):
         self.used: list[Tensor] = []
         self.moved: list[Tensor] = []
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401  torch's
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _FORMS:
             given = _given(func, args, kwargs)
             found = [t for t in (given.get("running_mean"), given.get("running_var")) if t is not None]
@@ -58,13 +58,13 @@ class Averaged(TorchFunctionMode):
         self._weight = weight
         return self
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401  torch's
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in _FORMS:
             return func(*args, **(kwargs or {}))
         given = _given(func, args, kwargs)
-        mean, variance = given.get("running_mean"), given.get("running_var")
-        if not _moves(given) or mean is None:
+        if not _moves(given):
             return func(**given)
+        mean, variance = given["running_mean"], given["running_var"]
         if id(mean) not in self._counted:  # nothing times infinity is no number
             mean.zero_()
             variance.fill_(1)
