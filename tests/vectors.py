@@ -18,9 +18,9 @@ X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
 Y = X[:, :3].argmax(1)
 
 
-def problem(model, size: int = 50, epochs: float = 8, **settings) -> Problem:
+def problem(model, size: int = 50, epochs: float = 8, weight_decay: float = 5e-4, **settings) -> Problem:
     """A problem of a network."""
-    return Problem(model, Batches(X, Y, size), Recipe(epochs=epochs), **settings)
+    return Problem(model, Batches(X, Y, size), Recipe(epochs=epochs, weight_decay=weight_decay), **settings)
 
 
 def behaviour(network: nn.Module) -> Behaviour:

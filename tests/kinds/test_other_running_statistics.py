@@ -146,6 +146,51 @@ def test_a_baseline_whose_members_have_no_statistics_of_their_own():
     assert problem.cost.trainings == 0
 
 
+class Unregistered(nn.Module):
+    """An average that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = torch.zeros(6)
+
+    def forward(self, x):
+        if self.training:
+            self.average = 0.5 * self.average + 0.5 * x.detach().mean(0) + 0.1
+        return x - self.average
+
+
+class Numbers(Unregistered):
+    """One that is not even a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = 0.0
+
+    def forward(self, x):
+        if self.training:
+            self.average = 0.5 * self.average + 0.5 * float(x.mean()) + 0.1
+        return x - self.average
+
+
+class Features(nn.Module):
+    """Random features that are no buffer: each network has its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = torch.randn(6, 6)
+
+    def forward(self, x):
+        return (x @ self.average).sin()
+
+
+@pytest.mark.parametrize(("model", "named"), [
+    (Unregistered, r"'0\.average'"), (Numbers, "in its attributes"), (Features, r"'0\.average'"),
+])  # fmt: skip
+def test_what_weights_do_not_hold_is_refused_when_the_problem_is_made(model, named):
+    with pytest.raises(InputError, match=f"keeps something else .{named}.: make it a buffer, register_buffer"):
+        vectors.problem(lambda: with_head(model()))
+
+
 def test_a_refresh_refuses_too():
     network = with_head(Averages())
     point = Weights(Weights.of(network).params, stale=Weights.of(network).buffers)

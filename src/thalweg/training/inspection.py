@@ -11,7 +11,7 @@ from thalweg.errors import InputError
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.weights.behaviour import Behaviour
-from thalweg.weights.observing import observe
+from thalweg.weights.observing import check_complete, observe
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
             if number == 0:
                 classes = _classes(model, x, device)
                 channels_last = _works_channels_last(model, x[:2], device)
-                behaviour = _observed(model, x[:8], y[:8], device)
+                behaviour = _observed(model, x[:16], y[:16], device)
             _check_values(x, y, classes, number)
             examples += len(y)
             if not isinstance(train, Batches):
@@ -66,8 +66,12 @@ def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspe
 
 
 def _observed(model: Callable[[], nn.Module], x: Tensor, y: Tensor, device: str) -> Behaviour:
-    """What a new network does in training and in evaluation."""
-    return observe(model().to(device), x.to(device), y.to(device), lambda outputs, targets: outputs.square().mean())
+    """What a new network does in training and in evaluation. One batch of one example, which is refused later, is taken twice."""
+    x, y = (t.to(device) if len(t) > 1 else torch.cat([t, t]).to(device) for t in (x, y))
+    network = model().to(device)
+    found = observe(network, x, y, lambda outputs, _: outputs.square().mean())
+    check_complete(network, model().to(device), x)
+    return found
 
 
 def in_channels_last(network: nn.Module) -> nn.Module:

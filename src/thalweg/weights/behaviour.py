@@ -44,7 +44,7 @@ class Behaviour:
             InputError: It changes numbers while it trains that can't be taken again there.
         """
         if self.unknown:
-            raise InputError(f"the network changes {_some(self.unknown)} while it trains, in a way that can't be repeated at "
+            raise InputError(f"the network changes {some(self.unknown)} while it trains, in a way that can't be repeated at "
                              "weights between trained ones: use torch's batch or instance norm for running statistics, or a "
                              "method all of whose members are trained (deep-ensemble, restarts, snapshot, fge)")
 
@@ -58,7 +58,7 @@ class Behaviour:
             raise InputError("the network got no dropout layer, and draws no random numbers in training, needs something that it "
                              "drops: give a rate, and dropout is inserted")
         if not self.switchable:
-            raise InputError(f"the network draws random numbers in {_some(self.random)}, which can't be put in training mode "
+            raise InputError(f"the network draws random numbers in {some(self.random)}, which can't be put in training mode "
                              "alone (its outputs or statistics change, or it does not ask its own mode): use nn.Dropout there, "
                              "or give a rate, and dropout is inserted")
         return self.random
@@ -70,7 +70,7 @@ class Behaviour:
             InputError: Something is.
         """
         if self.recomputed:
-            raise InputError(f"{what} got a network that evaluates {_some(self.recomputed)} again in the backward pass "
+            raise InputError(f"{what} got a network that evaluates {some(self.recomputed)} again in the backward pass "
                              "(torch.utils.checkpoint), where the weights are other ones: make it without checkpointing")
 
 
@@ -102,6 +102,7 @@ def switched(network: nn.Module, names: Sequence[str]) -> Iterator[None]:
             module.training = mode
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Names for an error, three at most."""
     told = [f"'{name}'" if name else "its own forward" for name in names[:3]]
     return ", ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

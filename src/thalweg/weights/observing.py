@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from thalweg.errors import InputError
 from thalweg.seeds import Rewind, numpy_position, position, seeded
-from thalweg.weights.behaviour import Behaviour, eager, switched
+from thalweg.weights.behaviour import Behaviour, eager, some, switched
+from thalweg.weights.point import Weights
 from thalweg.weights.spectral import spectral_norms
 from thalweg.weights.statistics import Seen, tracked
 
@@ -62,6 +65,44 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         switchable=switchable,
         recomputed=tuple(dict.fromkeys(watch.recomputed)),
     )
+
+
+def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
+    """Checks that the parameters and buffers of a network are all that it has learnt, or was made with, and that it uses them.
+
+    Args:
+        network: One that was evaluated in training mode, such as the one that was observed.
+        other: A new one. Its parameters and buffers are replaced.
+        x: A few inputs `[batch, ...]`.
+
+    Raises:
+        InputError: With the same parameters and buffers they give other outputs.
+    """
+    weights, name = Weights.of(network), type(network).__name__
+    expected = _outputs(network, {}, x)
+    if not _close(_outputs(other, weights.placed(other), x), expected):
+        kept = [f"{where}.{key}".removeprefix(".") for where, module in network.named_modules()
+                for key, value in vars(module).items() if isinstance(value, Tensor)]
+        weights.load_into(other)
+        if _close(_outputs(other, {}, x), expected):
+            raise InputError(f"{name} does not use the parameters and buffers that it is given in the place of its own: it keeps "
+                             "them in a list or another attribute, too; use self.name, an nn.ModuleList or an nn.ParameterList")
+        raise InputError(f"{name} with another one's parameters and buffers gives other outputs, so that it keeps something else "
+                         f"({some(kept) if kept else 'in its attributes'}): make it a buffer, register_buffer(name, tensor)")
+
+
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:  # noqa: ANN401  a user's network
+    """What a network gives in evaluation mode with other parameters and buffers, where there are any."""
+    with eager(), torch.no_grad(), seeded(0, "complete"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return functional_call(network.eval(), state, (x,))
+
+
+def _close(one: Any, other: Any) -> bool:  # noqa: ANN401
+    """Whether outputs are equal but for rounding; others than tensors are not looked at here."""
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
+        return True
+    return not bool((one - other).abs().max() > 1e-3 * other.abs().max())
 
 
 class _Watch:
