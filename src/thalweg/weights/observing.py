@@ -91,14 +91,14 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
                          f"({some(kept) if kept else 'in its attributes'}): make it a buffer, register_buffer(name, tensor)")
 
 
-def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:  # noqa: ANN401  a user's network
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
     """What a network gives in evaluation mode with other parameters and buffers, where there are any."""
     with eager(), torch.no_grad(), seeded(0, "complete"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return functional_call(network.eval(), state, (x,))
 
 
-def _close(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _close(one: Any, other: Any) -> bool:
     """Whether outputs are equal but for rounding; others than tensors are not looked at here."""
     if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
         return True
