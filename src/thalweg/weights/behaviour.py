@@ -1,8 +1,8 @@
 """What a network was seen to do: which statistics move, what is random, what is recomputed. Others ask this, and look no more."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -84,6 +84,12 @@ def eager() -> Iterator[None]:
         yield
 
 
+def seedable(modules: Iterable[nn.Module]) -> AbstractContextManager[None]:
+    """Recurrent layers are torch's own inside: those of cuDNN drop by a random state of their own, which no seed reaches."""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in modules)
+    return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+
+
 @contextmanager
 def switched(network: nn.Module, names: Sequence[str]) -> Iterator[None]:
     """A network of which some modules, and not what is in them, are in training mode."""
@@ -95,7 +101,8 @@ def switched(network: nn.Module, names: Sequence[str]) -> Iterator[None]:
             module.training = True  # not train(), which also switches what is in it
         # torch's fast path of transformers skips dropout where the block that holds it is in evaluation mode
         torch.backends.mha.set_fastpath_enabled(False)
-        yield
+        with seedable(modules):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for module, mode in zip(modules, modes, strict=True):

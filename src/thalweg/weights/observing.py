@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from thalweg.errors import InputError
 from thalweg.seeds import Rewind, numpy_position, position, seeded
-from thalweg.weights.behaviour import Behaviour, eager, some, switched
+from thalweg.weights.behaviour import Behaviour, eager, seedable, some, switched
 from thalweg.weights.point import Weights
 from thalweg.weights.spectral import spectral_norms
 from thalweg.weights.statistics import Seen, tracked
@@ -35,7 +35,7 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
     """
     half = len(x) // 2 if len(x) > 3 else len(x)
     watch = _Watch(network)
-    with eager(), torch.enable_grad(), seeded(0, "behaviour"), warnings.catch_warnings():
+    with eager(), seedable(network.modules()), torch.enable_grad(), seeded(0, "behaviour"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the network warns of, it says again when it is used
         rewind = Rewind()
         network.train()
@@ -46,7 +46,7 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         with torch.no_grad(), watch.running():
             network(x[-half:])
         in_training, moved, idle, after = watch.drew(), watch.moved(), watch.idle(), _numbers(network)
-        uneven = bool(idle) or watch.uses() != uses
+        uneven = watch.uses() != uses
         network.eval()
         with torch.no_grad(), watch.running():
             outputs = network(x[:half])
@@ -78,7 +78,8 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
     Raises:
         InputError: With the same parameters and buffers they give other outputs.
     """
-    weights, name = Weights.of(network), type(network).__name__
+    name = type(network).__name__
+    weights = Weights({key: p.detach() for key, p in network.named_parameters()}, dict(network.named_buffers()))
     expected = _outputs(network, {}, x)
     if not _close(_outputs(other, weights.placed(other), x), expected):
         kept = [f"{where}.{key}".removeprefix(".") for where, module in network.named_modules()
