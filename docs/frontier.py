@@ -10,6 +10,7 @@ from thalweg import files
 from thalweg.metrics.costs import completed
 from thalweg.metrics.intervals import Estimate
 from thalweg.metrics.retraining import best_possible_k_eq
+from thalweg.report.families import described
 from thalweg.report.tables import number
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,7 @@ def read(name: str) -> pd.DataFrame:
     comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
     found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
     rows = []
-    for row in completed(methods).itertuples():
+    for row in completed(described(methods)).itertuples():
         if (row.method, "k_eq") not in found:
             continue
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)

@@ -10,6 +10,7 @@ from frontier import summary
 from thalweg.metrics.costs import completed
 from thalweg.metrics.facts import FACTS
 from thalweg.metrics.intervals import Estimate
+from thalweg.report.families import described
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
@@ -31,6 +32,7 @@ def table(name: str, explorer: str | None = None) -> str:
              "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
              "|---|---|---|" + "---|" * len(COLUMNS)]
     if explorer is not None:
+        methods = described(methods)
         methods = methods[(methods["explorer"] == explorer) & methods["emulator"].isna() | methods["is_retraining"]]
     for row in completed(methods).itertuples():
         cells = [found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed" for c in COLUMNS]

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
+from thalweg.stopping import LINE, STOPPED, stopping_at_once
 
 app = typer.Typer(
     add_completion=False,
@@ -23,7 +24,6 @@ app = typer.Typer(
     epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg explorers",
 )
 UsageError: Any = typer.BadParameter.__bases__[0]  # of click, or of the copy of it that newer versions of typer have inside
-STOPPED = 130  # exit code after Ctrl-C
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
 TrustPlan = Annotated[bool, typer.Option("--trust-plan", help="Import the network that the plan names as package.module:factory. "
                                                               "That runs its code: know who wrote it.")]
@@ -179,7 +179,8 @@ def explain(metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 
 def main() -> None:
     """Runs the command line; mistakes of the user's are one line and exit code 2."""
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
+        with stopping_at_once():
+            code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
     except InputError as error:
         code = _complain(f"thalweg: {error}", 2)
     except UsageError as error:
@@ -189,7 +190,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     if code == STOPPED:
-        _complain("stopped: what is done is stored, the same command goes on from there", code)
+        _complain(LINE, code)
     sys.exit(code)
 
 

@@ -9,17 +9,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, relative_cost, train_narrow
+from thalweg.asked import look
+from thalweg.baselines.narrow_ensemble import (
+    NarrowEnsemble,
+    charged,
+    check_narrow,
+    narrow_problem,
+    relative_cost,
+    train_narrow,
+)
+from thalweg.baselines.width import SHARES
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
-from thalweg.emulators.scale import Group, Transfer, transfer, untrained
-from thalweg.errors import InputError
+from thalweg.emulators.scale import Group, untrained
+from thalweg.emulators.transfer import Portrait, Transfer, portrait, transfer
+from thalweg.errors import InputError, in_range, whole
 from thalweg.features import Geometry, check_layer, training_neighbours
-from thalweg.meter import Cost
+from thalweg.meter import Cost, Meter
 from thalweg.prediction import Predictions, predict
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest
@@ -29,6 +40,10 @@ from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 Parts = Mapping[str, Loader | Tensor]
+MOST = 100  # trainings: whoever can pay for more has retrainings enough to look at
+LEAST_KNOWN = 10  # unlabelled inputs
+FEW_KNOWN = 300
+LARGEST = 2**31  # numbers in the draws: 16 GiB
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,7 @@ class Quantified:
             says which inputs are unlike all unlabelled ones, so that u is a guess there.
         share: Hidden channels of a proxy over those of the network.
         proxies: How many narrow networks it rests on: those that learned the task.
-        transfer: The check that proxies and network are alike; None with fewer than three proxies, which can't tell.
+        transfer: The check that proxies and network are alike, as they are by one recipe; None where no proxy learned the task.
         cost: All that it rests on, the network's own training included, whenever that was done.
     """
 
@@ -79,12 +94,7 @@ class Quantified:
 
     def __str__(self) -> str:
         outside = 0.0 if self.predictions.outside is None else float(self.predictions.outside.float().mean())
-        check = "not checked: it takes three proxies"
-        if self.transfer is not None:
-            t = self.transfer
-            verdict = "no sign that they are unlike" if t.holds else "they are NOT alike, do not trust the scale of u"
-            check = (f"the network is {t.ratio:.2f} ({t.low:.2f} to {t.high:.2f}) times as far from the proxies as it should "
-                     f"be by their own differences: {verdict}")
+        check = "not checked: no proxy learned the task" if self.transfer is None else str(self.transfer)
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
                 f"cost: {self.cost.trainings:.2f} trainings, the network's own among them, {self.cost.total:.2f} with forward "
@@ -127,34 +137,113 @@ def quantify(
             whose output are the features.
         Diverged: A training did.
     """
-    if problem.unlabelled is None:
-        raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on what "
-                         "they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
-    if narrow is not None and share is None:
-        raise InputError("quantify got narrow and no share, needs both: give its hidden channels over those of the network")
-    if emulator is not None and not emulator.uses_proxies:
-        raise InputError(f"quantify got {type(emulator).__name__}, which makes nothing of narrow networks: give Forest() or "
-                         "Engression(), or call its emulate on anchors' predictions")
-    own_share, members = NarrowEnsemble(budget=budget, share=share).chosen(problem, narrow)
-    narrowed = narrow_problem(problem, own_share, narrow)
-    emulator = emulator or Forest()
-    if emulator.uses_features:
-        for own in (problem, narrowed):
-            check_layer(replace(own, meter=problem.meter), layer)
+    if not isinstance(problem, Problem):
+        raise InputError(f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, training set and recipe")
+    given = _Asked(budget, anchors, draws, seed, emulator or Forest(), narrow, share, layer)
+    parts, proxies = given.parts(problem, inputs), given.proxies(problem)
     with problem.measured() as spent:
-        networks = Members(trained(problem, anchors))
-        proxies = train_narrow(problem, narrowed, members)
-        parts: Parts = {"calibration": problem.unlabelled, "asked": inputs}
-        found = gather(problem, networks, narrowed, proxies, own_share, parts, features=emulator.uses_features, layer=layer)
+        found = _quantified(problem, given, parts, *proxies)
+    return replace(found, cost=spent.cost)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, as it was given."""
+
+    budget: float
+    anchors: int
+    draws: int
+    seed: int
+    emulator: Emulator
+    narrow: Callable[[], nn.Module] | None
+    share: float | None
+    layer: str | None
+
+    def __post_init__(self) -> None:
+        whole("draws", self.draws, 1)
+        whole("anchors", self.anchors, 1)
+        in_range("anchors", self.anchors, 1, MOST)
+        in_range("budget", self.budget, 1e-9, MOST)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer):
+            raise InputError(f"seed got {self.seed!r}, needs a whole number")
+        if self.share is not None:
+            in_range("share", self.share, 1e-9, 1)
+        if self.narrow is not None and self.share is None:
+            raise InputError("quantify got narrow and no share, needs both: give its hidden channels over those of the network")
+        if not isinstance(self.emulator, Emulator):
+            raise InputError(f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or thalweg.Engression()")
+        if not self.emulator.uses_proxies:
+            raise InputError(f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow networks: give "
+                             "Forest() or Engression(), or call its emulate on anchors' predictions")
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise InputError(f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network")
+
+    def parts(self, problem: Problem, inputs: Loader | Tensor) -> Parts:
+        """The unlabelled inputs and those that are asked about, looked at."""
+        if problem.unlabelled is None:
+            raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on "
+                             "what they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
+        known, asked = (look(problem, given, name, alike=self.emulator.uses_features)
+                        for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs")))
+        if known.count < LEAST_KNOWN:
+            raise InputError(f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better some thousand: u is "
+                             "learned from how networks differ on them")
+        if self.draws * asked.count * asked.classes > LARGEST:
+            raise InputError(f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} classes, needs "
+                             f"{LARGEST:.0e} numbers or fewer, to hold them in memory: ask about fewer inputs at a time, or for "
+                             "fewer draws")
+        if known.count < FEW_KNOWN:
+            warnings.warn(f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ on them, and is "
+                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=4)
+        return {"calibration": known.inputs, "asked": asked.inputs}
+
+    def proxies(self, problem: Problem) -> tuple[Problem, float, int]:
+        """The problem of the narrow networks, their share and their number; all that will be asked of them is tried."""
+        if self.narrow is not None:
+            check_narrow(problem, self.narrow)
+        else:
+            _check_narrowing(problem, self.share or SHARES[0])
+        share, members = NarrowEnsemble(budget=self.budget, share=self.share).chosen(problem, self.narrow)
+        narrowed = narrow_problem(problem, share, self.narrow)
+        if self.emulator.uses_features:
+            for own in (problem, narrowed):
+                check_layer(replace(own, meter=Meter()), self.layer)
+        return narrowed, share, members
+
+
+def _check_narrowing(problem: Problem, share: float) -> None:
+    try:
+        narrow_problem(problem, share).build("narrow")
+    except InputError as error:
+        reason = str(error).split(": ")[0]
+        raise InputError(f"quantify can't make a narrower network of this one ({reason}): give narrow=, a function that makes "
+                         "one, and share=, its hidden channels over those of the network; or do without: anchors=2 trained by "
+                         "DeepEnsemble(members=2), and their predictions given to Neighbours().emulate (docs/guide.md)") from None
+
+
+def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem, share: float, members: int) -> Quantified:
+    networks = Members(trained(problem, given.anchors))
+    proxies = train_narrow(problem, narrowed, members)
+    try:
+        found = gather(problem, networks, narrowed, proxies, share, parts, features=given.emulator.uses_features,
+                       layer=given.layer)
         with problem.meter.emulating():
-            predictions = emulator.emulate(found["calibration"], found["asked"], draws=draws, seed=seed)
+            predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
+    except ValueError as error:  # of ours, or of an emulator's
+        raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
+                         "next quantify takes them)") from None
     known = found["calibration"]
-    check = transfer(Group.of(known))
+    check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
-        warnings.warn(f"the network is {check.ratio:.2f} ({check.low:.2f} to {check.high:.2f}) times as far from its proxies as "
-                      "it should be by their own differences, so they may not tell how much retrainings differ: give a larger "
-                      "share, or a second anchor", stacklevel=2)
-    return Quantified(predictions, own_share, known.members - anchors, check, spent.cost)
+        warnings.warn(check.warning(), stacklevel=5)
+    return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
+
+
+def _portraits(problem: Problem, networks: Members, narrowed: Problem, proxies: Members) -> list[Portrait]:
+    """The portraits of all networks, anchors first."""
+    found = [portrait(problem, weights) for weights in networks.points]
+    with charged(problem, narrowed, relative_cost(problem, narrowed)):
+        return found + [portrait(narrowed, weights) for weights in proxies.points]
 
 
 def gather(

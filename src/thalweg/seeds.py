@@ -73,6 +73,18 @@ class Rewind:
             torch.cuda.set_rng_state_all(self._cuda)
 
 
+def position() -> tuple[object, ...]:
+    """Where torch's and Python's random states are: it has changed where something was drawn without a generator of its own."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return tuple(state.numpy().tobytes() for state in (torch.random.get_rng_state(), *devices)), random.getstate()
+
+
+def numpy_position() -> tuple[object, ...]:
+    """The same of NumPy's, which takes longer to ask."""
+    state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+    return state["key"].tobytes(), state["pos"]
+
+
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A torch generator (on the CPU, so that every device draws the same numbers) for a purpose."""
     return torch.Generator().manual_seed(derive(seed, *purpose))

@@ -11,7 +11,7 @@ from thalweg.baselines.width import bias_of_spread, spread, squared_bias, togeth
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.outputs import Probabilities, Values
-from thalweg.emulators.scale import Group, Scale, leave_one_out, narrow_spreads, transfer, unbiased_spread, untrained
+from thalweg.emulators.scale import Group, Scale, leave_one_out, narrow_spreads, unbiased_spread, untrained
 from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
@@ -223,29 +223,6 @@ def test_the_mean_spread_of_alike_members_is_theirs_however_they_are_cut():
     values = gaussian(5, scale=0.3)
     for anchors in (1, 2, 4):
         assert Scale.of(Group(values, anchors, 1.0)).level == pytest.approx(0.3, rel=0.03)
-
-
-def test_transfer_holds_where_the_anchor_might_be_a_proxy_and_not_far_away():
-    proxies = gaussian(5, seed=1)
-    alike, far, near = (transfer(Group(torch.cat([own, proxies]), 1, 1.0)) for own in (
-        gaussian(1, seed=2), gaussian(1, seed=2, shift=4.0), proxies.mean(0, keepdim=True) + 1e-3))
-    assert alike.holds and alike.ratio == pytest.approx(1, abs=0.05) and alike.low < alike.ratio < alike.high
-    assert not far.holds and far.low > 4 / 3
-    assert not near.holds and near.high < 3 / 4
-    reach = 2.776 * far.error / far.ratio  # Student's t of four degrees of freedom
-    assert [math.log(far.ratio / far.low), math.log(far.high / far.ratio)] == pytest.approx([reach, reach], rel=1e-3)
-
-
-def test_an_anchor_far_away_is_noticed_though_proxies_vary():
-    """By a factor of six among themselves."""
-    proxies = torch.cat([gaussian(1, seed=k, scale=scale) for k, scale in enumerate((0.5, 1.0, 2.0, 3.0))])
-    alike, far = (transfer(Group(torch.cat([gaussian(1, seed=9, scale=2.0, shift=s), proxies]), 1, 1.0)) for s in (0, 40))
-    assert alike.holds and not far.holds
-    assert far.ratio - 3.182 * far.error < 3 / 4, "an interval of the ratio itself would hold"
-
-
-def test_two_proxies_cannot_tell():
-    assert transfer(Group(gaussian(3), 1, 0.5)) is None and transfer(Group(gaussian(4), 1, 0.5)) is not None
 
 
 def test_inputs_unlike_all_others_are_outside():

@@ -5,15 +5,16 @@ import json
 import pytest
 import safetensors.torch
 import torch
-from stored import flips, one_line
 
 import thalweg
+from stored import flips, one_line
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.weights.coefficients import Bezier, Complex
 from thalweg.weights.distribution import WeightDistribution
 
-WEIGHTS = [thalweg.Weights({"w": torch.arange(6.0).reshape(2, 3) + k, "b": torch.ones(2)}, {"n": torch.tensor(3)}) for k in range(3)]
+MATRIX = torch.arange(6.0).reshape(2, 3)
+WEIGHTS = [thalweg.Weights({"w": MATRIX + k, "b": torch.ones(2)}, {"n": torch.tensor(3)}) for k in range(3)]
 GAUSSIAN = thalweg.LowRankGaussian(WEIGHTS[0], {"w": torch.ones(2, 3), "b": torch.ones(2)},
                                    {"w": torch.ones(2, 2, 3), "b": torch.ones(2, 2)}, scale=0.5)  # fmt: skip
 DISTRIBUTIONS = {
@@ -28,7 +29,8 @@ DISTRIBUTIONS = {
 def same(first: WeightDistribution, second: WeightDistribution) -> bool:
     """Whether they draw the same."""
     pairs = zip(first.draw(3, seed=0), second.draw(3, seed=0), strict=True)
-    return all(list(a.params) == list(b.params) and all(torch.equal(a.params[n], b.params[n]) for n in a.params) for a, b in pairs)
+    named = [(list(a.params.items()), list(b.params.items())) for a, b in pairs]
+    return all(n == m and torch.equal(p, q) for one, other in named for (n, p), (m, q) in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("what", DISTRIBUTIONS)
@@ -81,7 +83,7 @@ def test_metadata_that_do_not_fit_are_one_line(what, tmp_path):
     assert str(path) in one_line(caught)
 
 
-@pytest.mark.parametrize("gone", ["variance|w", "mean|0|params|", "deviations|b"])
+@pytest.mark.parametrize("gone", ["variance|w", "deviations|b"])
 def test_tensors_that_are_missing_are_one_line(gone, tmp_path):
     tensors, settings = GAUSSIAN.tensors()
     del tensors[gone]

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 import torch
-from stored import ONE, flips, one_line, runs, study
 
 import thalweg
 import tiny
+from stored import ONE, flips, one_line, runs, study
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare
@@ -39,7 +39,7 @@ def test_files_that_changed_places_are_found_and_done_again(what, whole, copied)
                      "reference and pool": (references[0] / "ood.safetensors", pool[0] / "ood.safetensors"),
                      "two parts of one run": (pool[0] / "test.safetensors", pool[0] / "ood.safetensors")}[what]  # fmt: skip
     swapped(first, second)
-    with pytest.raises(InputError, match=r"holds those of .*, needs .*: run 'thalweg study' again, which makes it anew") as caught:
+    with pytest.raises(InputError, match=r"holds those of .*, needs .*: run 'thalweg study' again, which makes it") as caught:
         compare(copied)
     one_line(caught)
     assert len(tiny.again(copied, methods=ONE)) == (1 if what == "two parts of one run" else 2)

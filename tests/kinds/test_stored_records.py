@@ -1,12 +1,12 @@
-"""Records: one flipped bit, a record of another run or another type is "not done" and done again; nothing else is lost or changed."""
+"""Records: one flipped bit, a record of another run or of another type is "not done" and done again; nothing else is lost."""
 
 import json
 import shutil
 
 import pytest
-from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs, study
 
 import tiny
+from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs, study
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare
@@ -100,8 +100,9 @@ def test_anchors_that_changed_places_are_trained_again(whole, copied):
 
 def test_a_plan_that_is_damaged_is_one_line_and_written_anew(whole, copied):
     path = copied / "plan.json"
-    for edit in (lambda r: r["runs"].pop(), lambda r: r.pop("images_fingerprint"), lambda r: r["runs"][0].update(fingerprint="../x"),
-                 lambda r: r["plan"].pop("methods"), lambda r: r["plan"]["methods"].append(3), lambda r: r.update(parameters=0)):
+    edits = (lambda r: r["runs"].pop(), lambda r: r.pop("images_fingerprint"), lambda r: r["runs"][0].update(fingerprint="../x"),
+             lambda r: r["plan"].pop("methods"), lambda r: r["plan"]["methods"].append(3), lambda r: r.update(parameters=0))
+    for edit in edits:
         shutil.copy(whole / "plan.json", path)
         resealed(path, edit)
         with pytest.raises(InputError) as caught:

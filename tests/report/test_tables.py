@@ -5,7 +5,6 @@ import math
 import pytest
 
 from thalweg.report.answer import answer
-from thalweg.report.families import family
 from thalweg.report.tables import Cell, cell, number, with_best
 
 
@@ -34,14 +33,6 @@ def test_equal_print_is_equally_good():
     assert (
         sum(c.best for c in with_best([cell(1.01, 1, 2, ".1f"), cell(1.02, 1, 2, ".1f"), cell(0.2, 0, 1, ".1f")], "higher")) == 2
     )
-
-
-def test_families():
-    assert family("deep-ensemble", float("nan")) == "deep ensemble"
-    assert family("deep-ensemble", "neighbours") == "emulator"
-    assert family("deep-ensemble", "trivial") == "trivial"
-    assert family("learned-simplex", None) == "subspace"
-    assert family("something-new", None) == "other"
 
 
 def test_the_answer_says_when_nothing_beats_a_deep_ensemble(tmp_path):

@@ -1,20 +1,43 @@
-"""The work of a network's evaluations, measured: what one costs beside one of another network."""
+"""The work of a network's evaluations, counted: what one costs beside one of another network."""
 
+import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from thalweg.meter import Meter
+from thalweg.errors import InputError
 from thalweg.seeds import seeded, seeded_loader
-from thalweg.training.loop import train
+from thalweg.training.loop import both_ways
 from thalweg.training.problem import Problem
-from thalweg.training.recipe import Recipe
 
 
 def flops(problem: Problem) -> float:
-    """Floating point operations of evaluating a problem's network on two examples, with the backward pass. Nothing is metered."""
+    """Floating point operations of evaluating a problem's network on two examples, with the backward pass. Nothing is metered.
+
+    They are counted on tensors without numbers, torch's "meta" device: nothing is computed, so that a network that is only
+    considered takes no time and can't fail in a kernel. One that needs numbers on its way is evaluated, with its weights in the
+    order in which they were made. Where there are no operations that are counted, the parameters are.
+    """
     loader = problem.batches("flops")
     with seeded(0, "flops"), seeded_loader(loader, 0, "flops"):
-        x, y = next(iter(loader))
-        network = problem.build("flops")
-        with FlopCounterMode(display=False) as counter:
-            train(network, [(x[:2], y[:2])], Recipe(epochs=1), Meter(), loss=problem.criterion)
-    return counter.get_total_flops()
+        x = next(iter(loader))[0][:2]
+        network = problem.build("flops").to("meta")
+        try:
+            found = _counted(network, x.to("meta"))
+        except Exception:  # a user's network may raise anything where there are no numbers
+            try:
+                found = _counted(_contiguous(problem.build("flops")), x.to(problem.device))
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                message = " ".join(str(error).split())[:200]
+                raise InputError(f"the network can't be evaluated with a backward pass on inputs of shape {tuple(x.shape)} and "
+                                 f"{x.dtype}: {message}") from None
+    return found or sum(p.numel() for p in network.parameters())
+
+
+def _contiguous(network: nn.Module) -> nn.Module:
+    return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _counted(network: nn.Module, x: torch.Tensor) -> float:
+    with FlopCounterMode(display=False) as counter:
+        both_ways(network, x)
+    return float(counter.get_total_flops())

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.flops import flops
 from thalweg.baselines.width import SHARES, feared_error
 from thalweg.errors import InputError, in_range, whole
 from thalweg.meter import Meter
-from thalweg.seeds import derive
+from thalweg.prediction import inputs_of, outputs_of
+from thalweg.seeds import Rewind, derive, seeded, seeded_loader
 from thalweg.training.problem import Problem
 from thalweg.training.together import train_together
 from thalweg.weights.distribution import Members
@@ -88,12 +90,43 @@ def narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module
         problem: That of the whole network.
         share: Of the hidden channels.
         model: Makes a narrow network, where it can't be made from the graph of the whole one.
+
+    Returns:
+        Always the same problem for the same arguments, so that what it trained is kept as long as the whole one lives.
     """
+    if (share, model) not in problem.narrowed:
+        problem.narrowed[share, model] = _narrow_problem(problem, share, model)
+    return problem.narrowed[share, model]
+
+
+def _narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module] | None) -> Problem:
     own = replace(problem, start=None, meter=Meter(), seed=derive(problem.seed, "narrow", repr(share)))
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(own, model=model, meter=Meter(), inspection=None, identity="", cache=None)
     identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity else ""
     return replace(own, model=partial(narrow_model, problem.model, share), meter=Meter(), identity=identity)
+
+
+def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:
+    """Evaluates two training inputs on a narrow network that the user makes, before anything is trained.
+
+    Raises:
+        InputError: It is no function that makes networks, or they have other outputs than the whole one.
+    """
+    if isinstance(model, nn.Module) or not callable(model):
+        raise InputError(f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network")
+    with seeded(0, "narrow"), seeded_loader(problem.train, 0, "narrow"), torch.no_grad():
+        x, network = inputs_of(next(iter(problem.train)))[:2].to(problem.device), model()
+        if not isinstance(network, nn.Module):
+            raise InputError(f"narrow() gave a {type(network).__name__}, needs a torch.nn.Module")
+        try:
+            found, expected = (outputs_of(own.to(problem.device).eval(), {}, x, Rewind(), None, 0)
+                               for own in (network, problem.build("network")))
+        except InputError as error:
+            raise InputError(f"narrow: {error}") from None
+    got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if got != tuple(expected.shape):
+        raise InputError(f"narrow() has outputs {got} where the network has {tuple(expected.shape)}: give it as many classes")
 
 
 def relative_cost(problem: Problem, narrow: Problem) -> float:

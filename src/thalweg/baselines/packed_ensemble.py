@@ -16,6 +16,7 @@ returned problem, in evaluations of a narrow network.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ class PackedEnsemble(Baseline):
         members: How many; the paper's 4.
         alpha: The hidden channels of all members over those of the network; the paper's 2.
     """
+
+    family: ClassVar[str] = "embedded"
 
     members: int = 4
     alpha: float = 2.0

@@ -15,7 +15,6 @@ import statistics
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from thalweg.baselines.width import bias_of_spread, spread, squared_bias, together, variance
@@ -153,47 +152,6 @@ def leave_one_out(values: Tensor) -> list[float]:
     n = len(values)
     scale = math.sqrt(1 + 1 / (n - 1))
     return [float((values[k] - others(values, k).mean(0)).norm(dim=-1).mean()) / scale for k in range(n)]
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """Whether proxies tell the truth about an anchor: how far it is from them, over what the law of width expects.
-
-    Attributes:
-        ratio: Mean standard uncertainty as the anchors' distance from the proxies tells it, over that as the proxies' distances
-            from each other tell it: 1 where narrow networks are what they are taken for.
-        error: Its standard error, from the differences between proxies.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-    """
-
-    ratio: float
-    error: float
-    low: float
-    high: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the interval meets 3/4 to 4/3: then the scale of u is taken to transfer."""
-        return self.low < 4 / 3 and self.high > 3 / 4
-
-
-def transfer(group: Group) -> Transfer | None:
-    """The check of proxies against anchors; None with fewer than three proxies, which can't tell how much they vary.
-
-    The error is that of a mean over networks: proxies' own distances from the others vary, and a few of them are known. The
-    interval is that of the ratio's logarithm: where they vary by half, that of the ratio itself would reach 0 and always hold.
-    """
-    proxies = len(group.proxies)
-    if proxies < 3:
-        return None
-    against, among = narrow_spreads(group)
-    ratio = against / max(among, 1e-300)
-    singles = leave_one_out(group.proxies)
-    relative = statistics.stdev(singles) / max(statistics.fmean(singles), 1e-300)
-    error = relative * math.sqrt(1 / group.anchors + 1 / proxies)
-    reach = math.exp(error * float(stats.t.ppf(0.975, proxies - 1)))
-    return Transfer(ratio, ratio * error, ratio / reach, ratio * reach)
 
 
 def untrained(values: Tensor, anchors: int) -> list[int]:

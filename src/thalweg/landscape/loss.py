@@ -50,7 +50,7 @@ def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
             total, wrong = 0.0, 0
             with seeded(problem.seed, "losses"):  # a network that is random even in evaluation mode is so alike at every point
                 for number, (x, y) in enumerate(batches):
-                    with nullcontext() if weights.masks is None else active(network, weights.masks, number):
+                    with nullcontext() if weights.masks is None else active(network, weights.masks, number, problem.behaviour):
                         outputs = functional_call(network, state, (x,))
                     problem.meter.forward(outputs)
                     total += float(loss(outputs, y)) * len(y)

@@ -20,11 +20,11 @@ COLUMNS_A_TABLE = 7
 MISSING = "These results, of another version of thalweg, do not have it."
 PANELS_A_FIGURE, LINES_A_FIGURE = 25, 40  # of one that fits on a page
 GROUPS = {
-    "Out-of-distribution detection": ("ood_",),
+    "Out-of-distribution detection": ("ood_auroc_mutual_information", "ood_auroc_entropy", "ood_spread_ratio", "ood_outside"),
     "Scores, and deep-ensemble equivalents: how many members the deep ensemble has that reaches the same score":
-        ("accuracy", "nll", "brier", "ece", "dee_"),
-    "Retraining equivalents in detail, and the spread over "
-    "retrainings": ("gap", "u_error", "efficiency", "ratio", "correlation", "coverage", "k_"),
+        ("brier", "calibrated_nll", "ece", "dee_accuracy", "dee_nll", "dee_brier", "dee_calibrated_nll"),
+    "Retraining equivalents in detail, and the spread over retrainings":
+        ("gap", "u_error", "disagreement_ratio", "rank_correlation", "partial_correlation", "efficiency", "u_efficiency"),
 }  # fmt: skip
 
 REFERENCES = (
@@ -161,9 +161,9 @@ def _images(results: Results) -> Picture:
 def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     left = [name for name in facts if name not in MAIN and name not in results.methods.columns and results.has(name)]
     blocks: list[Block] = []
-    for title, words in {**GROUPS, "Further measures": ("",)}.items():
-        own = [name for name in left if any(word in name for word in words)]
-        left = [name for name in left if name not in own]
+    grouped = {name for names in GROUPS.values() for name in names}
+    for title, names in {**GROUPS, "Further measures": tuple(name for name in left if name not in grouped)}.items():
+        own = [name for name in left if name in names]
         blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own, COLUMNS_A_TABLE)]
     blocks.append(cost_table(results, "Cost: a run on average. Total: all evaluations over those of one training, forward-only "
                                       "ones at a third. The emulator's time is in the time. –: results of an earlier version, "

@@ -72,8 +72,11 @@ def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
         if not (own["u"] > 0).any():
             axes.text(0.05, 0.93, "no spread", transform=axes.transAxes, va="top", color=MUTED)
             return
-        groups = np.array_split(own.sort_values("u", kind="stable")[["u", "u_reference"]].to_numpy(), bins)
-        means = np.array([np.sqrt((group**2).mean(0)) for group in groups if len(group)]).clip(min=ends[0])
+        squares = own.set_index("u")[["u_reference"]] ** 2
+        ranked = squares.groupby("u").transform("mean").sort_index(kind="stable")  # inputs of equal u are exchangeable
+        ranked.insert(0, "u", ranked.index.to_numpy() ** 2)
+        means = np.array([np.sqrt(group.mean(0)) for group in np.array_split(ranked.to_numpy(), bins) if len(group)])
+        means = means.clip(min=ends[0])
         axes.plot(means[:, 0], means[:, 1], "o-", color=colour, markersize=2.6, linewidth=0.8)
 
     return _panels(methods, panel, "predicted u (root mean square of the bin)", "reference u")

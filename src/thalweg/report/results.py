@@ -14,7 +14,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
 from thalweg.metrics.facts import FACTS, Fact
-from thalweg.report.families import family
+from thalweg.report.families import described
 from thalweg.report.reading import COLUMNS, ResultFiles
 
 
@@ -160,9 +160,7 @@ def _flags(table: DataFrame, column: str) -> np.ndarray:
 
 def _numbered(methods: DataFrame) -> DataFrame:
     """Deep ensembles first, by cost; the others in the order of the file."""
-    methods = methods.reset_index(drop=True)
-    methods["family"] = [family(str(row.explorer), row.emulator, str(row.method)) for row in records(methods)]
-    methods["is_retraining"] = _flags(methods, "is_retraining")
+    methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
     deep = methods["family"] == "deep ensemble"
     methods = pd.concat([methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True)

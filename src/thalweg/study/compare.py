@@ -185,7 +185,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     """
     found = {b: Predictions(pool.log_probs[b % pool.members, None]) for b in range(runs.material.plan.protocol.bases)}
     for number, method in enumerate(runs.material.plan.methods):
-        if method.explorer_name == "deep-ensemble" and method.emulator is None:
+        if method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
     return [impurity(found[b]) for b in sorted(found)]
 
@@ -216,7 +216,8 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
         "runs": len(own),
         "failed": len(own) - len(good),
-        "is_retraining": method.explorer_name == "deep-ensemble" and method.emulator is None,
+        "is_retraining": method.is_retraining,
+        "family": method.family,
         "settings": json.dumps({k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}),
     }
 

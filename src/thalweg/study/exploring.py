@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg.baselines.narrow_ensemble import charged, narrow_problem, relative_cost, train_narrow
-from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.prediction import Predictions, predict, sample
 from thalweg.quantify import gather
 from thalweg.study.material import Material, fingerprint_of
@@ -92,7 +91,7 @@ def _keys(
     material: Material, method: Method, problem: Problem, drawn: Members, narrow: Problem | None, proxies: Members | None
 ) -> tuple[str, ...]:
     """Names under which it is kept what networks say: of retrainings and narrow ones, which other rows have, too."""
-    if not isinstance(method.explorer, DeepEnsemble) or method.repeat > 1:
+    if not method.explores_nothing or method.repeat > 1:
         return ()
     names = [problem.fingerprint(k) for k in range(len(drawn.points))]
     if narrow is not None and proxies is not None:

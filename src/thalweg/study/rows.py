@@ -49,6 +49,23 @@ class Method:
         return self.explorer.anchors if isinstance(self.explorer, Explorer) else 0
 
     @property
+    def explores_nothing(self) -> bool:
+        """Whether what its explorer finds are the base's anchors themselves."""
+        return isinstance(self.explorer, Explorer) and self.explorer.retrainings
+
+    @property
+    def is_retraining(self) -> bool:
+        """Whether its members are the base's anchors, and nothing else."""
+        return self.explores_nothing and self.emulator is None and self.proxies is None
+
+    @property
+    def family(self) -> str:
+        """How reports draw it: as its emulator says, else its explorer; retrainings with proxies beside them are none."""
+        if self.emulator is not None:
+            return self.emulator.family
+        return NarrowEnsemble.family if self.explores_nothing and self.proxies is not None else self.explorer.family
+
+    @property
     def trainings(self) -> float:
         """What it will cost."""
         return self.repeat * self.explorer.trainings + (0.0 if self.proxies is None else self.proxies.trainings)

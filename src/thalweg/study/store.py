@@ -75,7 +75,7 @@ class Store:
     def put_run(self, fingerprint: str, record: Mapping[str, Any], predictions: Mapping[str, Predictions]) -> None:
         """Stores a run: its predictions by part, then its record."""
         for part, predicted in predictions.items():
-            predicted.save(self._run(fingerprint) / f"{part}.safetensors", of=f"{fingerprint} {part}")
+            predicted.single().save(self._run(fingerprint) / f"{part}.safetensors", of=f"{fingerprint} {part}")
         files.write_record(self._run(fingerprint) / "run.json", {**record, "fingerprint": fingerprint})
 
     def predictions(self, fingerprint: str, part: str) -> Predictions:

@@ -202,7 +202,7 @@ def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool
             total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
         elif task.kind == "method":
             method = plan.methods[task.method]
-            trained = method.explorer_name == "deep-ensemble"
+            trained = method.explores_nothing
             draws = method.anchors if trained else plan.protocol.draws
             calibrated = len(material.splits.validation) if method.emulator is not None else 0
             total += draws * (predicted + calibrated + (0 if trained else refreshed))

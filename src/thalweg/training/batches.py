@@ -7,9 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from thalweg.errors import InputError, whole
+from thalweg.processes.following import Following
 from thalweg.seeds import generator, parts
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
@@ -152,6 +153,13 @@ def shuffles(loader: Any) -> bool:
     """Whether a loader, or one that it wraps, is seen to shuffle."""
     random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
     return any(isinstance(part, random) or getattr(part, "shuffle", None) is True for part in parts(loader))
+
+
+def end_with_us(loader: Any) -> None:
+    """Makes worker processes of DataLoaders end with this process: their own look at it comes every five seconds only."""
+    for part in parts(loader):
+        if isinstance(part, DataLoader) and part.num_workers and not isinstance(part.worker_init_fn, Following):
+            part.worker_init_fn = Following(part.worker_init_fn)
 
 
 @dataclass(frozen=True, eq=False)

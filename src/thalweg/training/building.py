@@ -44,7 +44,8 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         network = network.to(device)
         if example is not None and is_lazy(network):
             _materialise(network, example.to(device))
-    return network
+    # the user's own factory may have ordered them
+    return in_plain_order(network) if unsafe_channels_last(network, device) is not None else network
 
 
 def is_lazy(network: nn.Module) -> bool:
@@ -81,10 +82,8 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
 
 
 def ordered(network: nn.Module, device: str, *, channels_last: bool) -> nn.Module:
-    """The network with its weights in the order that is asked for; in plain order where channels last are not safe."""
-    if unsafe_channels_last(network, device) is not None:
-        return in_plain_order(network)  # the user's own factory may have ordered them
-    return in_channels_last(network) if channels_last else network
+    """The network with channels-last weights, where that is asked for and safe: as it is elsewhere."""
+    return in_channels_last(network) if channels_last and unsafe_channels_last(network, device) is None else network
 
 
 def check_factory(model: Model, device: str, example: Tensor) -> tuple[nn.Module, nn.Module, bool]:

@@ -20,8 +20,9 @@ from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
 from thalweg.training.trial import check_functional, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
+from thalweg.weights.behaviour import Behaviour, observe
 
-_STEPS = 10  # a look takes no longer than so many steps, where it has a choice
+_STEPS = 3  # for so long inputs are looked at, where there is a choice: all looks together take less than ten steps
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,17 @@ class Inspection:
     Attributes:
         examples: Examples in one epoch.
         classes: Classes of the network's outputs.
+        behaviour: Which of its statistics move, what is random and what is recomputed.
         channels_last: The network has two-dimensional convolutions and works with channels-last weights (which is faster).
         unsafe_layer: The name of a layer with which channels-last weights are not safe on this device, or None.
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
-        redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change.
+        redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
+            but dropout differs.
     """
 
     examples: int
     classes: int
+    behaviour: Behaviour
     channels_last: bool = False
     unsafe_layer: str | None = None
     example: Tensor | None = None
@@ -67,8 +71,8 @@ def inspect(
             labels are out of range; networks have something in common; outputs are no logits `[batch, classes]`; a step fails.
     """
     check_loader(train)
-    x, y = first_batch(train, "first")
-    x, y = x.to(device), y.to(device)
+    first = first_batch(train, "first")
+    x, y = (part.to(device) for part in first)
     example = x[:2].clone()
     network, spare, differs = check_factory(model, device, example)
     before = shapes(network)
@@ -78,24 +82,27 @@ def inspect(
         raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
     check_values(x, y, classes, 0)
     check_shapes(before, shapes(network))
-    channels_last = _works_channels_last(spare, example, device)
     check_functional(network, spare, example)
     if depends_on_batch(spare, x):
         warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
-                      "running statistics?): it is that of the batches in which thalweg evaluates it, of 256 inputs", stacklevel=4)
+                      "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
+    behaviour = observe(spare, x[:8], y[:8], lambda outputs, _: outputs.square().mean())
     found = read(train, classes, _STEPS * seconds)
     if found.has_single:
         check_single(spare, x[:1])
-    other, again = redraws(train, (x.to("cpu"), y.to("cpu")))
+    channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
+    other, again = redraws(train, first)
     if not again:
         warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
                       "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
                       "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
     redrawn = [name for name, does in (("init", differs), *_reader(train, other).items()) if does]
-    return Inspection(found.examples, classes, channels_last, unsafe_channels_last(network, device), example.to("cpu"),
-                      tuple(redrawn))
+    if behaviour.random and "order" not in redrawn:
+        redrawn.append("masks")  # those of dropout: retrainings are not the same
+    return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
+                      example.to("cpu"), tuple(redrawn))
 
 
 def _reader(train: Loader, another: bool) -> dict[str, bool]:  # noqa: FBT001  what was seen
@@ -112,7 +119,8 @@ def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None
         InputError: Of all that it shall draw anew nothing is: all retrainings would be one and the same.
     """
     still = _still(inspection, sources)
-    if sources and len(still) == len(sources):
+    masks = inspection is not None and "masks" in inspection.redrawn and "order" in sources
+    if sources and len(still) == len(sources) and not masks:
         raise InputError(f"sources got {', '.join(sources)}, but {_reasons(still)}: all retrainings would be one and the same; "
                          "give shuffle=True, a model that draws its weights, or Batches with sources=('data',)")
 

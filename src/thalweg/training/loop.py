@@ -149,6 +149,11 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     return loss
 
 
+def both_ways(module: nn.Module, x: Tensor) -> None:
+    """One evaluation of inputs `[batch, ...]` in training, with its backward pass, for counting operations: nothing is kept."""
+    module.train()(x).sum().backward()
+
+
 def _step(optimizer: Optimizer, params: list[nn.Parameter], recipe: Recipe, *, first: bool) -> None:
     if first and all(p.grad is None for p in params):
         raise InputError("no parameter got a gradient: do the network's outputs depend on any that is trained?")

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, joined, shuffles
+from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.building import built, ordered
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, check_device, check_layout, check_sources, inspect, warn_of_sources
 from thalweg.training.loop import Loss, Tick, cross_entropy, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
 
 Source = Literal["init", "order", "augmentation", "data"]
@@ -76,6 +77,7 @@ class Problem:
         refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
             is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
             predictions differ from those with all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        narrowed: Problems of narrower networks that were made of this one, kept with what they trained (`baselines`).
     """
 
     model: Callable[[], nn.Module]
@@ -98,11 +100,14 @@ class Problem:
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
     _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
+    narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         self._check()
         if not isinstance(self.unlabelled, Tensor | None) and type(self.unlabelled).__module__ == "numpy":
             object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
+        for loader in (self.train, self.unlabelled):
+            end_with_us(loader)
         if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
@@ -112,6 +117,8 @@ class Problem:
             warn_of_sources(found, self.sources)
         check_layout(self.inspection, self.channels_last)
         check_sources(self.inspection, self.sources)
+        if self.stack > 1:
+            self.behaviour.check_recomputed("problem.stack > 1")
         if self.meter.training_examples not in (0, self.training_examples):
             raise InputError(f"meter counts in trainings of {self.meter.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
@@ -169,6 +176,11 @@ class Problem:
     def criterion(self) -> Loss:
         """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the recipe's cross-entropy."""
         return cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What the network was seen to do when it was looked at."""
+        return cast(Inspection, self.inspection).behaviour
 
     @property
     def cost(self) -> Cost:
@@ -283,7 +295,7 @@ class Problem:
             batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
         examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
-            return refresh(network, points, _first(batches, examples), self.meter)
+            return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
     def inputs(self, limit: int = 1000) -> Tensor:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""
