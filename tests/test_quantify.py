@@ -63,8 +63,8 @@ def test_what_it_says_of_itself(trained):
     assert found.transfer is not None
     assert first.startswith(f"mean u {float(found.predictions.u().mean()):.4f} over 30 inputs, ")
     assert second == "4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them"
-    readings = ", ".join(f"{own.name} {own.ratio:.2f} ({own.low:.2f} to {own.high:.2f}; {own.least:.2f} to {own.most:.2f} is usual)"
-                         for own in found.transfer.readings)
+    readings = ", ".join(f"{own.name} {own.ratio:.2f} ({own.low:.2f} to {own.high:.2f}; {own.least:.2f} to {own.most:.2f} is "
+                         "usual)" for own in found.transfer.readings)
     assert third.startswith(f"the network over its proxies: {readings}: ")
     assert ("NOT like its proxies" in third) == (not found.transfer.holds)
 

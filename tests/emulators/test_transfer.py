@@ -76,7 +76,8 @@ def test_intervals_by_hand(proxies, values):
     reach = stats.t.ppf(0.975, 4 + proxies - 1) * deviation * math.sqrt(1 + 1 / proxies)
     assert math.log(reading.ratio) == pytest.approx(0.5 - statistics.fmean(values))
     assert [math.log(reading.ratio / reading.low), math.log(reading.high / reading.ratio)] == pytest.approx([reach, reach])
-    assert (math.log(reading.least), math.log(reading.most)) == pytest.approx((2 * LIMITS["overconfidence"].least, LIMITS["overconfidence"].most))
+    limits = LIMITS["overconfidence"]
+    assert (math.log(reading.least), math.log(reading.most)) == pytest.approx((2 * limits.least, limits.most))
 
 
 def test_what_it_says():
