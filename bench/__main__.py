@@ -6,14 +6,14 @@ import time
 
 import torch
 
-from bench import ensembles, metrics, page, predicting, scaling, stack, training
+from bench import ensembles, looking, metrics, page, predicting, scaling, stack, training
 from bench.measure import RESULTS, Settings, store
 
 BENCHMARKS = {
     function.__name__: function
-    for function in (training.training, ensembles.ensembles, training.simplex, training.spro, training.swag, predicting.draws,
-                     predicting.refreshing, predicting.refresh, metrics.k_eq, metrics.imports, metrics.memory, scaling.scaling,
-                     stack.stack)
+    for function in (training.training, looking.looking, ensembles.ensembles, training.simplex, training.spro, training.swag,
+                     predicting.draws, predicting.refreshing, predicting.refresh, metrics.k_eq, metrics.imports, metrics.memory,
+                     scaling.scaling, stack.stack)
 }
 
 

@@ -4,10 +4,10 @@ import statistics
 from dataclasses import replace
 
 import torch
-from joblib.externals.loky import get_reusable_executor
 
 from bench.cases import CASES, QUICK, Case
 from bench.measure import Settings, interleaved, ratios, timed
+from thalweg.processes.crew import dismiss
 from thalweg.training.together import anchors
 
 # of the epochs: four members take four times as long
@@ -69,5 +69,5 @@ def _leave_out_the_slower(alternatives: dict, single: dict) -> None:
 
 
 def _without_workers(work) -> None:
-    get_reusable_executor().shutdown(wait=True)
+    dismiss()
     work()

@@ -14,6 +14,8 @@ SECTIONS = [
     ("training", "One training", "`Problem.fit` with a network built for it, data as bytes that are normalised batch by batch, against "
      "a plain loop over tensors that are normalised already. thalweg takes torch's fused optimiser, gathers several small batches at "
      "once, and keeps convolutions channels-last; the rows below say what the plain loop gains from the first, the last and both."),
+    ("looking", "The look before", "What is looked at when a problem is made: three networks are built and compared, one trial step is "
+     "taken, the loader is read. A loader of unknown length is read whole, whatever that takes; the cases here are in memory."),
     ("ensembles", "Ensembles", "`anchors(problem, n)` of a `Problem(jobs=2)`: processes of one thread each that stay for the next call; "
      "the row `workers start first` is a first call. The floor is the sequential plain loop at the better of one and two threads; "
      "the other is left out where it takes twice as long. Stacks are for GPUs: on a CPU convolutions lose. All but the digits "

@@ -7,8 +7,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from thalweg import files
+from thalweg.metrics.costs import completed
 from thalweg.metrics.intervals import Estimate
 from thalweg.metrics.retraining import best_possible_k_eq
+from thalweg.report.families import described
+from thalweg.report.tables import number
 
 ROOT = Path(__file__).parents[1]
 STUDIES = {"frontier-fashion-mlp": "Fashion-MNIST, MLP", "frontier-fashion-cnn": "Fashion-MNIST, CNN",
@@ -30,37 +33,40 @@ def present() -> dict[str, str]:
 
 
 def read(name: str) -> pd.DataFrame:
-    """One row a method: cost, kind, and estimates by metric."""
+    """One row a method: costs, kind, and estimates by metric."""
     folder = ROOT / "studies" / name / "results"
     comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
     found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
     rows = []
-    for row in methods.itertuples():
+    for row in completed(described(methods)).itertuples():
         if (row.method, "k_eq") not in found:
             continue
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)
         if kind is None:
             trained = "retraining" if row.is_retraining else "explorer"
             kind = trained if pd.isna(row.emulator) else "trivial" if row.emulator == "trivial" else "emulator"
-        rows.append({"method": row.method, "cost": row.cost, "kind": kind} | {m: found[row.method, m] for m in SHOWN})
+        rows.append({"method": row.method, "cost": row.cost, "total": row.total, "time": row.relative_time, "kind": kind}
+                    | {m: found[row.method, m] for m in SHOWN})
     return pd.DataFrame(rows)
 
 
 def summary() -> str:
     """What a budget buys on every task, in markdown."""
-    head = "| task | method | cost | K_eq | K_u | spread | coverage | calibrated NLL | spread out of distribution |"
-    lines = [head, "|" + "---|" * 9]
+    head = ("task", "method", "cost", "total", "time", "K_eq", "K_u", "spread", "coverage", "calibrated NLL",
+            "spread out of distribution")
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, title in present().items():
         table = read(name)
         for row in table[table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])].itertuples():
-            cells = [row.k_eq.text(".1f"), row.k_u.text(".1f"), f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}",
-                     f"{row.calibrated_nll.value:.4f}", f"{row.ood_spread_ratio.value:.2f}"]
-            lines.append(f"| {title} | {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
+            cells = [f"{row.cost:.2f}", f"{row.total:.2f}", number(row.time, ".1f"), row.k_eq.text(".1f"), row.k_u.text(".1f"),
+                     f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}", f"{row.calibrated_nll.value:.4f}",
+                     f"{row.ood_spread_ratio.value:.2f}"]
+            lines.append(f"| {title} | {row.method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def figure() -> bytes:
-    """K_eq and K_u against cost, one column a study."""
+    """K_eq and K_u against total cost, one column a study."""
     studies = present()
     figure, axes = plt.subplots(2, len(studies), figsize=(3.4 * len(studies), 6.2), squeeze=False, layout="constrained")
     for column, (name, title) in enumerate(studies.items()):
@@ -72,13 +78,13 @@ def figure() -> bytes:
             if metric == "k_eq":
                 panel.plot(costs, [best_possible_k_eq(c) for c in costs], color="0.3", lw=0.8, ls=":")
             for kind, (label, colour, marker) in reversed(KINDS.items()):
-                own = table[table["kind"] == kind].sort_values("cost")
-                own = own[own["cost"] <= 5.1]
+                own = table[table["kind"] == kind].sort_values("total")
+                own = own[own["total"] <= 5.1]
                 values = [e.value if e.value < 1e3 else float("nan") for e in own[metric]]
                 line_style = "-" if kind == "auto" else ""
-                panel.plot(own["cost"], values, marker, color=colour, ls=line_style, label=label, ms=5, zorder=2)
+                panel.plot(own["total"], values, marker, color=colour, ls=line_style, label=label, ms=5, zorder=2)
                 if kind == "auto":
-                    for cost, e in zip(own["cost"], own[metric], strict=True):
+                    for cost, e in zip(own["total"], own[metric], strict=True):
                         panel.plot([cost, cost], [e.low, min(e.high, 60)], color=colour, lw=1)
             panel.set_yscale("log")
             panel.set_ylim(0.8, 40)
@@ -88,7 +94,7 @@ def figure() -> bytes:
             if not line:
                 panel.set_title(title, fontsize=10)
             else:
-                panel.set_xlabel("cost in trainings")
+                panel.set_xlabel("total cost in trainings")
             if not column:
                 panel.set_ylabel("$K_{eq}$" if metric == "k_eq" else "$K_u$")
     handles, labels = axes[0][0].get_legend_handles_labels()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 from frontier import summary
 
+from thalweg.metrics.costs import completed
 from thalweg.metrics.facts import FACTS
 from thalweg.metrics.intervals import Estimate
+from thalweg.report.families import described
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
@@ -27,12 +29,14 @@ def table(name: str, explorer: str | None = None) -> str:
     protocol = study["plan"]["protocol"]
     sizes = f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
     lines = [f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):", "",
-             "| method | cost | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+             "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
+             "|---|---|---|" + "---|" * len(COLUMNS)]
     if explorer is not None:
+        methods = described(methods)
         methods = methods[(methods["explorer"] == explorer) & methods["emulator"].isna() | methods["is_retraining"]]
-    for row in methods.itertuples():
+    for row in completed(methods).itertuples():
         cells = [found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed" for c in COLUMNS]
-        lines.append(f"| {row.method} | {row.cost:.2f} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row.method} | {row.cost:.2f} | {row.total:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from thalweg.training.batches import Batches, pairs
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
+from thalweg.weights.behaviour import Behaviour, observe
 from thalweg.weights.coefficients import Coefficients
+from thalweg.weights.copying import copied
 from thalweg.weights.point import Weights
 
 CLASSES = 3
@@ -168,6 +170,12 @@ def double_inputs() -> tuple[Tensor, Tensor]:
     """A few inputs in double precision, and labels."""
     x, y = task(12)
     return x.double(), y
+
+
+def behaviour(network: nn.Module, x: Tensor | None = None) -> Behaviour:
+    """What a network does with some inputs (those of the task if None). The network itself is left alone."""
+    x, y = (task(8)[0] if x is None else x), torch.zeros(len(task(8)[0] if x is None else x))
+    return observe(copied(network), x, y, lambda outputs, _: outputs.square().mean())
 
 
 class Noisy(nn.Module):

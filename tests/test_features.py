@@ -15,10 +15,11 @@ import cases
 from thalweg import features as module
 from thalweg.errors import InputError
 from thalweg.features import Geometry, training_neighbours
-from thalweg.prediction import multinomial
+from thalweg.prediction import multinomial, predict
 from thalweg.training import nearest
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
+from thalweg.weights.masks import Masks
 from thalweg.weights.point import Weights, mix
 
 X, Y = cases.held_out()
@@ -46,9 +47,7 @@ def textbook(network: nn.Module, train: Tensor, labels: Tensor, inputs: Tensor) 
         phi_train, phi = (np.c_[network[:-1](x).numpy(), np.ones(len(x))] for x in (train, inputs))
         p_train = network(train).softmax(1).numpy()
         logits = network(inputs).numpy()
-        padded = nn.functional.pad(inputs, (1, 1, 1, 1), mode="replicate")
-        corners = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
-        moved = [network(padded[:, :, i : i + 6, j : j + 6]).softmax(1).numpy() for i, j in corners]
+        probs = network(inputs).softmax(1).numpy()
     eye = np.eye(phi.shape[1])
     laplace = np.linalg.inv(sum((1 - (p**2).sum()) * np.outer(f, f) for p, f in zip(p_train, phi_train, strict=True)) + eye)
     leverage = np.linalg.inv(sum(np.outer(f, f) for f in phi_train) + eye)
@@ -58,7 +57,7 @@ def textbook(network: nn.Module, train: Tensor, labels: Tensor, inputs: Tensor) 
         spaces[space] = search.kneighbors(asked)
     rows = []
     for n, f in enumerate(phi):
-        p = moved[0][n]
+        p = probs[n]
         jacobian = np.diag(p) - np.outer(p, p)
         row = {f"logit-{c + 1}": z - logits[n].mean() for c, z in enumerate(sorted(logits[n], reverse=True))}
         row["laplace"] = np.log(f @ laplace @ f)
@@ -73,7 +72,6 @@ def textbook(network: nn.Module, train: Tensor, labels: Tensor, inputs: Tensor) 
             row[f"{space}-entropy"] = -sum(h * np.log(h) for h in histogram if h > 0)
             row[f"{space}-agreement"] = histogram @ p
         row["impurity"] = 1 - (p**2).sum()
-        row["shift"] = np.log(1e-12 + sum(np.var([m[n, c] for m in moved]) for c in range(3)))
         rows.append(row)
     return {name: [row[name] for row in rows] for name in rows[0]}
 
@@ -145,22 +143,19 @@ def test_training_inputs_are_their_own_nearest():
     assert near.labels.shape == near.distances.shape == (95, 20) and bool((near.distances.diff(dim=1) >= 0).all())
 
 
-def test_inputs_that_are_no_images_have_no_shift():
+def test_inputs_that_are_no_images():
     flat = cases.problem(model=lambda: nn.Linear(36, 3), train=Batches(TRAIN.flatten(1), LABELS, size=16))
-    low = Batches(TRAIN[:, :, :4], LABELS, size=16)
-    small = cases.problem(model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 3)), train=low)
-    for problem, inputs in ((flat, X.flatten(1)), (small, X[:, :, :4])):
-        geometry = Geometry(problem, problem.anchor(0))
-        near = training_neighbours(problem, inputs)
-        assert "shift" not in geometry.names and geometry.features(inputs, near).shape == (60, len(geometry.names))
+    geometry = Geometry(flat, flat.anchor(0))
+    near = training_neighbours(flat, X.flatten(1))
+    assert geometry.features(X.flatten(1), near).shape == (60, len(geometry.names))
 
 
 def test_narrow_networks_have_the_same_columns():
     wide, narrow = cases.problem("conv-batchnorm"), cases.problem(model=lambda: cases.conv_batchnorm(2))
     near = training_neighbours(wide, X)
     first, second = Geometry(wide, wide.anchor(0)), Geometry(narrow, narrow.anchor(0))
-    assert first.names == second.names and len(set(first.names)) == 3 + 3 + 12 + 1 + 1
-    assert first.features(X, near).shape == second.features(X, near).shape == (60, 20)
+    assert first.names == second.names and len(set(first.names)) == 3 + 3 + 12 + 1
+    assert first.features(X, near).shape == second.features(X, near).shape == (60, 19)
 
 
 def test_a_named_layer():
@@ -195,7 +190,7 @@ def test_all_evaluations_are_counted():
     Geometry(problem, weights, "7")
     counts.append(problem.cost.forward_examples)
     spent = [after - earlier for earlier, after in zip([before.forward_examples, *counts], counts, strict=False)]
-    assert spent == [95 + 16, 0, 60 * 5, 95], "a batch to find the last layer, and four shifts of each input"
+    assert spent == [95 + 2, 0, 60, 95], "two inputs to find the last layer"
     assert problem.cost.backward_examples == before.backward_examples and problem.cost.seconds > before.seconds
 
 
@@ -220,15 +215,19 @@ def test_dropout_and_batch_norm_are_those_of_prediction(network):
     assert torch.allclose(first[:, :3], logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), atol=1e-5)
 
 
-def test_a_network_that_is_random_in_prediction_is_so_alike_at_every_shift():
-    problem = cases.problem(model=cases.Noisy)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
-    with torch.no_grad():
-        network[1].weight.zero_()  # shifts change nothing
-    weights = Weights({f"layer.{name}": p.detach() for name, p in network[1].named_parameters()}, {})
-    geometry = Geometry(problem, weights, "layer")
-    shift = geometry.features(X, training_neighbours(problem, X))[:, geometry.names.index("shift")]
-    assert torch.allclose(shift, torch.tensor(1e-12).log().expand(60))
+@pytest.mark.parametrize("network", ["conv-batchnorm", "random", "masks"])
+def test_one_look_gives_the_predictions_of_predict(network):
+    """To the last bit, also of networks that are random when they predict."""
+    problem = cases.problem(model=cases.Noisy) if network == "random" else cases.problem("conv-batchnorm")
+    weights = problem.anchor(0)
+    if network == "masks":
+        weights = replace(weights, masks=Masks(seed=3, rate=0.2))
+    geometry = Geometry(problem, weights, "layer" if network == "random" else None)
+    inputs = Batches(X, Y, size=25, shuffle=False)
+    log_probs, features = geometry.look(inputs, training_neighbours(problem, inputs))
+    assert torch.equal(log_probs, predict(problem, weights, inputs).log_probs[0])
+    impurity = 1 - log_probs.double().exp().square().sum(1)
+    assert torch.allclose(features[:, geometry.names.index("impurity")].double(), impurity, atol=1e-6)
 
 
 def test_nothing_stays_hooked():

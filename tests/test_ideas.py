@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from ideas import __main__ as command
-from ideas import kinds, page
+from ideas import forward, kinds, page
 from ideas.centre import Pair, Truth, average, least, most, standard_error
 from sklearn.kernel_ridge import KernelRidge
 
 import tiny
+from thalweg.emulators.forest import Forest
 from thalweg.meter import Meter
 from thalweg.seeds import generator
 from thalweg.study.material import Material
@@ -187,6 +188,30 @@ def test_what_starts_at_an_anchor_shares_its_error(measured):
     own = json.loads((measured / "found" / "tiny.json").read_text())["kinds"]
     shared = {name: sum(base["shared"] for base in kind["bases"]) for name, kind in own.items()}
     assert shared["prefixes of the anchor"] > shared["a retraining"]
+
+
+def test_less_forward_work_for_features(tmp_path, monkeypatch, capsys):
+    """A row a kind of features; what each evaluates is what it costs."""
+    tiny.write_toml(tmp_path / "tiny.toml", PLAN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forward, "Forest", lambda **settings: Forest(trees=5, **settings))
+    assert forward.main(["tiny.toml", "--bases", "1"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    totals = {name: float(total) for _, name, total, *_ in rows}
+    assert list(totals) == list(forward.VARIANTS)
+    one = (64 + 2) / 3 / 640  # the training set, and two inputs to find the layer, of a network
+    networks, asked = 1 + 2 * 0.5, (40 + 60 + 20) / 3 / 640
+    plain = totals["none"]
+    assert totals["all training inputs"] - plain == pytest.approx(networks * one, abs=0.011)
+    assert totals["of the anchor alone"] - plain == pytest.approx(one, abs=0.011)
+    assert totals["and 4 shifts"] - totals["all training inputs"] == pytest.approx(4 * networks * asked, abs=0.011)
+    assert forward.main(["no.toml"]) == 2 and "can't read the plan no.toml" in capsys.readouterr().err
+
+
+def test_images_are_moved_and_their_edges_repeated():
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
+    assert forward.shifted(x, 0, 1).tolist() == [[[[0, 0, 1], [3, 3, 4]]]]
+    assert forward.shifted(x, -1, 0).tolist() == [[[[3, 4, 5], [3, 4, 5]]]]
 
 
 def test_what_is_measured_is_not_measured_again(measured, monkeypatch, capsys):

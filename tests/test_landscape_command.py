@@ -246,4 +246,6 @@ def test_networks_that_know_nothing_are_told(epochs, expected, tmp_path, thalweg
     code, out, _ = thalweg("landscape", tmp_path / "plan.toml", "--through", "segment", "--grid", 2, "--output", tmp_path / "out")
     stored = json.loads((tmp_path / "out" / "landscape.json").read_text())
     assert code == 0 and stored["chance"] == expected == ("no better than by chance" in out)
-    assert stored["cost"]["trainings"] == 2 and stored["cost"]["forward_trainings"] > 0 and "cost: 2.00 trainings" in out
+    cost = stored["cost"]
+    assert cost["trainings"] == 2 and cost["forward_trainings"] > 0 and cost["total"] == 2 + cost["forward_trainings"] / 3
+    assert f"cost: 2.00 trainings (stored ones included), {cost['total']:.2f} with forward work" in out

@@ -1,5 +1,7 @@
 """Predictions against numpy; predicting; what a loader to predict on must be."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def test_a_stated_uncertainty_comes_first():
 
 def test_many_numbers_have_an_interval():
     """As many as a thousand classes on ten thousand inputs have; more than 2^24."""
-    low, high = Predictions(torch.zeros(9, 20_000, 100)).interval()
+    low, high = Predictions(torch.full((9, 20_000, 100), -math.log(100))).interval()
     assert low.shape == high.shape == (20_000, 100)
 
 

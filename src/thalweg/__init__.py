@@ -1,5 +1,8 @@
 """How much would this network's predictions change if it were trained again?"""
 
+from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the command line imports torch
+
+# isort: split
 from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.batch_ensemble import BatchEnsemble
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble

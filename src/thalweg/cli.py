@@ -14,6 +14,7 @@ from rich.table import Table
 
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
+from thalweg.stopping import LINE, STOPPED, stopping_at_once
 
 app = typer.Typer(
     add_completion=False,
@@ -23,8 +24,9 @@ app = typer.Typer(
     epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg explorers",
 )
 UsageError: Any = typer.BadParameter.__bases__[0]  # of click, or of the copy of it that newer versions of typer have inside
-STOPPED = 130  # exit code after Ctrl-C
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
+TrustPlan = Annotated[bool, typer.Option("--trust-plan", help="Import the network that the plan names as package.module:factory. "
+                                                              "That runs its code: know who wrote it.")]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
 
 
@@ -38,20 +40,22 @@ def study(
     shard: Annotated[str, typer.Option(help="K/N: the K-th of N parts only. Merge by copying their folders into one.")] = "1/1",
     model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")] = False,  # noqa: FBT002
+    trust_plan: TrustPlan = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")] = False,  # noqa: FBT002
 ) -> None:
     """Run what is missing of a study, compare its methods and write the report.
 
     Runs are stored as they finish. A study that was stopped, even killed, goes on where it was when the command is given again.
     """
+    from thalweg.files import given
     from thalweg.study.compare import compare as compare_study
     from thalweg.study.material import Material
     from thalweg.study.plan import read_plan
     from thalweg.study.run import Store, preflight, run
 
-    checked = read_plan(plan, quick=quick, model=model)
+    checked = read_plan(plan, quick=quick, model=model, trust=trust_plan)
     part = _shard(shard)
-    folder = output or Path("results") / checked.name
+    folder = given(output or Path("results") / checked.name)
     material = Material(checked, data_dir)
     jobs = jobs or _jobs(checked.protocol.device)
     if dry_run:
@@ -64,8 +68,7 @@ def study(
         _say(f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg compare' and 'thalweg report' it")
     else:
         _say("comparing ...")
-        compare_study(folder, data_dir)
-        _show(folder)
+        _show(folder, compare_study(folder, data_dir))
         _report(folder)
     if failed:
         for record in failed[:5]:
@@ -78,8 +81,7 @@ def compare(folder: Folder, data_dir: DataDir = None) -> None:
     """Judge the methods of a study again from its stored predictions, and show the table."""
     from thalweg.study.compare import compare as compare_study
 
-    compare_study(folder, data_dir)
-    _show(folder)
+    _show(folder, compare_study(folder, data_dir))
 
 
 @app.command(epilog="Example:  thalweg report results/digits   ·   thalweg report studies/mnist-mlp")
@@ -99,6 +101,7 @@ def landscape(
     output: Annotated[Path | None, typer.Option(help="Where pictures go. Default: landscape/ in the study's folder.")] = None,
     grid: Annotated[int, typer.Option(min=2, help="Points a side.")] = 17,
     quick: Annotated[bool, typer.Option("--quick", help="The plan's short form.")] = False,  # noqa: FBT002
+    trust_plan: TrustPlan = False,  # noqa: FBT002
     data_dir: DataDir = None,
 ) -> None:
     """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it around, and barriers.
@@ -108,7 +111,8 @@ def landscape(
     """
     from thalweg.report.landscape_page import CHANCE, draw
 
-    drawn = draw(source, through=through, weights=weights, output=output, quick=quick, data_dir=data_dir, grid=grid, say=_say)
+    drawn = draw(source, through=through, weights=weights, output=output, quick=quick, data_dir=data_dir, grid=grid,
+                 trust=trust_plan, say=_say)
     if drawn.profiles:
         table = Table("path", "losses of the ends (nats)", "barrier (nats)", "highest loss (nats)", "highest training error",
                       "ends disagree on")
@@ -119,7 +123,7 @@ def landscape(
         _console().print(table)
     if drawn.chance:
         _say(CHANCE)
-    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), forward work of {drawn.cost.forward_trainings:.1f}")
+    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), {drawn.cost.total:.2f} with forward work")
     for path in drawn.paths:
         _say(f"wrote {path}")
 
@@ -175,7 +179,8 @@ def explain(metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 
 def main() -> None:
     """Runs the command line; mistakes of the user's are one line and exit code 2."""
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
+        with stopping_at_once():
+            code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
     except InputError as error:
         code = _complain(f"thalweg: {error}", 2)
     except UsageError as error:
@@ -185,7 +190,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     if code == STOPPED:
-        _complain("stopped: what is done is stored, the same command goes on from there", code)
+        _complain(LINE, code)
     sys.exit(code)
 
 
@@ -207,7 +212,7 @@ class _Progress:
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                        TimeRemainingColumn())
             self.bars = Bars(*columns, console=_console())
             self.bars.start()
@@ -244,20 +249,21 @@ def _report(folder: Path) -> None:
         _say(f"wrote {path}")
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, comparison: Any) -> None:
     """The main columns of the comparison."""
-    import pandas as pd
-
+    from thalweg.files import given
+    from thalweg.metrics.costs import completed
     from thalweg.metrics.facts import FACTS
     from thalweg.metrics.intervals import Estimate
+    from thalweg.report.reading import ResultFiles
 
-    comparison, methods = (pd.read_parquet(folder / "results" / f"{name}.parquet") for name in ("comparison", "methods"))
+    methods = ResultFiles(given(folder) / "results").table("methods")
     columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
-    table = Table("method", "cost", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
+    table = Table("method", "cost", "total", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
     found = {(r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"]) for r in comparison.to_dict("records")}
-    for row in methods.to_dict("records"):
+    for row in completed(methods).to_dict("records"):
         cells = [found[row["method"], c].text(FACTS[c].digits) if (row["method"], c) in found else "failed" for c in columns]
-        table.add_row(row["method"], f"{row['cost']:.2f}", *cells)
+        table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
 
 
@@ -287,7 +293,7 @@ def _short(value: Any) -> str:
 
 def _console() -> Console:
     # a log has no width: rich would fold tables at 80 columns
-    return Console(width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False)  # labels are text
 
 
 def _say(text: str) -> None:

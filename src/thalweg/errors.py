@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
 class InputError(ValueError):
@@ -35,7 +36,7 @@ def in_range(name: str, value: float, low: float, high: float = float("inf")) ->
     Raises:
         InputError: It is not in low .. high, or no finite number.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers, too
     if not number or not low <= value <= high or value == float("inf"):
         needs = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
         raise InputError(f"{name} got {value!r}, needs {needs}")
@@ -47,5 +48,5 @@ def whole(name: str, value: int, low: int) -> None:
     Raises:
         InputError: It is no whole number, or less than low.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
         raise InputError(f"{name} got {value!r}, needs a whole number, {low} or more")

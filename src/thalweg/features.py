@@ -13,8 +13,6 @@ probabilities and k = 20 (fewer where there are fewer training inputs):
                      their labels (nats), and sum_c histogram_c p_c
     inputs-...       the same of the k nearest training inputs in input space
     impurity         1 - sum p^2
-    shift            log of 1e-12 + the variance of the probabilities, summed over classes, over the input and its four shifts by
-                     one pixel (edges repeated); only where inputs are images larger than 4 x 4 pixels
 
 `laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806) with one number for the
 softmax's Hessian, its trace, and with a prior precision of 1. The training set is read without augmentation, and whole where each
@@ -24,15 +22,14 @@ retraining has a bootstrap of it, so that it is the same for all networks. An as
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.prediction import check_order, inputs_of, log_softmax, multinomial, outputs_of, sample
+from thalweg.prediction import in_batches, inputs_of, log_softmax, multinomial, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Batches, Loader, joined
 from thalweg.training.nearest import BLOCK, Nearest, nearest
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -42,7 +39,6 @@ from thalweg.weights.point import Weights
 NEIGHBOURS = 20
 LARGEST = 8192  # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training inputs
 _AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
-_SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 class Geometry:
@@ -74,15 +70,14 @@ class Geometry:
         """
         with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
             (ready,) = sample(problem, Members((weights,)))
-            self._problem, self._network = problem, problem.network(ready).eval()
+            self._problem, self._network, self._masks = problem, problem.network(ready).eval(), ready.masks
             x = next(iter(batches))[0].to(problem.device)
-            self._images = x.dim() == 4 and min(x.shape[2:]) > 4
             self._side: Side = "input" if layer is None else "output"
-            self._layer = _penultimate(problem, self._network, x, layer)
+            self._layer = _penultimate(problem, self._network, x[:2], layer)
             found, outputs, labels = [], [], []
             with watched(self._layer, self._side) as features:
-                for x, y in batches:
-                    outputs.append(self._logits(x.to(problem.device), Rewind()))
+                for number, (x, y) in enumerate(batches):
+                    outputs.append(self._logits(x.to(problem.device), number))
                     found.append(_few(features(len(x))))
                     labels.append(y)
             self._features, self._labels, logits = _finite(found), torch.cat(labels).to(problem.device), _finite(outputs)
@@ -90,32 +85,36 @@ class Geometry:
             self._factors = [_factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))]
         around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
         self.names: tuple[str, ...] = (
-            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity",
-            *(("shift",) if self._images else ()),
+            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity"
         )  # fmt: skip
 
     def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
-        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are.
+        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are. As `look`."""
+        return self.look(inputs, near)[1]
+
+    def look(self, inputs: Loader | Tensor, near: Nearest) -> tuple[Tensor, Tensor]:
+        """What the network predicts, and its features, by one evaluation of the inputs.
 
         Args:
             inputs: As in `predict`.
             near: What `training_neighbours` gave for the same inputs.
 
+        Returns:
+            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]` in single precision, on
+            the CPU.
+
         Raises:
             InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near` is that of other inputs.
         """
         problem = self._problem
-        found, outputs, moved = [], [], []
-        with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "features"):
+        found, outputs = [], []
+        with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
             with watched(self._layer, self._side) as features:
-                for x in _asked(problem, inputs):
-                    rewind = Rewind()  # a network that is random even in evaluation mode is so alike at every shift
-                    outputs.append(self._logits(x, rewind))
+                for number, x in enumerate(_asked(problem, inputs)):
+                    outputs.append(self._logits(x, number))
                     found.append(features(len(x)))
-                    if self._images:
-                        seen = [outputs[-1], *(self._logits(_shifted(x, *by), rewind) for by in _SHIFTS)]
-                        moved.append(torch.stack([_probs(logits) for logits in seen]).var(0, correction=0).sum(1).cpu())
-            here, logits = _finite(found), _finite(outputs).double().cpu()
+            here, seen = _finite(found), _finite(outputs)
+            log_probs, logits = log_softmax(seen).cpu(), seen.double().cpu()
             if len(here) != len(near.labels):
                 raise InputError(f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: give those of the "
                                  "same inputs, training_neighbours(problem, inputs)")
@@ -125,12 +124,10 @@ class Geometry:
         impurity, slope = multinomial(p)
         columns = [logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), _log(variance), _log(variance * slope),
                    _log(leverage), _around(own, p), _around(near, p), impurity]  # fmt: skip
-        if self._images:
-            columns.append((torch.cat(moved) + 1e-12).log())
-        return torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
+        return log_probs, torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
 
-    def _logits(self, x: Tensor, rewind: Rewind) -> Tensor:
-        logits = outputs_of(self._network, {}, x, rewind, None, 0)
+    def _logits(self, x: Tensor, batch: int) -> Tensor:
+        logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
         self._problem.meter.forward(logits)
         return logits
 
@@ -162,7 +159,7 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
         InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        asked = torch.cat([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
+        asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
         known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
         return nearest(asked, known, NEIGHBOURS)
 
@@ -192,10 +189,8 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
 
 def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
     """Batches of inputs, on the problem's device."""
-    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    check_order(loader)
     empty = True
-    for batch in loader:
+    for batch in in_batches(inputs):
         x = inputs_of(batch).to(problem.device)
         if len(x):
             empty = False
@@ -255,9 +250,3 @@ def _around(near: Nearest, p: Tensor) -> Tensor:
 
 def _log(x: Tensor) -> Tensor:
     return x.clamp_min(1e-30).log()
-
-
-def _shifted(x: Tensor, down: int, right: int) -> Tensor:
-    """Images moved by whole pixels; their edges are repeated."""
-    rows, columns = (torch.arange(n, device=x.device) for n in x.shape[2:])
-    return x[:, :, (rows - down).clamp(0, x.shape[2] - 1)][..., (columns - right).clamp(0, x.shape[3] - 1)]

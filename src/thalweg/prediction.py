@@ -1,5 +1,6 @@
 """Predictions: the border between computing and analysing. The only place that makes probabilities of outputs."""
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -7,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg import files
 from thalweg.errors import InputError, in_range, whole
-from thalweg.seeds import Rewind, parts, seeded
-from thalweg.training.batches import Batches, Loader, shuffles
+from thalweg.seeds import Rewind, parts, seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
 from thalweg.training.problem import Problem
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.masks import Masks, active
 from thalweg.weights.point import Weights
@@ -25,11 +28,17 @@ from thalweg.weights.point import Weights
 class Predictions:
     """What every member predicts for every input.
 
+    Tensors, NumPy arrays and lists of either or of numbers are taken. They are kept on the CPU, without gradients, in single or
+    double precision.
+
     Attributes:
-        log_probs: Log-probabilities `[members, inputs, classes]`.
+        log_probs: Log-probabilities `[members, inputs, classes]`; their probabilities sum to 1 over classes.
         stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its members' spread, else None.
         outside: Whether an input is unlike all that the method was calibrated on `[inputs]`, so that u is a guess; None where it
             doesn't look.
+
+    Raises:
+        InputError: They are no log-probabilities, or what is given beside them does not fit.
     """
 
     log_probs: Tensor
@@ -37,13 +46,25 @@ class Predictions:
     outside: Tensor | None = None
 
     def __post_init__(self) -> None:
-        shape = tuple(self.log_probs.shape)
+        log_probs, precision = _numbers("log_probs", self.log_probs)
+        shape = tuple(log_probs.shape)
         if len(shape) != 3 or 0 in shape:
             raise InputError(f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], none of them 0")
-        if self.stated_u is not None and tuple(self.stated_u.shape) != shape[1:2]:
-            raise InputError(f"Predictions got stated_u of shape {tuple(self.stated_u.shape)}, needs {shape[1:2]}: one an input")
-        if self.outside is not None and tuple(self.outside.shape) != shape[1:2]:
-            raise InputError(f"Predictions got outside of shape {tuple(self.outside.shape)}, needs {shape[1:2]}: one an input")
+        tolerance = 0.05 if precision == torch.bfloat16 else 0.01
+        object.__setattr__(self, "log_probs", log_probs)
+        for name in ("stated_u", "outside"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            beside, precision = _numbers(name, given)
+            if tuple(beside.shape) != shape[1:2]:
+                raise InputError(f"Predictions got {name} of shape {tuple(beside.shape)}, needs {shape[1:2]}: one an input")
+            if name == "outside" and precision != torch.bool:
+                raise InputError(f"Predictions got outside of type {precision}, needs truth values: whether an input is outside")
+            if not ((beside >= 0) & beside.isfinite()).all():
+                raise InputError(f"Predictions got {name} with NaN, infinite or negative numbers, needs 0 or more everywhere")
+            object.__setattr__(self, name, beside.bool() if name == "outside" else beside)
+        _check_sums(log_probs, tolerance)
 
     @property
     def members(self) -> int:
@@ -88,33 +109,120 @@ class Predictions:
 
     def chosen(self, index: Tensor) -> "Predictions":
         """The same members on some of the inputs, `[inputs]`."""
-        return Predictions(self.log_probs[:, index], *(None if t is None else t[index] for t in (self.stated_u, self.outside)))
+        return self._part(self.log_probs[:, index], *(None if t is None else t[index] for t in (self.stated_u, self.outside)))
 
-    def save(self, path: Path) -> None:
-        """Stores them as safetensors in single precision."""
-        tensors = {"log_probs": self.log_probs.float()}
+    def among(self, members: Tensor) -> "Predictions":
+        """Some of the members by number, `[members]`: with the u of their own spread."""
+        return self._part(self.log_probs[members], None, None)
+
+    def _part(self, log_probs: Tensor, stated_u: Tensor | None, outside: Tensor | None) -> "Predictions":
+        """Parts of what was checked, which is not done again: curves are made of hundreds of them."""
+        found = copy.copy(self)
+        for name, value in (("log_probs", log_probs), ("stated_u", stated_u), ("outside", outside)):
+            object.__setattr__(found, name, value)
+        return found
+
+    def single(self) -> "Predictions":
+        """The same in single precision, as studies keep them."""
+        return self._part(self.log_probs.float(), None if self.stated_u is None else self.stated_u.float(), self.outside)
+
+    def save(self, path: str | Path, *, of: str | None = None) -> None:
+        """Stores them as safetensors, to the last bit; `of` names whose they are, for `load`."""
+        tensors = {"log_probs": self.log_probs}
         if self.stated_u is not None:
-            tensors["stated_u"] = self.stated_u.float()
+            tensors["stated_u"] = self.stated_u
         if self.outside is not None:
             tensors["outside"] = self.outside
-        files.write_tensors(path, tensors)
+        files.write_tensors(files.given(path), tensors, {} if of is None else {"of": of})
 
     @staticmethod
-    def load(path: Path) -> "Predictions":
+    def load(path: str | Path, *, of: str | None = None, remedy: str = files.COPY) -> "Predictions":
         """Reads what `save` wrote.
 
+        Args:
+            path: The file.
+            of: Whose they must be; None for anybody's.
+            remedy: What to do about a damaged file.
+
         Raises:
-            InputError: The file is missing or damaged.
+            InputError: The file is missing or damaged, or holds no predictions or somebody else's.
         """
-        tensors, _ = files.read_tensors(path)
-        if "log_probs" not in tensors:
-            raise InputError(f"{path} holds no predictions: delete it, and run the command again")
+        tensors, metadata = files.read_tensors(files.given(path), remedy)
+        wrong = _wrong(tensors)
+        if of is not None and metadata.get("of") != of:
+            wrong = f"those of {metadata.get('of') or 'nobody that it names'}, needs {of}"
+        if wrong:
+            raise InputError(f"{path} holds {wrong}: {remedy}")
         return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
 
 
+def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
+    """What is given as a tensor on the CPU in single or double precision, without gradients, and the type that it had.
+
+    Raises:
+        InputError: It is no array of real numbers.
+    """
+    try:
+        if isinstance(given, list | tuple) and any(isinstance(part, Tensor) for part in given):
+            given = torch.stack([torch.as_tensor(part) for part in given])
+        elif not isinstance(given, Tensor):
+            array = np.array(given, order="C")  # a copy: what the user changes later changes nothing here
+            given = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (RuntimeError, TypeError, ValueError) as error:
+        message = " ".join(str(error).split())[:120]
+        raise InputError(f"Predictions got {name} as a {type(given).__name__} that is no array of numbers ({message}): give a "
+                         "tensor, an array, or a list of parts of the same shape") from None
+    if given.is_complex():
+        raise InputError(f"Predictions got {name} of type {given.dtype}, needs real numbers")
+    found = given.detach().cpu()
+    return found if found.dtype in (torch.float32, torch.float64) else found.float(), given.dtype
+
+
+def _check_sums(log_probs: Tensor, tolerance: float) -> None:
+    """Checks that the probabilities of every member and input sum to 1 within a tolerance.
+
+    Raises:
+        InputError: They don't; the line says what was given instead.
+    """
+    for k, member in enumerate(log_probs):
+        sums = member.logsumexp(-1)
+        wrong = ~(sums.abs() <= tolerance)  # NaN, too
+        if not wrong.any():
+            continue
+        where = int(wrong.nonzero()[0, 0])
+        own = member[where]
+        if own.isnan().any():
+            what = "NaN: did the network diverge, or are there NaN among the inputs?"
+        elif (member >= 0).all() and (member.sum(-1) - 1).abs().amax() <= tolerance:
+            what = "probabilities where their logarithms are needed: give probabilities.log()"
+        else:
+            what = (f"numbers whose exponentials sum to {float(sums[where].exp()):.3g} over classes, needs 1: give "
+                    "torch.log_softmax(logits, -1)")
+        raise InputError(f"Predictions got log_probs that hold, for member {k} and input {where}, {what}")
+
+
+_STORED = (torch.float32, torch.float64)
+
+
+def _wrong(tensors: dict[str, Tensor]) -> str:
+    """What is wrong with stored predictions, in words; nothing where they are as `save` writes them."""
+    log_probs, stated_u, outside = (tensors.get(name) for name in ("log_probs", "stated_u", "outside"))
+    if log_probs is None or log_probs.dim() != 3 or 0 in log_probs.shape or log_probs.dtype not in _STORED:
+        got = "none" if log_probs is None else f"{log_probs.dtype} of shape {tuple(log_probs.shape)}"
+        return f"no predictions ({got}, needs log_probs of torch.float32 or float64 [members, inputs, classes])"
+    if not log_probs.max() <= 1e-3:  # NaN is no less than that either; the logarithm of 0 is
+        return "no predictions (some are NaN or no logarithms of probabilities)"
+    shape = log_probs.shape[1:2]
+    if stated_u is not None and (stated_u.shape != shape or stated_u.dtype not in _STORED or not stated_u.isfinite().all()):
+        return "no predictions (stated_u is not a finite number an input)"
+    if outside is not None and (outside.shape != shape or outside.dtype != torch.bool):
+        return "no predictions (outside is not true or false for each input)"
+    return ""
+
+
 def impurity(predictions: Predictions) -> Tensor:
-    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, in double precision."""
-    return 1 - predictions.log_probs[0].detach().double().exp().square().sum(-1)
+    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, 0 or more, in double precision."""
+    return multinomial(predictions.log_probs[0].double().exp())[0]
 
 
 def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,7 +250,8 @@ def predict(
     Args:
         problem: Architecture, training set and meter.
         found: What an explorer returned, or one network's weights.
-        inputs: Inputs `[inputs, ...]`, or a loader in fixed order that gives batches of inputs or pairs whose first is inputs.
+        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that gives batches of inputs, or of
+            pairs whose first is inputs.
         draws: How many; None for all members of a finite distribution, else 32.
         seed: Seed of the draws.
 
@@ -157,8 +266,7 @@ def predict(
     if not isinstance(found, WeightDistribution):
         raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
                          "or Members((w1, w2, ...))")
-    loader: Any = inputs.split(256) if isinstance(inputs, Tensor) else inputs
-    check_order(loader)
+    loader = in_batches(inputs)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
     network = problem.build("network")
@@ -212,7 +320,7 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
         for number, batch in enumerate(loader):
             x = inputs_of(batch).to(problem.device)
             rewind = Rewind()
-            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number)
+            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number, problem.behaviour)
                                    for weights, state in zip(group, states, strict=True)])
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
@@ -228,8 +336,20 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
+def in_batches(inputs: Any) -> Any:
+    """Inputs as a loader: a tensor or an array in parts, a loader as it is.
+
+    Raises:
+        InputError: A loader shuffles or augments.
+    """
+    if isinstance(inputs, Tensor | np.ndarray):
+        return as_tensor(inputs, "inputs").split(256)
+    check_order(inputs)
+    return inputs
+
+
 def check_order(loader: Any) -> None:
-    """Checks that a loader gives known inputs in fixed order.
+    """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own, by its first batch, read twice.
 
     Raises:
         InputError: It shuffles or augments.
@@ -239,6 +359,17 @@ def check_order(loader: Any) -> None:
     for part in parts(loader):
         if isinstance(part, Batches) and part.augment is not None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
+    if isinstance(loader, Tensor | Batches | list | tuple) or iter(loader) is loader:  # the latter can be read once only
+        return
+    one, other = (_first(loader, purpose) for purpose in ("one", "other"))
+    if one is not None and other is not None and not torch.equal(one, other):
+        raise InputError("the loader to predict on gives other inputs after another seed: it shuffles or augments, and "
+                         "predictions would not belong to known inputs; give shuffle=False, and data without random changes")
+
+
+def _first(loader: Any, purpose: str) -> Tensor | None:
+    with seeded(0, "check of order", purpose), seeded_loader(loader, 0, "check of order", purpose):
+        return next((inputs_of(batch) for batch in loader), None)
 
 
 def inputs_of(batch: Any) -> Tensor:
@@ -248,6 +379,8 @@ def inputs_of(batch: Any) -> Tensor:
         InputError: There is none.
     """
     x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(x, np.ndarray):
+        x = as_tensor(x, "a batch to predict on")
     if isinstance(x, dict):
         raise InputError(f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
                          "(inputs, ...): wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
@@ -257,7 +390,8 @@ def inputs_of(batch: Any) -> Tensor:
 
 
 def outputs_of(
-    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int
+    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int,
+    behaviour: Behaviour = Behaviour(),  # noqa: B008  frozen
 ) -> Tensor:
     """A network's outputs for a batch with the parameters and buffers given, and random states as they were at first.
 
@@ -265,7 +399,7 @@ def outputs_of(
         InputError: The network can't evaluate it.
     """
     rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
-    with nullcontext() if masks is None else active(network, masks, batch):
+    with nullcontext() if masks is None else active(network, masks, batch, behaviour):
         try:
             return functional_call(network, state, (x,))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

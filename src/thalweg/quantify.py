@@ -14,7 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.asked import look
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, check_narrow, narrow_problem, train_narrow
+from thalweg.baselines.narrow_ensemble import (
+    NarrowEnsemble,
+    charged,
+    check_narrow,
+    narrow_problem,
+    relative_cost,
+    train_narrow,
+)
 from thalweg.baselines.width import SHARES
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.evidence import Evidence
@@ -76,7 +83,7 @@ class Quantified:
         share: Hidden channels of a proxy over those of the network.
         proxies: How many narrow networks it rests on: those that learned the task.
         transfer: The check that proxies and network are alike, as they are by one recipe; None where no proxy learned the task.
-        cost: All of it, the network's own training included.
+        cost: All that it rests on, the network's own training included, whenever that was done.
     """
 
     predictions: Predictions
@@ -90,7 +97,8 @@ class Quantified:
         check = "not checked: no proxy learned the task" if self.transfer is None else str(self.transfer)
         return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
                 f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
-                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them\n{check}")
+                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them, {self.cost.total:.2f} with forward "
+                f"work; the emulator took {self.cost.emulator_seconds:.1f} s\n{check}")
 
 
 def quantify(
@@ -133,10 +141,9 @@ def quantify(
         raise InputError(f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, training set and recipe")
     given = _Asked(budget, anchors, draws, seed, emulator or Forest(), narrow, share, layer)
     parts, proxies = given.parts(problem, inputs), given.proxies(problem)
-    found: list[Quantified] = []
-    cost = problem.meter.apart(lambda: found.append(_quantified(problem, given, parts, *proxies)))
-    problem.meter.charge(cost)
-    return replace(found[0], cost=cost)
+    with problem.measured() as spent:
+        found = _quantified(problem, given, parts, *proxies)
+    return replace(found, cost=spent.cost)
 
 
 @dataclass(frozen=True)
@@ -187,7 +194,7 @@ class _Asked:
                              "fewer draws")
         if known.count < FEW_KNOWN:
             warnings.warn(f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ on them, and is "
-                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=4)
+                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=3)
         return {"calibration": known.inputs, "asked": asked.inputs}
 
     def proxies(self, problem: Problem) -> tuple[Problem, float, int]:
@@ -220,7 +227,7 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
     try:
         found = gather(problem, networks, narrowed, proxies, share, parts, features=given.emulator.uses_features,
                        layer=given.layer)
-        with problem.meter.clock():
+        with problem.meter.emulating():
             predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
     except ValueError as error:  # of ours, or of an emulator's
         raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
@@ -228,17 +235,15 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
     known = found["calibration"]
     check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
-        warnings.warn(check.warning(), stacklevel=5)
+        warnings.warn(check.warning(), stacklevel=3)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
 
 
 def _portraits(problem: Problem, networks: Members, narrowed: Problem, proxies: Members) -> list[Portrait]:
-    """Of all networks, anchors first; a narrow network's evaluations are metered as a whole one's."""
-    found: list[Portrait] = []
-    for own, members in ((problem, networks), (narrowed, proxies)):
-        cost = own.meter.apart(lambda own=own, members=members: found.extend(portrait(own, w) for w in members.points))  # type: ignore[misc]
-        problem.meter.charge(cost)
-    return found
+    """The portraits of all networks, anchors first."""
+    found = [portrait(problem, weights) for weights in networks.points]
+    with charged(problem, narrowed, relative_cost(problem, narrowed)):
+        return found + [portrait(narrowed, weights) for weights in proxies.points]
 
 
 def gather(
@@ -254,7 +259,7 @@ def gather(
     archive: Archive | None = None,
     keys: tuple[str, ...] = (),
 ) -> dict[str, Evidence]:
-    """What networks know of several sets of inputs; forward work is metered in the problem, a narrow network's as a whole one's.
+    """What networks know of several sets of inputs; forward work is metered in the problem, in its network's evaluations.
 
     Args:
         problem: Of the anchors.
@@ -268,22 +273,24 @@ def gather(
         archive: Where witnesses are kept.
         keys: Names of the networks there, anchors first.
     """
-    pairs = [(problem, weights) for weights in anchors.points]
+    pairs, ratio = [(problem, weights) for weights in anchors.points], 1.0
     if narrow is not None and proxies is not None:
         pairs += [(narrow, weights) for weights in proxies.points]
+        ratio = relative_cost(problem, narrow)
     near: dict[str, Nearest] = {}
     witnesses = []
     for number, (own, weights) in enumerate(pairs):
         key = keys[number] if archive is not None and number < len(keys) else None
         found = archive.witness(key, features=features) if archive is not None and key is not None else None
+        done = found is None
         if found is None:
             if features and not near:
                 near = {name: training_neighbours(problem, part) for name, part in parts.items()}
             found = _witness(own, weights, parts, near, layer)
             if archive is not None and key is not None:
                 archive.keep(key, found)
-        for cost in (found.cost, found.features_cost)[: 2 if features else 1]:
-            problem.meter.charge(cost)
+        for cost, what in ((found.cost, "predictions"), (found.features_cost, "features"))[: 2 if features else 1]:
+            problem.meter.charge(cost.of_network(1.0 if own is problem else ratio), key and (what, key), done=done)
         witnesses.append(found)
     first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
     full = len(anchors.points)
@@ -302,15 +309,22 @@ def gather(
 
 
 def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None) -> Witness:
+    """What a network predicts, and its features where neighbours are given: one evaluation of the inputs serves both."""
     log_probs: dict[str, Tensor] = {}
     rows: dict[str, Tensor] = {}
 
     def look() -> None:
-        log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
-
-    def look_around() -> None:
+        if not near:
+            log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
+            return
         geometry = Geometry(problem, weights, layer)
-        rows.update({name: geometry.features(part, near[name]) for name, part in parts.items()})
+        for name, part in parts.items():
+            log_probs[name], rows[name] = geometry.look(part, near[name])
 
-    cost = problem.meter.apart(look)
-    return Witness(log_probs, rows, cost, problem.meter.apart(look_around) if near else Cost())
+    spent = problem.meter.apart(look)
+    if not near:
+        return Witness(log_probs, rows, spent, Cost())
+    evaluated = sum(len(own) for own in log_probs.values())
+    seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
+    return Witness(log_probs, rows, replace(spent, forward_examples=evaluated, seconds=seconds),
+                   replace(spent, forward_examples=spent.forward_examples - evaluated, seconds=spent.seconds - seconds))

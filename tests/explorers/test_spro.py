@@ -78,13 +78,13 @@ def test_the_random_offset_has_the_size_that_was_asked_for():
     assert torch.equal(moved.params["c"], point.params["c"])
 
 
-def test_the_penalty_is_minus_strength_times_log_squared_volume():
+def test_the_penalty_is_minus_strength_times_log_squared_volume_with_a_floor():
     points = [Weights.of(cases.no_norm()) for _ in range(3)]
     module = SubspaceModule(cases.no_norm(), points, Simplex(), fixed=[0, 1])
     expected = log_squared_volume([list(p.params.values()) for p in points])
-    assert spro._volume(module, 0.1, 0.0)().item() == pytest.approx(-0.1 * expected.item(), rel=1e-5)
-    assert spro._volume(module, 0.1, 2.0)().item() == pytest.approx(-0.1 * (expected.exp() + 2.0).log().item(), rel=1e-5)
-    assert spro._volume(module, 0.0, 0.0) is None
+    found = spro._volume(module, 0.1, [[0, 1]])()
+    assert found.item() == pytest.approx(-0.1 * (expected.exp() + 1e-4).log().item(), rel=1e-5)
+    assert spro._volume(module, 0.0, [[0, 1]]) is None
 
 
 def test_a_stronger_reward_gives_a_larger_volume():

@@ -11,7 +11,8 @@ from thalweg.metrics.facts import FACTS
 from thalweg.prediction import Predictions, impurity
 
 WORLD, AWAY = World(inputs=300), World(inputs=150, seed=1)
-COSTS = {"cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input", "efficiency", "u_efficiency"}
+COSTS = {"cost", "forward", "total", "seconds", "emulator_seconds", "relative_time", "peak_memory", "stored_bytes",
+         "evaluations_per_input", "efficiency", "u_efficiency"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

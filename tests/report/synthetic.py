@@ -10,8 +10,10 @@ import torch
 
 from thalweg import files
 from thalweg.metrics.facts import FACTS
+from thalweg.study.compare import seal
 
-COSTS = ("cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input")
+COSTS = ("cost", "forward", "total", "seconds", "emulator_seconds", "relative_time", "peak_memory", "stored_bytes",
+         "evaluations_per_input")  # fmt: skip
 CLASSES, INPUTS = 10, 400
 
 # label, explorer, emulator, cost, K_eq, K_u, members
@@ -44,7 +46,7 @@ def write_results(folder: Path, methods=METHODS, *, failures=True) -> Path:
     _reliability(methods, rng).to_parquet(results / "reliability.parquet")
     _uncertain(methods, rng, results, u)
     _landscape(results)
-    files.write_json(results / "study.json", _study(methods, table, failures))
+    seal(results, _study(methods, table, failures), _comparison(methods, rng))
     return folder
 
 
@@ -59,7 +61,10 @@ def _methods(methods, failures) -> pd.DataFrame:
                 "emulator": emulator,
                 "cost": cost,
                 "forward": 0.2 * i,
+                "total": cost + 0.2 * i / 3,
                 "seconds": 31.7 * cost,
+                "emulator_seconds": 3.0 if emulator else 0.0,
+                "relative_time": 1.1 * cost,
                 "peak_memory": 4.1e8 + 1e7 * i,
                 "stored_bytes": 930_000 * min(members, 10),
                 "evaluations_per_input": members,

@@ -16,6 +16,7 @@ TABLE = pd.DataFrame(
         "method": ["a", "b <i>", "c"],
         "family": ["deep ensemble", "emulator", "subspace"],
         "cost": [1.0, 2.0, 2.0],
+        "total": [1.0, 2.25, 2.0],
         "seconds": [1.0, 2.0, 3.0],
         "evaluations_per_input": [1, 2, 3],
         "value": [1.0, 3.0, math.nan],
@@ -44,7 +45,8 @@ def test_a_drawing_is_the_same_every_time_and_changes_no_settings():
 def test_the_interactive_figure_has_the_numbers_under_the_pointer():
     figure = interactive.against_cost(TABLE, "K", ".1f", bound=True)
     hover = [text for trace in figure["data"] for text in trace.get("hovertext", [])]
-    assert len(hover) == 2 and "> 2.5" in hover[1] and "cost 2.00 trainings" in hover[1]
+    assert len(hover) == 2 and "> 2.5" in hover[1] and "total cost 2.25 trainings, 2.00 of them training" in hover[1]
+    assert [trace["x"][0] for trace in figure["data"] if "hovertext" in trace] == [1, 2.25]
     assert "b <i>" not in hover[1]  # labels are text
 
 

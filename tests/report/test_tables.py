@@ -5,7 +5,6 @@ import math
 import pytest
 
 from thalweg.report.answer import answer
-from thalweg.report.families import family
 from thalweg.report.tables import Cell, cell, number, with_best
 
 
@@ -36,21 +35,12 @@ def test_equal_print_is_equally_good():
     )
 
 
-def test_families():
-    assert family("deep-ensemble", float("nan")) == "deep ensemble"
-    assert family("deep-ensemble", "neighbours") == "emulator"
-    assert family("deep-ensemble", "trivial") == "trivial"
-    assert family("learned-simplex", None) == "subspace"
-    assert family("something-new", None) == "other"
-
-
 def test_the_answer_says_when_nothing_beats_a_deep_ensemble(tmp_path):
     from synthetic import METHODS, write_results
 
-    from thalweg.metrics.facts import FACTS
     from thalweg.report.results import load
 
     weak = [m if m[2] is None else (*m[:4], 1.0, 1.0, m[6]) for m in METHODS]
     own = [m for m in weak if m[1] == "deep-ensemble"]
-    text = answer(load(write_results(tmp_path, own, failures=False), FACTS), FACTS["k_eq"], FACTS["k_u"])
+    text = answer(load(write_results(tmp_path, own, failures=False)))
     assert "less than a deep ensemble at that cost" in text and "none failed" in text

@@ -1,7 +1,5 @@
 """How a study's work is done: what `[execution]` says changes no result beyond rounding, and no fingerprint."""
 
-import multiprocessing
-
 import pytest
 import torch
 
@@ -124,16 +122,15 @@ def test_processes_are_spread_over_the_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    begun = multiprocessing.get_context("spawn").Value("i", 0)
-    for _ in range(5):
-        workers._take_gpu(begun)
+    for place in range(5):
+        workers._take_gpu(place)
     assert taken == [0, 1, 2, 0, 1]
 
 
 def test_without_a_gpu_none_is_taken(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "set_device", lambda _: pytest.fail("there is none"))
-    workers._take_gpu(multiprocessing.get_context("spawn").Value("i", 0))
+    workers._take_gpu(0)
 
 
 def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import tiny
-from thalweg import files
 from thalweg.errors import InputError
 from thalweg.files import DiskError
 from thalweg.study.compare import compare
@@ -46,12 +45,12 @@ def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path
     assert set(table.method) == {"deep-ensemble (members 2)"}
     methods = pd.read_parquet(tmp_path / "results/methods.parquet").set_index("method")
     assert methods.failed.tolist() == [0, 2] and methods.runs.tolist() == [2, 2]
-    study = files.read_json(tmp_path / "results/study.json")
+    study = json.loads((tmp_path / "results/study.json").read_text())
     assert len(study["failures"]) == study["counts"]["failed"] == 2 and "at step" in study["failures"][0]["reason"]
     renamed = [*ONE, WILD[1] | {"label": "wild"}]
     assert tiny.again(tmp_path, methods=renamed) == [], "a divergence would come again"
     tiny.table(tmp_path)
-    assert files.read_json(tmp_path / "results/study.json")["failures"][0]["run"] == "wild, base 0"
+    assert json.loads((tmp_path / "results/study.json").read_text())["failures"][0]["run"] == "wild, base 0"
     assert len(tiny.study(tmp_path, methods=WILD)) == 2, "but it is told again"
 
 
@@ -61,7 +60,7 @@ def test_a_method_that_fails_otherwise_is_shown_and_tried_again(tmp_path):
     failed = tiny.study(tmp_path, methods=methods)
     assert len(failed) == 2 and "needs 2 or more" in failed[0]["error"]
     assert set(tiny.table(tmp_path).method) == {"deep-ensemble (members 2)"}
-    assert len(files.read_json(tmp_path / "results/study.json")["failures"]) == 2
+    assert len(json.loads((tmp_path / "results/study.json").read_text())["failures"]) == 2
     assert len(tiny.again(tmp_path, methods=methods)) == 2
 
 
@@ -96,13 +95,15 @@ def test_damaged_predictions(part, copied):
     path = next(p for p in (copied / "runs").glob(f"*/{part}.safetensors")
                 if json.loads((p.parent / "run.json").read_text())["kind"] == "reference")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"{path} is damaged or truncated .*: delete it, and run the command again") as caught:
+    with pytest.raises(InputError, match=rf"{path} is damaged or truncated .*: run 'thalweg study' again, which ") as caught:
         compare(copied)
     assert "\n" not in str(caught.value)
+    assert len(tiny.again(copied, methods=ONE)) == 1, "as the error said"
+    compare(copied)
     path.unlink()
     with pytest.raises(InputError, match=r"1 of 8 runs are not stored"):
         compare(copied)
-    assert len(tiny.again(copied, methods=ONE)) == 1, "as the error said: deleted, it is done again"
+    assert len(tiny.again(copied, methods=ONE)) == 1
     compare(copied)
 
 

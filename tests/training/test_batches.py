@@ -77,7 +77,7 @@ def test_pairs_pick_from_any_batch():
 
 @pytest.mark.parametrize(
     ("inputs", "targets", "size", "message"),
-    [(3, 4, 2, "got 3 inputs and 4 targets"), (0, 0, 2, "got 0 inputs"), (3, 3, 0, "size 0, needs 1 or more")],
+    [(3, 4, 2, "got 3 inputs and 4 targets"), (0, 0, 2, "got 0 inputs"), (3, 3, 0, "size got 0, needs a whole number")],
 )
 def test_bad_batches(inputs, targets, size, message):
     with pytest.raises(InputError, match=message):

@@ -17,7 +17,7 @@ from thalweg.weights.point import Weights, mix
 class Watched(nn.Module):
     """Batch norm at the input, and a record of what comes."""
 
-    seen: list[torch.Tensor]
+    seen: list[torch.Tensor] = []  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()

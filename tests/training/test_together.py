@@ -11,8 +11,7 @@ from torch import nn
 
 import cases
 from thalweg.errors import Diverged, InputError, WorkerDied
-from thalweg.training import processes, together
-from thalweg.training.batches import Batches
+from thalweg.training import together
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
@@ -39,7 +38,7 @@ def test_processes_give_the_same_bits_as_one_after_the_other(loader):
 
 def test_only_what_is_missing_is_trained(monkeypatch):
     asked = []
-    monkeypatch.setattr(together, "_in_processes", lambda missing, jobs: asked.append([k for _, k in missing]))
+    monkeypatch.setattr(together, "train_in_processes", lambda missing, jobs: asked.append([k for _, k in missing]))
     problem = cases.problem(jobs=2)
     problem.anchor(1)
     anchors(problem, 4)
@@ -103,20 +102,6 @@ def test_time_is_counted_once(monkeypatch):
         train_together([(problem, 0) for problem in problems])
         assert all(problem.meter._since is not None for problem in problems)
     assert running == [None, None] and all(problem.cost.trainings == 0 for problem in problems)
-
-
-def test_the_data_of_several_trainings_are_handed_over_once():
-    """As one array, and as any type that torch has."""
-    x, y = torch.randn(7, 3).bfloat16(), torch.arange(7) % 3
-    batches = Batches(x, y.to(torch.uint8), 4)
-    problems = [Problem(lambda: nn.Linear(3, 3).bfloat16(), batches, Recipe(epochs=1), seed=seed) for seed in range(3)]
-    sent = processes._sent(problems)
-    assert len({id(s.arrays[0]) for s in sent}) == len({id(s.arrays[1]) for s in sent}) == 1
-    assert sent[0].arrays[0].base is not None, "a view, not a copy"
-    arrived = sent[2].arrived()
-    assert torch.equal(arrived.train.inputs, x) and torch.equal(arrived.train.targets, batches.targets)
-    assert arrived.seed == 2 and arrived.train.targets.dtype == torch.uint8 and len(arrived.train) == 2
-    assert not len(sent[0].problem["train"].inputs) > 1
 
 
 def test_what_a_network_raises_in_another_process_is_told_as_it_is():

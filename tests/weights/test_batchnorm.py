@@ -10,6 +10,7 @@ import reference
 from thalweg.errors import InputError
 from thalweg.meter import Meter
 from thalweg.weights.batchnorm import refresh
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights, mix
 
 
@@ -24,7 +25,8 @@ def data(*sizes: int) -> list:
 
 
 def refresh_one(module: nn.Module, weights: Weights, batches, meter: Meter) -> Weights:
-    return refresh(module, [weights], batches, meter)[0]
+    first = next(iter(batches))[0]
+    return refresh(module, [weights], batches, meter, cases.behaviour(module, first))[0]
 
 
 def nowhere(module: nn.Module) -> Weights:
@@ -107,7 +109,7 @@ def test_several_points_in_one_pass_equal_one_by_one():
     made = [cases.conv_batchnorm() for _ in range(3)]
     points, meter = [nowhere(m) for m in made], Meter()
     torch.manual_seed(5)
-    together = refresh(made[0], points, Once(cases.batches()), meter)
+    together = refresh(made[0], points, Once(cases.batches()), meter, cases.behaviour(made[0]))
     assert meter.cost.forward_examples == 3 * cases.EXAMPLES
     for point, found in zip(points, together, strict=True):
         torch.manual_seed(5)
@@ -127,4 +129,4 @@ class Once:
 
 def test_what_does_not_fit_is_said():
     with pytest.raises(InputError, match="does not fit the model"):
-        refresh(network(), [nowhere(cases.no_norm())], data(8), Meter())
+        refresh(network(), [nowhere(cases.no_norm())], data(8), Meter(), Behaviour())

@@ -13,13 +13,13 @@ from thalweg.prediction import predict
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.distribution import Members, load, pack, save, unpack
 from thalweg.weights.dropout import Dropped
-from thalweg.weights.masks import Masks, active, insert, own_layers
+from thalweg.weights.masks import Masks, active, insert
 from thalweg.weights.point import Weights
 
 
 def evaluate(network: nn.Module, x: torch.Tensor, masks: Masks, batch: int = 0) -> torch.Tensor:
     network.eval()
-    with torch.no_grad(), active(network, masks, batch):
+    with torch.no_grad(), active(network, masks, batch, cases.behaviour(network, x)):
         return network(x)
 
 
@@ -106,7 +106,7 @@ def test_only_dropout_leaves_evaluation_mode():
     with torch.no_grad():
         whole = network(x)
         assert torch.equal(evaluate(network, x, Masks(0, 0.0)), whole)
-        with active(network, Masks(0), 0):
+        with active(network, Masks(0), 0, cases.behaviour(network)):
             assert [type(m).__name__ for m in network.modules() if m.training] == ["Dropout"]
             assert not torch.allclose(network(x), whole)
     assert not any(m.training for m in network.modules())
@@ -116,7 +116,7 @@ def test_only_dropout_leaves_evaluation_mode():
 def test_all_is_as_it_was_after_an_error():
     network = cases.conv_batchnorm().eval()
     for masks in (Masks(0), Masks(0, 0.5)):
-        with pytest.raises(KeyError), active(network, masks, 0):
+        with pytest.raises(KeyError), active(network, masks, 0, cases.behaviour(network)):
             raise KeyError
     assert not any(m.training or m._forward_pre_hooks for m in network.modules())
     assert torch.backends.mha.get_fastpath_enabled()
@@ -124,7 +124,7 @@ def test_all_is_as_it_was_after_an_error():
 
 @pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout])
 def test_all_kinds_of_dropout_layers_are_found(kind):
-    assert len(own_layers(nn.Sequential(nn.Linear(2, 2), nn.Sequential(kind(0.5))))) == 1
+    assert cases.behaviour(nn.Sequential(nn.Linear(2, 2), nn.Sequential(kind(0.5))), torch.ones(8, 2)).dropping() == ("1.0",)
 
 
 @pytest.mark.parametrize("rate", [None, 0.4])
@@ -162,7 +162,7 @@ def test_masks_are_stored_and_kept(masks, tmp_path):
     assert next(load(tmp_path / "members.safetensors").draw(1, seed=0)).masks == masks
     assert weights.to("cpu").masks == masks
     new = replace(weights, buffers=None, stale=weights.buffers)
-    assert refresh(network, [new], [cases.task()], Meter())[0].masks == masks
+    assert refresh(network, [new], [cases.task()], Meter(), cases.behaviour(network))[0].masks == masks
 
 
 @pytest.mark.parametrize("rate", [None, 0.25])

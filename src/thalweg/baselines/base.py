@@ -4,6 +4,7 @@ They explore no landscape and start from no network that a user has trained: the
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from thalweg.registry import Registry
 from thalweg.training.problem import Problem
@@ -15,6 +16,9 @@ class Baseline(ABC):
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@baseline("name")`.
     """
+
+    family: ClassVar[str] = "other"
+    """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ and shift are shared.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class BatchEnsemble(Baseline):
         budget: Length of the run, in trainings; that of published rows is about 5.
     """
 
+    family: ClassVar[str] = "embedded"
+
     members: int = 4
     budget: float = 1.0
 
@@ -53,6 +55,8 @@ class BatchEnsemble(Baseline):
         return self.budget
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
+        problem.behaviour.check_new_points()  # of members' batch-norm statistics
+        problem.behaviour.check_recomputed("batch-ensemble")
         made = replace(problem, model=partial(RankOne, problem.model, self.members), start=None)
         network = cast(RankOne, made.build("batch-ensemble"))
         problem.fit(network, replace(problem.recipe, epochs=problem.recipe.epochs * self.budget), "batch-ensemble")

@@ -7,7 +7,8 @@ operations.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,11 +19,11 @@ from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.flops import flops
 from thalweg.baselines.width import SHARES, feared_error
 from thalweg.errors import InputError, in_range, whole
-from thalweg.meter import Cost, Meter
+from thalweg.meter import Meter
 from thalweg.prediction import inputs_of, outputs_of
 from thalweg.seeds import Rewind, derive, seeded, seeded_loader
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
+from thalweg.training.together import train_together
 from thalweg.weights.distribution import Members
 from thalweg.weights.narrowing import narrow_model
 
@@ -134,10 +135,28 @@ def relative_cost(problem: Problem, narrow: Problem) -> float:
 
 
 def train_narrow(problem: Problem, narrow: Problem, members: int) -> Members:
-    """Trains narrow networks and charges the problem's meter with the work, in its own unit."""
-    before = narrow.cost
-    found = Members(anchors(narrow, members))
-    examples = (narrow.cost.backward_examples - before.backward_examples) * relative_cost(problem, narrow)
-    problem.meter.charge(Cost(backward_examples=round(examples), seconds=narrow.cost.seconds - before.seconds,
-                              peak_memory=narrow.cost.peak_memory))
-    return found
+    """Trains narrow networks and charges the problem's meter with the work, in its own unit, kept ones once a result."""
+    ratio = relative_cost(problem, narrow)
+    train_together([(narrow, k) for k in range(members)])
+    found = []
+    for k in range(members):
+        with charged(problem, narrow, ratio, ("narrow", narrow.fingerprint(k))):
+            found.append(narrow.anchor(k))
+    return Members(tuple(found))
+
+
+@contextmanager
+def charged(problem: Problem, narrow: Problem, ratio: float, name: Hashable = None) -> Iterator[None]:
+    """Charges a problem's meter with what a narrow network's meter counts inside, even where it is interrupted.
+
+    Args:
+        problem: That of the whole network.
+        narrow: That of the narrow one.
+        ratio: Of the work of an evaluation, narrow over whole.
+        name: Of what is kept of the work, as in `Meter.charge`.
+    """
+    try:
+        with narrow.measured() as own:
+            yield
+    finally:
+        problem.meter.charge(own.cost.of_network(ratio), name, done=own.work.backward_examples > 0)

@@ -16,6 +16,7 @@ returned problem, in evaluations of a narrow network.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from thalweg.baselines.base import Baseline, baseline
 from thalweg.baselines.flops import flops
 from thalweg.errors import in_range, whole
 from thalweg.meter import Cost, Meter
-from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.narrowing import narrow_model
@@ -40,6 +41,8 @@ class PackedEnsemble(Baseline):
         members: How many; the paper's 4.
         alpha: The hidden channels of all members over those of the network; the paper's 2.
     """
+
+    family: ClassVar[str] = "embedded"
 
     members: int = 4
     alpha: float = 2.0
@@ -58,7 +61,7 @@ class PackedEnsemble(Baseline):
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe
         narrow.fit(SideBySide(networks), replace(recipe, clip=None), "packed-ensemble",
-                   loss=_summed(problem.loss or cross_entropy(recipe.label_smoothing)), adjust=_clipped(networks, recipe.clip))
+                   loss=_summed(problem.criterion), adjust=_clipped(networks, recipe.clip))
         cost = narrow.cost
         examples = round(cost.backward_examples * flops(narrow) / flops(problem))
         problem.meter.charge(Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory))

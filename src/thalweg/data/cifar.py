@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.data.fetch import damaged
+from thalweg.files import read_bytes
 
 PIXELS = 3 * 32 * 32
 
@@ -25,13 +26,11 @@ def read_records(path: Path, *, labels: int, records: int) -> tuple[Tensor, Tens
     Raises:
         InputError: The file can't be read or has another size.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise damaged(path, error.strerror or error) from None
     size = labels + PIXELS
+    needed = f"needs {records * size}: {records} records of {size}"
+    data = _bytes(path, records * size, needed)
     if len(data) != records * size:
-        raise damaged(path, f"{len(data)} bytes, needs {records * size}: {records} records of {size}")
+        raise damaged(path, f"{len(data)} bytes, {needed}")
     table = np.frombuffer(data, np.uint8).reshape(records, size)
     images = torch.from_numpy(table[:, labels:].reshape(records, 3, 32, 32).copy())
     return images, torch.from_numpy(table[:, labels - 1].astype(np.int64))
@@ -44,9 +43,20 @@ def read_names(path: Path, classes: int) -> tuple[str, ...]:
         InputError: The file can't be read or holds another number of names.
     """
     try:
-        names = tuple(path.read_text().split())
-    except (OSError, UnicodeDecodeError) as error:
+        names = tuple(_bytes(path, 100 * classes, f"needs {classes} names").decode("utf-8-sig").split())
+    except UnicodeDecodeError as error:
         raise damaged(path, error) from None
     if len(names) != classes:
         raise damaged(path, f"holds {len(names)} class names, needs {classes}")
     return names
+
+
+def _bytes(path: Path, most: int, needed: str) -> bytes:
+    """The content of a file that has no more bytes than these."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise damaged(path, error.strerror or error) from None
+    if size > most:
+        raise damaged(path, f"{size} bytes, {needed}")
+    return read_bytes(path)

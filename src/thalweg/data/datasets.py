@@ -85,8 +85,9 @@ def _idx(name: str, where: Folders, home: str, md5: dict[str, str], class_names:
     """A data set of four idx files in a folder of its name."""
     images, labels, test, test_labels = (fetch(f"{name}/{file}", where, Home(home + file, checksum))
                                          for file, checksum in md5.items())
-    return Dataset(name, class_names, idx.read_images(images), idx.read_labels(labels),
-                   idx.read_images(test), idx.read_labels(test_labels), mean, std, ood=ood)
+    pixels, train_most, test_most = 28 * 28, 60_000, 10_000
+    return Dataset(name, class_names, idx.read_images(images, train_most * pixels), idx.read_labels(labels, train_most),
+                   idx.read_images(test, test_most * pixels), idx.read_labels(test_labels, test_most), mean, std, ood=ood)
 
 
 def _cifar10(where: Folders) -> Dataset:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pooch
 
 from thalweg.errors import InputError
-from thalweg.files import write_bytes
+from thalweg.files import exists, given, write_bytes
 
 VARIABLE = "THALWEG_DATA"
+MOST_BYTES = 2**28  # of a file in an archive; CIFAR-100's training images have 154 MB
 pooch.get_logger().setLevel("WARNING")  # what goes wrong is said once, by us
 
 
@@ -32,13 +33,13 @@ class Home:
 def folders(directory: Path | None = None) -> list[Path]:
     """Where files are looked for, in this order: `directory`, the folder in the variable THALWEG_DATA, thalweg's cache."""
     variable = os.environ.get(VARIABLE)
-    given = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
-    return [folder for folder in given if folder is not None]
+    named = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
+    return [given(folder) for folder in named if folder is not None]
 
 
 def find(path: str, where: Sequence[Path]) -> Path | None:
     """The first of the folders' files with this path below the folder; None where there is none."""
-    return next((folder / path for folder in where if (folder / path).is_file()), None)
+    return next((folder / path for folder in where if exists(folder / path) and (folder / path).is_file()), None)
 
 
 def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
@@ -75,14 +76,27 @@ def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
 
 def damaged(path: Path, reason: object) -> InputError:
     """An error for a file whose content is not what it should be."""
-    return InputError(f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): delete it, and fetch it again")
+    return InputError(f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): give the published "
+                      "file; where none is, it is downloaded")
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Writes the archive's files under the folder, each whole or not at all, and deletes the archive."""
+    """Writes the archive's files under the folder, each whole or not at all, and deletes the archive.
+
+    Raises:
+        InputError: A file in it is not below the folder, is larger than any of a data set, or is a link.
+    """
+    root = folder.resolve()
     with tarfile.open(archive) as packed:
         for member in packed:
-            file = packed.extractfile(member) if member.isfile() else None
+            if member.isdir():
+                continue
+            target = (root / member.name).resolve()
+            if not member.isfile() or member.size > MOST_BYTES or not target.is_relative_to(root) or target == root:
+                kind = f"{member.size} bytes" if member.isfile() else "a link or device"
+                raise InputError(f"{archive} holds {member.name[:80]!r} ({kind}), needs files of {MOST_BYTES} bytes or less "
+                                 "below its own folder: do not trust it, and get the published archive")
+            file = packed.extractfile(member)
             if file is not None:
-                write_bytes(folder / member.name, file.read())
+                write_bytes(target, file.read())
     archive.unlink()

@@ -16,37 +16,48 @@ from torch import Tensor
 from thalweg.data.fetch import damaged
 
 UNSIGNED_BYTE = 0x08
+MOST = 60_000 * 28 * 28  # values of the largest file, MNIST's training images
 
 
-def read_idx(path: Path, axes: int) -> Tensor:
-    """The values of a gzipped idx file, uint8, with so many axes.
+def read_idx(path: Path, axes: int, most: int) -> Tensor:
+    """The values of a gzipped idx file, uint8, with so many axes. No more is unpacked than its header declares, and one byte.
 
     Args:
         path: The file, `*.gz`.
         axes: 3 for images `[n, height, width]`, 1 for labels `[n]`.
+        most: Values that the data set has at most: a header that declares more is not believed.
 
     Raises:
         InputError: The file is damaged or truncated, or holds something else.
     """
+    start = 4 + 4 * axes
     try:
         with gzip.open(path) as file:
-            data = file.read()
+            header = file.read(start)
+            shape = _shape(path, header, axes)
+            declared = math.prod(shape)
+            if declared > most:
+                raise damaged(path, f"declares {declared} values, needs {most} or fewer")
+            data = file.read(declared + 1)  # with the end, whose checksum is read then
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, error) from None
-    start = 4 + 4 * axes
-    if len(data) < start or data[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
-        raise damaged(path, f"starts with {data[:4].hex(' ') or 'nothing'}, needs 00 00 08 {axes:02x}: bytes on {axes} axes")
-    shape = struct.unpack(f">{axes}I", data[4:start])
-    if len(data) - start != math.prod(shape):
-        raise damaged(path, f"holds {len(data) - start} values, needs {math.prod(shape)} for shape {list(shape)}")
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy())
+    if len(data) != declared:
+        got = f"{len(data)} values" if len(data) < declared else f"more than {declared} values"
+        raise damaged(path, f"holds {got}, needs {declared} for shape {list(shape)}")
+    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 
 
-def read_images(path: Path) -> Tensor:
-    """Grey images, uint8 `[n, 1, height, width]`; errors as in `read_idx`."""
-    return read_idx(path, 3)[:, None]
+def read_images(path: Path, most: int = MOST) -> Tensor:
+    """Grey images, uint8 `[n, 1, height, width]`, with so many pixels at most; errors as in `read_idx`."""
+    return read_idx(path, 3, most)[:, None]
 
 
-def read_labels(path: Path) -> Tensor:
-    """Labels, int64 `[n]`; errors as in `read_idx`."""
-    return read_idx(path, 1).long()
+def read_labels(path: Path, most: int = MOST) -> Tensor:
+    """Labels, int64 `[n]`, so many at most; errors as in `read_idx`."""
+    return read_idx(path, 1, most).long()
+
+
+def _shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
+    if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
+        raise damaged(path, f"starts with {header[:4].hex(' ') or 'nothing'}, needs 00 00 08 {axes:02x}: bytes on {axes} axes")
+    return struct.unpack(f">{axes}I", header[4:])

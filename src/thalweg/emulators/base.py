@@ -19,6 +19,9 @@ class Emulator(ABC):
     least_members: ClassVar[int] = 2
     """How many networks it needs at least."""
 
+    family: ClassVar[str] = "emulator"
+    """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
+
     uses_proxies: ClassVar[bool] = False
     """Whether it looks at proxies beside the anchors."""
 

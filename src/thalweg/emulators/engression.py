@@ -93,7 +93,7 @@ def _drawn(network: "_Network", asked: Evidence, common: Tensor, scale: float, d
         noise = torch.cat([half, -half])[:draws]  # in opposite pairs, whose mean is nearer to that of all
         ranked = log_softmax(mean + math.sqrt(1 + 1 / asked.members) * (network.residuals(context, noise) - shift))
         log_probs.append(torch.empty_like(ranked).scatter_(2, ranks.expand_as(ranked), ranked))
-        u.append(scale * unscaled)
+        u.append((scale * unscaled).clamp(max=1))  # no probabilities scatter by more
     return Predictions(torch.cat(log_probs, 1), torch.cat(u))
 
 
@@ -104,7 +104,8 @@ class _Network(nn.Module):
         super().__init__()
         self.classes, self.members, self.noise = classes, members, noise
         self.width = math.sqrt(1 + 1 / (members - 1))
-        self.mean, self.scale = contexts.mean(0), contexts.std(0, correction=0).clamp_min(1e-6)
+        scale = contexts.std(0, correction=0)
+        self.mean, self.scale = contexts.mean(0), torch.where(scale > 1e-6, scale, 1.0)  # what never varies tells nothing
         self.of_context, self.of_noise = nn.Linear(contexts.shape[1], hidden), nn.Linear(noise, hidden, bias=False)
         self.rest = nn.Sequential(nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, classes))
 

@@ -21,11 +21,11 @@ The trees know nothing there: u is the mean of theirs and of the networks' own s
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from thalweg.baselines.width import bias_of_spread
@@ -36,6 +36,9 @@ from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, in_range, whole
 from thalweg.prediction import Predictions
 from thalweg.seeds import derive, generator
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
 
 _BLOCK = 250  # inputs at a time: bounded memory
 _QUANTILE = 0.995
@@ -115,6 +118,11 @@ class Forest(Learner):
         return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
+        from sklearn.ensemble import ExtraTreesRegressor  # takes three times as long to import as thalweg itself
+
+        if known.values.shape[1] < 2:
+            raise InputError("the forest got 1 calibration input, needs 2 or more (some hundreds, to know anything): it learns "
+                             "from their differences")
         views, targets, residuals, distances = _views(outputs, known, features), [], [], []
         scale = Scale.of(known)
         for k in range(len(known.values)):
@@ -148,7 +156,7 @@ class _Grown:
 
     outputs: Outputs
     scale: Scale
-    trees: ExtraTreesRegressor
+    trees: "ExtraTreesRegressor"
     rows: NDArray[np.float32]
     leaves: NDArray[np.int64]
     residuals: Tensor

@@ -18,6 +18,7 @@ from thalweg.errors import InputError, whole
 from thalweg.prediction import Predictions, log_softmax
 from thalweg.seeds import generator
 
+_FLOOR = -104.0  # of log-probabilities: in single precision the probability is 0
 _BLOCK = 512  # inputs at a time: bounded memory
 
 
@@ -43,7 +44,8 @@ class Neighbours(Emulator):
         k = asked.anchors.members
         if k < 2:
             raise InputError(f"the neighbour emulator got {k} anchor, needs 2 or more: their differences are all it knows")
-        here, there = _centred(asked.anchors.log_probs), _centred(calibration.anchors.log_probs)
+        here = _centred(asked.anchors.log_probs)
+        there = _centred(calibration.anchors.log_probs).to(here.dtype)
         mean, mean_there = here.mean(0), there.mean(0)
         residuals = ((there - mean_there) * math.sqrt(k / (k - 1))).transpose(0, 1)  # [calibration inputs, anchors, classes]
         near = min(self.neighbours, calibration.inputs)
@@ -60,4 +62,5 @@ class Neighbours(Emulator):
 
 
 def _centred(log_probs: Tensor) -> Tensor:
-    return log_probs - log_probs.mean(-1, keepdim=True)
+    logits = log_probs.clamp_min(_FLOOR)  # the logit of an exact 0 is infinite
+    return logits - logits.mean(-1, keepdim=True)

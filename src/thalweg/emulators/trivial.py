@@ -3,7 +3,11 @@
 Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as many; only its u says something.
 """
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
 
 from thalweg.emulators.base import Emulator, check_fit, emulator
 from thalweg.emulators.evidence import Evidence
@@ -20,6 +24,8 @@ class Trivial(Emulator):
         power: 1, or 0.5 for the square root.
     """
 
+    family: ClassVar[str] = "trivial"
+
     power: float = 1.0
 
     def __post_init__(self) -> None:
@@ -33,7 +39,10 @@ class Trivial(Emulator):
         known, anchors = calibration.anchors, asked.anchors
         if anchors.members < 2:
             raise InputError(f"the trivial row got {anchors.members} anchor, needs 2 or more: their differences give the scale")
-        variance = known.probs().var(0).sum(-1)
-        shape = impurity(known) ** self.power
-        scale = (variance.mean() / shape.square().mean().clamp_min(1e-30)).sqrt()
-        return Predictions(anchors.log_probs, (scale * impurity(anchors) ** self.power).to(anchors.log_probs.dtype))
+        variance = float(known.log_probs.double().exp().var(0).sum(-1).mean())
+        square = float((impurity(known) ** self.power).square().mean())
+        if square > 0:
+            u = math.sqrt(variance / square) * impurity(anchors) ** self.power
+        else:  # a network that is always certain does not tell where the others differ, only that they do
+            u = torch.full_like(impurity(anchors), math.sqrt(variance))
+        return Predictions(anchors.log_probs, u.clamp(max=1).to(anchors.log_probs.dtype))  # no probabilities scatter by more

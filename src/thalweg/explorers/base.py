@@ -1,6 +1,7 @@
 """The contract of explorers, and the registry that finds them."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from thalweg.registry import Registry
 from thalweg.training.problem import Problem
@@ -12,6 +13,12 @@ class Explorer(ABC):
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@explorer("name")`.
     """
+
+    family: ClassVar[str] = "other"
+    """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
+
+    retrainings: ClassVar[bool] = False
+    """Whether its members are the problem's anchors 0, 1, ... themselves, and so real retrainings."""
 
     @property
     @abstractmethod

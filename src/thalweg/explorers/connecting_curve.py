@@ -11,7 +11,7 @@ statistics are refreshed at every draw (paper). `sampling="arc-length"` draws po
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -35,6 +35,8 @@ class ConnectingCurve(Explorer):
         align: Permute the units of the second anchor towards the first before (Ainsworth et al. 2023, arXiv 2209.04836).
         sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length, `arc-length`.
     """
+
+    family: ClassVar[str] = "subspace"
 
     form: Literal["bezier", "chain"] = "bezier"
     bends: int = 1
@@ -61,11 +63,13 @@ class ConnectingCurve(Explorer):
         return 2 + self.share
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         ends = connectable(problem, 2, align=self.align)
         parts = [k / (self.bends + 1) for k in range(1, self.bends + 1)]
         vertices = [ends[0], *(mix(ends, [1 - part, part]) for part in parts), ends[1]]
         law = Bezier() if self.form == "bezier" else Chain()
-        module = SubspaceModule(problem.build("network"), vertices, law, fixed=(0, self.bends + 1))
+        module = SubspaceModule(problem.build("network"), vertices, law, fixed=(0, self.bends + 1),
+                                behaviour=problem.behaviour)
         lr = problem.recipe.lr * self.lr_ratio
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, final_lr=lr / 100, weight_decay=0.0,
                          schedule="cosine", cycles=1, warmup=0.0)

@@ -5,6 +5,7 @@ in the last 3: `Csgld(cycles=6, noise=0.06)`, and their strong rows more of them
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.explorers.sgmcmc import Cyclical
@@ -27,6 +28,8 @@ class Csgld(Explorer):
         temperature: Samples follow exp(-examples x loss / temperature); None for 1 / examples, as in the authors' code.
         budget: Length of all cycles together, in trainings.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     cycles: int = 4
     samples: int = 3

@@ -4,6 +4,7 @@ Every member has its own initialisation, batch order and augmentation. By defini
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
@@ -20,6 +21,9 @@ class DeepEnsemble(Explorer):
     Attributes:
         members: K.
     """
+
+    family: ClassVar[str] = "deep ensemble"
+    retrainings: ClassVar[bool] = True
 
     members: int = 5
 

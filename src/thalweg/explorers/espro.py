@@ -5,7 +5,7 @@ Draws are spread evenly over the simplexes, as the paper's uniform choice of a s
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
@@ -31,6 +31,8 @@ class Espro(Explorer):
         form: As in SPRO.
     """
 
+    family: ClassVar[str] = "subspace"
+
     simplexes: int = 2
     vertices: int = 2
     share: float = 1 / 30
@@ -53,6 +55,7 @@ class Espro(Explorer):
         return self.simplexes * self._simplex().trainings
 
     def explore(self, problem: Problem) -> Mixture:
+        problem.behaviour.check_new_points()
         train_together([(problem, k) for k in range(self.simplexes)])
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 

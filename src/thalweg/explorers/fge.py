@@ -9,7 +9,7 @@ has less than two steps has fewer cycles; with `start="anchor"` the first part i
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -32,6 +32,8 @@ class Fge(Explorer):
         depth: The lowest learning rate over that where cycles start; the paper's 0.0005 of 0.05.
         start: `scratch`, as published, or `anchor`.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     share: float = 0.2
     cycles: int = 10

@@ -27,9 +27,10 @@ def learn(problem: Problem, name: str, *, vertices: int, coefficients: Coefficie
         beta: Strength of the cosine penalty.
         layerwise: Coefficients for each layer, drawn independently.
     """
+    problem.behaviour.check_new_points()
     start = [Weights.of(problem.build(name, k)) for k in range(vertices)]
     network = problem.network(start[0])
-    module = SubspaceModule(network, start, coefficients, layerwise=layerwise)
+    module = SubspaceModule(network, start, coefficients, layerwise=layerwise, behaviour=problem.behaviour)
     adjust = module.carry if beta == 0 or vertices == 1 else _repelling(module, beta)
     problem.fit(module, problem.recipe, name, adjust=adjust)
     return Subspace(module.vertices(), coefficients, layerwise)

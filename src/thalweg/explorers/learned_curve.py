@@ -6,7 +6,7 @@ where they sample by length; here t is uniform while the curve is learned, and `
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -27,6 +27,8 @@ class LearnedCurve(Explorer):
         bends: Control points between the ends; Wortsman's 1, a quadratic curve, Dold's 1 to 19.
         sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length, `arc-length`.
     """
+
+    family: ClassVar[str] = "subspace"
 
     beta: float = 1.0
     layerwise: bool = False

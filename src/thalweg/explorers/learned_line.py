@@ -1,6 +1,7 @@
 """Learned line: a line between two vertices, trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.errors import in_range
 from thalweg.explorers.base import Explorer, explorer
@@ -19,6 +20,8 @@ class LearnedLine(Explorer):
         beta: Strength of the cosine penalty; the paper's 1.
         layerwise: Independent coefficients for each layer.
     """
+
+    family: ClassVar[str] = "subspace"
 
     beta: float = 1.0
     layerwise: bool = False

@@ -1,6 +1,7 @@
 """Learned simplex: all its vertices trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -20,6 +21,8 @@ class LearnedSimplex(Explorer):
         beta: Strength of the cosine penalty; the paper's 1.
         layerwise: Independent coefficients for each layer.
     """
+
+    family: ClassVar[str] = "subspace"
 
     vertices: int = 3
     beta: float = 1.0

@@ -13,7 +13,7 @@ from thalweg.errors import InputError, in_range
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.dropout import Dropped
-from thalweg.weights.masks import insert, own_layers
+from thalweg.weights.masks import insert
 from thalweg.weights.point import Weights
 
 
@@ -44,10 +44,10 @@ class McDropout(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Dropped:
-        network = problem.build("mc-dropout")
         if self.rate == "own":
-            own_layers(network)  # says so before a training where there is none
+            problem.behaviour.dropping()  # says so before a training where nothing drops
             return Dropped(problem.anchor(0))
+        network = problem.build("mc-dropout")
         insert(network, self.rate)
         problem.fit(network, problem.recipe, "mc-dropout")
         return Dropped(Weights.of(network), self.rate)

@@ -6,6 +6,7 @@ keeps the last 20 of some 140: its first column is zero, and it has 0.86 to 0.93
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -28,6 +29,8 @@ class MultiSwag(Explorer):
         lr_ratio: As in SWAG.
         scale: As in SWAG.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     members: int = 3
     share: float = 140 / 300

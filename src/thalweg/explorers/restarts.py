@@ -21,7 +21,7 @@ was not tuned elsewhere; a recipe whose peak is high already may need less.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -59,6 +59,8 @@ class Restarts(Explorer):
         tolerance: When calibrating, how far the training loss of an accepted restart may be above the higher one of the two
             trainings, in nats where it is the cross-entropy.
     """
+
+    family: ClassVar[str] = "short"
 
     members: int = 5
     share: float = 0.2

@@ -4,6 +4,7 @@ A baseline of our own. A short training is another function than a full one, so 
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, explorer
@@ -20,6 +21,8 @@ class ShortEnsemble(Explorer):
     Attributes:
         members: K.
     """
+
+    family: ClassVar[str] = "short"
 
     members: int = 5
 

@@ -9,6 +9,7 @@ budget=10 * 40 / 300, lr_ratio=0.4)`. Deviation: they have no momentum and batch
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -28,6 +29,8 @@ class Snapshot(Explorer):
             half as large as usual ones, so that its steps are four times a training's an example: `lr_ratio=4`.)
         budget: Length of all cycles together, in trainings.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     cycles: int = 5
     lr_ratio: float = 2.0

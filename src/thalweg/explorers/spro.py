@@ -4,19 +4,21 @@ Each new vertex starts at the mean of all vertices so far and alone is trained, 
 reward for volume. Deviations of `form="mean"`, the default, from the paper and its code:
 - the loss is the mean over draws, and the learning rate five times the paper's 0.2 of the base rate: the same data step (the
   code's division of the sum is without effect), with weight decay and volume in proportion to it;
-- log V^2 comes from a Gram determinant in float64 instead of Cayley-Menger in float32, without the 1e-4 inside the logarithm;
-- a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is flat, log V^2 is minus
-  infinity and its gradient means nothing;
+- V^2 comes from a Gram determinant in float64 instead of Cayley-Menger in float32;
+- a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is flat, and its volume has no
+  gradient;
 - the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
 `form="paper"` sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5), starts at
-the mean, and has log(V^2 + 1e-4). At that strength the volume term is nearly inert in both; raise `volume` to see it work.
+the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a simplex that starts almost flat would be blown up along its
+random offset, before the data have any say. At the paper's strength the volume term is nearly inert in both; raise `volume` to see
+it work.
 Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -24,12 +26,14 @@ from torch import Tensor
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.seeds import generator
-from thalweg.training.loop import Loss, cross_entropy
+from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Complex, Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace, SubspaceModule
 from thalweg.weights.volume import Growing, log_squared_total, squared
+
+FLOOR = 1e-4  # beside V^2 in the logarithm, from the authors' code
 
 
 @explorer("spro")
@@ -46,6 +50,8 @@ class Spro(Explorer):
         offset: Norm of the random offset at the start, over the norm of each parameter tensor (`form="mean"`).
         form: `mean` or `paper`, see above.
     """
+
+    family: ClassVar[str] = "subspace"
 
     vertices: int = 2
     share: float = 1 / 30
@@ -64,8 +70,8 @@ class Spro(Explorer):
         if self.form not in ("mean", "paper"):
             raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
         if self.form == "mean" and self.volume and not self.offset:
-            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (a simplex that starts flat has "
-                             "none), or a volume of 0")
+            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (that of a simplex that starts flat "
+                             "has no gradient), or a volume of 0")
 
     @property
     def anchors(self) -> int:
@@ -76,6 +82,7 @@ class Spro(Explorer):
         return 1 + self.vertices * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         return grow(problem, 0, self)
 
 
@@ -115,14 +122,16 @@ def new_vertex(
         cycles=1,
         warmup=0.0,
     )
-    base = problem.loss or cross_entropy(recipe.label_smoothing)
+    base = problem.criterion
     loss = _summed(base, settings.draws) if paper else base
     start = mix(vertices, [1 / len(vertices)] * len(vertices))
     if not paper:
         start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
     law = Simplex() if simplexes is None else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
-    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws)
-    reward = _volume(module, settings.volume, 1e-4 if paper else 0.0, simplexes)
+    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws,
+                            behaviour=problem.behaviour)
+    every = simplexes or [range(len(vertices))]
+    reward = _volume(module, settings.volume, every[:1] if paper else every)
     problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of)
     return module.vertices()[-1]
 
@@ -141,20 +150,20 @@ def _offset(point: Weights, size: float, random: torch.Generator) -> Weights:
 
 
 def _volume(
-    module: SubspaceModule, strength: float, floor: float, simplexes: Sequence[Sequence[int]] | None = None
+    module: SubspaceModule, strength: float, simplexes: Sequence[Sequence[int]]
 ) -> Callable[[], Tensor] | None:
-    """Minus strength times log V^2 of all simplexes together; with a floor, times log(V^2 + floor) of the first.
+    """Minus strength times log(V^2 + 1e-4), with V the sum of all simplexes' volumes.
 
-    A simplex is its held vertices, by number (one simplex with all of them if None), and the vertex that is trained.
+    A simplex is its held vertices, by number, and the vertex that is trained.
     """
     if strength == 0:
         return None
 
-    growing = [Growing(module.held[list(simplex)]) for simplex in simplexes or [range(len(module.held))]]
+    growing = [Growing(module.held[list(simplex)]) for simplex in simplexes]
 
     def penalty() -> Tensor:
         grams = [simplex.with_vertex(module.free[0]) for simplex in growing]
-        log_volume = (squared(grams[0]) + floor).log() if floor else log_squared_total(grams)
-        return -strength * log_volume.float()
+        total = squared(grams[0]) if len(grams) == 1 else log_squared_total(grams).exp()
+        return -strength * (total + FLOOR).log().float()
 
     return penalty

@@ -15,7 +15,7 @@ Draws are uniform over simplexes, whatever their volumes (paper). Batch-norm sta
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -50,6 +50,8 @@ class SproComplex(Explorer):
             dropped, and no other is trained. None: all connectors are kept.
     """
 
+    family: ClassVar[str] = "subspace"
+
     modes: int = 2
     connectors: int = 2
     share: float = 1 / 15
@@ -77,6 +79,7 @@ class SproComplex(Explorer):
         return self.modes + self.connectors * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.behaviour.check_new_points()
         found = _complex(connectable(problem, self.modes, align=self.align), self.modes)
         for n in range(self.connectors):
             growth = self._growth() if n else replace(self._growth(), volume=0.0)

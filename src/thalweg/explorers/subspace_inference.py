@@ -11,6 +11,7 @@ which it is itself, is zero, and all together have 0.86 to 0.93 of the iterates'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -46,6 +47,8 @@ class SubspaceInference(Explorer):
         collect: How many iterates, as in SWAG.
         lr_ratio: The constant learning rate over the recipe's peak, as in SWAG.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     rank: int = 5
     samples: int = 30

@@ -7,6 +7,7 @@ second part begins. The paper's cyclical rates are left out.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thalweg.explorers.base import Explorer, explorer
 from thalweg.explorers.trajectory import Trajectory
@@ -26,6 +27,8 @@ class Swa(Explorer):
         collect: How many iterates.
         lr_ratio: The constant (SWA) learning rate over the recipe's peak; 0.01 of 0.05 in the authors' code.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     share: float = 140 / 300
     collect: int = 20

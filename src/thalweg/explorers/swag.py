@@ -10,7 +10,7 @@ statistics are refreshed at every draw (paper).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import in_range, whole
 from thalweg.explorers.base import Explorer, explorer
@@ -32,6 +32,8 @@ class Swag(Explorer):
         scale: Of the covariance; the paper's 1/2.
         start: `scratch`, as published, or `anchor`.
     """
+
+    family: ClassVar[str] = "trajectory"
 
     share: float = 140 / 300
     collect: int = 20

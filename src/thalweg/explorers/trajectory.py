@@ -54,8 +54,10 @@ class Trajectory:
             take: Is given each iterate.
 
         Raises:
-            InputError: The part of the training to collect in has less than two steps.
+            InputError: The part of the training to collect in has less than two steps, or the network can't be evaluated at
+                weights between its iterates.
         """
+        problem.behaviour.check_new_points()
         lr = problem.recipe.lr * self.lr_ratio
         constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
         if constant.steps(len(problem.train)) < 2:

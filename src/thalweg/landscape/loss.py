@@ -10,7 +10,6 @@ from torch.func import functional_call
 
 from thalweg.prediction import sample
 from thalweg.seeds import seeded
-from thalweg.training.loop import cross_entropy
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.masks import active
@@ -39,7 +38,7 @@ def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
         points: Where to look; their batch-norm statistics are valid.
         batches: What to look at, pairs of inputs and labels.
     """
-    loss = problem.loss or cross_entropy(problem.recipe.label_smoothing)
+    loss = problem.criterion
     network = problem.build("network")
     network.eval()
     batches = [(x.to(problem.device), y.to(problem.device)) for x, y in batches]
@@ -51,7 +50,7 @@ def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
             total, wrong = 0.0, 0
             with seeded(problem.seed, "losses"):  # a network that is random even in evaluation mode is so alike at every point
                 for number, (x, y) in enumerate(batches):
-                    with nullcontext() if weights.masks is None else active(network, weights.masks, number):
+                    with nullcontext() if weights.masks is None else active(network, weights.masks, number, problem.behaviour):
                         outputs = functional_call(network, state, (x,))
                     problem.meter.forward(outputs)
                     total += float(loss(outputs, y)) * len(y)

@@ -70,7 +70,7 @@ class Reliability:
     Attributes:
         confidence: Mean probability of the most probable class `[bins]`.
         accuracy: Share of right answers `[bins]`.
-        count: Inputs `[bins]`.
+        count: Inputs `[bins]`; a bin's edge may cut one, so that they are no whole numbers.
     """
 
     confidence: Tensor
@@ -81,12 +81,12 @@ class Reliability:
 def reliability(log_mean: Tensor, labels: Tensor, bins: int = BINS) -> Reliability:
     """The reliability table of mean predictions `[inputs, classes]`. There are never more bins than inputs."""
     bins = min(bins, len(labels))
-    sums = _binned(log_mean, labels, torch.ones(1, len(labels)), bins)[0]
-    return Reliability(sums[0] / sums[2], sums[1] / sums[2], sums[2].long())
+    confidence, right = _binned(log_mean, labels, torch.ones(1, len(labels)), bins)[0] * bins / len(labels)
+    return Reliability(confidence, right, torch.full((bins,), len(labels) / bins, dtype=torch.float64))
 
 
 def ece(log_mean: Tensor, labels: Tensor, weights: Tensor | None = None, bins: int = BINS) -> Tensor:
-    """Expected calibration error: mean over bins of equal mass of |accuracy - confidence|, each bin weighted by its mass.
+    """Expected calibration error: mean over bins of equal mass of |accuracy - confidence|.
 
     Args:
         log_mean: `[inputs, classes]`
@@ -99,18 +99,35 @@ def ece(log_mean: Tensor, labels: Tensor, weights: Tensor | None = None, bins: i
     """
     weights = torch.ones(1, len(labels)) if weights is None else weights
     sums = _binned(log_mean, labels, weights, bins)
-    return (sums[:, 1] - sums[:, 0]).abs().sum(1) / sums[:, 2].sum(1)
+    return (sums[:, 1] - sums[:, 0]).abs().sum(1) / weights.sum(1, dtype=torch.float64)
+
+
+def right(log_mean: Tensor, labels: Tensor) -> Tensor:
+    """1 where the most probable class is the label, else 0: `[inputs]`, double precision.
+
+    Of several that are most probable each counts its share, so that the order of the classes tells nothing.
+    """
+    top = log_mean == log_mean.amax(1, keepdim=True)
+    return top.gather(1, labels[:, None])[:, 0].double() / top.sum(1)
 
 
 def _binned(log_mean: Tensor, labels: Tensor, weights: Tensor, bins: int) -> Tensor:
-    """Sums of confidence, right answers and mass `[replicates, 3, bins]`."""
-    top, answer = log_mean.max(1)
-    order = top.argsort(stable=True)
-    confidence, right = top.double().exp()[order], (answer == labels).double()[order]
-    mass = weights.double()[:, order]
-    middle = mass.cumsum(1) - mass / 2  # an input drawn several times stays in one bin: the one of its middle
-    index = (middle * bins / mass.sum(1, keepdim=True)).long().clamp(max=bins - 1)
-    sums = torch.zeros(len(weights), 3, bins, dtype=torch.float64)
-    for row, values in enumerate((mass * confidence, mass * right, mass)):
-        sums[:, row].scatter_add_(1, index, values)
-    return sums
+    """Sums of confidence and right answers in bins of equal mass `[replicates, 2, bins]`.
+
+    Inputs of equal confidence are exchangeable: each counts as right as all of them are on average, whatever their order, and a
+    bin's edge cuts through them where it must.
+    """
+    confidence, group = log_mean.amax(1).double().exp().unique(return_inverse=True)  # [groups], ascending; [inputs]
+    drawn = weights.double()
+    mass, hits = (torch.zeros(len(drawn), len(confidence), dtype=torch.float64).index_add_(1, group, values)
+                  for values in (drawn, drawn * right(log_mean, labels)))
+    through = mass.cumsum(1)
+    edges = through[:, -1:] * torch.arange(1, bins, dtype=torch.float64) / bins
+    cut = torch.searchsorted(through, edges)  # the groups that hold the edges: their mass is not 0
+    missing = (through.gather(1, cut) - edges) / mass.gather(1, cut)
+    sums = []
+    for values in (mass * confidence, hits):
+        total = values.cumsum(1)
+        until = total.gather(1, cut) - missing * values.gather(1, cut)
+        sums.append(torch.cat([torch.zeros_like(total[:, :1]), until, total[:, -1:]], 1).diff(dim=1))
+    return torch.stack(sums, 1)

@@ -16,6 +16,7 @@ from thalweg.seeds import generator
 
 SIZES = (1, 2, 3, 5, 10, 20)
 SUBSETS = 20
+_ROUNDING = 1e-6  # of levels that are equal but for single precision
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def ensemble_curve(
     columns: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for size in fitting:
         chosen = subsets(pool.members, size, seed)
-        results = [function(Predictions(pool.log_probs[members])) for members in chosen]
+        results = [function(pool.among(members)) for members in chosen]
         for name in results[0]:
             columns.setdefault(name, []).append(
                 resampled_mean([result[name] for result in results], pool.members // size, size, resamples)
@@ -95,11 +96,11 @@ def crossing(levels: Tensor, curves: Tensor, positions: Tensor) -> Tensor:
         `[replicates]`: the first position where it is reached at once, inf where it is never reached, nan where the level is nan.
     """
     envelope = curves.cummin(1).values
-    reached = envelope <= levels[:, None]
+    reached = envelope <= (levels + _ROUNDING * levels.abs())[:, None]
     after = reached.int().argmax(1)
     before = (after - 1).clamp(min=0)
     left, right = envelope.gather(1, before[:, None])[:, 0], envelope.gather(1, after[:, None])[:, 0]
-    share = torch.where(right < left, (left - levels) / (left - right), 1.0)
+    share = torch.where(right < left, (left - levels) / (left - right), 1.0).clamp(max=1)
     found = torch.where(after == 0, positions[0], positions[before] + share * (positions[after] - positions[before]))
     found = torch.where(reached.any(1), found, torch.inf)
     return torch.where(levels.isnan(), torch.nan, found)

@@ -10,7 +10,8 @@ from thalweg.errors import InputError
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
-from thalweg.metrics.intervals import NOT_DEFINED, RANKED, Estimate, Resamples, shifted
+from thalweg.metrics.facts import FACTS
+from thalweg.metrics.intervals import NOT_DEFINED, RANKED, SHARE, Estimate, Range, Resamples, shifted
 from thalweg.metrics.retraining import PairMean, distances, retraining_equivalents, spacing
 from thalweg.metrics.scores import LEAST_LOG, check_labels, scores
 from thalweg.metrics.spread import (
@@ -74,9 +75,10 @@ class Truth:
         """Prepares the truth.
 
         Args:
-            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more.
+            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more. With fewer than four the error of u is
+                not defined; two are always drawn together, so that no interval holds what they differ by chance.
             pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves.
-            labels: `[inputs]`
+            labels: `[inputs]`, a tensor, an array or a list.
             ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs, classes]`.
             seed: Seed of the replicates, subsets, halvings and temperature folds.
             replicates: How many bootstrap replicates (200 at most are used where a metric sorts).
@@ -144,8 +146,11 @@ def evaluate(
             f"evaluate got predictions from {len(methods)} bases, {len(trivial)} trivial baselines and {len(ood or ())} "
             "out-of-distribution sets: need one of each for every base"
         )
-    for method in methods:
+    for method, baseline in zip(methods, trivial, strict=True):
         _check(method, truth.reference, "a method")
+        if tuple(baseline.shape) != (truth.reference.inputs,):
+            raise InputError(f"a trivial baseline has shape {tuple(baseline.shape)}, needs ({truth.reference.inputs},): that of "
+                             "one network on the same inputs")
     u = torch.stack([method.u().double() for method in methods], 1)
     result = retraining_equivalents([distances(method, truth.reference) for method in methods], truth.spacing, truth.resamples)
     result |= uncertainty_equivalents(u, truth.uncertainty, truth.curves["u_error"])
@@ -168,7 +173,7 @@ def _scored(truth: Truth, methods: Sequence[Predictions]) -> dict[str, Estimate]
     result = {}
     for name, sign in _SIGNS.items():
         table = torch.stack([contribution[name] for contribution in contributions], 1)
-        result[name] = truth.resamples.mean(table)
+        result[name] = truth.resamples.mean(table, Range(FACTS[name].low, FACTS[name].high))
         curve = truth.curves.get(name, Curve((), torch.empty(0), torch.empty(0, 0)))
         falling = Curve(curve.sizes, sign * curve.values, sign * curve.replicates)
         replicates = truth.resamples.mean_replicates(table)
@@ -205,8 +210,7 @@ def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
     found = [method.outside.double() for method in methods if method.outside is not None]
     if len(found) < len(methods):
         return NOT_DEFINED
-    table = torch.stack(found, 1)
-    return Estimate.of(float(table.mean()), resamples.mean_replicates(table))
+    return resamples.mean(torch.stack(found, 1), SHARE)
 
 
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:

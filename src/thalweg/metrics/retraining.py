@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.metrics.intervals import NOT_DEFINED, Estimate, Resamples, added
+from thalweg.metrics.intervals import FREE, NOT_DEFINED, Estimate, Range, Resamples, added
 from thalweg.prediction import Predictions
 
 
@@ -50,11 +50,6 @@ class PairMean:
     value: float
     by_inputs: Tensor
     by_retrainings: Tensor
-
-    @property
-    def replicates(self) -> Tensor:
-        """Replicates over both `[replicates]`."""
-        return added(self.value, self.by_inputs, self.by_retrainings)
 
 
 def distances(method: Predictions, reference: Predictions) -> Distances:
@@ -103,23 +98,27 @@ def pair_mean(chunks: Iterable[tuple[slice, Tensor]], resamples: Resamples) -> P
 def retraining_equivalents(bases: Sequence[Distances], spacing: PairMean, resamples: Resamples) -> dict[str, Estimate]:
     """`gap`, `fair_gap` and `k_eq` of a method, resampled over inputs, reference retrainings and bases.
 
-    The energy score is averaged over bases first, so K_eq is that of the mean gap. The fair gap of one member is nan.
+    The energy score is averaged over bases first, so K_eq is that of the mean gap. The fair gap of one member is nan, and all is
+    where the retrainings do not differ.
     """
+    if not spacing.value > 0:
+        return {"gap": NOT_DEFINED, "fair_gap": NOT_DEFINED, "k_eq": NOT_DEFINED}
     across = torch.stack([base.across for base in bases], 1)
     retrainings = resamples.retrainings.double() / across.shape[2]
-    half = torch.tensor(spacing.value, dtype=torch.float64) / 2
+    half = spacing.value / 2
 
-    def gap(within: Tensor) -> Estimate:  # within: [inputs, bases]
+    def gap(within: Tensor, possible: Range) -> Estimate:  # within: [inputs, bases]
         scores = across.mean(2) - within / 2
-        value = scores.mean() / half - 1
+        value = float(scores.mean()) / half - 1
         by_inputs = resamples.over_inputs(scores.mean(1, keepdim=True))[:, 0] / spacing.by_inputs * 2 - 1
         by_retrainings = (retrainings @ across.mean((0, 1)) - within.mean() / 2) / spacing.by_retrainings * 2 - 1
-        by_base = resamples.groups("bases", len(bases)) @ scores.mean(0) / half - 1
-        return Estimate.of(float(value), added(value, by_inputs, by_retrainings, by_base))
+        by_base = resamples.over_groups(scores.mean(0) / half - 1, within=possible)
+        return Estimate.of(value, added(value, by_inputs, by_retrainings, by_base, within=possible))
 
-    result = {"gap": gap(torch.stack([base.within for base in bases], 1)), "fair_gap": NOT_DEFINED}
+    # by the triangle inequality ES is not below 0; without the pairs s = s' it can be
+    result = {"gap": gap(torch.stack([base.within for base in bases], 1), Range(-1.0)), "fair_gap": NOT_DEFINED}
     if all(base.members > 1 for base in bases):
-        result["fair_gap"] = gap(torch.stack([base.fair for base in bases], 1))
+        result["fair_gap"] = gap(torch.stack([base.fair for base in bases], 1), FREE)
     return result | {"k_eq": k_eq(result["gap"])}
 
 
@@ -164,9 +163,10 @@ def _norms(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distances `[inputs, m, n]` of `[inputs, m, classes]` and `[inputs, n, classes]`.
 
     |a|^2 + |b|^2 - 2ab loses half of the digits where a = b: in double precision and about a common centre that leaves 1e-8
-    of the spread (in single precision 3e-4, more than all the spread of a local method). Zero is exact for a = b.
+    of the spread (in single precision 3e-4, more than all the spread of a local method). Zero is exact for a = b, and, about the
+    first as centre, where all rows are equal.
     """
-    same, centre = a is b, b.mean(1, keepdim=True)
+    same, centre = a is b, b[:, :1]
     a = a - centre
     b = a if same else b - centre
     squares = torch.bmm(a, b.transpose(1, 2)).mul_(-2)

@@ -3,11 +3,14 @@
 `log_mean` is always the logarithm of the members' mean probability `[inputs, classes]` (`Predictions.log_mean()`).
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.metrics.calibration import calibrated_nll
+from thalweg.metrics.calibration import calibrated_nll, right
 from thalweg.prediction import Predictions
 
 LEAST_LOG = -1e4
@@ -15,8 +18,8 @@ LEAST_LOG = -1e4
 
 
 def accuracy(log_mean: Tensor, labels: Tensor) -> Tensor:
-    """1 where the most probable class is the label, else 0: `[inputs]`, double precision."""
-    return (log_mean.argmax(-1) == labels).double()
+    """1 where the most probable class is the label, else 0: `[inputs]`, double precision; ties count their share."""
+    return right(log_mean, labels)
 
 
 def nll(log_mean: Tensor, labels: Tensor) -> Tensor:
@@ -42,13 +45,18 @@ def scores(predictions: Predictions, labels: Tensor, seed: int = 0) -> dict[str,
     }
 
 
-def check_labels(labels: Tensor, predictions: Predictions) -> Tensor:
-    """Labels `[inputs]` as int64.
+def check_labels(labels: Any, predictions: Predictions) -> Tensor:
+    """Labels `[inputs]`, a tensor, an array or a list, as int64 on the CPU.
 
     Raises:
         InputError: There is not one class index for every input.
     """
-    if tuple(labels.shape) != (predictions.inputs,) or labels.is_floating_point():
+    try:
+        labels = labels.detach().cpu() if isinstance(labels, Tensor) else torch.as_tensor(np.array(labels))
+    except (TypeError, ValueError):
+        got = type(labels).__name__
+        raise InputError(f"labels are a {got} that is no array of numbers, need one class index an input") from None
+    if tuple(labels.shape) != (predictions.inputs,) or labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(
             f"labels have shape {tuple(labels.shape)} and type {labels.dtype}, need ({predictions.inputs},) and integers: "
             "one class an input"

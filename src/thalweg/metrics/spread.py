@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.metrics.intervals import RANKED, Estimate, Resamples, added, shifted
+from thalweg.metrics.intervals import NOT_DEFINED, POSITIVE, RANKED, SHARE, Estimate, Resamples, added, shifted
 from thalweg.metrics.ranks import correlation, partial, weighted_ranks
 from thalweg.metrics.retraining import PairMean, input_chunks, pair_mean
 from thalweg.metrics.uncertainty import ReferenceU
@@ -18,8 +18,10 @@ LEAST_MEAN = 0.01
 
 
 def spread_ratio(u: Tensor, truth: ReferenceU) -> Estimate:
-    """Mean standard uncertainty of a method `[inputs, bases]` over the reference's."""
-    return Estimate.of(float(u.double().mean() / truth.u.mean()), truth.resamples.mean_replicates(u) / truth.means)
+    """Mean standard uncertainty of a method `[inputs, bases]` over the reference's; nan where that has none."""
+    resamples, mean = truth.resamples, float(truth.u.mean())
+    by_inputs = resamples.over_inputs(truth.u[:, None])[:, 0]
+    return _ratio(u, mean, by_inputs, truth.resampled.mean(1, dtype=torch.float64), resamples)
 
 
 def disagreement(predictions: Predictions) -> Tensor:
@@ -45,8 +47,18 @@ def reference_disagreement(reference: Predictions, resamples: Resamples) -> Pair
 
 def disagreement_ratio(disagreements: Tensor, truth: PairMean, resamples: Resamples) -> Estimate:
     """Mean disagreement of a method's members `[inputs, bases]` over that of retrainings; nan where those always agree."""
-    value = float(disagreements.mean() / torch.tensor(truth.value))
-    return Estimate.of(value, resamples.mean_replicates(disagreements) / truth.replicates)
+    return _ratio(disagreements, truth.value, truth.by_inputs, truth.by_retrainings, resamples)
+
+
+def _ratio(table: Tensor, mean: float, by_inputs: Tensor, by_retrainings: Tensor, resamples: Resamples) -> Estimate:
+    """Mean of `[inputs, bases]` over that of the reference, whose replicates `[replicates]` are those of its own factors."""
+    if not mean > 0:
+        return NOT_DEFINED
+    table = table.double()
+    value = float(table.mean()) / mean
+    factors = (resamples.over_inputs(table.mean(1, keepdim=True))[:, 0] / by_inputs, value * mean / by_retrainings,
+               resamples.over_groups(table.mean(0), within=POSITIVE, over=mean))  # fmt: skip
+    return Estimate.of(value, added(value, *factors, within=POSITIVE))
 
 
 @dataclass(frozen=True)
@@ -86,11 +98,12 @@ def coverage(inside: Tensor, classes: Coverage, resamples: Resamples) -> Estimat
         classes: Which classes count.
         resamples: The replicates' weights.
     """
-    hits = inside.double()
-    by_retrainings = resamples.retrainings.double() / inside.shape[2] @ hits.mean((0, 1))
-    replicates = added(hits.mean(), resamples.mean_replicates(hits.mean(2)), by_retrainings)
-    among = resamples.over_inputs(classes.classes[:, None])[:, 0]
-    return Estimate.of(float(hits.mean() / classes.classes.double().mean()), replicates / among)
+    hits, among = inside.double(), float(classes.classes.double().mean())
+    by_inputs = resamples.over_inputs(hits.mean((1, 2))[:, None])[:, 0] / resamples.over_inputs(classes.classes[:, None])[:, 0]
+    by_retrainings = resamples.retrainings.double() / inside.shape[2] @ hits.mean((0, 1)) / among
+    by_base = resamples.over_groups(hits.mean((0, 2)), within=SHARE, over=among)
+    value = float(hits.mean()) / among
+    return Estimate.of(value, added(value, by_inputs, by_retrainings, by_base, within=SHARE))
 
 
 @dataclass(frozen=True)
@@ -150,11 +163,8 @@ def _central(log_probs: Tensor, level: float) -> tuple[Tensor, Tensor]:
         above = min(below + 1, members - 1)
         if below == above or position == below:
             return ordered[..., below]
-        part = position - below
-        return (
-            (ordered[..., below].double().exp() * (1 - part) + ordered[..., above].double().exp() * part)
-            .log()
-            .to(log_probs.dtype)
-        )
+        part, low, high = position - below, ordered[..., below], ordered[..., above]
+        between = (low.double().exp() * (1 - part) + high.double().exp() * part).log().to(log_probs.dtype)
+        return between.clamp(low, high)  # rounding must not leave out an end that is a member itself
 
     return quantile((1 - level) / 2), quantile((1 + level) / 2)

@@ -22,12 +22,14 @@ import torch
 from torch import Tensor
 
 from thalweg.metrics.curve import SIZES, Curve, equivalent, subsets
-from thalweg.metrics.intervals import NOT_DEFINED, Estimate, Resamples, added
+from thalweg.metrics.intervals import NOT_DEFINED, POSITIVE, Estimate, Resamples, added
 from thalweg.metrics.retraining import input_chunks
 from thalweg.prediction import Predictions
 from thalweg.seeds import generator
 
 HALVINGS = 50
+HALVED = 4
+"""Reference retrainings of which there are halves that have a spread: with fewer, its noise is not known."""
 _LEAST = 1e-6  # an error that is not above its own noise counts as this: it stays on a logarithmic axis
 
 
@@ -59,7 +61,7 @@ class ReferenceU:
         noise = halving_noise(reference, resamples.seed)
         resampled = weighted_u(reference, resamples.retrainings)
         resampled += (u - resampled.mean(0, dtype=torch.float64)).float()
-        means = added(u.mean(), resamples.over_inputs(u[:, None])[:, 0], resampled.mean(1, dtype=torch.float64))
+        means = added(u.mean(), resamples.over_inputs(u[:, None])[:, 0], resampled.mean(1, dtype=torch.float64), within=POSITIVE)
         squares = (resampled - u.float()).square().mean(1, dtype=torch.float64)
         offsets = squares - squares.mean() - resamples.over_inputs(noise[:, None])[:, 0]
         return ReferenceU(u, noise, resampled, means, offsets, resamples)
@@ -101,7 +103,9 @@ def uncertainty_equivalents(u: Tensor, truth: ReferenceU, curve: Curve) -> dict[
         return {"u_error": NOT_DEFINED, "k_u": NOT_DEFINED}
     square, resampled = truth.square(u, "bases")
     value, replicates = float(_root(square, truth.u.mean())), _root(resampled, truth.means)
-    return {"u_error": Estimate.of(value, replicates), "k_u": equivalent(value, replicates, curve, logarithmic=True)}
+    known = truth.resamples.retrainings.shape[1] >= HALVED  # else its noise is in the error; the curve's points have it, too
+    error = Estimate.of(value, replicates) if known else NOT_DEFINED
+    return {"u_error": error, "k_u": equivalent(value, replicates, curve, logarithmic=True)}
 
 
 def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
@@ -125,6 +129,7 @@ def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
     result = torch.empty(len(weights), inputs)
     for part in input_chunks(inputs, (len(weights) + 3 * members) * classes, 12_000_000):
         p = predictions.log_probs[:, part].detach().double().exp()
+        p -= p[0].clone()  # exactly 0 where all agree, which the mean of equal numbers need not be
         p = (p - p.mean(0)).float()  # about the mean, single precision is enough for a difference of squares
         mean = (shares @ p.flatten(1)).unflatten(1, p.shape[1:])
         result[:, part] = (shares @ p.square().sum(-1)) - mean.square_().sum(-1)
@@ -134,7 +139,7 @@ def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
 def halving_noise(reference: Predictions, seed: int, halvings: int = HALVINGS) -> Tensor:
     """noise^2 of the reference's u `[inputs]`, averaged over random halvings; 0 for fewer than 4 retrainings."""
     retrainings = reference.members
-    if retrainings < 4:
+    if retrainings < HALVED:
         return torch.zeros(reference.inputs, dtype=torch.float64)
     source = generator(seed, "halvings")
     order = torch.rand(halvings, retrainings, generator=source).argsort(1)
@@ -150,8 +155,8 @@ def _root(squares: Tensor, mean: Tensor) -> Tensor:
 
 
 def u_error(u: Tensor, reference: Predictions, seed: int = 0) -> float:
-    """The normalised error of standard uncertainties `[inputs]`, without an interval; nan where the reference has no spread."""
+    """The normalised error of standard uncertainties `[inputs]`, without an interval; nan where the reference can't tell it."""
     truth = weighted_u(reference, torch.ones(1, reference.members))[0].double()
     square = float((u.double() - truth).square().mean() - halving_noise(reference, seed).mean())
     mean = float(truth.mean())
-    return math.sqrt(max(square, 0.0)) / mean if mean > 0 else math.nan
+    return math.sqrt(max(square, 0.0)) / mean if mean > 0 and reference.members >= HALVED else math.nan

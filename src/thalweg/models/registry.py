@@ -27,6 +27,11 @@ MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "resnet9
 GIVEN = ("inputs", "classes")  # what a factory gets from the data set, where its signature has it
 
 
+def is_code(spec: str) -> bool:
+    """Whether `find_model` imports a module of the user's, which runs its code."""
+    return ":" in spec
+
+
 def find_model(spec: str) -> Factory:
     """What makes a network.
 
@@ -36,7 +41,7 @@ def find_model(spec: str) -> Factory:
     Raises:
         InputError: An unknown name, a module that can't be imported, or one without such a callable.
     """
-    if ":" not in spec:
+    if not is_code(spec):
         if spec not in MODELS:
             raise unknown("model", spec, [*MODELS, "package.module:factory"])
         return MODELS[spec]

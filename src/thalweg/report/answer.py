@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pandas import DataFrame, Series
 
 from thalweg.metrics.facts import Fact
+from thalweg.report.blocks import bold
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
@@ -13,17 +14,17 @@ _LEAST_K_U = 2.0  # one training has no spread: below two, K_u for its cost woul
 _NOT_CANDIDATES = ("deep ensemble", "trivial")
 
 
-def answer(results: Results, k_eq: Fact, k_u: Fact) -> str:
-    """The answer as one paragraph; what stands between two `**` is bold."""
-    first, second = results.metric("k_eq"), results.metric("k_u")
-    parts = [
-        _best(first, k_eq, "its predictions are worth"),
-        _best(second, k_u, "its standard uncertainty is worth", least=_LEAST_K_U),
-        _trivial(second, k_u),
-        _verdict(first),
-        failures(results),
-    ]
-    return " ".join(part for part in parts if part)
+def answer(results: Results) -> str:
+    """The answer as one paragraph, of the headline figures that the results have."""
+    parts = []
+    if results.has("k_eq"):
+        parts.append(_best(results.metric("k_eq"), results.facts["k_eq"], "its predictions are worth"))
+    if results.has("k_u"):
+        table, fact = results.metric("k_u"), results.facts["k_u"]
+        parts += [_best(table, fact, "its standard uncertainty is worth", least=_LEAST_K_U), _trivial(table, fact)]
+    if results.has("k_eq"):
+        parts.append(_verdict(results.metric("k_eq")))
+    return " ".join(part for part in [*parts, failures(results)] if part)
 
 
 def failures(results: Results) -> str:
@@ -31,7 +32,7 @@ def failures(results: Results) -> str:
     runs, failed = (int(need(results.study, f"counts.{name}")) for name in ("runs", "failed"))
     if not failed:
         return f"Of the {runs} runs, retrainings included, none failed."
-    return f"Of the {runs} runs, retrainings included, **{failed} failed**; see “What failed”."
+    return f"Of the {runs} runs, retrainings included, {bold(str(failed) + ' failed')}; see “What failed”."
 
 
 def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> str:
@@ -39,17 +40,18 @@ def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> st
     own = own[[_known(row) >= least for _, row in own.iterrows()]]
     if own.empty:
         return f"No explorer or emulator reaches {fact.symbol} = {least:g}." if least else f"None has a {fact.symbol}."
-    efficiency = own.apply(lambda row: _known(row) / row["cost"], axis=1)
+    efficiency = own.apply(lambda row: _known(row) / row["total"], axis=1)
     row = own.iloc[int(efficiency.argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
-    least = row["low"] / row["cost"]
+    least = row["low"] / row["total"]
     judged = ("clearly more than a deep ensemble at that cost" if least > 1 else
-              "less than a deep ensemble at that cost" if row["high"] / row["cost"] < 1 else
+              "less than a deep ensemble at that cost" if row["high"] / row["total"] < 1 else
               "not distinguishable from a deep ensemble at that cost")  # fmt: skip
     interval = f" {shown.interval}" if shown.interval else ""
-    return (f"By {fact.symbol} for its cost the best is **{row['method']}** (no. {row['number']}): {worth} {fact.symbol} = "
-            f"**{shown.text}**{interval} retrainings at a cost of {number(row['cost'], '.2f')} trainings, which is "
-            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['cost'], '.2f')} for each training "
+    return (f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): {worth} {fact.symbol} = "
+            f"{bold(shown.text)}{interval} retrainings at a total cost of {number(row['total'], '.2f')} trainings "
+            f"({number(row['cost'], '.2f')} of them training), which is "
+            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['total'], '.2f')} for each training "
             f"spent, {judged}.")  # fmt: skip
 
 
@@ -60,13 +62,13 @@ def _trivial(table: DataFrame, fact: Fact) -> str:
     row = own.iloc[int(own.apply(_known, axis=1).argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
     worth = " ".join(filter(None, (shown.text, shown.interval)))
-    return f"The trivial baseline reaches {fact.symbol} = {worth} at cost {number(row['cost'], '.2f')}."
+    return f"The trivial baseline reaches {fact.symbol} = {worth} at total cost {number(row['total'], '.2f')}."
 
 
 def _verdict(table: DataFrame) -> str:
     own = _candidates(table)
-    above, below = _count(own, lambda row: row["low"] > row["cost"]), _count(own, lambda row: row["high"] < row["cost"])
-    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their own cost with their whole "
+    above, below = _count(own, lambda row: row["low"] > row["total"]), _count(own, lambda row: row["high"] < row["total"])
+    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their total cost with their whole "
             f"interval of K_eq, {below} below it, and {len(own) - above - below} can't be told from it.")  # fmt: skip
 
 

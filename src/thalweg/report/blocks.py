@@ -7,10 +7,17 @@ from matplotlib.figure import Figure
 
 from thalweg.report.tables import Table
 
+BOLD = "\x02"  # what stands between two of these is bold: no label can have one, as it can have `**`
+
+
+def bold(text: str) -> str:
+    """A part of a text in bold."""
+    return f"{BOLD}{text}{BOLD}"
+
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text; what stands between two `**` is bold."""
+    """Text; what stands between two `BOLD` is bold."""
 
     text: str
 

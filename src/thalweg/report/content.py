@@ -9,7 +9,7 @@ from pandas import DataFrame
 from thalweg.metrics.facts import Fact
 from thalweg.report import figures, images, interactive, landscape, protocol
 from thalweg.report.answer import answer
-from thalweg.report.blocks import Block, Code, Content, Items, Pairs, Paragraph, Picture, Section
+from thalweg.report.blocks import BOLD, Block, Code, Content, Items, Pairs, Paragraph, Picture, Section
 from thalweg.report.results import Results, need
 from thalweg.report.tables import DASH, cost_table, metric_table
 
@@ -17,13 +17,14 @@ MAIN = ("k_eq", "k_u", "fair_gap", "accuracy", "nll", "spread_ratio", "coverage"
 CURVES = ("k_eq", "accuracy", "nll", "brier", "u_error", "calibrated_nll", "ece", "disagreement_ratio")
 T = TypeVar("T")
 COLUMNS_A_TABLE = 7
+MISSING = "These results, of another version of thalweg, do not have it."
 PANELS_A_FIGURE, LINES_A_FIGURE = 25, 40  # of one that fits on a page
 GROUPS = {
-    "Out-of-distribution detection": ("ood_",),
+    "Out-of-distribution detection": ("ood_auroc_mutual_information", "ood_auroc_entropy", "ood_spread_ratio", "ood_outside"),
     "Scores, and deep-ensemble equivalents: how many members the deep ensemble has that reaches the same score":
-        ("accuracy", "nll", "brier", "ece", "dee_"),
-    "Retraining equivalents in detail, and the spread over "
-    "retrainings": ("gap", "u_error", "efficiency", "ratio", "correlation", "coverage", "k_"),
+        ("brier", "calibrated_nll", "ece", "dee_accuracy", "dee_nll", "dee_brier", "dee_calibrated_nll"),
+    "Retraining equivalents in detail, and the spread over retrainings":
+        ("gap", "u_error", "disagreement_ratio", "rank_correlation", "partial_correlation", "efficiency", "u_efficiency"),
 }  # fmt: skip
 
 REFERENCES = (
@@ -47,21 +48,17 @@ REFERENCES = (
 )
 
 
-def content(results: Results, facts: Mapping[str, Fact]) -> Content:
-    """All sections of a report.
-
-    Args:
-        results: The result files of a study.
-        facts: What is known of each metric, by name.
+def content(results: Results) -> Content:
+    """All sections of a report, of the metrics that the results have.
 
     Raises:
-        InputError: `study.json` lacks something that the report prints, or a metric has no fact.
+        InputError: `study.json` lacks something that the report prints.
     """
-    study = results.study
+    study, facts = results.study, results.facts
     sections = (
         Section("What was asked, and how", tuple(protocol.blocks(results))),
         Section(
-            "Comparison", (metric_table(results, "The main measures.", [facts[name] for name in MAIN if _has(results, name)]),)
+            "Comparison", (metric_table(results, "The main measures.", [facts[name] for name in MAIN if results.has(name)]),)
         ),
         Section("Retraining equivalents against cost", tuple(_against_cost(results, facts))),
         Section("Predicted and realised spread", tuple(_spread(results))),
@@ -79,32 +76,31 @@ def content(results: Results, facts: Mapping[str, Fact]) -> Content:
     return Content(
         title="How many retrainings is a cheap exploration worth?",
         subtitle=protocol.subtitle(study),
-        answer=answer(results, facts["k_eq"], facts["k_u"]),
+        answer=answer(results),
         sections=sections,
         date=str(need(study, "dates.finished")),
         version=str(need(study, "versions.thalweg")),
     )
 
 
-def _has(results: Results, name: str) -> bool:
-    return bool((results.comparison["metric"] == name).any())
-
-
 def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     told = ("Points carry the numbers of the table; bars are 95 % intervals, and an arrow stands where the data give no upper "
-            "end. Solid line: deep ensembles, K = cost; what lies above it is worth more than it costs.")  # fmt: skip
+            "end. Solid line: deep ensembles, K = total cost; what lies above it is worth more than it costs.")  # fmt: skip
     line = ("Dashed line, eq. (1): the best that is possible with K anchors, the right spread, and nothing known of the "
             "retrainings' mean but the anchors', K_eq = 1 / (√(1 + 1/K) − 1).")  # fmt: skip
-    first, second = results.metric("k_eq"), results.metric("k_u")
-    return [
-        Picture("k_eq", f"Retraining equivalents of the predictions, K_eq, against cost. {told} {line}",
-                figures.against_cost(first, "K_eq", bound=True),
-                interactive.against_cost(first, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True)),
-        Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against cost. {told} Eq. (1) concerns K_eq "
-                       "only.",
-                figures.against_cost(second, "K_u", bound=False),
-                interactive.against_cost(second, "K<sub>u</sub>", facts["k_u"].digits, bound=False)),
-    ]  # fmt: skip
+    blocks: list[Block] = []
+    if results.has("k_eq"):
+        table = results.metric("k_eq")
+        blocks.append(Picture("k_eq", f"Retraining equivalents of the predictions, K_eq, against total cost. {told} {line}",
+                              figures.against_cost(table, "K_eq", bound=True),
+                              interactive.against_cost(table, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True)))
+    if results.has("k_u"):
+        table = results.metric("k_u")
+        blocks.append(Picture("k_u", f"Retraining equivalents of the standard uncertainty, K_u, against total cost. {told} Eq. "
+                                     "(1) concerns K_eq only.",
+                              figures.against_cost(table, "K_u", bound=False),
+                              interactive.against_cost(table, "K<sub>u</sub>", facts["k_u"].digits, bound=False)))
+    return blocks or [Paragraph(MISSING)]  # fmt: skip
 
 
 def _spread(results: Results) -> list[Block]:
@@ -120,6 +116,8 @@ def _spread(results: Results) -> list[Block]:
 
 
 def _coverage(results: Results) -> list[Block]:
+    if not results.has("coverage"):
+        return [Paragraph(MISSING)]
     return _pictures("coverage", "Share of the held-out retrainings' probabilities inside each method's 95 % interval, with its "
                                  "own 95 % interval. Right is 95 %; less means that the method's spread is too small.",
                      figures.coverage, results.metric("coverage"), LINES_A_FIGURE)  # fmt: skip
@@ -161,14 +159,15 @@ def _images(results: Results) -> Picture:
 
 
 def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
-    left = [name for name in facts if name not in MAIN and name not in results.methods.columns and _has(results, name)]
+    left = [name for name in facts if name not in MAIN and name not in results.methods.columns and results.has(name)]
     blocks: list[Block] = []
-    for title, words in {**GROUPS, "Further measures": ("",)}.items():
-        own = [name for name in left if any(word in name for word in words)]
-        left = [name for name in left if name not in own]
+    grouped = {name for names in GROUPS.values() for name in names}
+    for title, names in {**GROUPS, "Further measures": tuple(name for name in left if name not in grouped)}.items():
+        own = [name for name in left if name in names]
         blocks += [metric_table(results, f"{title}.", [facts[name] for name in part]) for part in _parts(own, COLUMNS_A_TABLE)]
-    blocks.append(cost_table(results, "Cost: a run on average. Forward-only work is counted beside the trainings, in network "
-                                      "evaluations over those of one training."))  # fmt: skip
+    blocks.append(cost_table(results, "Cost: a run on average. Total: all evaluations over those of one training, forward-only "
+                                      "ones at a third. The emulator's time is in the time. –: results of an earlier version, "
+                                      "which did not measure it."))  # fmt: skip
     known = set(results.curves["metric"])
     titles = {name: facts[name].title for name in (*CURVES, *facts) if name in known and name in facts}
     if titles:
@@ -190,7 +189,7 @@ def _failed(results: Results) -> list[Block]:
     if not failures:
         return [Paragraph("Nothing failed.")]
     rows = [
-        (str(need(f, "run", "a failure in results/study.json")), str(need(f, "reason", "a failure in results/study.json")))
+        (f["run"], f["reason"].replace(BOLD, " "))
         for f in failures
     ]
     return [
@@ -211,7 +210,7 @@ def _definitions(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
     better = {"higher": "higher is better", "lower": "lower is better", "one": "best at 1"}
     rows = []
     for name, fact in facts.items():
-        if not _has(results, name):
+        if not results.has(name):
             continue
         about = "; ".join(part for part in (fact.unit, better.get(fact.direction, "")) if part)
         title = fact.title if fact.symbol == fact.title else f"{fact.title} ({fact.symbol})"

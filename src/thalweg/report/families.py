@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+from pandas import DataFrame
 
 INK = "#1b1b1f"  # text and axes; report.html shows it in the reader's own text colour
 MUTED = "#76767f"  # grids, reference lines, intervals: legible on white and on black
@@ -37,25 +37,42 @@ LOOKS = {
     "other": Look("#B8860B", "P", "cross", "other explorers"),
 }
 
-# the first family one of whose words is in the explorer's (or, for a trivial row, the method's) name
-_WORDS = {
-    "short": ("short", "restart"),
-    "deep ensemble": ("deep", "pool"),
-    "trajectory": ("swa", "snapshot", "fge", "csg", "cyclic", "subspace-inference"),
-    "embedded": ("batch-ensemble", "packed"),
-    "subspace": ("line", "curve", "bezier", "simplex", "spro", "subspace", "chain"),
-}
+_NAMED = {
+    "deep-ensemble": "deep ensemble",
+    **dict.fromkeys(("short-ensemble", "restarts"), "short"),
+    **dict.fromkeys(("swa", "swag", "multiswag", "snapshot", "fge", "csgld", "csghmc", "subspace-inference"), "trajectory"),
+    **dict.fromkeys(("learned-line", "learned-curve", "learned-simplex", "connecting-curve", "spro", "espro", "spro-complex"),
+                    "subspace"),
+    **dict.fromkeys(("batch-ensemble", "packed-ensemble"), "embedded"),
+}  # fmt: skip
+"""Explorers and baselines of the versions whose result files do not say a method's family."""
 
 
-def family(explorer: str, emulator: Any, method: str = "") -> str:
-    """The family of a method, a key of `LOOKS`.
+def described(methods: DataFrame) -> DataFrame:
+    """A table of methods with `family`, a key of `LOOKS`, and `is_retraining`, as the methods' own classes said.
+
+    Tables of earlier versions lack the family, and call anchors with narrow networks beside them retrainings: there an explorer's
+    whole name tells the family, and the cost that some networks were no full trainings.
+
+    Args:
+        methods: One row a method: explorer, emulator, cost, evaluations_per_input, is_retraining, and family from 0.2 on.
 
     Example:
-        >>> family("deep-ensemble", None), family("espro", ""), family("deep-ensemble", "neighbours")
-        ('deep ensemble', 'subspace', 'emulator')
+        >>> old = DataFrame({"explorer": ["deep-ensemble", "deep-ensemble", "deep-kernel"], "emulator": [None, None, None],
+        ...                  "cost": [2.0, 1.5, 1.0], "evaluations_per_input": [2, 4, 8], "is_retraining": [True, True, False]})
+        >>> list(described(old)["family"]), list(described(old)["is_retraining"])
+        (['deep ensemble', 'other', 'other'], [True, False, False])
     """
-    if "trivial" in f"{method} {explorer} {emulator}".lower():
-        return "trivial"
-    if not (emulator is None or pd.isna(emulator) or str(emulator) in ("", "none", "None")):
-        return "emulator"
-    return next((name for name, words in _WORDS.items() if any(word in explorer.lower() for word in words)), "other")
+    if "family" in methods.columns:
+        return methods.assign(family=[name if name in LOOKS else "other" for name in methods["family"]])
+    real = methods["is_retraining"].astype(bool) & ~(methods["evaluations_per_input"] > 1.001 * methods["cost"])
+    return methods.assign(is_retraining=real, family=[
+        _family(explorer, emulator, real=bool(retraining))
+        for explorer, emulator, retraining in zip(methods["explorer"], methods["emulator"], real, strict=True)
+    ])  # fmt: skip
+
+
+def _family(explorer: str, emulator: Any, *, real: bool) -> str:
+    if isinstance(emulator, str) and emulator:
+        return "trivial" if emulator == "trivial" else "emulator"
+    return "other" if explorer == "deep-ensemble" and not real else _NAMED.get(explorer, "other")

@@ -1,7 +1,9 @@
 """Figures of a report: functions from a table to a figure."""
 
 import textwrap
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -12,7 +14,7 @@ from pandas import DataFrame, Series
 
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, LOOKS, MUTED
-from thalweg.report.labels import place
+from thalweg.report.labels import place, plain
 from thalweg.report.results import records
 
 WIDTH = 6.7  # inches: the width of the text
@@ -27,18 +29,26 @@ STYLE: Any = {
 
 def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figure:
     """A figure of a size (in inches) with the report's style, which ends with it."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), unseen_glyphs():
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         figure.draw_without_rendering()
     return figure
 
 
+@contextmanager
+def unseen_glyphs() -> Iterator[None]:
+    """No warnings of characters that the font does not have, such as a label's emoji: they are shown as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
-    """Retraining equivalents against cost, with intervals, on logarithmic axes.
+    """Retraining equivalents against total cost, with intervals, on logarithmic axes.
 
     Args:
-        table: One row a method: number, family, cost, value, low, high.
+        table: One row a method: number, family, total, value, low, high.
         symbol: What the values are called, `K_eq` or `K_u`.
         bound: Whether the theoretical line belongs to them.
     """
@@ -62,8 +72,11 @@ def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
         if not (own["u"] > 0).any():
             axes.text(0.05, 0.93, "no spread", transform=axes.transAxes, va="top", color=MUTED)
             return
-        groups = np.array_split(own.sort_values("u", kind="stable")[["u", "u_reference"]].to_numpy(), bins)
-        means = np.array([np.sqrt((group**2).mean(0)) for group in groups if len(group)]).clip(min=ends[0])
+        squares = own.set_index("u")[["u_reference"]] ** 2
+        ranked = squares.groupby("u").transform("mean").sort_index(kind="stable")  # inputs of equal u are exchangeable
+        ranked.insert(0, "u", ranked.index.to_numpy() ** 2)
+        means = np.array([np.sqrt(group.mean(0)) for group in np.array_split(ranked.to_numpy(), bins) if len(group)])
+        means = means.clip(min=ends[0])
         axes.plot(means[:, 0], means[:, 1], "o-", color=colour, markersize=2.6, linewidth=0.8)
 
     return _panels(methods, panel, "predicted u (root mean square of the bin)", "reference u")
@@ -108,7 +121,7 @@ def coverage(table: DataFrame) -> Figure:
                 axes.text(0.01, i, "– no interval", color=MUTED, va="center", fontsize=6)
         axes.axvline(0.95, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
         axes.set(xlim=(0, 1.0), ylim=(len(table) - 0.4, -0.6), xlabel="coverage of held-out retrainings (dashed: 95 %)")
-        axes.set_yticks(rows, [f"{row.method}  {row.number}" for row in records(table)])
+        axes.set_yticks(rows, [f"{plain(str(row.method))}  {row.number}" for row in records(table)])
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.5)
 
@@ -129,7 +142,7 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
         for axes, metric in zip(grid.flat, titles, strict=False):
             own = table[table["metric"] == metric].sort_values("members")
             axes.plot(own["members"], own["value"], "o-", color=LOOKS["deep ensemble"].colour, markersize=2.6)
-            axes.set(xscale="log", title=_wrapped(titles[metric], 20))
+            axes.set(xscale="log", title=plain(_wrapped(titles[metric], 20)))
             axes.set_xticks(*_plain_ticks(own["members"].min(), own["members"].max()))
             axes.minorticks_off()
         for axes in grid.flat[len(titles) :]:
@@ -140,7 +153,7 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
 
 
 def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> None:
-    ends = np.array([min(0.8, table["cost"].min() * 0.85), table["cost"].max() * 1.25])
+    ends = np.array([min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25])
     line = np.geomspace(ends[0], ends[1], 60)
     axes.plot(line, line, color=MUTED, linewidth=0.9)
     if bound:
@@ -152,16 +165,16 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
         top = row.low * 1.25 if above else row.high
         bottom = row.low if np.isfinite(row.low) and row.low > 0 else known
         known = row.low if above else known
-        axes.plot([row.cost, row.cost], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
+        axes.plot([row.total, row.total], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
         if above:
-            axes.plot(row.cost, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
-        axes.plot(row.cost, known, look.marker, color=look.colour, markersize=5, zorder=3)
-        points.append((row.cost, known))
+            axes.plot(row.total, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
+        axes.plot(row.total, known, look.marker, color=look.colour, markersize=5, zorder=3)
+        points.append((row.total, known))
         names.append(str(row.number))
     values = [y for _, y in points]
     floor = min([*values, *table["low"][table["low"] > 0], 1.0])
     roof = max([*values, *table["high"][np.isfinite(table["high"])], 2.0])
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="cost in trainings",
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="total cost in trainings",
              ylabel=f"{_subscripted(symbol)} in retrainings")  # fmt: skip
     axes.set_xticks(*_plain_ticks(*ends))
     axes.set_yticks(*_plain_ticks(floor * 0.8, roof * 1.35))
@@ -174,7 +187,7 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
 def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
     handles = [axes.plot([], [], look.marker, color=look.colour, markersize=5, label=look.title)[0]
                for name, look in LOOKS.items() if (table["family"] == name).any()]  # fmt: skip
-    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = cost")
+    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = total cost")
     if bound:
         handles += axes.plot(
             [], [], color=INK, linewidth=0.9, linestyle=(0, (5, 3)), label="best with the anchors' mean, eq. (1)"
@@ -191,7 +204,7 @@ def _panels(methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, row in zip(grid.flat, records(methods), strict=False):
             panel(axes, row.method, LOOKS[row.family].colour)
-            axes.set_title(_wrapped(f"{row.number}  {row.method}"), fontsize=6, loc="left")
+            axes.set_title(plain(_wrapped(f"{row.number}  {row.method}")), fontsize=6, loc="left")
             axes.minorticks_off()
             axes.set_box_aspect(1)
         for k in range(len(methods), rows * columns):

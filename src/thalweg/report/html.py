@@ -4,7 +4,7 @@ import json
 import re
 from importlib import resources
 
-from thalweg.report.blocks import Content
+from thalweg.report.blocks import BOLD, Content
 from thalweg.report.extras import extra
 from thalweg.report.families import LOOKS
 from thalweg.report.svg import in_text_colour, svg
@@ -32,7 +32,7 @@ def html(content: Content) -> str:
 
 
 def _words(text: str) -> str:
-    """Escaped text with what stands between two `**` in bold, and K_eq and K_u with subscripts."""
+    """Escaped text with what stands between two `BOLD` in bold, and K_eq and K_u with subscripts."""
     markup = extra("markupsafe").Markup  # jinja2 brings it
-    parts = [markup("<strong>{}</strong>" if i % 2 else "{}").format(part) for i, part in enumerate(text.split("**"))]
+    parts = [markup("<strong>{}</strong>" if i % 2 else "{}").format(part) for i, part in enumerate(text.split(BOLD))]
     return re.sub(r"\bK_(eq|u)\b", r"<i>K</i><sub>\1</sub>", str(markup("").join(parts)))

@@ -7,6 +7,7 @@ from pandas import DataFrame
 
 from thalweg.report.families import INK, LOOKS, MUTED
 from thalweg.report.figures import WIDTH, styled
+from thalweg.report.labels import plain
 from thalweg.report.results import Uncertain
 
 SHOWN = 12
@@ -49,7 +50,7 @@ def _picture(axes: Axes, uncertain: Uncertain, i: int) -> None:
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.set_title(f"true: {uncertain.class_names[int(uncertain.labels[i])]}", fontsize=6.5, loc="left", pad=3)
+    axes.set_title(f"true: {plain(uncertain.class_names[int(uncertain.labels[i])], 30)}", fontsize=6.5, loc="left", pad=3)
 
 
 def _bars(axes: Axes, uncertain: Uncertain, i: int, methods: DataFrame) -> None:
@@ -60,7 +61,7 @@ def _bars(axes: Axes, uncertain: Uncertain, i: int, methods: DataFrame) -> None:
     axes.axhline(u, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     # a bar chart of nothing would look like a failure: a mark on the axis says that the spread is 0
     axes.set(ylim=(0, max([*spreads, u]) * 1.12), xlim=(methods["number"].min() - 0.7, methods["number"].max() + 0.7))
-    axes.set_title(f"{uncertain.class_names[top]}: {mean:.2f} ± {u:.2f}", fontsize=6.5, loc="left", pad=3)
+    axes.set_title(f"{plain(uncertain.class_names[top], 30)}: {mean:.2f} ± {u:.2f}", fontsize=6.5, loc="left", pad=3)
     last = int(methods["number"].max())
     axes.set_xticks([1, *range(5, last + 1, 5)] if last > 8 else list(range(1, last + 1)))
     axes.tick_params(labelsize=5.5, length=2, color=MUTED)

@@ -1,4 +1,4 @@
-"""Interactive figures of report.html: retraining equivalents against cost, with every method's numbers under the pointer."""
+"""Interactive figures of report.html: retraining equivalents against total cost, every method's numbers under the pointer."""
 
 import json
 from html import escape
@@ -18,7 +18,7 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
     """A plotly figure, as the dictionary that plotly.js takes.
 
     Args:
-        table: One row a method: number, method, family, cost, seconds, evaluations_per_input, value, low, high.
+        table: One row a method: number, method, family, cost, total, seconds, evaluations_per_input, value, low, high.
         symbol: What the values are called, in plotly's HTML.
         digits: Format specification of them.
         bound: Whether the theoretical line belongs to them.
@@ -29,10 +29,10 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
     plotly = extra("plotly.graph_objects")
     table = table[table["value"].notna()].copy()
     table["shown"] = [row.low if np.isinf(row.high) or np.isinf(row.value) else row.value for row in records(table)]
-    order = table[["cost", "shown"]].apply(tuple, axis=1).rank()  # neighbours' numbers stand on different sides
+    order = table[["total", "shown"]].apply(tuple, axis=1).rank()  # neighbours' numbers stand on different sides
     table["side"] = ["middle right" if rank % 2 else "middle left" for rank in order.astype(int)]
-    line = np.geomspace(min(0.8, table["cost"].min() * 0.85), table["cost"].max() * 1.25, 60)
-    traces = [_line(plotly, line, line, "K = cost", "solid")]
+    line = np.geomspace(min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25, 60)
+    traces = [_line(plotly, line, line, "K = total cost", "solid")]
     if bound:
         traces.append(_line(plotly, line, np.array([best_possible_k_eq(k) for k in line]), "best with the anchors' mean", "dash"))
     for family, look in LOOKS.items():
@@ -42,12 +42,12 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
     endless = table[np.isinf(table["high"])]
     if len(endless):
         arrow = {"symbol": "triangle-up-open", "size": 8, "color": [LOOKS[name].colour for name in endless["family"]]}
-        x, y = endless["cost"].tolist(), (1.25 * endless["shown"]).tolist()
+        x, y = endless["total"].tolist(), (1.25 * endless["shown"]).tolist()
         traces.append(plotly.Scatter(x=x, y=y, mode="markers", showlegend=False, hoverinfo="skip", marker=arrow))
     layout = plotly.Layout(
         template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", height=540, hovermode="closest",
         margin={"l": 60, "r": 10, "t": 10, "b": 120}, legend={"orientation": "h", "y": -0.17, "x": 0},
-        xaxis=_axis("cost in trainings"), yaxis=_axis(f"{symbol} in retrainings"),
+        xaxis=_axis("total cost in trainings"), yaxis=_axis(f"{symbol} in retrainings"),
     )  # fmt: skip
     return json.loads(plotly.Figure(traces, layout).to_json())
 
@@ -72,11 +72,12 @@ def _points(plotly: Any, table: DataFrame, colour: str, marker: str, title: str,
         own = cell(row.value, row.low, row.high, digits)
         hover.append(
             f"<b>{row.number}  {escape(row.method)}</b><br>{symbol} = {own.text} {own.interval}<br>"
-            f"cost {number(row.cost, '.2f')} trainings, {duration(row.seconds)}<br>"
+            f"total cost {number(row.total, '.2f')} trainings, {number(row.cost, '.2f')} of them training<br>"
+            f"{duration(row.seconds)}<br>"
             f"{number(row.evaluations_per_input, '.0f')} evaluations per input"
         )
     return plotly.Scatter(
-        x=table["cost"].tolist(), y=table["shown"].tolist(), name=title, mode="markers+text",
+        x=table["total"].tolist(), y=table["shown"].tolist(), name=title, mode="markers+text",
         text=[f" {n} " for n in table["number"]], textposition=table["side"].tolist(),
         textfont={"size": 10}, hovertext=hover, hoverinfo="text",
         marker={"color": colour, "symbol": marker, "size": 10},

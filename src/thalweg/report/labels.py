@@ -13,6 +13,12 @@ _PLACES = [(r * dx, r * dy) for r in (7, 11, 16, 22) for dx, dy in
            ((0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8), (1, 0), (-1, 0), (0, 1.1), (0, -1.1))]  # fmt: skip
 
 
+def plain(text: str, most: int = 70) -> str:
+    """Text as matplotlib is to show it, cut where it is long: a dollar sign begins no mathematics."""
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    return text.replace("$", r"\$")
+
+
 def place(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str], fontsize: float, colour: str = INK) -> None:
     """Writes a name beside every point (in data coordinates); a thin line leads to a label that had to go far.
 
@@ -41,7 +47,7 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str
             if abs(dx) > 9
             else None
         )
-        axes.annotate(name, point, (dx, dy), textcoords="offset points", fontsize=fontsize, color=colour, va="center",
+        axes.annotate(plain(name), point, (dx, dy), textcoords="offset points", fontsize=fontsize, color=colour, va="center",
                       ha="left" if dx > 0 else "right" if dx < 0 else "center", arrowprops=line, zorder=4)  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from thalweg.landscape.path import Profile
 from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import WIDTH, styled
-from thalweg.report.labels import place
+from thalweg.report.labels import place, plain
 from thalweg.report.results import Landscape
 
 # black stays black on the coloured field, whatever the reader's theme
@@ -42,7 +42,7 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
         for axes, (title, name, factor) in zip(figure.subplots(1, 3), panels, strict=True):
             for (label, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
                 values = factor * getattr(profile, name).numpy()
-                axes.plot(profile.positions.numpy(), values, style, color=colour, linewidth=1.4, label=label)
+                axes.plot(profile.positions.numpy(), values, style, color=colour, linewidth=1.4, label=plain(label))
             axes.set(title=title, xlabel="position t on the path", xlim=(0, 1))
             axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)

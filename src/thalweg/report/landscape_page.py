@@ -15,9 +15,9 @@ from thalweg.errors import InputError
 from thalweg.landscape.path import Profile
 from thalweg.meter import Cost, Meter
 from thalweg.report import landscape, landscape_live
-from thalweg.report.blocks import Content, Pairs, Picture, Section
+from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
 from thalweg.report.extras import extra
-from thalweg.report.figures import STYLE
+from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
 from thalweg.report.results import Landscape
 from thalweg.study.environment import environment
@@ -56,6 +56,7 @@ def draw(
     quick: bool = False,
     data_dir: Path | None = None,
     grid: int = GRID,
+    trust: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Drawn:
     """Draws the landscape of a study's base 0.
@@ -68,6 +69,7 @@ def draw(
         quick: The plan's short form.
         data_dir: Where data files are looked for first.
         grid: Points a side.
+        trust: Whether a network that the plan names as `package.module:factory` may be imported.
         say: Told what goes on.
 
     Raises:
@@ -75,14 +77,14 @@ def draw(
     """
     if through is not None and weights is not None:
         raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
-    material, folder = opened(source, quick=quick, data_dir=data_dir)
+    material, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
     asked = material.plan.protocol.landscape
     through = through or ("random" if asked == "none" else asked)
     found = None if weights is None else load(weights)
     needed = trainings(material.plan, through) if found is None else 0
     extra("plotly.graph_objects")  # said before the work
     material.check()
-    output = output or folder / "landscape" / (through if weights is None else weights.stem)
+    output = files.given(output or folder / "landscape" / (through if weights is None else weights.stem))
     Store(output).check_writable()
     with one_thread():  # as in a study, whose networks these are
         meter = Meter(material.problem("base 0", None).training_examples)
@@ -97,7 +99,8 @@ def draw(
     chance = any(_is_chance(own, material.dataset.classes) for own in along.values())
     files.write_json(output / "landscape.json", {
         **facts, "plan": material.plan.facts(), "unit": view.unit, "chance": chance,
-        "cost": {"trainings": meter.cost.trainings, "forward_trainings": meter.cost.forward_trainings},
+        "cost": {"trainings": meter.cost.trainings, "forward_trainings": meter.cost.forward_trainings,
+                 "total": meter.cost.total},
         "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
         "paths": {name: _numbers(own) for name, own in along.items()},
     })  # fmt: skip
@@ -120,7 +123,7 @@ def _printed(figure: Figure, path: Path) -> Path:
     """Writes a figure on white, which is legible wherever it is put; the same figure gives the same file."""
     buffer = io.BytesIO()
     kind = path.suffix[1:]
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}), unseen_glyphs():
         figure.savefig(buffer, format=kind, facecolor="white", dpi=200, metadata={"Date": None} if kind == "svg" else None)
     files.write_bytes(path, buffer.getvalue())
     return path
@@ -156,8 +159,8 @@ def _content(
     versions = environment()["versions"]
     made = [("Plan", f"{plan.title} ({plan.name}), base 0, seed {plan.protocol.seed}."), ("Network", plan.model.name),
             ("Trainings", f"{plan.recipe.epochs:g} epochs of {len(material.train.targets)} images each."), ("Images", images),
-            ("Cost", f"{drawn.cost.trainings:.2f} trainings, stored ones included, and forward evaluations as many as "
-                     f"{drawn.cost.forward_trainings:.1f} trainings have."),
+            ("Cost", f"{drawn.cost.trainings:.2f} trainings, stored ones included; {drawn.cost.total:.2f} with forward "
+                     "evaluations, at a third."),
             ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]  # fmt: skip
     if view.made:
         made.insert(3, ("Curve", view.made))
@@ -165,7 +168,7 @@ def _content(
         made.insert(3, ("Paths", f"Looked at in {len(next(iter(along.values())).positions)} even positions."))
     sections.append(Section("How it was made", (Pairs(tuple(made)),)))
     low, high = float(shown.train_loss.min()), float(shown.train_loss.max())
-    told = "; ".join(f"**{name}**: barrier {found.barrier:#.3g} nats above ends of {found.loss[0]:.3g} and {found.loss[-1]:.3g}"
+    told = "; ".join(f"{bold(name)}: barrier {found.barrier:#.3g} nats above ends of {found.loss[0]:.3g} and {found.loss[-1]:.3g}"
                      for name, found in along.items())
     warning = f" {CHANCE}" if drawn.chance else ""
     return Content(

@@ -69,7 +69,7 @@ def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> lis
                       "reference retrainings, bases and subsets of the pool together."),
         ("Cost", "In trainings: network evaluations with a backward pass, over those of one full training, counted inside the "
                  "training loop. Everything that a method uses to calibrate itself is charged, anchors from the cache too. "
-                 "Forward-only work is counted beside it."),
+                 "The total, by which efficiency is judged, has forward-only evaluations in it, at a third."),
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The result files of a study, read and checked: the only input of a report."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,10 @@ from pandas import DataFrame
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.report.families import family
-
-COLUMNS = {
-    "comparison": ("method", "metric", "value", "low", "high", "bases"),
-    "methods": ("method", "explorer", "emulator", "cost", "forward", "seconds", "peak_memory", "stored_bytes",
-                "evaluations_per_input", "runs", "failed", "is_retraining"),
-    "curves": ("metric", "members", "value"),
-    "inputs": ("input", "method", "u", "u_reference"),
-    "reliability": ("method", "bin", "confidence", "accuracy", "count"),
-}  # fmt: skip
+from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
+from thalweg.metrics.facts import FACTS, Fact
+from thalweg.report.families import described
+from thalweg.report.reading import COLUMNS, ResultFiles
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,7 @@ class Results:
         uncertain: The most uncertain test images.
         landscape: A plane of the landscape; None where the plan asked for none.
         study: `study.json`.
+        facts: What is known of each metric, by name, as the results tell it: those of other versions are shown as they are.
     """
 
     comparison: DataFrame
@@ -96,6 +91,11 @@ class Results:
     uncertain: Uncertain
     landscape: Landscape | None
     study: dict[str, Any]
+    facts: Mapping[str, Fact]
+
+    def has(self, metric: str) -> bool:
+        """Whether any method was judged by it."""
+        return bool((self.comparison["metric"] == metric).any())
 
     def metric(self, name: str) -> DataFrame:
         """The rows of `methods` that were judged (not lost), with value, low and high of one metric."""
@@ -103,33 +103,35 @@ class Results:
         return self.methods[~self.methods["lost"]].merge(own, on="method", how="inner", validate="1:1")
 
 
-def load(directory: Path, facts: Iterable[str]) -> Results:
+def load(directory: str | Path) -> Results:
     """Reads `directory/results` and checks that nothing is missing.
 
     Args:
         directory: A study's output folder.
-        facts: Metrics that every method must have, beside those that any other method has.
 
     Raises:
         InputError: A file, a column, a method or a number is missing or damaged; the line names it.
     """
-    folder = directory / "results"
-    if not folder.is_dir():
-        raise InputError(f"{folder} does not exist: run `thalweg compare {directory}` first, or name a study's output folder")
-    comparison, methods, curves, inputs, reliability = (_table(folder, name) for name in COLUMNS)
-    study = files.read_json(folder / "study.json")
+    directory = files.given(directory)
+    stored = ResultFiles(directory / "results")
+    if not files.exists(stored.folder):
+        raise InputError(f"{stored.folder} does not exist: run `thalweg compare {directory}` first, or name a study's output "
+                         "folder")
+    study = stored.study
+    comparison, methods, curves, inputs, reliability = (stored.table(name) for name in COLUMNS)
     comparison["undefined"] = _flags(comparison, "undefined")
-    methods = _numbered(methods)
+    methods = _numbered(completed(methods))
     judged = list(methods.loc[~methods["lost"], "method"])
-    absent = () if need(study, "counts.ood") else ("ood_",)  # a study without out-of-distribution inputs has no such metrics
-    _check_numbers(folder, comparison, methods, judged, [name for name in facts if not name.startswith(absent)])
+    _check_numbers(stored, comparison, methods, judged)
+    comparison = with_efficiencies(comparison, methods)
     drawing = list(
         methods.loc[~methods["lost"] & (methods["family"] != "trivial"), "method"]
     )  # a trivial row has u, but no members
-    _check_methods(folder / "inputs.parquet", judged, inputs["method"].unique())
-    _check_methods(folder / "reliability.parquet", drawing, reliability["method"].unique())
-    plane = None if need(study, "plan.protocol.landscape") == "none" else _landscape(folder)
-    return Results(comparison, methods, curves, inputs, reliability, _uncertain(folder, drawing), plane, study)
+    _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
+    _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
+    plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
+    facts = {**stored.facts(list(comparison["metric"].unique())), **{name: FACTS[name] for name in EFFICIENCIES}}
+    return Results(comparison, methods, curves, inputs, reliability, _uncertain(stored, drawing), plane, study, facts)
 
 
 def records(table: DataFrame) -> list[Any]:
@@ -150,23 +152,6 @@ def need(values: Any, path: str, where: str = "results/study.json") -> Any:
     return values
 
 
-def _table(folder: Path, name: str) -> DataFrame:
-    path = folder / f"{name}.parquet"
-    if not path.exists():
-        raise InputError(f"{path} does not exist, the report needs it: run `thalweg compare {folder.parent}`")
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path} is damaged ({reason}): delete it, and run `thalweg compare {folder.parent}`") from None
-    lacking = [column for column in COLUMNS[name] if column not in table.columns]
-    if lacking:
-        raise InputError(f"{path} has no column '{lacking[0]}': run `thalweg compare {folder.parent}` with this version")
-    if table.empty:
-        raise InputError(f"{path} has no rows: the study has no finished run to report")
-    return table
-
-
 def _flags(table: DataFrame, column: str) -> np.ndarray:
     if column not in table.columns:
         return np.zeros(len(table), dtype=bool)
@@ -175,8 +160,7 @@ def _flags(table: DataFrame, column: str) -> np.ndarray:
 
 def _numbered(methods: DataFrame) -> DataFrame:
     """Deep ensembles first, by cost; the others in the order of the file."""
-    methods = methods.reset_index(drop=True)
-    methods["family"] = [family(str(row.explorer), row.emulator, str(row.method)) for row in records(methods)]
+    methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
     deep = methods["family"] == "deep ensemble"
     methods = pd.concat([methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True)
@@ -184,72 +168,87 @@ def _numbered(methods: DataFrame) -> DataFrame:
     return methods
 
 
-def _check_numbers(folder: Path, comparison: DataFrame, methods: DataFrame, judged: Sequence[str], facts: Iterable[str]) -> None:
-    path = folder / "comparison.parquet"
+def _check_numbers(stored: ResultFiles, comparison: DataFrame, methods: DataFrame, judged: Sequence[str]) -> None:
+    path, costs_path = stored.folder / "comparison.parquet", stored.folder / "methods.parquet"
     twice = comparison[comparison.duplicated(["method", "metric"])]
     if len(twice):
-        raise InputError(
-            f"{path} has '{twice.iloc[0]['metric']}' of '{twice.iloc[0]['method']}' twice: run `thalweg compare` again"
-        )
-    wanted = [*dict.fromkeys([*(f for f in facts if f not in methods.columns), *comparison["metric"].unique()])]
+        raise InputError(f"{path} has '{twice.iloc[0]['metric']}' of '{twice.iloc[0]['method']}' twice: {stored.remedy}")
+    if methods["method"].duplicated().any():
+        raise InputError(f"{costs_path} has '{methods['method'][methods['method'].duplicated()].iloc[0]}' twice: {stored.remedy}")
+    if not judged:
+        raise InputError(f"{costs_path} has no method of which any run succeeded: {stored.remedy}")
+    wanted = [*dict.fromkeys([*stored.wanted, *comparison["metric"].unique()])]
     found = {(row.method, row.metric): row for row in records(comparison)}
     for method in judged:
         for metric in wanted:
             row = found.get((method, metric))
             if row is None or (np.isnan(row.value) and not row.undefined):
-                raise InputError(f"{path} has no '{metric}' of '{method}': run `thalweg compare {folder.parent}` again")
+                raise InputError(f"{path} has no '{metric}' of '{method}': {stored.remedy}")
     costs = methods[~methods["lost"]]
-    for column in ("cost", "forward", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
-        lacking = costs[costs[column].isna()]
+    for column in ("cost", "forward", "total", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
+        lacking = costs[~np.isfinite(costs[column])]
         if len(lacking):
-            raise InputError(
-                f"{folder / 'methods.parquet'} has no '{column}' of '{lacking.iloc[0]['method']}': run `thalweg compare` again"
-            )
+            raise InputError(f"{costs_path} has no '{column}' of '{lacking.iloc[0]['method']}': {stored.remedy}")
     free = costs[costs["cost"] <= 0]
     if len(free):
-        raise InputError(
-            f"{folder / 'methods.parquet'} has cost {free.iloc[0]['cost']} for '{free.iloc[0]['method']}', needs one above 0: a "
-            "method starts from a training"
-        )
+        raise InputError(f"{costs_path} has cost {free.iloc[0]['cost']} for '{free.iloc[0]['method']}', needs one above 0, as a "
+                         f"method starts from a training: {stored.remedy}")
 
 
-def _check_methods(path: Path, judged: Sequence[str], found: Iterable[str]) -> None:
+def _check_methods(stored: ResultFiles, name: str, judged: Sequence[str], found: Iterable[str]) -> None:
     lacking = sorted(set(judged) - set(found))
     if lacking:
-        raise InputError(f"{path} has nothing of '{lacking[0]}': run `thalweg compare {path.parent.parent}` again")
+        raise InputError(f"{stored.folder / name} has nothing of '{lacking[0]}': {stored.remedy}")
 
 
-def _uncertain(folder: Path, judged: Sequence[str]) -> Uncertain:
-    path = folder / "uncertain.safetensors"
-    tensors, about = files.read_tensors(path)
-    stored = {name: tensor.numpy() for name, tensor in tensors.items()}
-    wanted = ("images", "labels", "reference|mean", "reference|std", *(f"{method}|std" for method in judged))
-    images, labels, mean, std, *spread = _all_of(path, stored, wanted)
-    names = need(about, "class_names", str(path))
-    return Uncertain(images, labels, mean, std, dict(zip(judged, spread, strict=True)), tuple(map(str, names)))
+def _uncertain(stored: ResultFiles, judged: Sequence[str]) -> Uncertain:
+    arrays, about = stored.tensors("uncertain.safetensors")
+    # thalweg 0.1 had the bare label: one called `reference` took the reference's place
+    names = {method: f"method|{method}|std" if f"method|{method}|std" in arrays else f"{method}|std" for method in judged}
+    wanted = ("images", "labels", "reference|mean", "reference|std", *names.values())
+    images, labels, mean, std, *spread = _all_of(stored, "uncertain.safetensors", arrays, wanted)
+    names_of_classes = _texts(about.get("class_names"))
+    count, classes = len(labels) if labels.ndim == 1 else 0, len(names_of_classes)
+    whole = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == np.uint8 and len(images) == count > 0
+    whole = whole and bool(((labels >= 0) & (labels < classes)).all())
+    if not whole or not all(t.shape == (count, classes) and np.isfinite(t).all() for t in (mean, std, *spread)):
+        raise InputError(f"{stored.folder}/uncertain.safetensors holds other shapes or numbers than a comparison writes: "
+                         f"{stored.remedy}")
+    return Uncertain(images, labels, mean, std, dict(zip(judged, spread, strict=True)), names_of_classes)
 
 
-def _landscape(folder: Path) -> Landscape:
-    path = folder / "landscape.safetensors"
-    tensors, about = files.read_tensors(path)
-    stored = {name: tensor.double().numpy() for name, tensor in tensors.items()}
-    unseen = "test_error" if "test_error" in stored else "validation_error"
-    x, y, loss, error, points, way = _all_of(path, stored, ("x", "y", "train_loss", unseen, "points", "path"))
-    if loss.shape != (len(y), len(x)) or error.shape != loss.shape:
-        raise InputError(f"{path} has train_loss of shape {loss.shape} for {len(y)} x {len(x)} points: delete it, and run again")
-    names = need(about, "point_names", str(path))
-    return Landscape(
-        x, y, loss, error, unseen.replace("_", " "), points, tuple(map(str, names)), way, str(need(about, "about", str(path)))
-    )
+def _landscape(stored: ResultFiles) -> Landscape:
+    arrays, about = stored.tensors("landscape.safetensors")
+    arrays = {name: array.astype(float) for name, array in arrays.items()}
+    unseen = "test_error" if "test_error" in arrays else "validation_error"
+    x, y, loss, error, points, way = _all_of(stored, "landscape.safetensors", arrays,
+                                             ("x", "y", "train_loss", unseen, "points", "path"))  # fmt: skip
+    names, text = _texts(about.get("point_names")), _texts([about.get("about")])
+    plane = x.ndim == y.ndim == 1 and min(len(x), len(y)) > 1 and loss.shape == error.shape == (len(y), len(x))
+    if not plane or points.shape != (len(names), 2) or way.ndim != 2 or way.shape[1] != 2 or not text or not all(
+        np.isfinite(array).all() for array in (x, y, points, way)
+    ) or not (np.diff(x) > 0).all() or not (np.diff(y) > 0).all():
+        raise InputError(f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study writes, train_loss "
+                         f"of shape {loss.shape} for {x.size} x {y.size} points: {stored.remedy}")
+    return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, way, text[0])
 
 
-def _all_of(path: Path, stored: dict[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+def _texts(values: Any) -> tuple[str, ...]:
+    """Texts from a header; none where it has anything else."""
+    return tuple(values) if isinstance(values, list) and all(isinstance(value, str) for value in values) else ()
+
+
+def _all_of(stored: ResultFiles, file: str, arrays: dict[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
     for name in names:
-        if name not in stored:
-            raise InputError(f"{path} has no '{name}': run `thalweg compare {path.parent.parent}` again")
-    return [stored[name] for name in names]
+        if name not in arrays:
+            raise InputError(f"{stored.folder / file} has no '{name}': {stored.remedy}")
+    return [arrays[name] for name in names]
 
 
 def settings(value: Any) -> dict[str, Any]:
-    """A method's settings, stored as JSON text."""
-    return json.loads(value) if isinstance(value, str) and value else {}
+    """A method's settings, stored as JSON text; none where it holds anything else."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and value else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

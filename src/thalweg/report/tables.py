@@ -109,11 +109,11 @@ def metric_column(results: Results, fact: Fact) -> list[Cell]:
 
 
 def metric_table(results: Results, title: str, facts: Iterable[Fact]) -> Table:
-    """A table of metrics, with the cost as its first column."""
+    """A table of metrics, with training cost and total cost as its first columns."""
     columns = [(fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction)) for fact in facts]
-    cells = [[_measured(float(v), lambda v: number(v, ".2f")) for v in results.methods["cost"]]]
+    cells = [[_measured(float(v), lambda v: number(v, ".2f")) for v in results.methods[name]] for name in ("cost", "total")]
     cells += [metric_column(results, fact) for fact in facts]
-    return _table(results, title, [("cost", "trainings", ""), *columns], cells)
+    return _table(results, title, [("cost", "trainings", ""), ("total", "trainings", ""), *columns], cells)
 
 
 def cost_table(results: Results, title: str) -> Table:
@@ -121,7 +121,10 @@ def cost_table(results: Results, title: str) -> Table:
     show: Mapping[str, tuple[tuple[str, str, str], Callable[[float], str]]] = {
         "cost": (("cost", "trainings", ""), lambda v: number(v, ".2f")),
         "forward": (("forward only", "trainings", ""), lambda v: number(v, ".2f")),
+        "total": (("total", "trainings", ""), lambda v: number(v, ".2f")),
         "seconds": (("time", "", ""), duration),
+        "emulator_seconds": (("emulator", "", ""), duration),
+        "relative_time": (("time", "of a training", ""), lambda v: number(v, ".1f")),
         "peak_memory": (("peak memory", "", ""), size),
         "stored_bytes": (("stored", "", ""), size),
         "evaluations_per_input": (("evaluations", "per input", ""), lambda v: number(v, ".0f")),

@@ -1,9 +1,9 @@
-"""The comparison: from stored predictions to the small result files that a report reads. No network is needed."""
+"""The comparison: from stored predictions to the small result files that a report reads. It builds no network."""
 
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,33 +15,53 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.meter import Cost
 from thalweg.metrics.calibration import reliability
+from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, evaluate
+from thalweg.metrics.facts import FACTS
 from thalweg.prediction import Predictions, impurity
 from thalweg.study.material import Material
 from thalweg.study.plan import plan_of
-from thalweg.study.run import parameters
-from thalweg.study.store import Store
-from thalweg.study.tasks import Task, find_record, fingerprint, tasks
+from thalweg.study.records import PlanRecord
+from thalweg.study.store import AGAIN, Store
+from thalweg.study.tasks import Task, tasks
 from thalweg.study.workers import one_thread
 
 INPUTS = 2000  # inputs whose spread is kept one by one, for figures
 IMAGES = 12  # most uncertain test images
+VERSION = 2  # of the result files. Those of thalweg 0.1 name none, and hold no metrics' facts and no checksums
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """The records of a study's tasks, those that succeeded and those that did not."""
+    """The records of a study's tasks, those that succeeded and those that did not.
+
+    Attributes:
+        material: The images, and the plan.
+        store: Where runs are.
+        facts: `plan.json`.
+        names: Of the runs' folders.
+        records: Of the runs.
+    """
 
     material: Material
     store: Store
+    facts: Mapping[str, Any]
+    names: Mapping[Task, str]
     records: Mapping[Task, Mapping[str, Any]]
 
     def good(self, kind: str, method: int = 0) -> list[Task]:
         return [t for t, r in self.records.items() if t.kind == kind and t.method == method and r["status"] == "ok"]
 
     def predictions(self, task: Task, part: str) -> Predictions:
-        return self.store.predictions(fingerprint(self.material, task), part)
+        found = self.store.predictions(self.names[task], part)
+        images = self.material.splits.test if part == "test" else self.material.ood
+        inputs = 0 if images is None else len(images)
+        if (found.inputs, found.classes) != (inputs, self.material.dataset.classes):
+            raise InputError(f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds predictions of {found.inputs}"
+                             f" inputs and {found.classes} classes, needs {inputs} and {self.material.dataset.classes}: {AGAIN}")
+        return found
 
     def together(self, kind: str, part: str) -> Predictions:
         """The retrainings of a kind as one set `[retrainings, inputs, classes]`."""
@@ -53,7 +73,7 @@ class _Runs:
 
 
 @one_thread()  # sums of several threads differ in the last bits, and tables then from machine to machine
-def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
+def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
     """Judges every method of a study and writes `folder/results`.
 
     Args:
@@ -64,46 +84,69 @@ def compare(folder: Path, data_dir: Path | None = None) -> DataFrame:
         The comparison, one row a method and metric: method, metric, value, low, high, bases, undefined.
 
     Raises:
-        InputError: Runs are missing, or too few retrainings succeeded.
+        InputError: Runs are missing or damaged, or too few retrainings succeeded.
     """
-    facts = files.read_json(folder / "plan.json")
-    try:
-        plan, made_of = plan_of(facts["plan"]), facts["data_fingerprint"]
-        torch_version = facts["environment"]["versions"]["torch"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{folder}/plan.json is not what a study writes ({type(error).__name__}: {error}): run 'thalweg study' "
-                         "again") from None
-    material = Material(plan, data_dir, torch_version)
-    if material.identity_of_predictions != made_of:
-        raise InputError(f"{folder}/plan.json was made with other data, another network or another version of thalweg: run "
-                         "'thalweg study' again")
-    runs = _read(material, Store(folder))
+    folder = files.given(folder)
+    runs = _read(folder, data_dir)
     truth, comparison, methods, inputs, bins = _judge(runs)
-    results = folder / "results"
+    study, written = _study(runs), {}
     for name, table in (("comparison", comparison), ("methods", methods), ("inputs", inputs), ("reliability", bins),
                         ("curves", _curves(truth))):
-        _write_table(results / f"{name}.parquet", table)
+        written[f"{name}.parquet"] = _parquet(table)
+    results = folder / "results"
     _write_uncertain(results / "uncertain.safetensors", runs, truth)
-    study = _study(runs, facts)
-    landscapes = runs.good("landscape")
-    if landscapes:
-        name = "landscape.safetensors"
-        files.copy(folder / "runs" / fingerprint(material, landscapes[0]) / name, results / name)
+    written["uncertain.safetensors"] = files.read_bytes(results / "uncertain.safetensors")
+    if runs.good("landscape"):
+        written["landscape.safetensors"] = runs.store.plane(runs.names[runs.good("landscape")[0]])
     else:
         study["plan"]["protocol"]["landscape"] = "none"
-    files.write_json(results / "study.json", study)
+    for name, data in written.items():
+        files.write_bytes(results / name, data)
+    seal(results, study, comparison)
     return comparison
 
 
-def _read(material: Material, store: Store) -> _Runs:
-    todo = [t for t in tasks(material.plan) if t.kind != "anchor"]
-    records = {t: find_record(material, store, t) for t in todo}
-    missing = [t for t, record in records.items() if record is None]
+def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None:
+    """Writes `study.json`, the last of the result files: with checksums of the others, and what is known of their metrics.
+
+    Args:
+        results: The folder of the result files, the others of which are written.
+        study: What the report says beside numbers.
+        comparison: Which metrics there are.
+    """
+    judged = set(comparison["metric"])
+    metrics = [{**asdict(fact), "judged": name in judged} for name, fact in FACTS.items()]
+    others = [path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")]
+    checksums = {path.name: files.digest(files.read_bytes(path)) for path in others}
+    files.write_record(results / "study.json", {**study, "version": VERSION, "metrics": metrics, "files": checksums})
+
+
+def _read(folder: Path, data_dir: Path | None) -> _Runs:
+    """The runs that `plan.json` names.
+
+    Raises:
+        InputError: It is damaged, the data are other ones, or runs are missing.
+    """
+    facts = files.read_record(folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew")
+    if "runs" not in facts:
+        raise InputError(f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run 'thalweg study' "
+                         "again, which writes it anew and does no run twice")
+    material = Material(plan_of(facts["plan"]), data_dir)
+    if material.identity_of_images != facts.get("images_fingerprint"):
+        raise InputError(f"{folder}/plan.json was made with other data than are found now: run 'thalweg study' again")
+    names = {Task(r["kind"], r["index"], method=r["method"]): r["fingerprint"] for r in facts["runs"]}
+    if set(names) != {t for t in tasks(material.plan) if t.kind != "anchor"}:
+        raise InputError(f"{folder}/plan.json names other runs than its plan has: run 'thalweg study' again")
+    store, parts = Store(folder), ["test"] if material.ood is None else ["test", "ood"]
+    records = {t: store.record(name) for t, name in names.items()}
+    found = {t: r for t, r in records.items() if r is not None and r["kind"] == t.kind
+             and (r["status"] == "failed" or store.holds(names[t], ["landscape"] if t.kind == "landscape" else parts))}
+    missing = [t for t in names if t not in found]
     if missing:
-        raise InputError(f"{len(missing)} of {len(todo)} runs are not stored in {store.folder} "
+        raise InputError(f"{len(missing)} of {len(names)} runs are not stored in {folder}, or damaged "
                          f"({missing[0].title(material.plan)}, ...): run 'thalweg study' first, or copy the other shards into "
                          "this folder")
-    return _Runs(material, store, {t: record for t, record in records.items() if record is not None})
+    return _Runs(material, store, facts, names, found)
 
 
 def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame]:
@@ -124,15 +167,14 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
         estimates = evaluate(truth, predicted, [baseline[t.index] for t in good], ood)
-        cost = methods[-1]["cost"]
-        estimates |= {"efficiency": estimates["k_eq"].per(cost), "u_efficiency": estimates["k_u"].per(cost)}
         comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,
                         "bases": len(good), "undefined": e.value != e.value} for name, e in estimates.items()]
         inputs.append(_inputs(method.label, predicted[0], labels, u_reference))
         bins.append(_reliability(method.label, predicted, labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
-    return (truth, DataFrame(comparison), DataFrame(methods), pd.concat(inputs, ignore_index=True),
+    costs = DataFrame(methods)
+    return (truth, with_efficiencies(DataFrame(comparison), costs), costs, pd.concat(inputs, ignore_index=True),
             pd.concat(bins, ignore_index=True))
 
 
@@ -143,7 +185,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     """
     found = {b: Predictions(pool.log_probs[b % pool.members, None]) for b in range(runs.material.plan.protocol.bases)}
     for number, method in enumerate(runs.material.plan.methods):
-        if method.explorer_name == "deep-ensemble" and method.emulator is None:
+        if method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
     return [impurity(found[b]) for b in sorted(found)]
 
@@ -153,6 +195,8 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     method = runs.material.plan.methods[number]
     own = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
     good = [r for r in own if r["status"] == "ok"]
+    costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
+    trained = [r.get("training_seconds") or float("nan") for r in good]
 
     def mean(values: list[float]) -> float:
         return sum(values) / len(values) if values else float("nan")
@@ -161,15 +205,19 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "method": method.label,
         "explorer": method.explorer_name,
         "emulator": method.emulator_name,
-        "cost": mean([r["cost"]["trainings"] for r in good]),
-        "forward": mean([r["cost"]["forward_examples"] / r["cost"]["training_examples"] for r in good]),
-        "seconds": mean([r["cost"]["seconds"] for r in good]),
-        "peak_memory": max((float(r["cost"]["peak_memory"]) for r in good), default=float("nan")),
+        "cost": mean([cost.trainings for cost in costs]),
+        "forward": mean([cost.forward_trainings for cost in costs]),
+        "total": mean([cost.total for cost in costs]),
+        "seconds": mean([cost.seconds for cost in costs]),
+        "emulator_seconds": mean([cost.emulator_seconds for cost in costs]),
+        "relative_time": mean([cost.seconds / one for cost, one in zip(costs, trained, strict=True)]),
+        "peak_memory": max((float(cost.peak_memory) for cost in costs), default=float("nan")),
         "stored_bytes": mean([float(r["stored_bytes"]) for r in good]),
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
         "runs": len(own),
         "failed": len(own) - len(good),
-        "is_retraining": method.explorer_name == "deep-ensemble" and method.emulator is None,
+        "is_retraining": method.is_retraining,
+        "family": method.family,
         "settings": json.dumps({k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}),
     }
 
@@ -205,24 +253,24 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
     for number, method in enumerate(runs.material.plan.methods):
         for task in runs.good("method", number)[:1]:
             own = runs.predictions(task, "test").chosen(worst)
-            tensors |= {f"{method.label}|mean": own.mean(), f"{method.label}|std": own.std()}
+            tensors |= {f"method|{method.label}|mean": own.mean(), f"method|{method.label}|std": own.std()}
     files.write_tensors(path, tensors, {"class_names": list(runs.material.dataset.class_names)})
 
 
-def _study(runs: _Runs, facts: dict[str, Any]) -> dict[str, Any]:
+def _study(runs: _Runs) -> dict[str, Any]:
     """What the report says beside numbers: plan, sizes, versions, dates, failures."""
-    material, records = runs.material, runs.records.values()
+    material, records, facts = runs.material, runs.records.values(), runs.facts
     parts = material.splits
     failures = [{"run": t.title(material.plan), "reason": r["error"]} for t, r in runs.records.items() if r["status"] == "failed"]
     name = material.plan.name
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]
     return {
-        "plan": facts["plan"] | {"data": facts["plan"]["data"] | {"augment": material.train.augment is not None}},
+        "plan": {**facts["plan"], "data": facts["plan"]["data"] | {"augment": facts["augmented"]}},
         "ood": material.ood_name,
         "counts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
                    "ood": 0 if material.ood is None else len(material.ood), "classes": material.dataset.classes,
-                   "parameters": parameters(material), "runs": len(records), "failed": len(failures),
+                   "parameters": facts["parameters"], "runs": len(records), "failed": len(failures),
                    "reference": len(runs.good("reference")), "pool": len(runs.good("pool")),
                    "bases": material.plan.protocol.bases},
         "shape": list(material.dataset.shape),
@@ -239,7 +287,7 @@ def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _write_table(path: Path, table: DataFrame) -> None:
+def _parquet(table: DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -1,10 +1,10 @@
 """One row of a comparison from one base: explore, train proxies, look at inputs, emulate."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from thalweg.baselines.narrow_ensemble import narrow_problem, train_narrow
-from thalweg.explorers.deep_ensemble import DeepEnsemble
+from thalweg.baselines.narrow_ensemble import charged, narrow_problem, relative_cost, train_narrow
 from thalweg.prediction import Predictions, predict, sample
 from thalweg.quantify import gather
 from thalweg.study.material import Material, fingerprint_of
@@ -36,13 +36,15 @@ def explore(
     evaluated = sum(p.members * p.inputs for p in members.values()) if predicting.meter is problem.meter else 0
     stored = stored_bytes(found)
     if method.emulator is not None:
-        calibration = predict(predicting, drawn, material.loader(material.splits.validation))
-        with problem.meter.clock():
+        whole = predicting.meter is problem.meter
+        with nullcontext() if whole else charged(problem, predicting, relative_cost(problem, predicting)):
+            calibration = predict(predicting, drawn, material.loader(material.splits.validation))
+        with problem.meter.emulating():
             members = method.emulator.emulate_parts(calibration, members, draws=protocol.emulator_draws, seed=draw_seed)
         stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
     cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
     return members, {"cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": drawn.size,
-                     "stored_bytes": stored}
+                     "stored_bytes": stored, "training_seconds": _training_seconds(problem)}
 
 
 def _with_evidence(
@@ -61,11 +63,12 @@ def _with_evidence(
     features = method.emulator is not None and method.emulator.uses_features
     evidence = gather(problem, drawn, narrow, proxies, share, parts, features=features, archive=store, keys=keys)
     calibration = evidence.pop(CALIBRATION)
-    evaluated = sum(own.members * own.inputs for own in evidence.values())
-    with problem.meter.clock():
-        if method.emulator is None:
-            members = {part: Predictions(own.log_probs) for part, own in evidence.items()}
-        else:
+    ratio = 0.0 if narrow is None else relative_cost(problem, narrow)
+    evaluated = sum(own.inputs * (len(drawn.points) + ratio * (own.members - len(drawn.points))) for own in evidence.values())
+    if method.emulator is None:
+        members = {part: Predictions(own.log_probs) for part, own in evidence.items()}
+    else:
+        with problem.meter.emulating():
             members = method.emulator.emulate_parts(calibration, evidence, draws=plan.protocol.emulator_draws, seed=draw_seed)
     stored = [calibration.log_probs] + ([] if calibration.features is None else [calibration.features])
     networks: list[WeightDistribution] = [drawn, *([] if proxies is None else [proxies])]
@@ -74,14 +77,21 @@ def _with_evidence(
         "cost": cost.as_dict(), "seconds_exploring": explored.seconds, "evaluations_per_input": calibration.members,
         "stored_bytes": sum(map(stored_bytes, networks)) + sum(t.numel() * t.element_size() for t in stored),
         "share": share, "proxies_trained": 0 if proxies is None else proxies.size,
+        "training_seconds": _training_seconds(problem),
     }
+
+
+def _training_seconds(problem: Problem) -> float | None:
+    """How long the base's first training took, in a process with as many threads; None where it is not kept."""
+    cost = problem.cost_of(0)
+    return None if cost is None else cost.seconds
 
 
 def _keys(
     material: Material, method: Method, problem: Problem, drawn: Members, narrow: Problem | None, proxies: Members | None
 ) -> tuple[str, ...]:
     """Names under which it is kept what networks say: of retrainings and narrow ones, which other rows have, too."""
-    if not isinstance(method.explorer, DeepEnsemble) or method.repeat > 1:
+    if not method.explores_nothing or method.repeat > 1:
         return ()
     names = [problem.fingerprint(k) for k in range(len(drawn.points))]
     if narrow is not None and proxies is not None:

@@ -21,6 +21,7 @@ from thalweg.meter import Meter
 from thalweg.prediction import Predictions, predict
 from thalweg.study.material import Material
 from thalweg.study.plan import Plan, plan_of, read_plan
+from thalweg.study.records import PlanRecord
 from thalweg.study.rows import settings_of
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Cache, Problem
@@ -82,7 +83,7 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
         path: Of the file to write, with what `measured` gives.
     """
     tensors, facts = measured(material, view_of(material, cache, material.plan.protocol.landscape))
-    files.write_tensors(path, tensors, facts)
+    files.write_tensors(path, tensors, {**facts, "of": path.parent.name})
 
 
 def measured(
@@ -125,26 +126,24 @@ def profiles(material: Material, view: View, meter: Meter | None = None) -> dict
     return found
 
 
-def opened(source: Path, *, quick: bool = False, data_dir: Path | None = None) -> tuple[Material, Path]:
+def opened(
+    source: Path, *, quick: bool = False, data_dir: Path | None = None, trust: bool = False
+) -> tuple[Material, Path]:
     """The material of a plan or of a study's folder, and that folder.
 
     Raises:
         InputError: There is neither.
     """
-    if not source.is_dir():
-        plan = read_plan(source, quick=quick)
+    if not files.exists(source) or not source.is_dir():
+        plan = read_plan(source, quick=quick, trust=trust)
         return Material(plan, data_dir), Path("results") / plan.name
     if quick:
         raise InputError(f"--quick got the study's folder {source}, which has its plan: give --quick with a plan, a TOML file")
     path = source / "plan.json"
     if not path.exists():
         raise InputError(f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote")
-    facts = files.read_json(path)
-    try:
-        return Material(plan_of(facts["plan"]), data_dir, facts["environment"]["versions"]["torch"]), source
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is not what a study writes ({type(error).__name__}: {error}): run 'thalweg study' "
-                         "again") from None
+    facts = files.read_record(path, PlanRecord, "run 'thalweg study' again, which writes it anew")
+    return Material(plan_of(facts["plan"], trust=trust), data_dir, facts["environment"]["versions"].get("torch", "")), source
 
 
 def curve_of(plan: Plan) -> LearnedCurve:

@@ -18,7 +18,7 @@ from thalweg.data.ood import load_ood
 from thalweg.data.preparation import Prepare
 from thalweg.data.splits import Splits, splits
 from thalweg.errors import InputError
-from thalweg.models.registry import ModelFactory, model_factory
+from thalweg.models.registry import ModelFactory, is_code, model_factory
 from thalweg.seeds import derive
 from thalweg.study.plan import Plan
 from thalweg.training.batches import Batches
@@ -26,7 +26,7 @@ from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 from thalweg.training.together import check_stack
 
-RESULTS_VERSION = 3  # raise it when a change of thalweg's code changes results: stored runs are then done again
+RESULTS_VERSION = 4  # raise it when a change of thalweg's code changes results: stored runs are then done again
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,10 @@ class Material:
 
     @cached_property
     def model(self) -> ModelFactory:
+        name = self.plan.model.name
+        if is_code(name) and not self.plan.trusted:
+            raise InputError(f"model.name got '{name}', which is code that the plan would have run: give --model {name}, or "
+                             "--trust-plan (from Python, trust=True) where you know it")
         settings = {k: v for k, v in self.plan.model.model_dump().items() if k != "name"}
         with _about("model"):
             return model_factory(self.plan.model.name, inputs=self.dataset.shape, classes=self.dataset.classes, settings=settings)
@@ -122,7 +126,7 @@ class Material:
 
     @cached_property
     def inspection(self) -> Inspection:
-        return inspect(self.model, self.train, self.plan.protocol.device)
+        return inspect(self.model, self.train, self.plan.protocol.device, recipe=self.plan.recipe)
 
     def problem_key(self, role: str, k: int) -> str:
         """The fingerprint of the k-th training of a role."""
@@ -141,12 +145,22 @@ class Material:
                                "torch": self.torch_version, "results": RESULTS_VERSION})
 
     @cached_property
+    def identity_of_images(self) -> str:
+        """Of the images and labels that the plan takes."""
+        data = self.plan.data.model_dump(include={"train", "validation", "test", "ood", "ood_images"})
+        return fingerprint_of([fingerprint(self.dataset), data, self._ood_digest])
+
+    @cached_property
+    def _ood_digest(self) -> str:
+        # one set may be there whole or as an excerpt
+        images = b"" if self.ood is None else self.ood.contiguous().numpy().tobytes()
+        return hashlib.sha256(images).hexdigest()
+
+    @cached_property
     def identity_of_predictions(self) -> str:
         """Of everything that can change the predictions of given weights."""
         data = self.plan.data.model_dump(include={"test", "ood", "ood_images"})
-        # one set may be there whole or as an excerpt
-        images = b"" if self.ood is None else self.ood.contiguous().numpy().tobytes()
-        return fingerprint_of([self.identity, data, hashlib.sha256(images).hexdigest(), self.plan.protocol.device])
+        return fingerprint_of([self.identity, data, self._ood_digest, self.plan.protocol.device])
 
 
 @contextmanager

@@ -4,15 +4,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.mistakes import made, mistake
+from thalweg.study.names import folder_name, one_line
 from thalweg.study.rows import Method, methods_of, settings_of
 from thalweg.training.problem import Source
 from thalweg.training.recipe import Recipe
+
+MOST_BYTES = 2**20  # of a plan
 
 
 class _Part(BaseModel):
@@ -71,13 +75,13 @@ class Protocol(_Part):
     """
 
     seed: int = 0
-    reference: int = Field(default=30, ge=4)
-    pool: int = Field(default=20, ge=2)
-    bases: int = Field(default=5, ge=1)
+    reference: int = Field(default=30, ge=4, le=10_000)
+    pool: int = Field(default=20, ge=2, le=10_000)
+    bases: int = Field(default=5, ge=1, le=1_000)
     sources: tuple[Source, ...] = Field(default=("init", "order", "augmentation"), min_length=1, strict=False)
-    draws: int = Field(default=32, ge=2)
-    emulator_draws: int = Field(default=100, ge=2)
-    replicates: int = Field(default=1000, ge=100)
+    draws: int = Field(default=32, ge=2, le=100_000)
+    emulator_draws: int = Field(default=100, ge=2, le=100_000)
+    replicates: int = Field(default=1000, ge=100, le=1_000_000)
     device: str = "cpu"
     landscape: Literal["learned-curve", "anchors", "none"] = "learned-curve"
 
@@ -99,8 +103,8 @@ class Execution(_Part):
 
 
 class _File(_Part):
-    name: str = ""
-    title: str = ""
+    name: Annotated[str, AfterValidator(folder_name)] = "study"
+    title: Annotated[str, AfterValidator(one_line)] = ""
     data: DataPlan = DataPlan()
     model: ModelPlan = ModelPlan()
     recipe: dict[str, Any] = {}
@@ -122,6 +126,7 @@ class Plan:
         execution: How the work is done.
         protocol: How methods are judged.
         methods: The rows of the comparison.
+        trusted: Whether the plan may name a network outside of thalweg: importing it, and making one, runs its code.
     """
 
     name: str
@@ -132,6 +137,7 @@ class Plan:
     execution: Execution
     protocol: Protocol
     methods: tuple[Method, ...]
+    trusted: bool = False
 
     def facts(self) -> dict[str, Any]:
         """The whole plan, for JSON."""
@@ -147,51 +153,52 @@ class Plan:
         }
 
 
-def read_plan(path: Path, *, quick: bool = False, model: str | None = None) -> Plan:
+def read_plan(path: str | Path, *, quick: bool = False, model: str | None = None, trust: bool = False) -> Plan:
     """Reads and checks a plan.
 
     Args:
         path: The TOML file.
         quick: Take the values of its `[quick]` tables over the others: the same study, in minutes.
         model: Takes the place of the plan's network, as `--model package.module:factory`; the settings then go with it.
+        trust: Whether a network that the plan itself names as `package.module:factory` may be imported: that is code.
 
     Raises:
         InputError: The file is missing, is no TOML, or has a mistake; the error names the key.
     """
-    try:
-        raw = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"can't read the plan {path} ({error.strerror}): give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML: {error}") from None
+    path = files.given(path)
+    raw = _toml(path)
     changes = raw.pop("quick", {})
     if not isinstance(changes, Mapping):
         raise InputError(f"{path}: quick got {changes!r}, needs a table")
     own = {} if model is None else {"model": {"name": model}}
-    name = str(raw.get("name") or path.stem)
-    whole = make_plan({**raw, **own, "name": name}, str(path))
-    short = make_plan({**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]")  # mistakes are found at once
+    trust = trust or model is not None
+    name = raw.get("name", path.stem)
+    whole = make_plan({**raw, **own, "name": name}, str(path), trust=trust)
+    # mistakes of the short form are found at once
+    short = make_plan({**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]", trust=trust)
     return short if quick else whole
 
 
-def plan_of(facts: Mapping[str, Any]) -> Plan:
-    """The plan that gave these `facts()`, as a study's folder keeps them."""
-    methods = []
-    for own in facts["methods"]:
-        entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"],
-                 **{k: v for k, v in own["settings"].items() if v is not None}}
-        if "repeat" in own:
-            entry["repeat"] = own["repeat"]
-        if "proxies" in own:
-            entry["proxies"] = own["proxies"]
-        if own["emulator"]:
-            entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}
-        methods.append(entry)
-    return make_plan({**facts, "methods": methods}, "plan.json")
+def plan_of(facts: Mapping[str, Any], *, trust: bool = False) -> Plan:
+    """The plan that gave these `facts()`, as a study's folder keeps them.
+
+    Raises:
+        InputError: No plan gives such facts.
+    """
+    try:
+        methods = [_entry(own) for own in facts["methods"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"plan.json: methods are not what a study writes ({type(error).__name__}: {error})") from None
+    return make_plan({**facts, "methods": methods}, "plan.json", trust=trust)
 
 
-def make_plan(raw: Mapping[str, Any], where: str = "plan") -> Plan:
+def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True) -> Plan:
     """Checks the content of a plan.
+
+    Args:
+        raw: The content.
+        where: What an error calls it.
+        trust: Whether a network that it names as `package.module:factory` may be imported.
 
     Raises:
         InputError: It has a mistake; the error names the key.
@@ -209,7 +216,33 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan") -> Plan:
     most = max(m.anchors for m in methods)
     if file.protocol.landscape == "anchors" and most < 3:
         raise InputError(f"{where}: protocol.landscape got 'anchors', but no method has three: needs 'learned-curve' or 'none'")
-    return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.execution, file.protocol, methods)
+    return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.execution, file.protocol, methods, trust)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file, whatever an editor put before it and at the ends of its lines."""
+    try:
+        data = files.read_bytes(path, MOST_BYTES)
+    except InputError as error:
+        raise InputError(f"can't read the plan {str(path)[:200]} ({error}): give the path of a TOML file") from None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path} is saved as UTF-16, needs UTF-8: save it again with that encoding")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))  # an editor's mark at the beginning, if there is one, is no content
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 ({error.reason} at byte {error.start}): save it again with that encoding") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _entry(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of `[[methods]]` that gave these facts of a method."""
+    entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"],
+             **{k: v for k, v in own["settings"].items() if v is not None}}
+    entry |= {key: own[key] for key in ("repeat", "proxies") if key in own}
+    if own["emulator"]:
+        entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}
+    return entry
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

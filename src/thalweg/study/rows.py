@@ -1,6 +1,7 @@
 """The rows of a comparison: what a plan's `[[methods]]` tables say."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
 from thalweg.seeds import derive
 from thalweg.study.mistakes import made
+from thalweg.study.names import one_line
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Mixture, WeightDistribution
 
 T = TypeVar("T")
+MOST_ROWS = 1000  # that lists of values in one table make
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,23 @@ class Method:
     def anchors(self) -> int:
         """How many anchors of the base it starts from."""
         return self.explorer.anchors if isinstance(self.explorer, Explorer) else 0
+
+    @property
+    def explores_nothing(self) -> bool:
+        """Whether what its explorer finds are the base's anchors themselves."""
+        return isinstance(self.explorer, Explorer) and self.explorer.retrainings
+
+    @property
+    def is_retraining(self) -> bool:
+        """Whether its members are the base's anchors, and nothing else."""
+        return self.explores_nothing and self.emulator is None and self.proxies is None
+
+    @property
+    def family(self) -> str:
+        """How reports draw it: as its emulator says, else its explorer; retrainings with proxies beside them are none."""
+        if self.emulator is not None:
+            return self.emulator.family
+        return NarrowEnsemble.family if self.explores_nothing and self.proxies is not None else self.explorer.family
 
     @property
     def trainings(self) -> float:
@@ -89,6 +109,9 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     empty = [k for k, v in listed.items() if not v]
     if empty:
         raise InputError(f"{where}: {key}.{empty[0]} got [], needs a value, or some, a row each")
+    if math.prod(map(len, listed.values())) > MOST_ROWS:
+        raise InputError(f"{where}: {key} has lists whose values make {math.prod(map(len, listed.values()))} rows, needs "
+                         f"{MOST_ROWS} or fewer")
     found = []
     for values in itertools.product(*listed.values()):
         settings = entry | dict(zip(listed, values, strict=True))
@@ -101,6 +124,12 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
                              f"{emulating.least_members} or more: it learns from their differences")
         suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
         title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings, beside)
+        if label is not None and not isinstance(label, str):
+            raise InputError(f"{where}: {key}.label got {label!r}, needs text")
+        try:
+            one_line(title)
+        except InputError as error:
+            raise InputError(f"{where}: {key}.label {error}") from None
         found.append(Method(title, name, explorer, repeat, emulator_name, emulating, proxies))
     return found
 

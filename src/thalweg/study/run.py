@@ -13,7 +13,7 @@ from thalweg.files import DiskError
 from thalweg.study.environment import environment
 from thalweg.study.material import Material
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, done, find_record, forwards_to_do, tasks, trainings_to_do
+from thalweg.study.tasks import Task, done, find_record, fingerprint, forwards_to_do, tasks, trainings_to_do
 from thalweg.study.workers import one_thread, work
 from thalweg.weights.batchnorm import BatchNorm
 
@@ -58,7 +58,7 @@ class Progress(Protocol):
 
 
 def run(
-    material: Material, folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
+    material: Material, folder: str | Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Does what is missing of a study.
 
@@ -75,16 +75,12 @@ def run(
     Raises:
         InputError: Something is wrong with the plan, the data, the network or the folder; found before anything is trained.
     """
+    folder = files.given(folder)
     store = Store(folder)
     material.check()
     store.check_writable()
     store.sweep()
-    facts = {"plan": material.plan.facts(), "data_fingerprint": material.identity_of_predictions, "ood": material.ood_name,
-             "sizes": {"train": len(material.splits.train), "validation": len(material.splits.validation),
-                       "test": len(material.splits.test), "ood": 0 if material.ood is None else len(material.ood)},
-             "image_shape": list(material.dataset.shape), "class_names": list(material.dataset.class_names),
-             "augmented": material.train.augment is not None, "parameters": parameters(material), "environment": environment()}
-    files.write_json(folder / "plan.json", facts)
+    files.write_record(folder / "plan.json", _facts(material))
     ahead = preflight(material, store, jobs, shard)
     if progress is not None:
         progress.begin(ahead)
@@ -103,6 +99,15 @@ def run(
 
     work(material, store, ahead.todo, jobs, report)
     return failed
+
+
+def _facts(material: Material) -> dict[str, Any]:
+    """The plan with all that its comparison takes: which runs there are, on what data, of what network."""
+    runs = [{"kind": t.kind, "index": t.index, "method": t.method, "fingerprint": fingerprint(material, t)}
+            for t in tasks(material.plan) if t.kind != "anchor"]
+    return {"plan": material.plan.facts(), "data_fingerprint": material.identity_of_predictions,
+            "images_fingerprint": material.identity_of_images, "ood": material.ood_name, "runs": runs,
+            "augmented": material.train.augment is not None, "parameters": parameters(material), "environment": environment()}
 
 
 def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)) -> Preflight:
@@ -152,7 +157,7 @@ def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> floa
 
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    return next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
+    return next(f for f in (folder.absolute(), *folder.absolute().parents) if files.exists(f))
 
 
 def _bytes(material: Material, task: Task) -> float:

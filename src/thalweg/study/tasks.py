@@ -106,17 +106,21 @@ def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] 
     """The record of a run that went well or failed, or None. One whose files are gone is still to be done."""
     name = fingerprint(material, task)
     record = store.record(name)
-    if record is None or record["status"] == "failed":
+    if record is None or record["kind"] != task.kind:
+        return None
+    if record["status"] == "failed":
         return record
     return record if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts()) else None
 
 
 def done(material: Material, store: Store, task: Task) -> bool:
-    """Whether there is nothing to do. A run that failed for another reason than a divergence is tried again."""
+    """Whether there is nothing to do. A run that failed for another reason than a divergence, or is damaged, is tried again."""
     if task.kind == "anchor":
         return store.has(material.problem_key(f"base {task.index}", task.anchor))
     record = find_record(material, store, task)
-    return record is not None and (record["status"] == "ok" or record["error"].startswith("Diverged"))
+    if record is None or record["status"] == "failed":
+        return record is not None and record["error"].startswith("Diverged")
+    return store.is_whole(fingerprint(material, task), () if task.kind == "landscape" else material.parts())
 
 
 def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
@@ -198,7 +202,7 @@ def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool
             total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
         elif task.kind == "method":
             method = plan.methods[task.method]
-            trained = method.explorer_name == "deep-ensemble"
+            trained = method.explores_nothing
             draws = method.anchors if trained else plan.protocol.draws
             calibrated = len(material.splits.validation) if method.emulator is not None else 0
             total += draws * (predicted + calibrated + (0 if trained else refreshed))

@@ -1,20 +1,13 @@
 """Workers: tasks one after the other, or in parallel processes of one thread each. Both give the same bits."""
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from thalweg.errors import WorkerDied
+from thalweg.processes.crew import in_processes
 from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, perform, prepare
@@ -43,76 +36,29 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
                 for task in group:
                     report(task, perform(material, store, task))
         return
-    context = multiprocessing.get_context("spawn")
-    line, ours = context.Pipe(duplex=False)  # nothing is ever sent: workers end when our end of it is closed
-    with ProcessPoolExecutor(jobs, context, _begin, (material, store, line, context.Value("i", 0))) as pool:
-        for stage in stages:
-            with _deaf():
-                futures = {pool.submit(_perform, group): group for group in stage}  # starts the processes
-            try:
-                for future in as_completed(futures):
-                    for task, record in zip(futures[future], future.result(), strict=True):
-                        report(task, record)
-            except BrokenProcessPool:
-                raise WorkerDied("a worker process died (out of memory?): run the command again to go on, "
-                                   "with fewer --jobs") from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                ours.close()  # or the running tasks would be waited for
-                raise
-    ours.close()
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that are started inside do not hear Ctrl-C, which reaches all of a terminal: the study's own one ends them."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for group, records in in_processes(_perform, (material, store), stages, jobs, _begin):
+            for task, record in zip(group, records, strict=True):
+                report(task, record)
+    except WorkerDied as error:
+        raise WorkerDied(f"{error}: run the command again to go on, with fewer --jobs") from None
 
 
-_own: tuple[Material, Store] | None = None  # of a worker process
+def _begin(own: tuple[Material, Store], place: int) -> None:
+    """In another process."""
+    if own[0].plan.protocol.device == "cuda":
+        _take_gpu(place)
 
 
-def _begin(material: Material, store: Store, line: Connection, begun: Any) -> None:
-    global _own
-    _own = (material, store)
-    torch.set_num_threads(1)
-    if material.plan.protocol.device == "cuda":
-        _take_gpu(begun)
-
-    def follow() -> None:
-        """Ends this process when the study does, even by kill -9: the system then closes the other end of the line."""
-        with suppress(OSError, EOFError):
-            line.recv()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _take_gpu(begun: Any) -> None:
-    """Makes one of several GPUs this process's own: one after the other in the order in which processes begin.
-
-    Args:
-        begun: How many have begun, a shared number.
-    """
-    with begun.get_lock():
-        number = begun.value
-        begun.value += 1
+def _take_gpu(place: int) -> None:
+    """Makes one of several GPUs this process's own: they are given out in turn."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(number % torch.cuda.device_count())
+        torch.cuda.set_device(place % torch.cuda.device_count())
 
 
-def _perform(group: Sequence[Task]) -> list[dict[str, Any]]:
-    if _own is None:
-        raise RuntimeError("a worker got a task before its material")
-    prepare(*_own, group)
-    return [perform(*_own, task) for task in group]
+def _perform(own: tuple[Material, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
+    prepare(*own, group)
+    return [perform(*own, task) for task in group]
 
 
 @contextmanager

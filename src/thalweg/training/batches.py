@@ -1,14 +1,16 @@
 """Batches: what a training reads. Any sized iterable of (inputs, targets); `Batches` is the fast one for tensors in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, whole
+from thalweg.processes.following import Following
 from thalweg.seeds import generator, parts
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
@@ -36,8 +38,8 @@ class Batches:
     """A data set in memory, cut into batches, on any device.
 
     Attributes:
-        inputs: `[examples, ...]`; uint8 where `prepare` makes floating point numbers of them.
-        targets: Labels `[examples]`.
+        inputs: `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes floating point numbers of them.
+        targets: Labels `[examples]`, a tensor, a NumPy array or a list.
         size: Examples a batch; the last one may be shorter.
         shuffle: New order each epoch.
         prepare: From raw examples to what the network reads (scale, normalise), each by itself; same for training and test.
@@ -56,10 +58,15 @@ class Batches:
     augmentation_seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("inputs", "targets"):
+            object.__setattr__(self, name, as_tensor(getattr(self, name), f"Batches.{name}"))
+        if not self.inputs.dim() or not self.targets.dim():
+            raise InputError(f"Batches got inputs of shape {tuple(self.inputs.shape)} and targets of shape "
+                             f"{tuple(self.targets.shape)}, needs [examples, ...] and [examples]")
         if len(self.inputs) != len(self.targets) or not len(self.inputs):
             raise InputError(f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs as many of both")
-        if self.size < 1:
-            raise InputError(f"Batches got size {self.size}, needs 1 or more")
+        whole("Batches.size", self.size, 1)
+        object.__setattr__(self, "size", int(self.size))
 
     def __len__(self) -> int:
         return -(-len(self.inputs) // self.size)
@@ -107,10 +114,52 @@ class Batches:
         return replace(self, inputs=self.inputs[index], targets=self.targets[index])
 
 
+def as_tensor(given: Any, name: str) -> Tensor:
+    """A tensor as it is; a NumPy array or list of numbers as one.
+
+    Args:
+        given: What the user gave.
+        name: What an error calls it.
+
+    Raises:
+        InputError: It holds something else than numbers.
+    """
+    if isinstance(given, Tensor):
+        return given
+    try:
+        array = np.ascontiguousarray(given)  # torch knows no negative strides
+        if array.dtype.byteorder == ">":
+            array = array.astype(array.dtype.newbyteorder("="))
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} got a {type(given).__name__}, needs a tensor or an array of numbers "
+                         f"({' '.join(str(error).split())[:80]})") from None
+
+
+def joined(batches: Sequence[Tensor]) -> Tensor:
+    """Batches of inputs as one tensor.
+
+    Raises:
+        InputError: Their examples differ in shape, as with padding to the longest of each batch.
+    """
+    shapes = sorted({tuple(batch.shape[1:]) for batch in batches})
+    if len(shapes) > 1:
+        raise InputError(f"batches have examples of shapes {shapes[0]} and {shapes[-1]}, which can't be put together: pad all "
+                         "of them to one length")
+    return torch.cat(list(batches))
+
+
 def shuffles(loader: Any) -> bool:
     """Whether a loader, or one that it wraps, is seen to shuffle."""
     random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
-    return any(isinstance(part, random) or (isinstance(part, Batches) and part.shuffle) for part in parts(loader))
+    return any(isinstance(part, random) or getattr(part, "shuffle", None) is True for part in parts(loader))
+
+
+def end_with_us(loader: Any) -> None:
+    """Makes worker processes of DataLoaders end with this process: their own look at it comes every five seconds only."""
+    for part in parts(loader):
+        if isinstance(part, DataLoader) and part.num_workers and not isinstance(part.worker_init_fn, Following):
+            part.worker_init_fn = Following(part.worker_init_fn)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,11 @@
-"""A look at a user's loader and network before anything is trained: mistakes are found in seconds, not after a day."""
+"""One look at a user's network and loader before anything is trained: mistakes are found in seconds, not after a day.
 
-from collections.abc import Callable
+It builds three networks and compares them, takes one trial step, and reads the loader. What it finds is kept as one `Inspection`,
+which everything else asks. It costs less than ten steps of a training, but for loaders whose length only reading tells.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,70 +13,155 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.seeds import seeded, seeded_loader
+from thalweg.seeds import seeded
 from thalweg.training.batches import Batches, Loader
+from thalweg.training.building import check_factory, in_channels_last, unsafe_channels_last
+from thalweg.training.loop import Loss
+from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
+from thalweg.training.recipe import Recipe
+from thalweg.training.trial import check_functional, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
+from thalweg.weights.behaviour import Behaviour, observe
+
+_STEPS = 3  # for so long inputs are looked at, where there is a choice: all looks together take less than ten steps
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a look at a training set found.
+    """What a look at network and training set found.
 
     Attributes:
         examples: Examples in one epoch.
         classes: Classes of the network's outputs.
+        behaviour: Which of its statistics move, what is random and what is recomputed.
         channels_last: The network has two-dimensional convolutions and works with channels-last weights (which is faster).
+        unsafe_layer: The name of a layer with which channels-last weights are not safe on this device, or None.
+        example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
+        redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
+            but dropout differs.
     """
 
     examples: int
     classes: int
+    behaviour: Behaviour
     channels_last: bool = False
+    unsafe_layer: str | None = None
+    example: Tensor | None = None
+    redrawn: tuple[str, ...] = ("init", "order", "augmentation")
 
 
-def inspect(model: Callable[[], nn.Module], train: Loader, device: str) -> Inspection:
-    """Reads the training set once and evaluates one batch on a network that is thrown away. Nothing is trained.
+def inspect(
+    model: Callable[[], nn.Module],
+    train: Loader,
+    device: str,
+    *,
+    recipe: Recipe | None = None,
+    loss: Loss | None = None,
+) -> Inspection:
+    """Reads the training set once, and takes one trial step of a network that is thrown away. Nothing is trained.
+
+    Args:
+        model: Makes a network.
+        train: The training set.
+        device: Where networks are trained.
+        recipe: How; the default one if None.
+        loss: With what loss; cross-entropy if None.
 
     Raises:
-        InputError: The loader is empty or has no length, a batch is no pair, inputs have NaN, labels are out of range, or the
-            network's output is not `[batch, classes]`, or it can't be trained on a last batch of one example (batch norm).
+        InputError: With one line: the loader is empty or has another length than it says, a batch is no pair, inputs have NaN,
+            labels are out of range; networks have something in common; outputs are no logits `[batch, classes]`; a step fails.
     """
-    if isinstance(model, nn.Module):
-        raise InputError(f"model got a {type(model).__name__} module, needs a function that makes a new one (retrainings start "
-                         f"afresh): lambda: {type(model).__name__}(...); give a trained one's state_dict() as start=")
-    if not callable(model):
-        raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
-    if not _length(train):
-        raise InputError("the training loader is empty: it has no batches")
-    classes, examples, channels_last = 0, 0, False
-    sizes = {len(train.inputs) % train.size} if isinstance(train, Batches) else set()
-    with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
-        for number, batch in enumerate(_whole(train)):
-            x, y = _pair(batch, number)
-            if number == 0:
-                classes = _classes(model, x, device)
-                channels_last = _works_channels_last(model, x[:2], device)
-            _check_values(x, y, classes, number)
-            examples += len(y)
-            if not isinstance(train, Batches):
-                sizes.add(len(y))
-        if not examples:
-            raise InputError("the training loader is empty: it gave no batch")
-        if 1 in sizes:
-            _check_one_example(model, x[:1], device)
-    return Inspection(examples, classes, channels_last)
+    check_loader(train)
+    first = first_batch(train, "first")
+    x, y = (part.to(device) for part in first)
+    example = x[:2].clone()
+    network, spare, differs = check_factory(model, device, example)
+    before = shapes(network)
+    with seeded(0, "inspection", "evaluation"), torch.no_grad():
+        classes = evaluated(network.eval(), example).shape[1]
+    if classes < 2:
+        raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
+    check_values(x, y, classes, 0)
+    check_shapes(before, shapes(network))
+    check_functional(network, spare, example)
+    if depends_on_batch(spare, x):
+        warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
+                      "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
+    seconds = trial_step(network, x, y, recipe or Recipe(), loss)
+    check_shapes(before, shapes(network))
+    behaviour = observe(spare, x[:8], y[:8], lambda outputs, _: outputs.square().mean())
+    found = read(train, classes, _STEPS * seconds)
+    if found.has_single:
+        check_single(spare, x[:1])
+    channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
+    other, again = redraws(train, first)
+    if not again:
+        warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
+                      "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
+                      "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
+    redrawn = [name for name, does in (("init", differs), *_reader(train, other).items()) if does]
+    if behaviour.random and "order" not in redrawn:
+        redrawn.append("masks")  # those of dropout: retrainings are not the same
+    return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
+                      example.to("cpu"), tuple(redrawn))
 
 
-def in_channels_last(network: nn.Module) -> nn.Module:
-    """The same network with its convolutions' weights in channels-last order; what they put out then is so, too."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _reader(train: Loader, another: bool) -> dict[str, bool]:  # noqa: FBT001  what was seen
+    """Which sources a new seed changes; a user's own loader can't tell order from augmentation."""
+    if isinstance(train, Batches):
+        return {"order": train.shuffle and len(train.targets) > 1, "augmentation": train.augment is not None}
+    return {"order": another, "augmentation": another}
 
 
-def _works_channels_last(model: Callable[[], nn.Module], x: Tensor, device: str) -> bool:
+def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None:
+    """Whether a retraining draws anything anew.
+
+    Raises:
+        InputError: Of all that it shall draw anew nothing is: all retrainings would be one and the same.
+    """
+    still = _still(inspection, sources)
+    masks = inspection is not None and "masks" in inspection.redrawn and "order" in sources
+    if sources and len(still) == len(sources) and not masks:
+        raise InputError(f"sources got {', '.join(sources)}, but {_reasons(still)}: all retrainings would be one and the same; "
+                         "give shuffle=True, a model that draws its weights, or Batches with sources=('data',)")
+
+
+def warn_of_sources(inspection: Inspection, sources: Sequence[str]) -> None:
+    """Warns where a part of what a retraining shall draw anew is not drawn anew."""
+    still = [name for name in _still(inspection, sources) if name != "augmentation"]  # there may be none
+    if still:
+        warnings.warn(f"{_reasons(still)}: that is not drawn anew in a retraining, and u does not hold it; give shuffle=True or "
+                      f"a model that draws its weights, or say so with sources={tuple(s for s in sources if s not in still)!r}",
+                      stacklevel=4)
+
+
+def _still(inspection: Inspection | None, sources: Sequence[str]) -> list[str]:
+    return [] if inspection is None else [name for name in sources if name not in (*inspection.redrawn, "data")]
+
+
+def _reasons(still: Sequence[str]) -> str:
+    reasons = {"init": "model() gives the same weights after every seed (it loads them?)",
+               "order": "the training loader gives the same batches after every seed (it does not shuffle?)"}
+    return " and ".join(reasons[name] for name in reasons if name in still)
+
+
+def check_layout(inspection: Inspection | None, channels_last: bool | None) -> None:  # noqa: FBT001  a setting
+    """Whether the order of memory that a user asks for is safe.
+
+    Raises:
+        InputError: Channels last are not.
+    """
+    if channels_last and inspection is not None and inspection.unsafe_layer is not None:
+        raise InputError(f"channels_last got True, and layer '{inspection.unsafe_layer}' is a strided 1x1 convolution of few "
+                         "channels, whose backward pass torch writes outside of its memory with channels-last weights on a CPU: "
+                         "leave channels_last out")
+
+
+def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
     """Whether the network gives the same outputs so: one that uses `view` on a convolution's output, for one, gives none."""
-    network = model().to(device).eval()
-    if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
+    network.eval()
+    if not any(isinstance(module, nn.Conv2d) for module in network.modules()) or unsafe_channels_last(network, device):
         return False
-    x = x.to(device)
-    with torch.no_grad():
+    with torch.no_grad(), seeded(0, "inspection", "order of memory"):
         expected = network(x)
         try:
             found = in_channels_last(network)(x)
@@ -82,26 +172,7 @@ def _works_channels_last(model: Callable[[], nn.Module], x: Tensor, device: str)
             return False
 
 
-def _check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
-    if x.is_floating_point() and not torch.isfinite(x).all():
-        raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
-    if y.min() < 0 or y.max() >= classes:
-        wrong = int(y.min() if y.min() < 0 else y.max())
-        raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network has "
-                         f"{classes} outputs")
-
-
-def _check_one_example(model: Callable[[], nn.Module], x: Tensor, device: str) -> None:
-    """Batch norm of vectors has no variance in a batch of one example."""
-    try:
-        with torch.no_grad():
-            model().to(device).train()(x.to(device))
-    except ValueError as error:
-        raise InputError(f"a batch of the training loader has one example, on which this network can't be trained ({error}): "
-                         "choose another batch size, or drop_last=True") from None
-
-
-def check_device(device: str, name: str = "device") -> None:
+def check_device(device: Any, name: str = "device") -> None:
     """Puts one number on a device.
 
     Raises:
@@ -111,59 +182,3 @@ def check_device(device: str, name: str = "device") -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"{name} got {device!r}: {str(error).splitlines()[0]}") from None
-
-
-def _length(train: Any) -> int:
-    if not isinstance(train, Loader):
-        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of "
-                         "batches")
-    try:
-        return len(train)
-    except TypeError:  # a DataLoader of an iterable data set
-        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader "
-                         "of a data set with a length, Batches, or a list of batches") from None
-
-
-def _whole(train: Loader) -> Any:
-    """All examples in one batch per 4,096 where they are in memory: the look costs no augmentation."""
-    if not isinstance(train, Batches):
-        return train
-    x, y = train.inputs, train.targets
-    prepared = ((x[i : i + 4096], y[i : i + 4096]) for i in range(0, len(x), 4096))
-    return ((train.prepare(a) if train.prepare else a, b) for a, b in prepared)
-
-
-def _pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
-    if isinstance(batch, dict):
-        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): "
-                         "wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
-    if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
-        size = len(batch) if hasattr(batch, "__len__") else "?"
-        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap "
-                         "the loader with thalweg.pairs")
-    x, y = batch
-    if y.dim() != 1 or len(x) != len(y) or y.is_floating_point() or not len(y):
-        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs "
-                         "[batch, ...] and whole numbers [batch]")
-    return x, y
-
-
-def _classes(model: Callable[[], nn.Module], x: Tensor, device: str) -> int:
-    network = model()
-    if not isinstance(network, nn.Module):
-        raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
-    if model() is network:
-        raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new "
-                         f"{type(network).__name__} each time; give a trained one's state_dict() as start=")
-    network = network.to(device).eval()
-    x = x[:2].to(device)
-    try:
-        with torch.no_grad():
-            outputs = network(x)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x) or outputs.shape[1] < 2:
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"the network's output is {got} for {len(x)} inputs, needs [batch, classes] with two classes or more")
-    return outputs.shape[1]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
+from thalweg.seeds import set_epoch
 from thalweg.training.batches import ByEpoch, Loader
 from thalweg.training.recipe import Optimizer, Recipe, optimizer_for
 
@@ -62,8 +63,25 @@ def train(
     Raises:
         Diverged: The loss is not finite (the parameters are left as they were before that step; on a GPU, which is asked every
             50 steps only, as they are by then), or the last step left weights that are not.
+        InputError: There is nothing to train, no parameter gets a gradient, a label is out of range, or the loader gives another
+            number of batches than it says.
     """
-    loss = loss or cross_entropy(recipe.label_smoothing)
+    if torch.is_inference_mode_enabled():
+        raise InputError("nothing can be trained inside of torch.inference_mode(): leave it (torch.no_grad() does no harm)")
+    with torch.enable_grad():  # a user may have switched gradients off
+        _train(module, batches, recipe, meter, loss or cross_entropy(recipe.label_smoothing), penalty, adjust, watch)
+
+
+def _train(
+    module: nn.Module,
+    batches: Loader,
+    recipe: Recipe,
+    meter: Meter,
+    loss: Loss,
+    penalty: Callable[[], Tensor] | None,
+    adjust: Callable[[], None] | None,
+    watch: Callable[[Tick], None] | None,
+) -> None:
     params = [p for p in module.parameters() if p.requires_grad]
     if not params:
         raise InputError("the module has no parameter that requires a gradient: there is nothing to train")
@@ -81,7 +99,8 @@ def train(
         with _precision(recipe, device):
             outputs = module(x.to(device, non_blocking=True))
         meter.backward(outputs)
-        data_loss = loss(outputs.float() if outputs.dtype == torch.bfloat16 else outputs, y.to(device, non_blocking=True))
+        data_loss = _loss_of(loss, outputs.float() if outputs.dtype == torch.bfloat16 else outputs,
+                             y.to(device, non_blocking=True))
         total = data_loss if penalty is None else data_loss + penalty()
         losses.append(total.detach())
         if len(losses) == patience or step + 1 == steps:
@@ -98,6 +117,25 @@ def train(
     if not all(torch.isfinite(p).all() for p in params):
         raise Diverged(f"the weights are not finite after step {steps}, the last: lower the learning rate ({recipe.lr:g}), "
                        "or clip gradients")
+
+
+def _loss_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    try:
+        return loss(outputs, targets)
+    except IndexError as error:
+        raise InputError(f"a batch of the training loader has labels that are no classes ({error}): needs 0 to "
+                         f"{outputs.shape[-1] - 1}") from error
+
+
+def per_draw(loss: Loss) -> Loss:
+    """A user's loss of outputs `[batch, classes]`, for outputs `[draws, batch, classes]` too: its mean over the draws."""
+
+    def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.dim() == targets.dim() + 1:
+            return loss(outputs, targets)
+        return torch.stack([averaged(own, targets) for own in outputs]).mean()
+
+    return averaged
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
@@ -142,10 +180,14 @@ def _endless(batches: Loader) -> Iterator[tuple[bool, Any]]:
     """Batches of one epoch after the other, each with whether it is its epoch's last."""
     epoch = 0
     while True:
-        number = 0
+        number, expected = 0, len(batches)
+        set_epoch(batches, epoch)
         for batch in batches.epoch(epoch) if isinstance(batches, ByEpoch) else batches:
             number += 1
-            yield number == len(batches), batch
+            yield number == expected, batch
         if not number:
             raise InputError("the training loader gave no batch: is it an iterator that can be read once only? give a DataLoader")
+        if number != expected:
+            raise InputError(f"the training loader says that it has {expected} batches, and gave {number} in epoch {epoch + 1}: "
+                             "steps and costs would be wrong; give it the right length")
         epoch += 1

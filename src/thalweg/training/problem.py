@@ -3,7 +3,9 @@
 import hashlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, cast
@@ -12,13 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, unknown, whole
-from thalweg.meter import Cost, Meter
-from thalweg.seeds import derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, shuffles
-from thalweg.training.inspection import Inspection, check_device, in_channels_last, inspect
-from thalweg.training.loop import Loss, Tick, train
+from thalweg.meter import Cost, Meter, Tally
+from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
+from thalweg.training.building import built, ordered
+from thalweg.training.identity import identity_of
+from thalweg.training.inspection import Inspection, check_device, check_layout, check_sources, inspect, warn_of_sources
+from thalweg.training.loop import Loss, Tick, cross_entropy, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
 
 Source = Literal["init", "order", "augmentation", "data"]
@@ -55,8 +60,10 @@ class Problem:
         device: Where to train.
         sources: What a retraining draws anew. The others are the same for all trainings of all seeds. `data` is a bootstrap of
             the training set. A user's own loader can't tell `order` from `augmentation`: name both or none.
-        loss: From outputs and targets to a scalar; cross-entropy if None.
-        cache: Where trained networks are kept between runs; None for in memory, as long as this problem lives.
+        loss: From outputs `[batch, classes]` and labels `[batch]` to a scalar; cross-entropy if None. With several draws a step
+            it is called once per draw.
+        cache: Where trained networks are kept between runs; None for in memory, as long as this problem lives. A loss that can't
+            be told from another of its kind (one that holds an open file, say) is not cached.
         identity: Names data and network for the cache, since a function can't be fingerprinted.
         unlabelled: Inputs without labels that methods may look at to calibrate themselves, a tensor or a loader in fixed order;
             the training inputs if None.
@@ -92,26 +99,44 @@ class Problem:
     channels_last: bool | None = None
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
+    _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         self._check()
+        if not isinstance(self.unlabelled, Tensor | None) and type(self.unlabelled).__module__ == "numpy":
+            object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
+        for loader in (self.train, self.unlabelled):
+            end_with_us(loader)
         if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
-            object.__setattr__(self, "inspection", inspect(self.model, self.train, self.device))
-        if self.meter.cost.training_examples not in (0, self.training_examples):
-            raise InputError(f"meter counts in trainings of {self.meter.cost.training_examples} examples, this problem's have "
+            found = inspect(self.model, self.train, self.device, recipe=self.recipe,
+                            loss=None if self.loss is None else self.criterion)
+            object.__setattr__(self, "inspection", found)
+            warn_of_sources(found, self.sources)
+        check_layout(self.inspection, self.channels_last)
+        check_sources(self.inspection, self.sources)
+        if self.stack > 1:
+            self.behaviour.check_recomputed("problem.stack > 1")
+        if self.meter.training_examples not in (0, self.training_examples):
+            raise InputError(f"meter counts in trainings of {self.meter.training_examples} examples, this problem's have "
                              f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
-        self.meter.cost = replace(self.meter.cost, training_examples=self.training_examples)
+        self.meter.training_examples = self.training_examples
         if self.start is not None:
             self._memory[0] = self._given()
 
     def _check(self) -> None:
         if self.cache is not None and not self.identity:
             raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
+        derive(self.seed)  # says so where it is no whole number
+        object.__setattr__(self, "seed", int(self.seed))
+        if torch.is_inference_mode_enabled():
+            raise InputError("a problem can't be made inside of torch.inference_mode(), where nothing can be trained: leave it "
+                             "(torch.no_grad() does no harm)")
         if not isinstance(self.recipe, Recipe):
             raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
+        self._check_loss()
         check_device(self.device)
         for name in ("jobs", "stack", "refreshed"):
             whole(f"problem.{name}", getattr(self, name), 1)
@@ -128,6 +153,15 @@ class Problem:
             raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them "
                              "apart: name both or none, or give thalweg.Batches")
 
+    def _check_loss(self) -> None:
+        if self.loss is None:
+            return
+        if not callable(self.loss):
+            raise InputError(f"loss got a {type(self.loss).__name__}, needs a function of outputs and labels")
+        if self.recipe.label_smoothing:
+            raise InputError(f"recipe.label_smoothing got {self.recipe.label_smoothing:g} beside a loss, which would not have "
+                             "it: put it into the loss (nn.CrossEntropyLoss(label_smoothing=...)), and take it out of the recipe")
+
     @cached_property
     def training_examples(self) -> int:
         """Evaluations with a backward pass of one full training, in examples: the unit of cost."""
@@ -139,22 +173,41 @@ class Problem:
         return round(steps * examples / batches)
 
     @property
+    def criterion(self) -> Loss:
+        """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the recipe's cross-entropy."""
+        return cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What the network was seen to do when it was looked at."""
+        return cast(Inspection, self.inspection).behaviour
+
+    @property
     def cost(self) -> Cost:
-        """What was spent so far."""
+        """What was spent so far: all that was done, and each anchor once that was given or read from a cache."""
         return self.meter.cost
 
+    def measured(self) -> AbstractContextManager[Tally]:
+        """Says what one result costs: `with problem.measured() as own: ...`, and then `own.cost`.
+
+        The anchors that it rests on are in it, whenever they were trained.
+        """
+        return self.meter.measured()
+
     def anchor(self, k: int) -> Weights:
-        """The k-th training, a network from a fresh initialisation; its cost is charged at every use, cached or not.
+        """The k-th training, a network from a fresh initialisation; it counts once in each result that uses it, cached or not.
 
         Raises:
             Diverged: Its loss became infinite.
         """
-        if not self.has(k):
-            network = self.build("anchor", k)
-            cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
-            self.keep(k, Weights.of(network), cost)
-        weights, cost = self._memory[k]
-        self.meter.charge(cost)
+        with EXCLUSIVE:  # threads that share a problem take turns
+            if not self.has(k):
+                network = self.build("anchor", k)
+                cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
+                self.keep(k, Weights.of(network), cost)
+            weights, cost = self._memory[k]
+            self.meter.charge(cost, (self.fingerprint(k), id(self.model)), done=k in self._uncharged)
+            self._uncharged.discard(k)
         return weights
 
     def compiled(self, module: nn.Module) -> nn.Module:
@@ -165,24 +218,30 @@ class Problem:
 
     def has(self, k: int) -> bool:
         """Whether the k-th training is in memory or in the cache."""
-        if k not in self._memory and self.cache is not None and (found := self.cache.get(self.fingerprint(k))) is not None:
-            self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
+        if k not in self._memory and self.cache is not None and self._keeps:
+            found = self.cache.get(self.fingerprint(k))
+            if found is not None:
+                self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
         return k in self._memory
+
+    def cost_of(self, k: int) -> Cost | None:
+        """What the k-th training cost, where it is in memory or in the cache."""
+        return self._memory[k][1] if self.has(k) else None
 
     def keep(self, k: int, weights: Weights, cost: Cost) -> None:
         """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
         self._memory[k] = weights.to(self.device), cost
-        if self.cache is not None:
+        self._uncharged.add(k)
+        if self.cache is not None and self._keeps:
             self.cache.put(self.fingerprint(k), weights, cost)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
+        found = self.inspection
         with seeded(self._seed("init", *name)):
-            network = self.model().to(self.device)
-        found = self.inspection is not None and self.inspection.channels_last
-        if found if self.channels_last is None else self.channels_last:
-            network = in_channels_last(network)
-        return network
+            network = built(self.model, self.device, None if found is None else found.example)
+        last = found is not None and found.channels_last
+        return ordered(network, self.device, channels_last=last if self.channels_last is None else self.channels_last)
 
     def network(self, weights: Weights) -> nn.Module:
         """A new network with given weights."""
@@ -211,7 +270,7 @@ class Problem:
         """
         order, batches = self._seed("order", *name), self.batches(*name, data_of=data_of)
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
-            train(module, batches, recipe, self.meter, loss=loss or self.loss, penalty=penalty, adjust=adjust,
+            train(module, batches, recipe, self.meter, loss=loss or self.criterion, penalty=penalty, adjust=adjust,
                   watch=watch)
 
     def batches(self, *name: str | int, data_of: int = 0) -> Loader:
@@ -236,7 +295,7 @@ class Problem:
             batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
         examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
-            return refresh(network, points, _first(batches, examples), self.meter)
+            return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
     def inputs(self, limit: int = 1000) -> Tensor:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""
@@ -244,7 +303,7 @@ class Problem:
             return self.unlabelled[:limit].to(self.device)
         batches = self.training_part(limit) if self.unlabelled is None else _first(self.unlabelled, limit)
         found = [batch[0] if isinstance(batch, list | tuple) else batch for batch in batches]
-        return torch.cat(found)[:limit].to(self.device)
+        return joined(found)[:limit].to(self.device)
 
     def training_part(self, examples: int) -> list[Any]:
         """A fixed part of the training set: batches of (inputs, targets) that have so many examples together, or all.
@@ -284,9 +343,23 @@ class Problem:
         """Of everything that can change the k-th training: data, network, recipe, sources, seed and k."""
         facts = [self.identity, asdict(self.recipe), sorted(self.sources), self.seed, k, str(torch.device(self.device).type)]
         if self.loss is not None:
-            named = self.loss if hasattr(self.loss, "__qualname__") else type(self.loss)
-            facts.append(f"{named.__module__}.{named.__qualname__}")
+            facts.append(self._loss_identity)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+    @cached_property
+    def _loss_identity(self) -> str | None:
+        return identity_of(self.loss)
+
+    @cached_property
+    def _keeps(self) -> bool:
+        """Whether the cache can tell this problem's trainings from others."""
+        if self.cache is None:
+            return False
+        if self.loss is not None and self._loss_identity is None:
+            warnings.warn("the loss holds something that can't be told from another of its kind, so that trained networks are "
+                          "not kept in the cache: give a function or module of plain settings and tensors", stacklevel=3)
+            return False
+        return True
 
     def _seed(self, source: Source, *name: str | int) -> int:
         """A seed for one source of randomness; the same for all seeds and all retrainings where it is not re-drawn.

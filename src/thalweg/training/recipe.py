@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,6 +51,9 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
+        for own in fields(self):
+            if isinstance(given := getattr(self, own.name), np.generic):
+                object.__setattr__(self, own.name, given.item())
         for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear", "triangle")),
                             ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in known:
@@ -99,5 +103,9 @@ def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
     groups = [{"params": part, "weight_decay": decay} for part, decay in parts if part]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
+    made = torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
                            fused=fused)
+    if fused and recipe.momentum:
+        for p in params:  # the fused kernel fails where some parameters get their first gradient later than others
+            made.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return made

@@ -6,7 +6,6 @@ It is `torch.func`'s vmap over stacked parameters; convolutions become grouped o
 that is slower than one member after the other where there are convolutions: a stack is asked for, not guessed.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from thalweg.training.batches import Batches
 from thalweg.training.loop import Loss
 from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.weights.batchnorm import BatchNorm
+from thalweg.weights.copying import copied
 from thalweg.weights.point import Weights
 
 
@@ -38,7 +38,7 @@ class Stack(nn.Module):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         _check(networks)
-        self.network = copy.deepcopy(networks[0])
+        self.network = copied(networks[0])
         states = [_state(network) for network in networks]
         names = {id(tensor): name for name, tensor in _state(self.network).items()}
         stacked: dict[str, Tensor] = {}

@@ -12,8 +12,9 @@ from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
-from thalweg.training.loop import cross_entropy, train
+from thalweg.training.loop import train
 from thalweg.training.problem import Problem
+from thalweg.training.processes import train_in_processes
 from thalweg.training.stack import Stack, StackedBatches, clipped, summed
 from thalweg.weights.point import Weights
 
@@ -95,7 +96,7 @@ def _all(groups: Sequence[Wanted]) -> None:
             for start in range(0, len(group), first.stack):
                 _stacked(group[start : start + first.stack])
         elif first.jobs > 1 and len(group) > 1:
-            _in_processes(group, first.jobs)
+            train_in_processes(group, first.jobs)
 
 
 def _stacked(group: Wanted) -> None:
@@ -124,7 +125,7 @@ def _train_stack(group: Wanted) -> None:
         raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
     stack = Stack([problem.build("anchor", k) for problem, k in group])
     recipe, meter = first.recipe, Meter(first.training_examples)
-    loss = summed(first.loss or cross_entropy(recipe.label_smoothing), is_mean=first.loss is None)
+    loss = summed(first.criterion, is_mean=first.loss is None)
     adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
     with meter.clock(), seeded(first.seed, "stack", *(k for _, k in group)):  # the latter for dropout
         train(first.compiled(stack), StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
@@ -132,9 +133,3 @@ def _train_stack(group: Wanted) -> None:
     share = replace(cost, backward_examples=cost.backward_examples // len(group), seconds=cost.seconds / len(group))
     for (problem, k), weights in zip(group, stack.members(), strict=True):
         problem.keep(k, weights, share)
-
-
-def _in_processes(group: Wanted, jobs: int) -> None:
-    from thalweg.training.processes import train_in_processes  # joblib takes longer to import than all of thalweg
-
-    train_in_processes(group, jobs)

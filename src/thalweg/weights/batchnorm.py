@@ -1,66 +1,97 @@
-"""Batch-norm statistics at points where nobody trained. Estimated here and nowhere else."""
+"""Running statistics at points where nobody trained. Estimated here and nowhere else."""
 
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.meter import Meter
 from thalweg.seeds import Rewind
-from thalweg.weights.point import Weights
+from thalweg.weights.behaviour import Behaviour, eager
+from thalweg.weights.point import Tensors, Weights
+from thalweg.weights.spectral import follow
+from thalweg.weights.statistics import Averaged
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def refresh(network: nn.Module, points: Sequence[Weights], batches: Iterable[Any], meter: Meter) -> list[Weights]:
+def refresh(
+    network: nn.Module, points: Sequence[Weights], batches: Iterable[Any], meter: Meter, behaviour: Behaviour
+) -> list[Weights]:
     """The same parameters with valid buffers, of all points in one pass over the data.
 
     Running means and variances are the averages over all batches, each weighted with its examples (a short last batch counts
-    for less), with dropout as in training, as `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407).
-    Other buffers are the stale ones of these weights or, where there are none, the network's. Without batch norm nothing is
-    evaluated.
+    for less), with dropout as in training, as `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407):
+    over all uses, where a layer is used several times. Statistics that the network does not move in training stay as they are.
+    The singular vectors of spectral norms are those of the weights. Other buffers are the stale ones of these weights or, where
+    there are none, the network's. Without running statistics nothing is evaluated.
 
     Args:
         network: The architecture; it is left as it was.
         points: The points.
         batches: Training batches (inputs, targets). Give the same ones at every point, or their noise poses as spread.
         meter: Counts the forward evaluations.
+        behaviour: What the network was seen to do.
+
+    Raises:
+        InputError: It changes buffers in training that can't be estimated here.
     """
-    network = copy.deepcopy(network)
+    behaviour.check_new_points()
     own = dict(network.named_buffers())
     device = next(network.parameters()).device
     states, found = [], []
     for point in points:
         buffers = point.stale or (own if point.buffers is None else point.buffers)
         state = Weights(point.params, buffers).placed(network)
+        follow(state, behaviour.follows)
         states.append(state)
         found.append(Weights(point.params, {name: state[name] for name in own}, masks=point.masks))
-    layers = list(_running(network))
-    if not layers:
+    if not behaviour.refreshed:
         return found
-    statistics = [name for name, module in network.named_modules() if module in layers]
     for state in states:
-        for name in statistics:
-            state[f"{name}.running_mean"].zero_()
-            state[f"{name}.running_var"].fill_(1)
-            state[f"{name}.num_batches_tracked"].zero_()
-    seen = 0
+        for name in behaviour.refreshed:
+            counter = state.get(f"{name}.num_batches_tracked" if name else "num_batches_tracked")
+            if counter is not None:
+                counter.zero_()
+    averaged = Averaged()
+    modes = [(module, module.training) for module in network.modules()]
     network.train()
-    with torch.no_grad():
-        for x, _ in batches:
-            seen += len(x)
-            for layer in layers:
-                layer.momentum = len(x) / seen  # momentum=None would forget that the last batch is shorter
-            x = x.to(device)
-            rewind = Rewind()
-            for state in states:
-                rewind()  # the same dropout at every point
-                meter.forward(functional_call(network, state, (x,)))
+    try:
+        with torch.no_grad(), eager():
+            for x, state in _evaluations(batches, states, device, one_by_one=behaviour.uneven):
+                with averaged.weighted(len(x)):
+                    outputs = functional_call(network, state, (x,))
+                meter.forward(outputs)
+    finally:
+        for module, mode in modes:
+            module.training = mode
     return found
 
 
-def _running(network: nn.Module) -> Iterable[Any]:
-    return (m for m in network.modules() if isinstance(m, BatchNorm) and m.track_running_stats and m.running_mean is not None)
+def _evaluations(
+    batches: Iterable[Any], states: Sequence[Tensors], device: torch.device, *, one_by_one: bool
+) -> Iterator[tuple[Tensor, Tensors]]:
+    """Inputs of each batch with each state, with the same dropout at every one.
+
+    Args:
+        batches: Of (inputs, targets).
+        states: Of the points.
+        device: Where inputs go.
+        one_by_one: All batches for one state after the other, as a network that counts its evaluations needs it; they are kept
+            in memory then. Else all states for one batch after the other.
+    """
+    if one_by_one:
+        kept, rewind = list(batches), Rewind()
+        for state in states:
+            rewind()
+            for x, _ in kept:
+                yield x.to(device), state
+        return
+    for x, _ in batches:
+        x = x.to(device)
+        rewind = Rewind()
+        for state in states:
+            rewind()
+            yield x, state

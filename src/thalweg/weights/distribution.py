@@ -115,25 +115,45 @@ class Mixture(WeightDistribution):
         return cls(tuple(parts))
 
 
-def save(distribution: WeightDistribution, path: str | Path) -> None:
-    """Stores a weight distribution as one safetensors file, whole or not at all."""
+def save(distribution: WeightDistribution, path: str | Path, *, key: str | None = None) -> None:
+    """Stores a weight distribution as one safetensors file, whole or not at all.
+
+    Args:
+        distribution: What an explorer returned, or Members.
+        path: Of the file; `~` is the home folder.
+        key: What it belongs to, for `load`; a study's networks have one each, so that none is taken for another.
+    """
     tensors, settings = distribution.tensors()
-    files.write_tensors(Path(path), tensors, {"kind": type(distribution).__name__, "settings": settings})
+    facts = {"kind": type(distribution).__name__, "settings": settings} | ({} if key is None else {"key": key})
+    files.write_tensors(files.given(path), tensors, facts)
 
 
-def load(path: str | Path) -> WeightDistribution:
+def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
     """Reads what `save` wrote.
 
+    Args:
+        path: Of the file; `~` is the home folder.
+        key: What it must belong to; None for anything.
+
     Raises:
-        InputError: The file is missing, damaged, or holds something else.
+        InputError: The file is missing, damaged, belongs to something else, or holds something else; the line names its format.
     """
-    tensors, metadata = files.read_tensors(Path(path))
+    tensors, metadata = files.read_tensors(files.given(path))
+    if key is not None and metadata.get("key") != key:
+        raise InputError(f"{path} belongs to {metadata.get('key') or 'nothing that it names'}, needs {key}")
     kind = metadata.get("kind")
     if kind is None:
-        raise InputError(f"{path} holds no weight distribution: give a file that thalweg.save wrote")
-    if kind not in WeightDistribution.kinds:
-        raise unknown("weight distribution", kind, WeightDistribution.kinds)
-    return WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
+        raise InputError(f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a network's weights as "
+                         "Problem(start=safetensors.torch.load_file(path))")
+    if not isinstance(kind, str) or kind not in WeightDistribution.kinds:
+        raise InputError(f"{path}: {unknown('weight distribution', str(kind), WeightDistribution.kinds)}")
+    try:
+        found = WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
+        next(found.draw(1, seed=0))  # what does not fit together is found here
+    except Exception as error:  # of a stranger's file, which may name and lack anything
+        raise InputError(f"{path} holds no whole {kind} ({type(error).__name__}: {' '.join(str(error).split())[:120]}): give a "
+                         "file that thalweg.save wrote") from None
+    return found
 
 
 def pack(points: Sequence[Weights]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class Leaves:
                         for row in self.points]
         self._in_order = [list(leaves.values()) for leaves in self._leaves]
         self._are_views = all(dtype == start.dtype for dtype in layout.dtypes)  # not where a network has several types
-        self._install(self._leaves[0])
+        self.put(0)
 
     def each(self) -> Iterator[int]:
         """The network's parameters are those of one point after the other."""
@@ -44,8 +44,14 @@ class Leaves:
                     for name, leaf in leaves.items():
                         leaf.copy_(views[name])
             if len(self._leaves) > 1:
-                self._install(leaves)
+                self.put(number)
             yield number
+
+    def put(self, number: int) -> None:
+        """The network's parameters are those of one point."""
+        leaves = self._leaves[number]
+        for module, key, name in self._owners:
+            setattr(module, key, leaves[name])  # recurrent layers notice it this way, and no other
 
     def collect(self) -> bool:
         """Moves the parameters' gradients into `gradients`, 0 where there is none; says whether there was any."""
@@ -58,7 +64,3 @@ class Leaves:
                 if grad is not None:
                     leaf.grad, found_any = None, True
         return found_any
-
-    def _install(self, leaves: dict[str, nn.Parameter]) -> None:
-        for module, key, name in self._owners:
-            setattr(module, key, leaves[name])  # recurrent layers notice it this way, and no other

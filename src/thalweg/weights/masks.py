@@ -14,8 +14,8 @@ from torch import nn
 
 from thalweg.errors import InputError, in_range
 from thalweg.seeds import seeded
+from thalweg.weights.behaviour import Behaviour, switched
 
-Dropout = nn.modules.dropout._DropoutNd
 Layer = (nn.Linear, nn.modules.conv._ConvNd)
 
 
@@ -33,8 +33,14 @@ class Masks:
 
 
 @contextmanager
-def active(network: nn.Module, masks: Masks, batch: int) -> Iterator[None]:
+def active(network: nn.Module, masks: Masks, batch: int, behaviour: Behaviour) -> Iterator[None]:
     """Evaluates a network, in evaluation mode but for its dropout, with the masks of the batch of a number.
+
+    Args:
+        network: In evaluation mode.
+        masks: Which units are dropped.
+        batch: Number of the batch.
+        behaviour: What the network was seen to do: which of its modules drop.
 
     Raises:
         InputError: The network has no layer that drops anything.
@@ -44,27 +50,8 @@ def active(network: nn.Module, masks: Masks, batch: int) -> Iterator[None]:
         if masks.rate is not None:
             for hook in insert(network, masks.rate):
                 undone.callback(hook.remove)
-        else:
-            for layer in own_layers(network):
-                undone.callback(layer.train, layer.training)
-                layer.train()
-        # torch's fast path of transformers skips dropout where the block that holds it is in evaluation mode
-        undone.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        torch.backends.mha.set_fastpath_enabled(False)
+        undone.enter_context(switched(network, behaviour.dropping() if masks.rate is None else ()))
         yield
-
-
-def own_layers(network: nn.Module) -> list[nn.Module]:
-    """The network's own dropout layers, of all kinds.
-
-    Raises:
-        InputError: It has none.
-    """
-    found: list[nn.Module] = [module for module in network.modules() if isinstance(module, Dropout)]
-    if not found:
-        raise InputError("the network got no dropout layer (nn.Dropout or its kin), needs one or more: give a rate, and dropout "
-                         "is inserted")
-    return found
 
 
 def insert(network: nn.Module, rate: float) -> list[Any]:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.seeds import generator
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.coefficients import Bezier, Chain, Coefficients, Simplex, arc_length, from_settings, to_settings
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
 from thalweg.weights.layout import Layout
 from thalweg.weights.leaves import Leaves
 from thalweg.weights.point import Weights, mix, sum_products
+from thalweg.weights.spectral import follow
 from thalweg.weights.volume import gram_of
 
 
@@ -120,6 +122,7 @@ class SubspaceModule(nn.Module):
         fixed: Which vertices are not trained (by their number).
         draws: Draws an evaluation.
         layerwise: Coefficients for each layer.
+        behaviour: What the network was seen to do, where it has spectral norms, or evaluates parts again in the backward pass.
 
     Attributes:
         layout: Where which parameter is in a row.
@@ -139,6 +142,7 @@ class SubspaceModule(nn.Module):
         fixed: Sequence[int] = (),
         draws: int = 1,
         layerwise: bool = False,
+        behaviour: Behaviour = Behaviour(),  # noqa: B008  frozen
     ) -> None:
         super().__init__()
         if len(vertices) < 1 or draws < 1:
@@ -148,7 +152,7 @@ class SubspaceModule(nn.Module):
         self.layout = Layout.of({name: p for name, p in network.named_parameters() if p.requires_grad})
         self.network = (network,)  # in a tuple: its parameters are not this module's
         self.start = tuple(vertices)
-        self.coefficients, self.draws = coefficients, draws
+        self.coefficients, self.draws, self.behaviour = coefficients, draws, behaviour
         self.leaves = Leaves(network, self.layout, draws)
         self.layers, segments = self._cut(first, layerwise=layerwise)
         self.is_free = torch.tensor([k not in fixed for k in range(len(vertices))])
@@ -172,8 +176,17 @@ class SubspaceModule(nn.Module):
             if len(piece.held):
                 piece.points.addmm_(others[piece.layer], piece.held)
         self._awaited[:] = [own]
-        outputs = [network(x) for _ in self.leaves.each()]
+        outputs = [self._evaluated(network, x, draw) for draw in self.leaves.each()]
         return outputs[0] if self.draws == 1 else torch.stack(outputs)
+
+    def _evaluated(self, network: nn.Module, x: Tensor, draw: int) -> Tensor:
+        if self.behaviour.follows:
+            follow(dict([*network.named_parameters(), *network.named_buffers()]), self.behaviour.follows)
+        outputs = network(x)
+        if self.draws > 1 and self.behaviour.recomputed and outputs.requires_grad:
+            # the backward pass of a draw is over before that of the one before it starts: here it does
+            outputs.register_hook(lambda _: self.leaves.put(draw))
+        return outputs
 
     def carry(self, decay: float = 0.0) -> None:
         """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point, summed over draws.

@@ -1,11 +1,11 @@
 """A network as a graph of operations, by torch.fx. Networks whose flow depends on their inputs have none."""
 
-import copy
 from dataclasses import dataclass
 
 from torch import fx, nn
 
 from thalweg.errors import InputError
+from thalweg.weights.copying import copied
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ def traced(network: nn.Module, *, training: bool) -> Traced:
     Raises:
         InputError: It can't be traced.
     """
-    owner = nn.Sequential(copy.deepcopy(network)).train(training)
+    owner = nn.Sequential(copied(network)).train(training)
     try:
         return Traced(owner, fx.Tracer().trace(owner))
     except Exception as error:  # a user's network may raise anything

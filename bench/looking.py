@@ -1,0 +1,25 @@
+"""The look at network and training set when a problem is made."""
+
+from bench.cases import CASES, QUICK
+from bench.measure import Settings, interleaved, ratios
+from thalweg.training.inspection import inspect
+from thalweg.training.recipe import Recipe
+
+STEPS = 10
+
+
+def looking(settings: Settings) -> list[dict]:
+    """The look at a network and its training set, before anything is trained, against ten steps (target 1)."""
+    rows = []
+    for name, case in (QUICK if settings.quick else CASES).items():
+        problem = case.problem(device=settings.device)
+        recipe = Recipe(epochs=STEPS / len(problem.train))
+
+        def steps(problem=problem, recipe=recipe) -> None:
+            problem.fit(problem.build("steps"), recipe, "steps")
+
+        def look(problem=problem) -> None:
+            inspect(problem.model, problem.train, problem.device, recipe=problem.recipe)
+
+        rows += ratios(name, interleaved({"ten steps": steps, "look": look}, settings), "ten steps", {"look": 1.0})
+    return rows

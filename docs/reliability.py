@@ -1,0 +1,65 @@
+"""The counts of docs/reliability.md, from the tests and the results: python docs/reliability.py (--check: fails where out of date)."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE, KILLS = ROOT / "docs" / "reliability.md", ROOT / "bench" / "results" / "kills.json"
+KINDS = ROOT / "tests" / "kinds"
+BLOCK = re.compile(r"(<!-- (kinds|kills) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def kinds() -> str:
+    """A row per file of `tests/kinds`: what the kind is, and how many cases try it."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider", str(KINDS)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    cases = Counter(line.split("::")[0].rsplit("/", 1)[-1] for line in done.stdout.splitlines() if "::" in line)
+    lines = [f"{len(cases)} kinds, {sum(cases.values())} cases.", "", "| kind | cases |", "|---|---|"]
+    for name, count in sorted(cases.items()):
+        said = (ast.get_docstring(ast.parse((KINDS / name).read_text())) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| {said.replace('|', chr(92) + '|')} | {count} |")
+    return "\n".join(lines) + "\n"
+
+
+def kills() -> str:
+    """A row per kind of kill: how often, how long until all processes were gone, what differed."""
+    found = json.loads(KILLS.read_text())
+    rows = found["rows"]
+    total, wrong = sum(row["kills"] for row in rows), sum(len(row["differing"]) for row in rows)
+    slowest = max(row["slowest"] for row in rows)
+    lines = [f"{total} random kills; {wrong} differing results; all processes were gone after {slowest:.2f} s at the latest.", "",
+             "| what ran | jobs | signal | to | kills | slowest end, s | later than 2 s | wrong endings | differing |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = (row["case"], row["jobs"], row["signal"], row["target"], row["kills"], f"{row['slowest']:.2f}", row["late"],
+                 len(row["wrong_endings"]), len(row["differing"]))
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def filled(text: str) -> str:
+    """The page with its blocks filled."""
+    made = {"kinds": kinds, "kills": kills}
+    return BLOCK.sub(lambda m: m[1] + made[m[2]]() + m[3], text)
+
+
+def main() -> int:
+    """Writes, or checks."""
+    text = PAGE.read_text()
+    new = filled(text)
+    if new != text and "--check" in sys.argv:
+        print("docs/reliability.md is out of date: run python docs/reliability.py")
+        return 1
+    PAGE.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

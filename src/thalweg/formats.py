@@ -1,0 +1,82 @@
+"""What a file is, by its first bytes: so that a file of another program is called by its name, and never damaged."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that thalweg does not write.
+
+    Attributes:
+        name: What it is, with its article.
+        way: How to use it with thalweg; nothing where there is none.
+    """
+
+    name: str
+    way: str = ""
+
+
+_STATE = "load it with the program that wrote it, and give the network's state_dict() as Problem(start=...)"
+_PICTURES = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture", b"%PDF": "a PDF file"}
+_OTHERS = {
+    b"\x89HDF\r\n\x1a\n": Format("an HDF5 file", _STATE),
+    b"\x93NUMPY": Format("a NumPy array", _STATE),
+    b"PAR1": Format("a Parquet table"),
+    b"\x1f\x8b": Format("a gzip file", "unpack it first"),
+    b"\x28\xb5\x2f\xfd": Format("a Zstandard file", "unpack it first"),
+    b"BZh": Format("a bzip2 file", "unpack it first"),
+    b"\xfd7zXZ": Format("an xz file", "unpack it first"),
+    b"\x7fELF": Format("a program"),
+    b"SQLite format 3\x00": Format("an SQLite database"),
+}
+_TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # pickled first by torch.save before version 1.6
+
+
+def recognised(path: Path) -> Format | None:
+    """The format of a regular file of another program; None where nothing tells it."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        return Format("an empty file")
+    if head.startswith(b"PK\x03\x04"):
+        return _zipped(path)
+    if head[:1] == b"\x80" and head[1:2] in b"\x01\x02\x03\x04\x05":
+        return _torch(path) if head[2:].startswith(_TORCH_MAGIC) else Format("a Python pickle", _STATE)
+    for start, name in _PICTURES.items():
+        if head.startswith(start):
+            return Format(name)
+    for start, found in _OTHERS.items():
+        if head.startswith(start):
+            return found
+    return Format("a text file") if _is_text(head) else None
+
+
+def _zipped(path: Path) -> Format:
+    """What a zip archive holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        names = []
+    if any(name.endswith("/constants.pkl") for name in names):
+        return Format("a TorchScript file", f"give its network as Problem(start=torch.jit.load('{path}').state_dict())")
+    if any(name.endswith("data.pkl") for name in names):
+        return _torch(path)
+    if names and all(name.endswith(".npy") for name in names):
+        return Format("an archive of NumPy arrays", _STATE)
+    return Format("a zip archive", "unpack it first")
+
+
+def _torch(path: Path) -> Format:
+    return Format("a PyTorch checkpoint", f"give its network as Problem(start=torch.load('{path}', weights_only=True)), which "
+                                          "takes a state_dict")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether all of it is characters that people write; the last one may be cut."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    text = head.decode(errors="ignore")
+    return len(text.encode()) > len(head) - 4 and all(c.isprintable() or c in "\t\r\n\f" for c in text)

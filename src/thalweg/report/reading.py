@@ -1,0 +1,247 @@
+"""Reading result files: held to the checksums in study.json, to their types, and to text that is text.
+
+Results of thalweg 0.1 have no checksums and no list of metrics; they are read as well.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+import numpy as np
+import pandas as pd
+from pandas import DataFrame
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.metrics.facts import FACTS, Direction, Fact
+from thalweg.study.names import one_line
+
+# columns of text, and of numbers (which may be undefined where the name ends in a question mark)
+COLUMNS = {
+    "comparison": (("method", "metric"), ("value?", "low?", "high?", "bases")),
+    "methods": (("method", "explorer"), ("cost?", "forward?", "seconds?", "peak_memory?", "stored_bytes?",
+                                         "evaluations_per_input?", "runs", "failed")),
+    "curves": (("metric",), ("members", "value?")),
+    "inputs": (("method",), ("input", "u", "u_reference")),
+    "reliability": (("method",), ("bin", "confidence", "accuracy", "count")),
+}  # fmt: skip
+OTHERS = {"methods": ("emulator", "is_retraining")}  # columns that must be there, whose content is seen to below
+_OPEN = ConfigDict(extra="allow", strict=True)
+_Count = Annotated[int, Field(ge=0)]
+_Line = Annotated[str, AfterValidator(one_line)]
+
+
+class _Data(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    name: _Line
+    batch_size: _Count
+    augment: bool
+    ood: NotRequired[_Line | None]
+
+
+class _Model(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    name: _Line
+
+
+class _Protocol(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    sources: list[_Line]
+    replicates: _Count
+    reference: _Count
+    pool: _Count
+    bases: _Count
+    device: _Line
+    landscape: _Line
+
+
+class _Plan(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    title: _Line
+    data: _Data
+    model: _Model
+    recipe: dict[str, Any]
+    protocol: _Protocol
+
+
+class _Counts(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    train: _Count
+    validation: _Count
+    test: _Count
+    ood: _Count
+    classes: _Count
+    parameters: _Count
+    runs: _Count
+    failed: _Count
+    reference: NotRequired[_Count]
+    pool: NotRequired[_Count]
+    bases: NotRequired[_Count]
+
+
+class _Hardware(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    processor: _Line
+    cores: _Count | None
+    memory: NotRequired[_Count | None]
+    accelerators: NotRequired[list[_Line]]
+
+
+class _Versions(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    thalweg: _Line
+
+
+class _Dates(TypedDict):
+    started: _Line
+    finished: _Line
+
+
+class _Failure(TypedDict):
+    run: _Line
+    reason: str
+
+
+class _Metric(TypedDict):
+    name: _Line
+    title: _Line
+    symbol: _Line
+    unit: _Line
+    direction: Direction
+    definition: str
+    source: str
+    digits: Annotated[str, Field(pattern=r"^\.[0-9][fg]$")]
+    judged: bool
+
+
+class Study(TypedDict):
+    """`study.json`: all that a report says beside numbers."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    plan: _Plan
+    ood: NotRequired[_Line | None]
+    counts: _Counts
+    shape: list[_Count]
+    versions: _Versions
+    hardware: _Hardware
+    system: NotRequired[str]
+    dates: _Dates
+    failures: list[_Failure]
+    reproduce: list[_Line]
+    version: NotRequired[int]
+    metrics: NotRequired[list[_Metric]]
+    files: NotRequired[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The result files of a study.
+
+    Attributes:
+        folder: Where they are, a study's `results`.
+    """
+
+    folder: Path
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged file."""
+        return f"run `thalweg compare {self.folder.parent}` again, or, where its runs are not at hand, get its results again"
+
+    @cached_property
+    def study(self) -> dict[str, Any]:
+        """`study.json`.
+
+        Raises:
+            InputError: It is missing, damaged, or lacks something; the line names it.
+        """
+        return dict(files.read_record(self.folder / "study.json", Study, self.remedy))
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            InputError: It is missing, or not the one that `study.json` was written with.
+        """
+        path = self.folder / name
+        if not files.exists(path):
+            raise InputError(f"{path} does not exist, the report needs it: {self.remedy}")
+        data, known = files.read_bytes(path), self.study.get("files")
+        if known is not None and known.get(name) != files.digest(data):
+            raise InputError(f"{path} is damaged, or another study's (it is not the file that study.json knows): {self.remedy}")
+        return data
+
+    def table(self, name: str) -> DataFrame:
+        """A table, with the columns of `COLUMNS` and maybe others.
+
+        Raises:
+            InputError: It is missing or damaged, or a column is missing or of another type.
+        """
+        path, data = self.folder / f"{name}.parquet", self.read(f"{name}.parquet")
+        try:
+            table = pd.read_parquet(io.BytesIO(data))
+        except Exception as error:  # whatever pyarrow raises of damaged files
+            raise InputError(f"{path} is damaged ({' '.join(str(error).split())[:120]}): {self.remedy}") from None
+        texts, numbers = COLUMNS[name]
+        for column in (*texts, *(n.rstrip("?") for n in numbers), *OTHERS.get(name, ())):
+            if list(table.columns).count(column) != 1:
+                raise InputError(f"{path} has no column '{column}': {self.remedy}")
+        if table.empty:
+            raise InputError(f"{path} has no rows: the study has no finished run to report")
+        for column in texts:
+            self._check_texts(path, column, table[column])
+        for column in numbers:
+            self._check_numbers(path, column, table[column.rstrip("?")])
+        return table
+
+    def tensors(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and what is said about them.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        self.read(name)
+        tensors, about = files.read_tensors(self.folder / name, self.remedy)
+        return {key: tensor.numpy() for key, tensor in tensors.items()}, about
+
+    def facts(self, judged: Sequence[str]) -> Mapping[str, Fact]:
+        """What is known of each metric: as the results tell it, else as this version knows it; else, its name.
+
+        Args:
+            judged: The metrics that the comparison has.
+        """
+        listed = self.study.get("metrics")
+        names = [f.name for f in fields(Fact)]
+        known = FACTS if listed is None else {m["name"]: Fact(**{name: m[name] for name in names}) for m in listed}
+        return {**known, **{name: FACTS.get(name) or _undescribed(name) for name in judged if name not in known}}
+
+    @property
+    def wanted(self) -> list[str]:
+        """The metrics that every judged method has, where the results list them."""
+        return [m["name"] for m in self.study.get("metrics", []) if m["judged"]]
+
+    def _check_texts(self, path: Path, column: str, values: Any) -> None:
+        for value in values.unique():
+            try:
+                one_line(TypeAdapter(str).validate_python(value, strict=True))
+            except ValueError as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"{path} has a '{column}' that is no line of text ({reason[:120]}): {self.remedy}") from None
+
+    def _check_numbers(self, path: Path, column: str, values: Any) -> None:
+        name = column.rstrip("?")
+        if not is_numeric_dtype(values) or is_bool_dtype(values):
+            raise InputError(f"{path} has a '{name}' of {values.dtype}, needs numbers: {self.remedy}")
+        if not column.endswith("?") and not np.isfinite(values.to_numpy(float, na_value=np.nan)).all():
+            raise InputError(f"{path} has a '{name}' that is no finite number: {self.remedy}")
+
+
+def _undescribed(name: str) -> Fact:
+    """A metric of another version, which nobody describes any more."""
+    return Fact(name, name.replace("_", " "), name, "", "none", "A metric of another version of thalweg", "that version", ".4g")

@@ -1,0 +1,100 @@
+"""What the records of a study hold: types and ranges of all that is read back, so that nothing after it has to look."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+# A count or a measured amount: 0 or more, finite
+Amount = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Units = Annotated[int, Field(ge=1)]
+Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, before the year 10000
+_OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
+
+
+class CostRecord(TypedDict):
+    """The cost of a run, `meter.Cost.as_dict`."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    backward_examples: Amount
+    forward_examples: Amount
+    training_examples: Units
+    seconds: Amount
+    peak_memory: Amount
+    emulator_seconds: NotRequired[Amount]  # thalweg 0.1 did not measure it
+    trainings: Amount
+    forward_trainings: Amount
+    total: NotRequired[Amount]
+
+
+class RunRecord(TypedDict):
+    """`run.json`: what was done, from when to when, and how it went."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    kind: Literal["reference", "pool", "method", "landscape"]
+    index: Annotated[int, Field(ge=0)]
+    title: str
+    status: Literal["ok", "failed"]
+    error: str | None
+    started: Moment
+    ended: Moment
+    fingerprint: NotRequired[str]
+    traceback: NotRequired[str]
+    cost: NotRequired[CostRecord]
+    stored_bytes: NotRequired[Amount]
+    evaluations_per_input: NotRequired[Amount]
+    seconds_exploring: NotRequired[Amount]
+    training_seconds: NotRequired[Amount | None]
+
+
+class AnchorRecord(TypedDict):
+    """What a trained network cost, `meter.Cost`, and whose it is."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    key: NotRequired[str]
+    backward_examples: Amount
+    forward_examples: Amount
+    training_examples: Units
+    seconds: Amount
+    peak_memory: Amount
+    emulator_seconds: NotRequired[Amount]
+
+
+class Environment(TypedDict):
+    """Where a study ran, `study.environment`."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    system: str
+
+
+class PlannedRun(TypedDict):
+    """One task of a study and the folder of its run."""
+
+    kind: Literal["reference", "pool", "method", "landscape"]
+    index: Annotated[int, Field(ge=0)]
+    method: Annotated[int, Field(ge=0)]
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
+
+
+class PlanRecord(TypedDict):
+    """`plan.json`: the plan, and all that comparing its runs takes without building a network."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    plan: dict[str, Any]
+    data_fingerprint: str
+    images_fingerprint: NotRequired[str]  # plan.json of thalweg 0.1 has neither this nor runs
+    runs: NotRequired[list[PlannedRun]]
+    ood: str | None
+    parameters: Units
+    augmented: bool
+    environment: Environment
+
+
+def lacking(record: dict[str, Any]) -> bool:
+    """Whether the record of a run lacks what a run of its kind and end has."""
+    if record["status"] == "failed":
+        return not record["error"]
+    wanted = {"method": ("cost", "stored_bytes", "evaluations_per_input"), "landscape": ()}.get(record["kind"], ("cost",))
+    return any(name not in record for name in wanted)

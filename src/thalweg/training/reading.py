@@ -1,0 +1,198 @@
+"""A look at a training set before anything is trained: pairs, labels, length, and whether a seed changes what comes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
+
+from thalweg.errors import InputError
+from thalweg.meter import now
+from thalweg.seeds import seeded, seeded_loader
+from thalweg.training.batches import Batches, Loader
+
+_TOGETHER = 1024  # examples in memory that are looked at together
+_EXACT = (SequentialSampler, RandomSampler)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one pass over a training set found.
+
+    Attributes:
+        examples: Examples in one epoch.
+        has_single: Some batch has a single example.
+    """
+
+    examples: int
+    has_single: bool
+
+
+def check_loader(train: Any) -> None:
+    """Whether this can be a training set at all.
+
+    Raises:
+        InputError: It is no loader, has no length or no batch.
+    """
+    if not isinstance(train, Loader):
+        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of "
+                         "batches")
+    try:
+        batches = len(train)
+    except TypeError:  # a DataLoader of an iterable data set
+        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader "
+                         "of a data set with a length, Batches, or a list of batches") from None
+    if not batches:
+        raise InputError("the training loader is empty: it has no batches")
+
+
+def first_batch(train: Loader, *purpose: str) -> tuple[Tensor, Tensor]:
+    """The first batch, as a training reads it, with the random numbers of a purpose.
+
+    Raises:
+        InputError: There is none, or it is no pair of inputs and labels.
+    """
+    loader = train if not isinstance(train, Batches) else train.reseeded(*(hash_of(purpose, k) for k in (0, 1)))
+    with seeded(0, "inspection", *purpose), seeded_loader(loader, 0, "inspection", *purpose):
+        for batch in _iterated(loader):
+            return pair(batch, 0)
+    raise InputError("the training loader is empty: it gave no batch")
+
+
+def hash_of(purpose: tuple[str, ...], k: int) -> int:
+    """A small seed for a purpose of the look."""
+    return sum(map(ord, "".join(purpose))) + k
+
+
+def read(train: Loader, classes: int, enough: float) -> Reading:
+    """Reads the training set once, and checks every batch of it that is read.
+
+    Everything is read but where the rest is known without reading: a `DataLoader` of a data set with a length, read in one of
+    torch's own orders, is left when the time is up. Of examples in memory all labels are looked at, and inputs until then.
+
+    Args:
+        train: The training set.
+        classes: How many the network tells apart.
+        enough: After how many seconds a training set whose length is known is left.
+
+    Raises:
+        InputError: A batch is no pair, inputs have NaN, labels are out of range, or it gives more or fewer batches than it says.
+    """
+    if isinstance(train, Batches):
+        return _in_memory(train, classes, now() + enough)
+    known, until = _known_examples(train), now() + enough
+    examples, batches, has_single = 0, 0, False
+    with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
+        for number, batch in enumerate(_iterated(train)):
+            x, y = pair(batch, number)
+            check_values(x, y, classes, number)
+            examples, batches, has_single = examples + len(y), batches + 1, has_single or len(y) == 1
+            if number > len(train):
+                break  # it may never end
+            if known is not None and now() > until:
+                return Reading(known, has_single or known % _size(train) == 1)
+    if not examples:
+        raise InputError("the training loader is empty: it gave no batch")
+    if batches != len(train):
+        more = "more" if batches > len(train) else f"{batches}"
+        raise InputError(f"the training loader says that it has {len(train)} batches, and gave {more}: steps and costs would be "
+                         "wrong; give it the right length (each worker of an iterable data set must read its own part)")
+    return Reading(examples, has_single)
+
+
+def check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
+    """Inputs are finite, and labels in range.
+
+    Raises:
+        InputError: They are not.
+    """
+    if x.is_floating_point() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():  # the sum alone is faster
+        raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
+    if y.min() < 0 or y.max() >= classes:
+        wrong = int(y.min() if y.min() < 0 else y.max())
+        raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network has "
+                         f"{classes} outputs")
+
+
+def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
+    """A batch as inputs `[batch, ...]` and labels `[batch]`.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if isinstance(batch, dict):
+        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): "
+                         "wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+    if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+        size = len(batch) if hasattr(batch, "__len__") else "?"
+        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap "
+                         "the loader with thalweg.pairs")
+    x, y = batch
+    if y.dim() != 1 or not x.dim() or len(x) != len(y) or y.is_floating_point() or not len(y):
+        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs "
+                         "[batch, ...] and whole numbers [batch]")
+    return x, y
+
+
+def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[bool, bool]:
+    """Whether another seed gives another first batch, and whether the same seed gives the same one again.
+
+    Args:
+        train: The training set.
+        first: What `first_batch(train, "first")` gave.
+    """
+    if isinstance(train, Batches) and train.augment is None:
+        return train.shuffle, True
+    other, again = first_batch(train, "other"), first_batch(train, "first")
+    return not _same(first, other), _same(first, again)
+
+
+def _same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _iterated(train: Loader) -> Iterator[Any]:
+    """The batches of a loader.
+
+    Raises:
+        InputError: It raises anything.
+    """
+    batches: Callable[[], Any] = iter(train).__next__
+    while True:
+        try:
+            batch = batches()
+        except StopIteration:
+            return
+        except InputError:
+            raise
+        except Exception as error:  # a user's loader may raise anything
+            raise InputError(f"the training loader raised {type(error).__name__} ({' '.join(str(error).split())[-200:]}): "
+                             "mend it, or its collate_fn") from error
+        yield batch
+
+
+def _in_memory(train: Batches, classes: int, until: float) -> Reading:
+    """Examples are prepared by thousands: the look costs no augmentation."""
+    x, y = train.inputs, train.targets
+    check_values(x[:0], y, classes, 0)
+    for number, i in enumerate(range(0, len(x), _TOGETHER)):
+        part = x[i : i + _TOGETHER]
+        check_values(*pair((train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number), classes, number)
+        if now() > until:
+            break
+    return Reading(len(x), len(x) % train.size == 1 or train.size == 1)
+
+
+def _known_examples(train: Any) -> int | None:
+    """How many examples a loader gives, where torch's own classes say so."""
+    if type(train) is not DataLoader or isinstance(train.dataset, IterableDataset) or type(train.sampler) not in _EXACT:
+        return None
+    if train.batch_sampler is None or type(train.batch_sampler) is not BatchSampler:
+        return None
+    return len(train) * train.batch_sampler.batch_size if train.drop_last else len(train.sampler)  # type: ignore[arg-type]
+
+
+def _size(train: Any) -> int:
+    return train.batch_sampler.batch_size

@@ -1,0 +1,204 @@
+"""One trial step of a network that is thrown away: what a first step would show after days is shown before the first."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from thalweg.errors import Diverged, InputError
+from thalweg.meter import Meter, now
+from thalweg.seeds import seeded
+from thalweg.training.loop import Loss, train
+from thalweg.training.recipe import Recipe
+
+_ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
+
+
+def evaluated(network: nn.Module, x: Tensor) -> Tensor:
+    """The network's outputs `[batch, classes]`.
+
+    Raises:
+        InputError: It can't evaluate these inputs, or gives something else.
+    """
+    mode = " in training mode" if network.training else ""
+    try:
+        outputs = network(x)
+    except InputError:
+        raise
+    except Exception as error:  # a user's network may raise anything
+        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
+                         f"{_line(error)}") from error
+    if isinstance(outputs, Tensor) and outputs.dim() == 2 and len(outputs) == len(x) and outputs.shape[1] == 1:
+        raise InputError(f"the network's output is {tuple(outputs.shape)} for {len(x)} inputs, one logit each, needs two classes "
+                         "or more: give it two outputs (their difference is the logit)")
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
+        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        inner = "" if isinstance(outputs, Tensor) else ": wrap it in a module whose forward returns the tensor of logits alone"
+        raise InputError(f"the network's output is {got} for {len(x)} inputs{mode}, needs [batch, classes] with two "
+                         f"classes or more{inner}")
+    if not outputs.is_floating_point():
+        raise InputError(f"the network's outputs are {outputs.dtype}, needs floating-point logits")
+    return outputs
+
+
+def check_logits(outputs: Tensor) -> None:
+    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits.
+
+    Raises:
+        InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made them.
+    """
+    last: Any = outputs.grad_fn
+    while last is not None and last.name().startswith(("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias")):
+        last = last.next_functions[0][0] if last.next_functions else None
+    made = last.name().removesuffix("0").removesuffix("Backward") if last is not None else ""
+    values = outputs.detach().double()
+    add_up = bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
+    if add_up or made in ("Softmax", "Sigmoid"):
+        what = "probabilities already" if add_up or made == "Softmax" else "between 0 and 1 (a sigmoid made them)"
+        raise InputError(f"the network's outputs are {what}, needs logits: a second softmax would flatten them; take the last "
+                         f"{(made or 'softmax').lower()} out of the network (or return log-probabilities, torch.log_softmax)")
+
+
+def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None) -> float:
+    """Trains a network for one step with a learning rate of 0, and says how many seconds that took.
+
+    Args:
+        network: On its device. It is not needed afterwards.
+        x: A batch of inputs, as the loader gives it.
+        y: Its labels.
+        recipe: That of the trainings.
+        loss: That of the trainings; the recipe's cross-entropy if None.
+
+    Raises:
+        InputError: The step fails, in whatever way.
+    """
+    begin = now()
+    try:
+        with seeded(0, "inspection", "trial"):
+            train(_Checked(network), [(x, y)], replace(recipe, epochs=1.0, lr=0.0, final_lr=0.0), Meter(),
+                  loss=None if loss is None else _scalar(loss))
+    except InputError:
+        raise
+    except Diverged as error:
+        raise InputError(f"at the start of a training {error}: is the network initialised well, and the loss right?") from error
+    except Exception as error:  # a user's network or loss may raise anything
+        raise InputError(f"one trial step raised {type(error).__name__} ({_line(error)}): mend the network or the loss, or "
+                         "choose another optimiser") from error
+    return now() - begin
+
+
+def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's parameters and buffers."""
+    return {name: tuple(t.shape) for name, t in [*network.named_parameters(), *network.named_buffers()]}
+
+
+def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> None:
+    """Whether evaluations left a network's parameters and buffers as they were made.
+
+    Raises:
+        InputError: They did not.
+    """
+    name = next((n for n in [*after, *before] if after.get(n) != before.get(n)), None)
+    if name is not None:
+        raise InputError(f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
+                         f"{after.get(name, 'nothing')}: make parameters and buffers in __init__ with their final shapes, and "
+                         "keep what depends on the inputs in plain attributes")
+
+
+def check_functional(network: nn.Module, twin: nn.Module, x: Tensor) -> None:
+    """Evaluates a network with other weights handed to it from outside, and a twin that has them as its own.
+
+    Raises:
+        InputError: They give different outputs.
+    """
+    state = {name: t.detach().clone() for name, t in [*network.named_parameters(), *network.named_buffers()]}
+    for name, _ in network.named_parameters():
+        state[name].mul_(0.9).add_(0.01)
+    with torch.no_grad(), _evaluating(network), _evaluating(twin):
+        for name, own in [*twin.named_parameters(), *twin.named_buffers()]:
+            own.copy_(state[name])
+        with seeded(0, "inspection", "functional"):
+            expected = evaluated(twin, x)
+        try:
+            with seeded(0, "inspection", "functional"):
+                found = functional_call(network, state, (x,))
+        except Exception as error:
+            raise InputError(f"the network can't be evaluated with weights from outside (torch.func.functional_call: "
+                             f"{type(error).__name__}, {_line(error)}), as everything here does") from error
+    if not bool((found - expected).abs().max() <= _ROUNDING * expected.abs().max() + 1e-12):
+        raise InputError("the network gives other outputs with the same weights from outside (torch.func.functional_call): it "
+                         "keeps copies of weights, or results of earlier evaluations; let forward use its own parameters")
+
+
+def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
+    """Whether what a network predicts for an example hangs on the others in its batch, as of batch norm without statistics."""
+    if len(x) < 3:
+        return False
+    with torch.no_grad(), _evaluating(network):
+        found = []
+        for other in (1, 2):
+            with seeded(0, "inspection", "batch"):
+                found.append(evaluated(network, x[[0, other]])[0])
+    return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
+
+
+def check_single(network: nn.Module, x: Tensor) -> None:
+    """Batch norm of vectors has no variance in a batch of one example.
+
+    Raises:
+        InputError: The network can't be trained on one example `[1, ...]`.
+    """
+    try:
+        with torch.no_grad(), seeded(0, "inspection", "single"):
+            network.train()(x)
+    except ValueError as error:
+        raise InputError(f"a batch of the training loader has one example, on which this network can't be trained ({error}): "
+                         "choose another batch size, or drop_last=True") from None
+
+
+class _Checked(nn.Module):
+    """A network whose outputs are looked at."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = evaluated(self.network, x)
+        if not outputs.requires_grad:
+            raise InputError("the network's outputs have no graph of gradients in training mode: is there a detach() or "
+                             "torch.no_grad() in its forward?")
+        check_logits(outputs)
+        return outputs
+
+
+def _scalar(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    def checked(outputs: Tensor, targets: Tensor) -> Tensor:
+        found: Any = loss(outputs, targets)
+        if not isinstance(found, Tensor) or found.dim():
+            got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(f"loss(outputs, labels) gave {got}, needs a tensor without axes: give reduction='mean'")
+        if not found.requires_grad:
+            raise InputError("loss(outputs, labels) gave a number without a graph of gradients: is there a detach(), item() or "
+                             "torch.no_grad() in it?")
+        return found
+
+    return checked
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

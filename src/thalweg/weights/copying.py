@@ -1,0 +1,34 @@
+"""Copies of modules: those that keep a tensor with a history, as old weight norm and pruning do, have one too."""
+
+import copy
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def copied(module: Module) -> Module:
+    """A deep copy of a module.
+
+    A tensor that was computed from parameters, and is kept as an attribute, is copied as a number: `copy.deepcopy` refuses it. Torch's own modules
+    that keep such a tensor compute it again before they use it.
+    """
+    memo: dict[int, Any] = {}
+    for part in module.modules():
+        _detach(list(vars(part).values()), memo)
+    return copy.deepcopy(module, memo)
+
+
+def _detach(value: Any, memo: dict[int, Any]) -> None:
+    """Puts copies of all tensors with a history, in whatever lists and dictionaries, in the memory of a deep copy."""
+    if isinstance(value, Tensor):
+        if not value.is_leaf:
+            with torch.no_grad():
+                memo[id(value)] = value.detach().clone()
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _detach(part, memo)
+    elif isinstance(value, dict):
+        _detach(list(value.values()), memo)

@@ -1,0 +1,72 @@
+"""Spectral normalisation: its buffers are singular vectors of a weight, so they belong to one point and follow the weights."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+
+@dataclass(frozen=True)
+class Spectral:
+    """One weight that is divided by its largest singular value, by the names of its tensors in the network.
+
+    Attributes:
+        weight: The parameter.
+        u: The buffer of its first left singular vector.
+        v: The buffer of its first right one.
+        dim: The axis of the weight that the rows of its matrix are.
+    """
+
+    weight: str
+    u: str
+    v: str
+    dim: int
+
+
+def spectral_norms(network: nn.Module) -> tuple[Spectral, ...]:
+    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide.
+
+    One that another parametrisation comes before is not among them: what it divides is no parameter.
+    """
+    names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
+    found = []
+    for module in network.modules():
+        parts: list[tuple[Tensor | None, Tensor, Tensor, int]] = []
+        if nn.utils.parametrize.is_parametrized(module):
+            for one in module.parametrizations.values():  # type: ignore[union-attr, operator]
+                if isinstance(one[0], _SpectralNorm) and hasattr(one[0], "_u"):
+                    parts.append((one.original, one[0]._u, one[0]._v, one[0].dim))
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                weight, u, v = (getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v"))
+                parts.append((weight, u, v, hook.dim))
+        found += [Spectral(names[id(weight)], names[id(u)], names[id(v)], dim) for weight, u, v, dim in parts
+                  if id(weight) in names]
+    return tuple(found)
+
+
+@torch.no_grad()
+def follow(state: Mapping[str, Tensor], norms: Iterable[Spectral]) -> None:
+    """Gives the buffers of spectral norms, in place, the first singular vectors of the weights beside them.
+
+    They are those of the smaller of W W' and W' W, in double precision: more exact than the few steps of the power method that a
+    training takes from where it was, and as good far from there.
+    """
+    for one in norms:
+        weight = state[one.weight].detach()
+        matrix = weight.movedim(one.dim, 0).flatten(1).double()
+        if len(matrix) > matrix.shape[1]:
+            v = _first_eigenvector(matrix.T @ matrix)
+            u = nn.functional.normalize(matrix @ v, dim=0)
+        else:
+            u = _first_eigenvector(matrix @ matrix.T)
+            v = nn.functional.normalize(matrix.T @ u, dim=0)
+        state[one.u].copy_(u)
+        state[one.v].copy_(v)
+
+
+def _first_eigenvector(gram: Tensor) -> Tensor:
+    return torch.linalg.eigh(gram).eigenvectors[:, -1]

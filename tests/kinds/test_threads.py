@@ -1,0 +1,65 @@
+"""Threads: several that train at once get the numbers of one after the other."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import thalweg
+from small import X, problem, same
+
+
+def model():
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+
+
+def at_once(*work) -> None:
+    start = threading.Barrier(len(work))
+    errors = []
+
+    def run(own):
+        start.wait()
+        try:
+            own()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(own,)) for own in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_anchors_of_four_threads_are_those_of_one(shared):
+    expected = [problem(model).anchor(k) for k in range(4)]
+    problems = [problem(model)] * 4 if shared else [problem(model) for _ in range(4)]
+    at_once(*(lambda k=k: problems[k].anchor(k) for k in range(4)))
+    assert all(same(problems[k].anchor(k), expected[k]) for k in range(4))
+    if shared:
+        assert problems[0].cost.backward_examples >= 4 * problems[0].training_examples
+
+
+def test_exploring_and_predicting_in_threads():
+    explorers = [thalweg.Spro(vertices=1, share=0.25), thalweg.Swag(), thalweg.LearnedLine(), thalweg.McDropout("own")]
+    expected = [thalweg.predict(p, e.explore(p), X, draws=3).log_probs for e in explorers for p in [problem(model)]]
+    found: dict[int, torch.Tensor] = {}
+
+    def work(k):
+        own = problem(model)
+        found[k] = thalweg.predict(own, explorers[k].explore(own), X, draws=3).log_probs
+
+    at_once(*(lambda k=k: work(k) for k in range(4)))
+    for k in range(4):
+        assert torch.equal(found[k], expected[k]), type(explorers[k]).__name__
+
+
+def test_the_callers_random_state_is_untouched_by_threads():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    at_once(*(lambda k=k: problem(model).anchor(k) for k in range(3)))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,125 @@
+"""Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it works, or it is one line."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import thalweg
+from small import X, Y, linear, problem, same
+from thalweg.errors import InputError
+
+
+@pytest.fixture
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def normed():
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3))
+
+
+EXPLORERS = [
+    thalweg.DeepEnsemble(2), thalweg.Spro(vertices=1, share=0.25), thalweg.Swag(), thalweg.LearnedLine(), thalweg.Fge(),
+    thalweg.McDropout("own"), thalweg.LastLayerLaplace(), thalweg.Restarts(), thalweg.ConnectingCurve(), thalweg.Snapshot(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: type(e).__name__)
+def test_float64_as_the_default(double, explorer):
+    found = problem(normed, train=thalweg.Batches(X.double(), Y, 50))
+    predictions = thalweg.predict(found, explorer.explore(found), X.double(), draws=3)
+    assert predictions.log_probs.dtype == torch.float64
+    assert torch.allclose(predictions.probs().sum(-1), torch.ones((), dtype=torch.float64))
+
+
+def test_float64_is_quantified(double):
+    def model():
+        return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+
+    found = problem(model, train=thalweg.Batches(X.double(), Y, 50), unlabelled=X.double() + 0.1)
+    u = thalweg.quantify(found, X.double(), budget=1.0, draws=10).predictions.u()
+    assert torch.isfinite(u).all() and (u > 0).any()
+
+
+def test_a_float64_network_beside_a_float32_default():
+    found = problem(lambda: normed().double(), train=thalweg.Batches(X.double(), Y, 50))
+    predictions = thalweg.predict(found, thalweg.Spro(vertices=1, share=0.25).explore(found), X.double(), draws=2)
+    assert predictions.log_probs.dtype == torch.float64
+
+
+def test_a_wrong_dtype_is_one_line():
+    with pytest.raises(InputError, match=r"can't evaluate inputs of shape .* torch.float64"):
+        problem(train=thalweg.Batches(X.double(), Y, 50))
+
+
+@pytest.mark.parametrize("inputs", [X.numpy(), np.asfortranarray(X.numpy()), X.numpy()[::-1][::-1], X.numpy().astype(">f4")])
+@pytest.mark.parametrize("labels", [Y.numpy(), Y.tolist(), Y.numpy().astype(np.uint8), Y.to(torch.int32)])
+def test_numpy_in_batches(inputs, labels):
+    recipe = thalweg.Recipe(epochs=1)
+    assert same(problem(train=thalweg.Batches(inputs, labels, 50), recipe=recipe).anchor(0), problem(recipe=recipe).anchor(0))
+
+
+@pytest.mark.parametrize(("inputs", "labels", "message"), [
+    (np.array(["a"] * 200), Y, "Batches.inputs got a ndarray, needs a tensor or an array of numbers"),
+    (X, [None] * 200, "Batches.targets got a list"), (torch.tensor(3.0), Y, r"inputs of shape \(\)"), ({"a": X}, Y, "got a dict"),
+])  # fmt: skip
+def test_what_holds_no_numbers_is_one_line(inputs, labels, message):
+    with pytest.raises(InputError, match=message) as caught:
+        thalweg.Batches(inputs, labels, 50)
+    assert "\n" not in str(caught.value)
+
+
+def test_numpy_s_numbers_as_settings():
+    given = thalweg.Recipe(epochs=np.int64(3), lr=np.float32(0.05), momentum=np.float64(0.9), weight_decay=np.float16(0.0))
+    assert given == thalweg.Recipe(epochs=3, lr=float(np.float32(0.05)), weight_decay=0.0)
+    found = problem(recipe=given, seed=np.int64(4), identity="task")
+    assert same(found.anchor(0), problem(recipe=given, seed=4).anchor(0)) and found.fingerprint(0)
+    thalweg.predict(found, thalweg.Spro(vertices=np.int64(1), share=np.float64(0.25)).explore(found), X, draws=np.int64(2))
+
+
+@pytest.mark.parametrize("seed", ["a", float("nan"), 1.0, None, True, 2.5])
+def test_a_seed_that_is_none_is_one_line(seed):
+    found = problem()
+    members = thalweg.Members((found.anchor(0),))
+    for use in (lambda: problem(seed=seed), lambda: thalweg.predict(found, members, X, draws=3, seed=seed),
+                lambda: next(members.draw(1, seed=seed))):  # fmt: skip
+        with pytest.raises(InputError, match=r"seed got .*needs a whole number"):
+            use()
+
+
+@pytest.mark.parametrize("epochs", ["3", None, float("nan"), float("inf"), True, np.float64("nan"), 1j])
+def test_epochs_that_are_none_are_one_line(epochs):
+    with pytest.raises(InputError, match=r"recipe.epochs got"):
+        thalweg.Recipe(epochs=epochs)
+
+
+def test_numpy_where_inputs_are_asked():
+    found = problem(unlabelled=X.numpy())
+    assert torch.equal(found.inputs(10), X[:10])
+    expected = thalweg.predict(found, found.anchor(0), X).log_probs
+    assert torch.equal(thalweg.predict(found, found.anchor(0), X.numpy()).log_probs, expected)
+    assert torch.equal(thalweg.predict(found, found.anchor(0), [(X[:100].numpy(), 0), (X[100:].numpy(), 0)]).log_probs, expected)
+
+
+def test_ragged_batches_are_one_line():
+    """Batches whose examples are padded to the longest of each batch can't be put together."""
+    def model():
+        return nn.Sequential(nn.EmbeddingBag(10, 4), nn.Linear(4, 3))
+
+    ids = torch.randint(0, 10, (200, 8))
+    loader = [(ids[i : i + 50, : 4 + k], Y[i : i + 50]) for k, i in enumerate(range(0, 200, 50))]
+    found = problem(model, train=loader, recipe=thalweg.Recipe(epochs=1), sources=("init",))
+    assert thalweg.predict(found, found.anchor(0), [x for x, _ in loader]).inputs == 200, "networks take such batches"
+    with pytest.raises(InputError, match=r"shapes \(4,\) and \(7,\).*pad"):
+        found.inputs(200)
+    with pytest.raises(InputError, match=r"pad|as many in both"):
+        from thalweg.features import training_neighbours
+
+        training_neighbours(found, [x for x, _ in loader])
+
+
+def test_two_equal_linear_layers_are_no_shared_storage():
+    assert problem(linear).anchor(0).params["weight"].shape == (3, 6)
