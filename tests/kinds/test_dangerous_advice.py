@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from stored import one_line
 from torch import nn
 
 import thalweg
 import tiny
+from stored import one_line
 from thalweg import files
 from thalweg.errors import InputError
 

@@ -89,7 +89,12 @@ def inspect(
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])
-    found = read(train, classes, _STEPS * seconds)
+
+    def evaluate(x: Tensor) -> None:
+        with torch.no_grad(), seeded(0, "inspection", "shape"):
+            evaluated(spare.eval(), x[:2].to(device))
+
+    found = read(train, classes, _STEPS * seconds, evaluate)
     if found.has_single:
         check_single(spare, x[:1])
     channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
