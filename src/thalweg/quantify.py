@@ -194,7 +194,7 @@ class _Asked:
                              "fewer draws")
         if known.count < FEW_KNOWN:
             warnings.warn(f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ on them, and is "
-                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=4)
+                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=3)
         return {"calibration": known.inputs, "asked": asked.inputs}
 
     def proxies(self, problem: Problem) -> tuple[Problem, float, int]:
@@ -235,7 +235,7 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
     known = found["calibration"]
     check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
-        warnings.warn(check.warning(), stacklevel=5)
+        warnings.warn(check.warning(), stacklevel=3)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
 
 
