@@ -156,7 +156,7 @@ def test_narrow_networks_count_in_operations_of_the_whole_one_and_once_in_a_resu
 
 
 def test_an_evaluation_that_serves_predictions_and_features_is_counted_once():
-    """Of every network: unlabelled and asked inputs, two to find the layer, and the training set for features and for the check."""
+    """Of every network: unlabelled and asked inputs, two to find the layer; the training set for features and for the check."""
     problem = cases.problem(unlabelled=KNOWN)
     with problem.measured() as own:
         problem.anchor(0)
