@@ -1,4 +1,4 @@
-"""Dangerous advice: a file that thalweg did not write is called by its format, with the way to use it, and never to be deleted."""
+"""Dangerous advice: a file that thalweg did not write is called by its format, with the way to use it; none is to be deleted."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Files of editors and shells: marks and line ends, home folders, long paths, folders, pipes and locked files work or are one line."""
+"""Files of editors and shells: marks, line ends, home folders, long paths, pipes, locked files: they work or are one line."""
 
 import os
 import shutil
@@ -70,7 +70,10 @@ def test_a_tilde_is_the_home_folder_everywhere(home, text, thalweg, monkeypatch)
     assert len(compare("~/out")) > 10 and not os.path.exists("~")
 
 
-@pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "x" * 256, "x" * 300 + "/y", "a\x00b", "y/" * 3000 + "x"], ids=lambda p: p[:12])
+IMPOSSIBLE = ("~nobody-of-that-name/x", "x" * 256, "x" * 300 + "/y", "a\x00b", "y/" * 3000 + "x")
+
+
+@pytest.mark.parametrize("path", IMPOSSIBLE, ids=lambda p: p[:12])
 def test_paths_that_can_not_be_are_one_line(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for use in (package.load, read_plan, compare, package.Predictions.load, lambda p: package.save(MEMBERS, p),
@@ -109,7 +112,7 @@ def things(tmp_path):
 @pytest.mark.parametrize("what", ["folder", "pipe", "loop", "nothing"])
 def test_what_is_no_file_is_one_line_and_not_waited_for(what, things):
     for use in (package.load, read_plan, package.Predictions.load, lambda p: files.read_record(p, dict)):
-        with pytest.raises(InputError, match="needs a file|give the path of a|does not exist") as caught:
+        with pytest.raises(InputError, match=r"needs a file|give the path of a|does not exist") as caught:
             use(things / what)
         one_line(caught)
 
