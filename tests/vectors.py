@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from thalweg.errors import InputError as InputError
 from thalweg.meter import Meter
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem

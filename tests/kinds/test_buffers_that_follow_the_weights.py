@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import vectors
+from thalweg.errors import Diverged, InputError
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import Spro
@@ -142,6 +143,36 @@ def test_what_was_pruned_stays_so():
         assert torch.equal(network[0].weight == 0, mask == 0)
 
 
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_a_training_that_diverges_says_so(name):
+    problem = vectors.problem(MODELS[name])
+    with pytest.raises(Diverged):
+        Spro(vertices=1, share=1.0, lr_ratio=1e30).explore(problem)
+
+
+class Kept(nn.Module):
+    """A layer that stays in evaluation mode: what it is divided by are fixed vectors times its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = parametrizations.spectral_norm(nn.Linear(6, 8)), nn.Linear(8, 3)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        self.layer.eval()
+        return self
+
+    def forward(self, x):
+        return self.head(self.layer(x))
+
+
+def test_vectors_that_do_not_train_stay_as_they_are():
+    problem = vectors.problem(Kept)
+    anchor = problem.anchor(0)
+    for weights in sample(problem, Spro(vertices=1, share=0.5).explore(problem), 3):
+        assert all(torch.equal(buffer, anchor.buffers[name]) for name, buffer in weights.buffers.items())
+
+
 class Written(nn.Module):
     """A spectral norm of one's own, with a step of the power method in each training evaluation."""
 
@@ -172,7 +203,7 @@ class After(nn.Module):
 @pytest.mark.parametrize(("model", "named"), [(Written, "'right'"), (After, "'layer.parametrizations.weight.1._u'")])
 def test_what_is_not_known_is_refused_by_name(model, named):
     problem = vectors.problem(model)
-    with pytest.raises(vectors.InputError, match=named):
+    with pytest.raises(InputError, match=named):
         Spro().explore(problem)
     assert problem.cost.trainings == 0
 

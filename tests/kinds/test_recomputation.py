@@ -14,6 +14,7 @@ from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import Spro
 from thalweg.explorers.spro_complex import SproComplex
 from thalweg.weights.coefficients import Simplex
+from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import SubspaceModule
 
@@ -85,7 +86,7 @@ def test_gradients_at_several_draws_are_those_without(form):
         torch.manual_seed(0)
         vertices = [Weights.of(Checkpointed().double()) for _ in range(3)]
         network = Checkpointed(own).double()
-        seen = vectors.observe(Checkpointed(own).double(), vectors.X[:8].double(), vectors.Y[:8], nn.functional.cross_entropy)
+        seen = observe(Checkpointed(own).double(), vectors.X[:8].double(), vectors.Y[:8], nn.functional.cross_entropy)
         module = SubspaceModule(network, vertices, Simplex(), draws=4, behaviour=seen)
         torch.manual_seed(1)
         module(vectors.X[:20].double()).square().sum().backward()

@@ -46,14 +46,13 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         with torch.no_grad(), watch.running():
             network(x[-half:])
         in_training, moved, idle, after = watch.drew(), watch.moved(), watch.idle(), _numbers(network)
-        uneven = watch.uses() != uses
+        uneven, follows = watch.uses() != uses, spectral_norms(network)
         network.eval()
         with torch.no_grad(), watch.running():
             outputs = network(x[:half])
         always = watch.drew()
         random = tuple(name for name in in_training if name not in always)
         switchable = not random or _switchable(network, random, x[:half], outputs, watch)
-    follows = spectral_norms(network)
     known = {*moved, *(name for one in follows for name in (one.u, one.v))}
     return Behaviour(
         refreshed=tuple(dict.fromkeys([*(name.rpartition(".")[0] for name in moved), *idle])),

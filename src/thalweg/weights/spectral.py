@@ -28,14 +28,17 @@ class Spectral:
 
 
 def spectral_norms(network: nn.Module) -> tuple[Spectral, ...]:
-    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide.
+    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide in training mode.
 
-    One that another parametrisation comes before is not among them: what it divides is no parameter.
+    One whose layer is in evaluation mode is not among them: its vectors stay as they are, whatever the weights do. Neither is one
+    that another parametrisation comes before: what it divides is no parameter.
     """
     names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
     found = []
     for module in network.modules():
         parts: list[tuple[Tensor, Tensor, Tensor, int]] = []
+        if not module.training:
+            continue
         if isinstance(module, ParametrizationList) and isinstance(norm := module[0], _SpectralNorm) and hasattr(norm, "_u"):
             parts.append((module.original, norm._u, norm._v, norm.dim))
         parts += [(*(getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v")), hook.dim)
@@ -66,4 +69,7 @@ def follow(state: Mapping[str, Tensor], norms: Iterable[Spectral]) -> None:
 
 
 def _first_eigenvector(gram: Tensor) -> Tensor:
+    """Of the largest eigenvalue; not finite where the matrix is not, so that a training that diverges is seen by its loss."""
+    if not torch.isfinite(gram).all():
+        return gram.new_full((len(gram),), torch.nan)
     return torch.linalg.eigh(gram).eigenvectors[:, -1]
