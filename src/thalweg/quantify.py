@@ -229,11 +229,11 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
                        layer=given.layer)
         with problem.meter.emulating():
             predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
+        known = found["calibration"]
+        check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     except ValueError as error:  # of ours, or of an emulator's
         raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
                          "next quantify takes them)") from None
-    known = found["calibration"]
-    check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
         warnings.warn(check.warning(), stacklevel=3)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
