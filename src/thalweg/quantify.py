@@ -142,8 +142,8 @@ def quantify(
     given = _Asked(budget, anchors, draws, seed, emulator or Forest(), narrow, share, layer)
     parts, proxies = given.looked_at(problem, inputs), given.proxies(problem)
     if (known := parts["calibration"].count) < FEW_KNOWN:
-        warnings.warn(f"quantify got {known} unlabelled inputs: u is learned from how networks differ on them, and is rough below "
-                      f"{FEW_KNOWN}; give some thousand", stacklevel=2)
+        warnings.warn(f"quantify got {known} unlabelled inputs: u is learned from how networks differ on them, and is rough "
+                      f"below {FEW_KNOWN}; give some thousand", stacklevel=2)
     with problem.measured() as spent:
         found = _quantified(problem, given, {name: part.inputs for name, part in parts.items()}, *proxies)
     return replace(found, cost=spent.cost)
