@@ -34,6 +34,7 @@ from thalweg.training.together import anchors
 
 NETWORKS = 10
 SETS = 5
+_ALL = tuple(WRONG)  # in their order
 WRONGLY = 1.25  # u is called wrong where it is this many times too large or too small
 ROLES = {"test": "tasks that nobody looked at before", "set": "tasks that the limits were set on"}
 
@@ -142,7 +143,7 @@ def filled(role: str, found: Iterable[dict[str, Any]]) -> str:
     if role not in (*ROLES, "right"):
         raise unknown("table of recipes", role, [*ROLES, "right", "summary"])
     head = ["task", "trained by", "u said / true", "warned", *LIMITS, "off"]
-    rows = [cells(task, key, own) for task in ordered(found) for key, own in task["rows"].items()
+    rows = [cells(task, key, task["rows"][key]) for task in ordered(found) for key in _ALL if key in task["rows"]
             if (key == RIGHT if role == "right" else key != RIGHT and task["role"] == role)]
     return table(head, rows)
 

@@ -84,7 +84,7 @@ def test_two_proxies_are_checked_too(trained):
 def test_a_network_unlike_its_proxies_is_noticed():
     """It was never trained."""
     torch.manual_seed(0)
-    given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled())
+    given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
     with pytest.warns(UserWarning, match="NOT like its proxies.*it is less sure.*See first that the network was trained by this"):
         found = quantify(given, ASKED, budget=3.0, draws=3)
     assert found.transfer is not None and not found.transfer.holds and "do not trust the scale of u" in str(found)

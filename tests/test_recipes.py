@@ -30,7 +30,7 @@ def test_a_task_is_measured_once_and_goes_on_where_it_was(tiny, tmp_path, monkey
     recipes.measure(*where, ["tiny"], networks=3, sets=2)
     file = where[0] / "tiny.json"
     found = json.loads(file.read_text())
-    assert list(found["rows"]) == list(SOME) and found["proxies"] >= 2
+    assert set(found["rows"]) == set(SOME) and found["proxies"] >= 2
     for own in found["rows"].values():
         assert len(own["ratio"]) == len(own["warned"]) == len(own["off"]) == len(own["readings"]) == 3
         assert set(own["readings"][0]) == set(LIMITS)
@@ -76,7 +76,7 @@ def test_wrong_recipes_change_what_they_say():
     told = TINY.problem(0)
     found = {name: change(told) for name, change in wrong.WRONG.items()}
     assert found[wrong.RIGHT] is told
-    assert found["rate / 5"].recipe == replace(told.recipe, lr=told.recipe.lr / 5)
+    assert found["rate / 5"].recipe == replace(told.recipe, lr=told.recipe.lr * 0.2)
     assert found["no momentum"].recipe.momentum == 0 and found["another optimiser"].recipe.optimizer == "adamw"
     train = {name: own.train for name, own in found.items()}
     assert all(isinstance(own, Batches) for own in train.values())

@@ -62,7 +62,7 @@ WRONG_INPUTS = {
     "wrong width": (lambda: torch.zeros(40, FEATURES + 1), "needs as many numbers as those of the training set"),
     "one input without a batch": (lambda: torch.zeros(FEATURES), "{name}"),
     "shuffled": (lambda: loader(numbers(300), shuffle=True), "shuffle"),
-    "augmenting": (lambda: DataLoader(Noisy(numbers(100)), batch_size=50), "gives other inputs each time it is read"),
+    "augmenting": (lambda: DataLoader(Noisy(numbers(100)), batch_size=50), "gives other inputs"),
     "augmenting batches": (lambda: Batches(numbers(60), torch.zeros(60).long(), shuffle=False, augment=lambda x, g: x),
                            "augment"),
     "dictionaries": (lambda: [{"image": numbers(40)}], "dictionary"),
@@ -262,7 +262,7 @@ def test_a_network_without_counted_operations_weighs_its_parameters():
     class Scales(nn.Module):
         def __init__(self, width: int = CLASSES) -> None:
             super().__init__()
-            self.scales = nn.Parameter(torch.ones(width))
+            self.scales = nn.Parameter(torch.rand(width))
 
         def forward(self, x: Tensor) -> Tensor:
             return x[:, :CLASSES] * self.scales[:CLASSES]
