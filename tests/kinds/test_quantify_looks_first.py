@@ -167,7 +167,7 @@ def test_a_network_that_can_t_be_narrowed_is_told_the_ways_out(network):
 def quietly(given: Problem, inputs, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return quantify(given, inputs, draws=5, **settings)
+        return quantify(given, inputs, draws=5, emulator=Forest(trees=10), **settings)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
