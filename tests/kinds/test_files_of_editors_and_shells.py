@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import torch
-from stored import ONE, one_line
 
 import thalweg as package
 import tiny
+from stored import ONE, one_line
 from thalweg import files
 from thalweg.data.fetch import folders
 from thalweg.errors import InputError

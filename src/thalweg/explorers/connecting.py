@@ -32,7 +32,7 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     apart = problem.inspection.constants if problem.inspection is not None and "init" in problem.sources else ()
     if apart and count > 1:
         warnings.warn(f"'{apart[0]}' is not trained, and differs from network to network: all of what connects the anchors has "
-                      "that of the first one, which the others were not trained with; make it the same in all of them", stacklevel=3)
+                      "that of the first one, which the others were not trained with; make it the same in all", stacklevel=3)
     network = problem.build("network")
     if align:
         symmetries(network)
