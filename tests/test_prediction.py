@@ -110,6 +110,7 @@ GOOD = {
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_loader_gives_the_same(kind):
+    """Up to the rounding of single precision: logarithms reach 13 here, and convolutions may go by another kernel with another batch."""
     problem = cases.problem("conv-batchnorm")
     weights = problem.anchor(0)
     network = problem.network(weights).eval()
@@ -117,7 +118,7 @@ def test_every_kind_of_loader_gives_the_same(kind):
         expected = network(X).log_softmax(-1)
     before = problem.cost
     found = predict(problem, weights, GOOD[kind]())
-    assert torch.allclose(found.log_probs[0], expected, rtol=0, atol=1e-6) and found.members == 1
+    assert torch.allclose(found.log_probs[0], expected, rtol=1e-6, atol=1e-6) and found.members == 1
     assert (
         problem.cost.forward_examples == before.forward_examples + len(X)
         and problem.cost.backward_examples == before.backward_examples
