@@ -1,7 +1,7 @@
 """Commands that are killed: a study, anchors of a problem, trainings with a loader's workers; and the processes that they are.
 
-One start in four is the command itself, so that it is killed while it imports, too. The others are forks of this process, which
-has imported all already: importing would be most of the time. Workers are started as ever.
+One start in four of a study is the command itself, so that it is killed while it imports, too. The others are forks of
+this process, which has imported all already: importing would be most of the time. Workers are started as ever.
 """
 
 import os

@@ -95,7 +95,7 @@ class _Chain:
 
     def kill(self, *, may: bool) -> tuple[tuple[str, str] | None, Tally]:
         """Begins the command and, unless it ends before, sends a signal."""
-        running = begin(self.case, self.folder, fork=self.draws.random() < 0.75)
+        running = begin(self.case, self.folder, fork=self.case.name != "study" or self.draws.random() < 0.75)
         target = self.draws.choice(["main", "worker"]) if self.case.jobs > 1 or self.case.name == "loader" else "main"
         sent = self.draws.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         hit = self._wait(running) if may else None

@@ -1,4 +1,4 @@
-"""The counts of docs/reliability.md, from the tests and the results: python docs/reliability.py (--check: fails where out of date)."""
+"""The counts of docs/reliability.md, from tests and results: python docs/reliability.py (--check: fails where out of date)."""
 
 import ast
 import json

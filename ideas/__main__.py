@@ -1,5 +1,6 @@
 """What moves the centre: `python -m ideas studies/fashion-mlp.toml` measures, `python -m ideas page` fills the tables of docs.
 
+`python -m ideas recipes` measures whether the check of quantify notices a recipe told wrongly (`ideas.recipes`).
 Measured numbers go to ideas/results, one JSON file a plan, written as it goes; the tables of docs are made of them.
 """
 
@@ -13,9 +14,10 @@ from typing import Any
 
 import torch
 
-from ideas import page
+from ideas import page, recipes
 from ideas.centre import Pair, Truth
 from ideas.kinds import KINDS, copies
+from ideas.tasks import TASKS
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import now
@@ -73,7 +75,9 @@ def row(name: str, problems: Sequence[Problem], test: Batches, truth: Truth) -> 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser("python -m ideas", description="What moves the centre.")
-    parser.add_argument("names", nargs="+", help="plans (TOML); 'page' fills the tables of docs")
+    parser.add_argument("names", nargs="+",
+                        help="plans (TOML); 'recipes' tries recipes told wrongly; 'page' fills the tables of docs")
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="recipes: some only", metavar="TASK")
     parser.add_argument("--bases", type=int, default=10)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="some of them only", metavar="KIND")
     parser.add_argument("--data-dir", type=Path, default=None)
@@ -102,6 +106,8 @@ def run(given: argparse.Namespace) -> int:
                 return 1 if stale else 0
             for path, text in stale.items():
                 files.write_bytes(path, text.encode())
+        elif name == "recipes":
+            recipes.measure(given.results / "recipes", Path("results") / "recipes", given.tasks)
         else:
             measure(Path(name), given.bases, given.results, given.kinds, quick=given.quick, data_dir=given.data_dir)
     return 0

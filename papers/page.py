@@ -88,7 +88,7 @@ SECTIONS = (
      "trainings and line are then as much longer.", line),
     ("Is an ensemble of k simplexes more accurate than one of k trainings?", "Benton et al. 2021 (arXiv 2102.13042): k simplexes with one grown vertex each, 25 draws, against k trainings, which "
      "cost k. `share` is a vertex's epochs over a training's: the paper's 10 of 300 on CIFAR-10, and 20 of 200 on CIFAR-100. The standard error of one accuracy is "
-     "0.002 to 0.009 here, so that most differences are within it.", simplexes),
+     "0.002 to 0.009 here, so that most differences are within it. `cost` is training cost; forward work was not stored.", simplexes),
     ("What does a simplex cost, and is its loss low everywhere?", "With five draws a step a vertex costs five times what its epochs say. `below twice` counts the bases in which each of 25 draws "
      "of a simplex (share 1/10) has a training loss below twice its anchor's.", simplex),
 )

@@ -9,9 +9,10 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from thalweg.training.batches import Batches, pairs
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.weights.behaviour import Behaviour, observe
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.coefficients import Coefficients
 from thalweg.weights.copying import copied
+from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights
 
 CLASSES = 3

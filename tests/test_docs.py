@@ -70,9 +70,11 @@ def test_guide_quantify_code_runs():
     torch.manual_seed(0)
     x = torch.randn(200, 16)
     train = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32, shuffle=True)
-    space = {"Net": Net, "network": Net(), "train": train, "unlabelled": torch.randn(60, 16), "inputs": torch.randn(20, 16)}
+    space = {"Net": Net, "network": Net(), "train": train, "unlabelled": torch.randn(300, 16), "inputs": torch.randn(20, 16)}
     exec(code("docs/guide.md", "thalweg.quantify("), space)
     assert space["u"].shape == (20,) and space["found"].proxies >= 2
+    exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
+    assert space["draws"].log_probs.shape == (100, 20, 3)
     space = {"thalweg": thalweg, "values_unlabelled": torch.randn(3, 60, 2), "values_asked": torch.randn(3, 20, 2)}
     exec(code("docs/guide.md", "emulate_values"), space)
     assert space["u"].shape == (20,) and space["draws"].shape[1:] == (20, 2)

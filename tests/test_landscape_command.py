@@ -142,6 +142,7 @@ def test_what_a_study_shows_is_stored_as_before(material, studied, tmp_path):
         "x": ((17,), torch.float64), "y": ((17,), torch.float64), "train_loss": ((17, 17), torch.float32),
         "validation_error": ((17, 17), torch.float32), "points": ((3, 2), torch.float64), "path": ((120, 2), torch.float64),
     }  # fmt: skip
+    assert facts.pop("of") == tmp_path.name
     assert facts == {"about": "three anchors and the straight segments between them (base 0)", "training_images": 64,
                      "point_names": ["anchor 0", "anchor 1", "anchor 2"], "validation_images": 40}  # fmt: skip
     problem = own.problem("base 0", Store(studied))

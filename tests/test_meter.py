@@ -56,6 +56,13 @@ def test_kept_work_counts_once_in_each_result_and_once_in_all():
     assert meter.cost == Cost(20, 5, 10, 4.0, 7)
 
 
+def test_work_without_a_name_always_counts():
+    meter = Meter(10)
+    for done in (True, False):
+        meter.charge(NETWORK, done=done)
+    assert meter.cost.trainings == 2
+
+
 def test_work_that_is_done_again_counts_again():
     meter = Meter(10)
     meter.charge(NETWORK, "a")

@@ -103,7 +103,7 @@ def test_gradients_and_optimizers_have_one_place():
     assert not places(
         r"\.backward$|autograd\.grad$",
         "training/loop.py",
-        "weights/behaviour.py",  # looks at one backward pass; nothing is trained
+        "weights/observing.py",  # looks at one backward pass; nothing is trained
     )
     assert not [file for file in FILES if file not in ("training/recipe.py",) and any("torch.optim" in m for m in modules(file))]
     assert not places(r"\boptim\.", "training/recipe.py")

@@ -1,4 +1,4 @@
-"""Small problems on vectors of six numbers, whose class is the largest of the first three: for networks written in a line or two."""
+"""Small problems on vectors of six numbers, whose class is the largest of the first three: for networks of a line or two."""
 
 import torch
 from torch import Tensor, nn
@@ -8,17 +8,18 @@ from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
-from thalweg.weights.behaviour import Behaviour, observe
+from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.copying import copied
+from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights, mix
 
 X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
 Y = X[:, :3].argmax(1)
 
 
-def problem(model, size: int = 50, epochs: float = 8, **settings) -> Problem:
+def problem(model, size: int = 50, epochs: float = 8, weight_decay: float = 5e-4, **settings) -> Problem:
     """A problem of a network."""
-    return Problem(model, Batches(X, Y, size), Recipe(epochs=epochs), **settings)
+    return Problem(model, Batches(X, Y, size), Recipe(epochs=epochs, weight_decay=weight_decay), **settings)
 
 
 def behaviour(network: nn.Module) -> Behaviour:

@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.prediction import check_order, inputs_of, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
 
 
@@ -55,8 +55,6 @@ def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
         count += len(x)
     if first is None:
         raise InputError(f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives some")
-    if not isinstance(loader, Tensor | Batches | list | tuple):
-        _check_again(loader, first, name)
     if alike and first[0].numel() != example.numel():
         raise InputError(f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many numbers as those of the training "
                          f"set, {tuple(example.shape)}: give the inputs prepared as it is")
@@ -73,12 +71,11 @@ def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiub":
             raise InputError(f"{name} got an array of {given.dtype}, needs numbers: give a float array [inputs, ...]")
-        found = torch.from_numpy(np.ascontiguousarray(given))
-        given = found.to(example.dtype) if found.is_floating_point() and example.is_floating_point() else found
+        given = torch.from_numpy(np.ascontiguousarray(given))
     if isinstance(given, Tensor):
         if given.dim() < 1 or not len(given):
             raise InputError(f"{name} got a tensor of shape {tuple(given.shape)}, needs one input or more, [inputs, ...]")
-        return given
+        return given.to(example.dtype) if given.is_floating_point() and example.is_floating_point() else given
     if given is None or isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
         raise InputError(f"{name} got a {type(given).__name__}, needs inputs: give a tensor [inputs, ...] or a loader")
     if hasattr(given, "__next__"):
@@ -102,15 +99,6 @@ def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, ali
     if alike and first is not None and x.shape[1:] != first.shape[1:]:
         raise InputError(f"{where} has inputs of shape {tuple(x.shape[1:])}, those before it have {tuple(first.shape[1:])}: pad "
                          "them to one shape")
-
-
-def _check_again(loader: Loader, first: Tensor, name: str) -> None:
-    """Reads the first batch again, with other random numbers."""
-    with seeded(1, "asked"), seeded_loader(loader, 1, "asked"):
-        again = next((x for x in map(inputs_of, loader) if len(x)), None)
-    if again is None or again.shape != first.shape or not torch.equal(again, first):
-        raise InputError(f"{name} got a loader that gives other inputs each time it is read, so that networks would be asked "
-                         "about different ones: turn off shuffling and augmentation")
 
 
 def _classes(problem: Problem, x: Tensor, name: str) -> int:

@@ -6,7 +6,15 @@ from numbers import Integral, Real
 
 
 class InputError(ValueError):
-    """Something that the user gave can't be used. The command line prints it as one line and ends with exit code 2."""
+    """Something that the user gave can't be used. The command line prints it as one line and ends with exit code 2.
+
+    The line quotes what was given, a stranger's file perhaps: line ends and other characters that a terminal would follow become
+    spaces, and it ends after 900 characters.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else " " for c in message)
+        super().__init__(line if len(line) <= 900 else f"{line[:899]}…")
 
 
 class Diverged(RuntimeError):

@@ -241,7 +241,9 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         remedies = {errno.ENAMETOOLONG: "choose a shorter path", errno.EISDIR: "give the path of a file",
                     errno.EACCES: "choose a folder that you may write to"}
         remedy = remedies.get(getattr(error, "errno", None) or 0, "free the disk or choose another folder")
-        raise DiskError(f"can't write {str(path)[:200]} ({reason}): {remedy}") from None
+        if isinstance(error, ValueError):  # a NUL
+            remedy = "give another path"
+        raise DiskError(f"can't write {str(path)[:300]} ({reason}): {remedy}") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -146,10 +146,11 @@ class Meter:
         Args:
             cost: Of the work.
             name: Of what was kept of it, such as a trained network; None where nothing was.
-            done: It was done just now. Otherwise it was kept, and counts only where the name does not count yet.
+            done: It was done just now. Otherwise it was kept, and counts only where the name does not count yet; what has no name
+                always counts.
         """
         tally = self._tallies[-1]
-        if done:
+        if done or name is None:
             tally.work = tally.work.plus(cost)
         if name is not None:
             tally.kept.setdefault(name, Cost() if done else cost)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.asked import look
+from thalweg.asked import Asked, look
 from thalweg.baselines.narrow_ensemble import (
     NarrowEnsemble,
     charged,
@@ -140,9 +140,12 @@ def quantify(
     if not isinstance(problem, Problem):
         raise InputError(f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, training set and recipe")
     given = _Asked(budget, anchors, draws, seed, emulator or Forest(), narrow, share, layer)
-    parts, proxies = given.parts(problem, inputs), given.proxies(problem)
+    parts, proxies = given.looked_at(problem, inputs), given.proxies(problem)
+    if (known := parts["calibration"].count) < FEW_KNOWN:
+        warnings.warn(f"quantify got {known} unlabelled inputs: u is learned from how networks differ on them, and is rough "
+                      f"below {FEW_KNOWN}; give some thousand", stacklevel=2)
     with problem.measured() as spent:
-        found = _quantified(problem, given, parts, *proxies)
+        found = _quantified(problem, given, {name: part.inputs for name, part in parts.items()}, *proxies)
     return replace(found, cost=spent.cost)
 
 
@@ -178,7 +181,7 @@ class _Asked:
         if self.layer is not None and not isinstance(self.layer, str):
             raise InputError(f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network")
 
-    def parts(self, problem: Problem, inputs: Loader | Tensor) -> Parts:
+    def looked_at(self, problem: Problem, inputs: Loader | Tensor) -> dict[str, Asked]:
         """The unlabelled inputs and those that are asked about, looked at."""
         if problem.unlabelled is None:
             raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on "
@@ -192,10 +195,7 @@ class _Asked:
             raise InputError(f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} classes, needs "
                              f"{LARGEST:.0e} numbers or fewer, to hold them in memory: ask about fewer inputs at a time, or for "
                              "fewer draws")
-        if known.count < FEW_KNOWN:
-            warnings.warn(f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ on them, and is "
-                          f"rough below {FEW_KNOWN}; give some thousand", stacklevel=4)
-        return {"calibration": known.inputs, "asked": asked.inputs}
+        return {"calibration": known, "asked": asked}
 
     def proxies(self, problem: Problem) -> tuple[Problem, float, int]:
         """The problem of the narrow networks, their share and their number; all that will be asked of them is tried."""
@@ -229,13 +229,13 @@ def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem
                        layer=given.layer)
         with problem.meter.emulating():
             predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
+        known = found["calibration"]
+        check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     except ValueError as error:  # of ours, or of an emulator's
         raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
                          "next quantify takes them)") from None
-    known = found["calibration"]
-    check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     if check is not None and not check.holds:
-        warnings.warn(check.warning(), stacklevel=5)
+        warnings.warn(check.warning(), stacklevel=3)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
 
 

@@ -40,7 +40,7 @@ def checked(own: Tensor, proxies: Tensor, share: float = 1.0, portraits: list[Po
 
 def test_networks_of_one_recipe_are_alike():
     found = checked(probabilities(1, seed=1), probabilities(4, seed=2))
-    assert list(found) == ["unsureness", "misfit", "weights", "distance"]
+    assert list(found) == ["impurity", "overconfidence", "weights", "centre"]
     for name, reading in found.items():
         assert reading.holds and reading.low < reading.ratio < reading.high, name
         assert reading.ratio == pytest.approx(1, abs=0.1), name
@@ -50,19 +50,19 @@ def test_networks_of_one_recipe_are_alike():
 def test_a_network_that_is_less_sure_is_noticed_by_any_number_of_proxies(proxies):
     others = probabilities(proxies, seed=2)
     alike, softer, sharper = (checked(probabilities(1, seed=1, sharper=s), others) for s in (1.05, 0.5, 2.5))
-    assert alike["unsureness"].holds
-    assert not softer["unsureness"].holds and softer["unsureness"].ratio > 1.5
-    assert not sharper["unsureness"].holds and sharper["unsureness"].ratio < 0.5
-    assert ("distance" in alike) == (proxies > 1)
+    assert alike["impurity"].holds
+    assert not softer["impurity"].holds and softer["impurity"].ratio > 1.5
+    assert not sharper["impurity"].holds and sharper["impurity"].ratio < 0.5
+    assert ("centre" in alike) == (proxies > 1)
 
 
 def test_a_centre_that_is_biased_is_no_sign():
     """The proxies' mean is off by a deviation and more, and the network no surer or less sure than they are."""
     found = checked(probabilities(1, seed=1), probabilities(4, seed=2, shift=1.3))
-    assert found["distance"].ratio > 1.3
-    assert all(reading.holds for name, reading in found.items() if name != "unsureness")
+    assert found["centre"].ratio > 1.3
+    assert all(reading.holds for name, reading in found.items() if name != "impurity")
     far = checked(probabilities(1, seed=1), probabilities(4, seed=2, scale=0.1, shift=6.0))
-    assert not far["distance"].holds
+    assert not far["centre"].holds
 
 
 @pytest.mark.parametrize(("proxies", "values"), [(1, [0.3]), (2, [0.3, 0.34]), (4, [0.3, 0.35, 0.2, 0.4])])
@@ -71,18 +71,19 @@ def test_intervals_by_hand(proxies, values):
     portraits = [Portrait(0.5, math.nan), *(Portrait(value, math.nan) for value in values)]
     found = checked(probabilities(1, seed=1), probabilities(proxies, seed=2), 0.25, portraits)
     assert "weights" not in found
-    reading, squares = found["misfit"], statistics.variance(values) * (proxies - 1) if proxies > 1 else 0.0
-    deviation = math.sqrt((4 * LIMITS["misfit"].usual ** 2 + squares) / (4 + proxies - 1))
+    reading, squares = found["overconfidence"], statistics.variance(values) * (proxies - 1) if proxies > 1 else 0.0
+    deviation = math.sqrt((4 * LIMITS["overconfidence"].usual ** 2 + squares) / (4 + proxies - 1))
     reach = stats.t.ppf(0.975, 4 + proxies - 1) * deviation * math.sqrt(1 + 1 / proxies)
     assert math.log(reading.ratio) == pytest.approx(0.5 - statistics.fmean(values))
     assert [math.log(reading.ratio / reading.low), math.log(reading.high / reading.ratio)] == pytest.approx([reach, reach])
-    assert (math.log(reading.least), math.log(reading.most)) == pytest.approx((2 * LIMITS["misfit"].least, LIMITS["misfit"].most))
+    limits = LIMITS["overconfidence"]
+    assert (math.log(reading.least), math.log(reading.most)) == pytest.approx((2 * limits.least, limits.most))
 
 
 def test_what_it_says():
-    off, fine = Reading("weights", 0.5, 0.4, 0.6, 0.8, 1.1), Reading("misfit", 1.0, 0.9, 1.1, 0.8, 1.1)
+    off, fine = Reading("weights", 0.5, 0.4, 0.6, 0.8, 1.1), Reading("overconfidence", 1.0, 0.9, 1.1, 0.8, 1.1)
     assert Transfer((fine,)).holds and str(Transfer((fine,))).endswith(
-        "misfit 1.00 (0.90 to 1.10; 0.80 to 1.10 is usual): no sign that they are unlike")
+        "overconfidence 1.00 (0.90 to 1.10; 0.80 to 1.10 is usual): no sign that they are unlike")
     found = Transfer((fine, off))
     assert found.off == (off,) and not found.holds
     text = str(found)
@@ -103,7 +104,7 @@ def test_a_portrait_by_hand():
     loss = -(log_probs[0, 0] + log_probs[1, 1] + log_probs[2, 1]) / 3
     impurity = (1 - log_probs.exp().square().sum(1)).mean()
     found = portrait(given, weights)
-    assert found.misfit == pytest.approx(math.log((loss + 1e-3) / (impurity + 1e-3)), rel=1e-5)
+    assert found.overconfidence == pytest.approx(math.log((loss + 1e-3) / (impurity + 1e-3)), rel=1e-5)
     assert found.weights == pytest.approx(math.log(math.sqrt(6 / 4) / first.square().mean().sqrt()), rel=1e-5)
     assert given.cost.forward_examples == 3 and given.cost.backward_examples == 0
 

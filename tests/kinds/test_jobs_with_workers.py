@@ -39,9 +39,7 @@ def own() -> Dataset:
 LOADERS = {
     "fork": lambda: DataLoader(own(), 32, shuffle=True, num_workers=2, multiprocessing_context="fork"),
     "the system's way": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=2),
-    "persistent": lambda: DataLoader(
-        TensorDataset(*cases.task(64)), 32, shuffle=True, num_workers=1, persistent_workers=True
-    ),
+    "persistent": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=1, persistent_workers=True),
     "wrapped": lambda: pairs(DataLoader(own(), 32, num_workers=1, multiprocessing_context="fork"), lambda pair: pair),
     "own start": lambda: DataLoader(
         Own(), 32, num_workers=1, multiprocessing_context="fork", worker_init_fn=lambda number: torch.manual_seed(number)

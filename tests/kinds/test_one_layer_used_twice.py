@@ -1,4 +1,4 @@
-"""One layer used twice in a forward: its running statistics are the averages over all its uses, as torch's update_bn gives them."""
+"""One layer used twice in a forward: its running statistics are the averages over all its uses, as those of update_bn."""
 
 import pytest
 import torch

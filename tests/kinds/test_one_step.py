@@ -121,7 +121,7 @@ REFUSED = {
     "outputs without gradients": (Detached, "no graph of gradients in training mode"),
     "a buffer that is resized": (Growing, r"changed the shape of '.*mask' from \(1, 1\) to"),
     "a layer that is made late": (Late, "changed the shape of 'second.weight' from nothing"),
-    "weights that are kept in a list": (Copies, "same weights from outside"),
+    "weights that are kept in a list": (Copies, "does not use the parameters and buffers that it is given"),
     "a ScriptModule": (lambda: torch.jit.script(linear()), "gave a ScriptModule.*give the Python module"),
     "a factory that seeds torch": (seeds_itself, "seeds torch itself"),
     "a factory that shares a layer": (lambda: nn.Sequential(SHARED, linear()), "share '0.weight'.*copy.deepcopy"),

@@ -91,7 +91,7 @@ def test_the_right_recipe_is_not(seed, budget):
     found, said = quantified(problem(seed=seed + 10).anchor(0), budget)
     assert found.transfer is not None and found.transfer.holds and not said, str(found)
     assert found.proxies >= 2 and "no sign that they are unlike" in str(found)
-    assert [reading.name for reading in found.transfer.readings] == ["unsureness", "misfit", "weights", "distance"]
+    assert [reading.name for reading in found.transfer.readings] == ["impurity", "overconfidence", "weights", "centre"]
 
 
 def test_one_proxy_speaks_too(monkeypatch):

@@ -1,4 +1,4 @@
-"""Statistics that do not train: norm layers that a network keeps in evaluation mode while it trains keep their statistics at new points."""
+"""Statistics that do not train: what norm layers that stay in evaluation mode know is kept at new points."""
 
 import pytest
 import torch

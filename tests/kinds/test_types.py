@@ -104,22 +104,5 @@ def test_numpy_where_inputs_are_asked():
     assert torch.equal(thalweg.predict(found, found.anchor(0), [(X[:100].numpy(), 0), (X[100:].numpy(), 0)]).log_probs, expected)
 
 
-def test_ragged_batches_are_one_line():
-    """Batches whose examples are padded to the longest of each batch can't be put together."""
-    def model():
-        return nn.Sequential(nn.EmbeddingBag(10, 4), nn.Linear(4, 3))
-
-    ids = torch.randint(0, 10, (200, 8))
-    loader = [(ids[i : i + 50, : 4 + k], Y[i : i + 50]) for k, i in enumerate(range(0, 200, 50))]
-    found = problem(model, train=loader, recipe=thalweg.Recipe(epochs=1), sources=("init",))
-    assert thalweg.predict(found, found.anchor(0), [x for x, _ in loader]).inputs == 200, "networks take such batches"
-    with pytest.raises(InputError, match=r"shapes \(4,\) and \(7,\).*pad"):
-        found.inputs(200)
-    with pytest.raises(InputError, match=r"pad|as many in both"):
-        from thalweg.features import training_neighbours
-
-        training_neighbours(found, [x for x, _ in loader])
-
-
 def test_two_equal_linear_layers_are_no_shared_storage():
     assert problem(linear).anchor(0).params["weight"].shape == (3, 6)

@@ -151,9 +151,9 @@ def test_a_plan_of_earlier_days_has_no_execution():
 
 def test_no_toml(tmp_path):
     path = tmp_path / "a.toml"
-    for text in (b"[data\nname = 3", b"\xff\xfe\x00", b"a = 1\na = 2\n"):
+    for text in (b"[data\nname = 3", b"\xff\x00", b"a = 1\na = 2\n"):
         path.write_bytes(text)
-        with pytest.raises(InputError, match=r"a\.toml is no TOML: ") as caught:
+        with pytest.raises(InputError, match=r"a\.toml is no (TOML|UTF-8)") as caught:
             read_plan(path)
         assert "\n" not in str(caught.value)
 

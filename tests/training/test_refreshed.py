@@ -1,6 +1,7 @@
 """The part of the training set on which a problem estimates batch-norm statistics: fixed, of the asked size, counted."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from thalweg.weights.point import Weights, mix
 class Watched(nn.Module):
     """Batch norm at the input, and a record of what comes."""
 
-    seen: list[torch.Tensor] = []  # noqa: RUF012
+    seen: ClassVar[list[torch.Tensor]] = []
 
     def __init__(self) -> None:
         super().__init__()

@@ -94,9 +94,10 @@ def narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module
     Returns:
         Always the same problem for the same arguments, so that what it trained is kept as long as the whole one lives.
     """
-    if (share, model) not in problem.narrowed:
-        problem.narrowed[share, model] = _narrow_problem(problem, share, model)
-    return problem.narrowed[share, model]
+    key = share, id(model)  # which the narrow problem keeps alive; not every function can be hashed
+    if key not in problem.narrowed:
+        problem.narrowed[key] = _narrow_problem(problem, share, model)
+    return problem.narrowed[key]
 
 
 def _narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Module] | None) -> Problem:

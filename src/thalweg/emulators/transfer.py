@@ -4,17 +4,17 @@ Narrow networks differ from whole ones by little, and to one side: a wider netwo
 well or better, and its weights grow as much or less. A network that was trained by another recipe than its proxies were differs
 by more, or to the other side. Four readings are compared, each that of the network over that of the proxies:
 
-    unsureness   exp of the mean of log(1 - sum p^2 + 1/1000) over unlabelled inputs: that of a typical input, which every input
-                 has a part in, where the mean of 1 - sum p^2 is that of a few
-    misfit       mean loss over mean 1 - sum p^2, each + 1/1000, on training inputs: above 1, labels surprise more than the
-                 network's own probabilities let expect
-    weights      geometric mean over weight matrices of their root mean square over that at initialisation
-    distance     from the proxies' mean, over what their distances from each other let expect (`emulators.scale`)
+    impurity        exp of the mean of log(1 - sum p^2 + 1/1000) over unlabelled inputs, the contrary of sharpness: that of a
+                    typical input, as all have a part in it, where the mean of 1 - sum p^2 is that of a few
+    overconfidence  mean loss over mean 1 - sum p^2, each + 1/1000, on training inputs: above 1, labels surprise more than the
+                    network's own probabilities let expect
+    weights         geometric mean over weight matrices of their root mean square over that at initialisation
+    centre          distance from the proxies' mean, over what their distances from each other let expect (`emulators.scale`)
 
 The first three say how sharp the network is, how it fits and how far it was trained, and need no second network to compare with:
 one proxy tells. The last is that of the centre, which narrow networks miss where the task is hard for them; that alone makes the
 scale of u no worse, and so it speaks at a factor of 2 only. What width alone does, and how much networks of one recipe vary, was
-found on four tasks, Fashion-MNIST with an MLP and a CNN, digits and MNIST; `docs/recipes.md` has how well that does on others.
+found on five tasks, images and a table, with MLPs and CNNs; `docs/recipes.md` has how well that does on others.
 """
 
 import math
@@ -50,10 +50,10 @@ class Limits:
 
 
 LIMITS = {
-    "unsureness": Limits(-0.5, 0.0, 0.06),
-    "misfit": Limits(-0.25, 0.1, 0.03),
+    "impurity": Limits(-0.5, 0.0, 0.06),
+    "overconfidence": Limits(-0.25, 0.1, 0.03),
     "weights": Limits(-0.25, 0.08, 0.015),
-    "distance": Limits(-math.log(2), math.log(2), 0.15),
+    "centre": Limits(-math.log(2), math.log(2), 0.15),
 }
 
 
@@ -62,11 +62,11 @@ class Portrait:
     """What a network is beside its predictions on unlabelled inputs.
 
     Attributes:
-        misfit: Logarithm of the loss over 1 - sum p^2, on training inputs.
+        overconfidence: Logarithm of the loss over 1 - sum p^2, on training inputs.
         weights: Logarithm of how many times its weight matrices have grown; NaN where it has none that began above 0.
     """
 
-    misfit: float
+    overconfidence: float
     weights: float
 
 
@@ -104,7 +104,7 @@ class Transfer:
     """Whether proxies tell the truth about a network.
 
     Attributes:
-        readings: Unsureness, misfit, weights and distance, those of them that can be had.
+        readings: Impurity, overconfidence, weights and centre, those of them that can be had.
     """
 
     readings: tuple[Reading, ...]
@@ -135,12 +135,12 @@ class Transfer:
 
 
 _SAID = {
-    "unsureness": ("it is surer than they are ({0.ratio:.2f} times their 1 - sum p^2)",
+    "impurity": ("it is surer than they are ({0.ratio:.2f} times their 1 - sum p^2)",
                    "it is less sure than they are ({0.ratio:.2f} times their 1 - sum p^2)"),
-    "misfit": ("its loss on the training set is lower beside its own sureness ({0.ratio:.2f} times theirs)",
+    "overconfidence": ("its loss on the training set is lower beside its own sureness ({0.ratio:.2f} times theirs)",
                "its loss on the training set is higher beside its own sureness ({0.ratio:.2f} times theirs)"),
     "weights": ("its weights grew less ({0.ratio:.2f} times theirs)", "its weights grew more ({0.ratio:.2f} times theirs)"),
-    "distance": ("it is too near them ({0.ratio:.2f} times as far as they are from each other)",
+    "centre": ("it is too near them ({0.ratio:.2f} times as far as they are from each other)",
                  "it is too far from them ({0.ratio:.2f} times as far as they are from each other)"),
 }  # fmt: skip
 
@@ -166,8 +166,8 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
     if not count:
         return None
     columns = {
-        "unsureness": [float((1 - own.square().sum(-1)).clamp_min(0).add(_FLOOR).log().mean()) for own in group.values],
-        "misfit": [own.misfit for own in portraits],
+        "impurity": [float((1 - own.square().sum(-1)).clamp_min(0).add(_FLOOR).log().mean()) for own in group.values],
+        "overconfidence": [own.overconfidence for own in portraits],
         "weights": [own.weights for own in portraits],
     }
     found = [_reading(name, statistics.fmean(own[:full]) - statistics.fmean(own[full:]), own[full:], full, group.share)
@@ -175,7 +175,7 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
     if count > 1:
         against, among = (max(spread, 1e-300) for spread in narrow_spreads(group))
         singles = [math.log(max(apart, 1e-300)) for apart in leave_one_out(group.proxies)] if count > 2 else []
-        found.append(_reading("distance", math.log(against / among), singles, full, group.share, count))
+        found.append(_reading("centre", math.log(against / among), singles, full, group.share, count))
     return Transfer(tuple(found))
 
 

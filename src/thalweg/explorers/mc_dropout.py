@@ -24,7 +24,8 @@ class McDropout(Explorer):
 
     Attributes:
         rate: A network is trained from scratch with dropout of this rate before every linear layer and convolution but the first;
-            the paper's experiments have 0.05 to 0.5. `own`: the first anchor with the dropout layers that it has itself.
+            the paper's experiments have 0.05 to 0.5. `own`: the first anchor with whatever it drops itself when it trains, in
+            layers, functions or code of its own.
     """
 
     rate: float | Literal["own"] = 0.1

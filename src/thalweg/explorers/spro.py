@@ -10,9 +10,8 @@ reward for volume. Deviations of `form="mean"`, the default, from the paper and 
 - the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
 `form="paper"` sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5), starts at
 the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a simplex that starts almost flat would be blown up along its
-random offset, before the data have any say. At the paper's strength the volume term is nearly inert in both; raise `volume` to see
-it work.
-Batch-norm statistics are refreshed at every draw (paper).
+random offset, before the data have any say. At the paper's strength the volume term is nearly inert in both; raise `volume` to
+see it work. Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math

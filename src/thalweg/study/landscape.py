@@ -80,7 +80,7 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     Args:
         material: What is studied.
         cache: Where trained networks are kept.
-        path: Of the file to write, with what `measured` gives.
+        path: Of the file to write, with what `measured` gives; the name of its folder, the run's, is kept in it.
     """
     tensors, facts = measured(material, view_of(material, cache, material.plan.protocol.landscape))
     files.write_tensors(path, tensors, {**facts, "of": path.parent.name})

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -137,7 +137,7 @@ class Plan:
     execution: Execution
     protocol: Protocol
     methods: tuple[Method, ...]
-    trusted: bool = False
+    trusted: bool = field(default=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """The whole plan, for JSON."""

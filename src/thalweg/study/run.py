@@ -15,7 +15,6 @@ from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, done, find_record, fingerprint, forwards_to_do, tasks, trainings_to_do
 from thalweg.study.workers import one_thread, work
-from thalweg.weights.batchnorm import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> floa
             before = problem.cost
             problem.fit(network, still, "preflight")
             seconds.append((problem.cost.seconds - before.seconds) / (problem.cost.backward_examples - before.backward_examples))
-    batch_norm = any(isinstance(module, BatchNorm) for module in network.modules())
+    batch_norm = bool(problem.behaviour.refreshed)
     examples = trainings * problem.training_examples + forwards_to_do(material, todo, batch_norm=batch_norm) / 3
     return statistics.median(seconds[1:]) * examples  # the first step warms up
 

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches, Loader
-from thalweg.training.building import check_factory, in_channels_last, unsafe_channels_last
+from thalweg.training.building import Builds, check_factory, in_channels_last, unsafe_channels_last
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
-from thalweg.training.trial import check_functional, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
-from thalweg.weights.behaviour import Behaviour, observe
+from thalweg.training.trial import check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
+from thalweg.weights.behaviour import Behaviour
+from thalweg.weights.observing import check_complete, observe
 
 _STEPS = 3  # for so long inputs are looked at, where there is a choice: all looks together take less than ten steps
 
@@ -38,6 +39,7 @@ class Inspection:
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
         redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
             but dropout differs.
+        constants: Names of frozen parameters and buffers that differ from network to network.
     """
 
     examples: int
@@ -47,6 +49,7 @@ class Inspection:
     unsafe_layer: str | None = None
     example: Tensor | None = None
     redrawn: tuple[str, ...] = ("init", "order", "augmentation")
+    constants: tuple[str, ...] = ()
 
 
 def inspect(
@@ -74,7 +77,8 @@ def inspect(
     first = first_batch(train, "first")
     x, y = (part.to(device) for part in first)
     example = x[:2].clone()
-    network, spare, differs = check_factory(model, device, example)
+    builds = check_factory(model, device, example)
+    network, spare = builds.networks
     before = shapes(network)
     with seeded(0, "inspection", "evaluation"), torch.no_grad():
         classes = evaluated(network.eval(), example).shape[1]
@@ -82,14 +86,18 @@ def inspect(
         raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
     check_values(x, y, classes, 0)
     check_shapes(before, shapes(network))
-    check_functional(network, spare, example)
     if depends_on_batch(spare, x):
         warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
                       "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
-    behaviour = observe(spare, x[:8], y[:8], lambda outputs, _: outputs.square().mean())
-    found = read(train, classes, _STEPS * seconds)
+    behaviour = _observed(spare, network, x[:16], y[:16])
+
+    def evaluate(x: Tensor) -> None:
+        with torch.no_grad(), seeded(0, "inspection", "shape"):
+            evaluated(spare.eval(), x[:2].to(device))
+
+    found = read(train, classes, _STEPS * seconds, evaluate)
     if found.has_single:
         check_single(spare, x[:1])
     channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
@@ -98,11 +106,31 @@ def inspect(
         warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
                       "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
                       "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
-    redrawn = [name for name, does in (("init", differs), *_reader(train, other).items()) if does]
+    redrawn = [name for name, does in (("init", builds.differ), *_reader(train, other).items()) if does]
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
     return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
-                      example.to("cpu"), tuple(redrawn))
+                      example.to("cpu"), tuple(redrawn), _kept_apart(builds, behaviour))
+
+
+def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:
+    """What is not trained and differs between networks, less what is taken again at every point."""
+    again = {name for one in behaviour.follows for name in (one.u, one.v)}
+    return tuple(name for name in builds.constants if name not in again and name.rpartition(".")[0] not in behaviour.refreshed)
+
+
+def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Behaviour:
+    """What a network does in training and in evaluation. A single example, which is refused later, is taken twice."""
+    x, y = (t if len(t) > 1 else torch.cat([t, t]) for t in (x, y))
+    try:
+        found = observe(network, x, y, lambda outputs, _: outputs.square().mean())
+        check_complete(network, other, x)
+    except InputError:
+        raise
+    except Exception as error:  # a user's network may raise anything
+        raise InputError(f"the network can't be evaluated with weights from outside (torch.func.functional_call: "
+                         f"{type(error).__name__}, {' '.join(str(error).split())[:200]}), as everything here does") from error
+    return found
 
 
 def _reader(train: Loader, another: bool) -> dict[str, bool]:  # noqa: FBT001  what was seen

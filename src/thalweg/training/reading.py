@@ -14,6 +14,7 @@ from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 
 _TOGETHER = 1024  # examples in memory that are looked at together
+_SHAPES = 32  # of examples that are tried, where batches are padded to their own lengths
 _EXACT = (SequentialSampler, RandomSampler)
 
 
@@ -66,7 +67,7 @@ def hash_of(purpose: tuple[str, ...], k: int) -> int:
     return sum(map(ord, "".join(purpose))) + k
 
 
-def read(train: Loader, classes: int, enough: float) -> Reading:
+def read(train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor], object]) -> Reading:
     """Reads the training set once, and checks every batch of it that is read.
 
     Everything is read but where the rest is known without reading: a `DataLoader` of a data set with a length, read in one of
@@ -76,6 +77,7 @@ def read(train: Loader, classes: int, enough: float) -> Reading:
         train: The training set.
         classes: How many the network tells apart.
         enough: After how many seconds a training set whose length is known is left.
+        evaluate: Called with the first batch of each shape of examples that occurs, and raises where the network can't take it.
 
     Raises:
         InputError: A batch is no pair, inputs have NaN, labels are out of range, or it gives more or fewer batches than it says.
@@ -83,11 +85,14 @@ def read(train: Loader, classes: int, enough: float) -> Reading:
     if isinstance(train, Batches):
         return _in_memory(train, classes, now() + enough)
     known, until = _known_examples(train), now() + enough
-    examples, batches, has_single = 0, 0, False
+    examples, batches, has_single, shapes = 0, 0, False, set[torch.Size]()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_iterated(train)):
             x, y = pair(batch, number)
             check_values(x, y, classes, number)
+            if x.shape[1:] not in shapes and len(shapes) < _SHAPES:
+                shapes.add(x.shape[1:])
+                evaluate(x)
             examples, batches, has_single = examples + len(y), batches + 1, has_single or len(y) == 1
             if number > len(train):
                 break  # it may never end

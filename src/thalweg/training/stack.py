@@ -189,6 +189,9 @@ def _check(networks: Sequence[nn.Module]) -> None:
             if one != other:
                 raise InputError(f"networks of one model differ in '{name}' ({_told(one)} and {_told(other)}), which can't be "
                                  "stacked: set stack = 1")
+    hooked = [name for name, p in networks[0].named_parameters() if p._backward_hooks]
+    if hooked:
+        raise InputError(f"parameter '{hooked[0]}' has a hook on its gradient, which can't be stacked: set stack = 1")
     for module in networks[0].modules():
         if isinstance(module, BatchNorm) and module.momentum is None:
             raise InputError("a batch norm has momentum=None, which can't be stacked: give it a number, or set stack = 1")

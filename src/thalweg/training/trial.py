@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter, now
@@ -107,31 +106,6 @@ def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int,
         raise InputError(f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
                          f"{after.get(name, 'nothing')}: make parameters and buffers in __init__ with their final shapes, and "
                          "keep what depends on the inputs in plain attributes")
-
-
-def check_functional(network: nn.Module, twin: nn.Module, x: Tensor) -> None:
-    """Evaluates a network with other weights handed to it from outside, and a twin that has them as its own.
-
-    Raises:
-        InputError: They give different outputs.
-    """
-    state = {name: t.detach().clone() for name, t in [*network.named_parameters(), *network.named_buffers()]}
-    for name, _ in network.named_parameters():
-        state[name].mul_(0.9).add_(0.01)
-    with torch.no_grad(), _evaluating(network), _evaluating(twin):
-        for name, own in [*twin.named_parameters(), *twin.named_buffers()]:
-            own.copy_(state[name])
-        with seeded(0, "inspection", "functional"):
-            expected = evaluated(twin, x)
-        try:
-            with seeded(0, "inspection", "functional"):
-                found = functional_call(network, state, (x,))
-        except Exception as error:
-            raise InputError(f"the network can't be evaluated with weights from outside (torch.func.functional_call: "
-                             f"{type(error).__name__}, {_line(error)}), as everything here does") from error
-    if not bool((found - expected).abs().max() <= _ROUNDING * expected.abs().max() + 1e-12):
-        raise InputError("the network gives other outputs with the same weights from outside (torch.func.functional_call): it "
-                         "keeps copies of weights, or results of earlier evaluations; let forward use its own parameters")
 
 
 def depends_on_batch(network: nn.Module, x: Tensor) -> bool:

@@ -12,8 +12,8 @@ Module = TypeVar("Module", bound=nn.Module)
 def copied(module: Module) -> Module:
     """A deep copy of a module.
 
-    A tensor that was computed from parameters, and is kept as an attribute, is copied as a number: `copy.deepcopy` refuses it. Torch's own modules
-    that keep such a tensor compute it again before they use it.
+    A tensor that was computed from parameters, and is kept as an attribute, is copied as numbers: `copy.deepcopy` refuses it.
+    Torch's own modules that keep such a tensor compute it again before they use it.
     """
     memo: dict[int, Any] = {}
     for part in module.modules():

@@ -19,7 +19,8 @@ class Dropped(WeightDistribution):
 
     Attributes:
         mean: The network. Its buffers are valid at every draw.
-        rate: Probability that a unit is dropped, as `weights.masks` says it; None for the network's own dropout layers.
+        rate: Probability that a unit is dropped, as `weights.masks` says it; None for whatever the network
+            drops itself when it trains.
     """
 
     mean: Weights

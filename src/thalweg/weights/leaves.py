@@ -31,6 +31,10 @@ class Leaves:
         self.gradients = torch.zeros_like(self.points)
         self._leaves = [{name: nn.Parameter(view) for name, view in layout.shaped(row.split(layout.sizes)).items()}
                         for row in self.points]
+        own = dict(network.named_parameters())
+        for leaves in self._leaves:
+            for name, leaf in leaves.items():
+                _give_hooks(own[name], leaf)
         self._in_order = [list(leaves.values()) for leaves in self._leaves]
         self._are_views = all(dtype == start.dtype for dtype in layout.dtypes)  # not where a network has several types
         self.put(0)
@@ -64,3 +68,11 @@ class Leaves:
                 if grad is not None:
                     leaf.grad, found_any = None, True
         return found_any
+
+
+def _give_hooks(own: nn.Parameter, leaf: nn.Parameter) -> None:
+    """What a network does to the gradient of a parameter, it does to that of a point's."""
+    for hook in (own._backward_hooks or {}).values():
+        leaf.register_hook(hook)
+    for hook in (getattr(own, "_post_accumulate_grad_hooks", None) or {}).values():
+        leaf.register_post_accumulate_grad_hook(hook)

@@ -25,7 +25,8 @@ class Masks:
 
     Attributes:
         seed: Of the masks.
-        rate: Probability that a unit is dropped before each layer that `insert` names; None for the network's own dropout layers.
+        rate: Probability that a unit is dropped before each layer that `insert` names; None for whatever the
+            network drops itself when it trains.
     """
 
     seed: int

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 
@@ -27,22 +28,21 @@ class Spectral:
 
 
 def spectral_norms(network: nn.Module) -> tuple[Spectral, ...]:
-    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide.
+    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide in training mode.
 
-    One that another parametrisation comes before is not among them: what it divides is no parameter.
+    One whose layer is in evaluation mode is not among them: its vectors stay as they are, whatever the weights do. Neither is one
+    that another parametrisation comes before: what it divides is no parameter.
     """
     names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
     found = []
     for module in network.modules():
-        parts: list[tuple[Tensor | None, Tensor, Tensor, int]] = []
-        if nn.utils.parametrize.is_parametrized(module):
-            for one in module.parametrizations.values():  # type: ignore[union-attr, operator]
-                if isinstance(one[0], _SpectralNorm) and hasattr(one[0], "_u"):
-                    parts.append((one.original, one[0]._u, one[0]._v, one[0].dim))
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, SpectralNorm):
-                weight, u, v = (getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v"))
-                parts.append((weight, u, v, hook.dim))
+        parts: list[tuple[Tensor, Tensor, Tensor, int]] = []
+        if not module.training:
+            continue
+        if isinstance(module, ParametrizationList) and isinstance(norm := module[0], _SpectralNorm) and hasattr(norm, "_u"):
+            parts.append((module.original, norm._u, norm._v, norm.dim))
+        parts += [(*(getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v")), hook.dim)
+                  for hook in module._forward_pre_hooks.values() if isinstance(hook, SpectralNorm)]
         found += [Spectral(names[id(weight)], names[id(u)], names[id(v)], dim) for weight, u, v, dim in parts
                   if id(weight) in names]
     return tuple(found)
@@ -69,4 +69,7 @@ def follow(state: Mapping[str, Tensor], norms: Iterable[Spectral]) -> None:
 
 
 def _first_eigenvector(gram: Tensor) -> Tensor:
+    """Of the largest eigenvalue; not finite where the matrix is not, so that a training that diverges is seen by its loss."""
+    if not torch.isfinite(gram).all():
+        return gram.new_full((len(gram),), torch.nan)
     return torch.linalg.eigh(gram).eigenvectors[:, -1]

@@ -1,4 +1,4 @@
-"""Uses of running statistics: torch's batch and instance normalisation, met where a network calls them, whatever its layers are."""
+"""Uses of running statistics: torch's batch and instance norm, met where a network calls them, whatever its layers are."""
 
 from collections.abc import Callable
 from typing import Any
@@ -62,9 +62,9 @@ class Averaged(TorchFunctionMode):
         if func not in _FORMS:
             return func(*args, **(kwargs or {}))
         given = _given(func, args, kwargs)
-        mean, variance = given.get("running_mean"), given.get("running_var")
-        if not _moves(given) or mean is None:
+        if not _moves(given):
             return func(**given)
+        mean, variance = given["running_mean"], given["running_var"]
         if id(mean) not in self._counted:  # nothing times infinity is no number
             mean.zero_()
             variance.fill_(1)
