@@ -14,7 +14,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "zoo.md", ROOT / "docs" / "zoo.json"
 BLOCK = re.compile(r"(<!-- zoo -->\n).*?(<!-- end -->)", re.DOTALL)
-FAMILIES = {"convolutional": "Convolutional networks", "tokens": "Tokens, tables and vectors", "unusual": "Unusual ones"}
+FAMILIES = {"convolutional": "Convolutional: plain, residual, dense, depthwise",
+            "branches": "Convolutional: gates, groups, branches, volumes, signals", "perceptrons": "Vectors of numbers",
+            "tokens": "Tokens, tables, images as tokens", "norms": "Norms and frozen parts",
+            "parametrised": "Weights that are made of others, shared, made late, or used again",
+            "unusual": "Unusual outputs, wrappers, randomness, states and starts"}
 COLUMNS = {"batch-ensemble": "batch ensemble", "packed-ensemble": "packed ensemble", "narrow-ensemble": "narrow ensemble",
            "stack": "stacked trainings", "align": "alignment", "narrow": "narrowing", "features": "features",
            "forest": "forest", "quantify": "`quantify`", "mc-dropout, own": "MC dropout, the network's own"}  # fmt: skip
@@ -113,16 +117,18 @@ def tables(results: Mapping[str, Any]) -> str:
         text.append("")
     text += ["### Reasons", ""]
     for words, number in numbers.items():
-        lines = dict.fromkeys(line for own in refused.values() for line, _ in own.values() if _words(line) == words)
-        who = [name for name, own in refused.items() if any(_words(line) == words for line, _ in own.values())]
-        text += [f"{number}. {words} ({len(who)} network{'s' if len(who) > 1 else ''}.) One of its lines:", "", f"   > {next(iter(lines))}", ""]
+        lines = dict.fromkeys(line for own in refused.values() for line, _ in own.values() if words(line) == words)
+        who = [name for name, own in refused.items() if any(words(line) == words for line, _ in own.values())]
+        count = "1 network" if len(who) == 1 else f"{len(who)} networks"
+        text += [f"{number}. {words} ({count}.) One of its lines:", "", f"   > {next(iter(lines))}", ""]
     warned = {name: network["warning"] for name, network in networks.items() if network["warning"]}
     if warned:
         text += ["### Warnings when the problem is made", "", *(f"- {name}: \"{line}\"" for name, line in warned.items()), ""]
     return "\n".join(text)
 
 
-def _words(line: str) -> str:
+def words(line: str) -> str:
+    """The reason of a refusal in other words; empty for one that has none yet."""
     return next((words for pattern, words in REASONS.items() if re.search(pattern, line)), "")
 
 
@@ -130,9 +136,9 @@ def _numbers(lines: Iterable[str]) -> dict[str, int]:
     """Reasons by the order in which they are met."""
     numbers: dict[str, int] = {}
     for line in lines:
-        if not _words(line):
+        if not words(line):
             sys.exit(f"no words for a refusal, add them to REASONS in docs/zoo.py: {line}")
-        numbers.setdefault(_words(line), len(numbers) + 1)
+        numbers.setdefault(words(line), len(numbers) + 1)
     return numbers
 
 
@@ -140,11 +146,11 @@ def _cell(refused: list[str] | None, numbers: Mapping[str, int]) -> str:
     if refused is None:
         return "works"
     line, way = refused
-    return f"[{numbers[_words(line)]}]" + (f" works with `{way}`" if way else "")
+    return f"[{numbers[words(line)]}]" + (f" works with `{way}`" if way else "")
 
 
 def _explorers(explorers: list[str], refused: Mapping[str, list[str]], numbers: Mapping[str, int]) -> str:
-    out = {m: numbers[_words(refused[m][0])] for m in explorers if m in refused}
+    out = {m: numbers[words(refused[m][0])] for m in explorers if m in refused}
     if not out:
         return "all work"
     if len(out) == len(explorers):
