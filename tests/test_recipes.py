@@ -97,7 +97,7 @@ def test_the_table_and_the_counts():
     assert "| sequences | rate / 5 | 2.00 | 2 of 2 | 2.00 |  | 0.50 |  | impurity, weights |" in table and "as told" not in table
     assert "| sequences | as told | 1.05 | 1 of 2 |" in recipes.filled("right", found)
     said = recipes.filled("summary", found)
-    assert "nobody looked at before, mean u wrong by more than a factor of 1.25: 1 cases, warned in 2 of 2 trials" in said
+    assert "before, by which mean u changes by more than a factor of 1.25: 1 cases, warned in 2 of 2 trials" in said
     assert "right recipes on tasks that nobody looked at before: 1 cases, warned in 1 of 2 trials" in said
     with pytest.raises(InputError, match="unknown table of recipes 'wrong'"):
         recipes.filled("wrong", found)
