@@ -110,6 +110,7 @@ GOOD = {
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_loader_gives_the_same(kind):
+    """Up to the rounding of single precision: logarithms reach 13 here, and another batch may go by another kernel."""
     problem = cases.problem("conv-batchnorm")
     weights = problem.anchor(0)
     network = problem.network(weights).eval()
@@ -117,7 +118,7 @@ def test_every_kind_of_loader_gives_the_same(kind):
         expected = network(X).log_softmax(-1)
     before = problem.cost
     found = predict(problem, weights, GOOD[kind]())
-    assert torch.allclose(found.log_probs[0], expected, rtol=0, atol=1e-6) and found.members == 1
+    assert torch.allclose(found.log_probs[0], expected, rtol=1e-6, atol=1e-6) and found.members == 1
     assert (
         problem.cost.forward_examples == before.forward_examples + len(X)
         and problem.cost.backward_examples == before.backward_examples
@@ -163,7 +164,7 @@ BAD = {
     "weighted sampler": (lambda: DataLoader(X, 16, sampler=torch.utils.data.WeightedRandomSampler([1.0] * 60, 60)), "shuffles"),
     "augmented batches": (lambda: Batches(X, Y, shuffle=False, augment=shifted), "augments"),
     "dictionaries": (lambda: [{"x": X}], r"dictionary with keys \['x'\].*pairs"),
-    "no tensors": (lambda: [X.numpy()], "ndarray, needs a tensor"),
+    "no numbers": (lambda: [["a", "b"]], "needs a tensor or a pair"),
     "empty": (list, "is empty"),
     "no inputs": (lambda: X[:0], "empty"),
     "NaN": (lambda: torch.full_like(X, float("nan")), "not finite"),

@@ -1,6 +1,8 @@
 """The forest and what it stands on: against closed forms, and on retrainings whose law is known."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -323,3 +325,16 @@ def test_a_proxy_that_did_not_learn_is_found():
     assert untrained(values, 1) == []
     values[3] = 0.25
     assert untrained(values, 1) == [3]
+
+
+def test_its_first_use_leaves_the_caller_s_random_numbers():
+    """scikit-learn is imported then, which draws some of Python's."""
+    code = """
+import random, torch, thalweg
+before = random.getstate()
+x = torch.randn(3, 30, 3).log_softmax(-1)
+thalweg.Forest(trees=2).emulate(thalweg.Predictions(x), thalweg.Predictions(x), draws=2, seed=0)
+assert random.getstate() == before
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Files of editors and shells: marks, line ends, home folders, long paths, pipes, locked files: they work or are one line."""
+"""Files of editors and shells: marks, line ends, home folders, long paths, folders, pipes, locked files work or are one line."""
 
 import os
 import shutil
@@ -65,7 +65,6 @@ def test_a_tilde_is_the_home_folder_everywhere(home, text, thalweg, monkeypatch)
     code, out, err = thalweg("study", "~/plan.toml", "--output", "~/out", "--jobs", 1, "--shard", "1/1")
     assert code == 0, (out, err)
     assert (home / "out/plan.json").is_file() and not os.path.exists("~")
-    assert thalweg("compare", "~/out")[0] == 0
     run(Material(read_plan("~/plan.toml")), "~/out")
     assert len(compare("~/out")) > 10 and not os.path.exists("~")
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -167,3 +168,27 @@ def test_a_functional_dropout_does_not_take_a_name_of_the_network_s_own():
         found = narrowed(Rate(own), 0.5)
         assert sorted(m.p for m in found.modules() if isinstance(m, nn.Dropout)) == rates
         assert found(torch.zeros(2, 6)).shape == (2, 3)
+
+
+def test_layers_that_stay_in_evaluation_mode_stay_so():
+    """As a frozen backbone's batch norm does, whose class overrides `train`; also in a copy."""
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.norm = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8)), nn.BatchNorm1d(8)
+            self.body[1].running_mean.fill_(5.0)
+            self.head = nn.Linear(8, 3)
+
+        def train(self, mode: bool = True) -> "Frozen":
+            super().train(mode)
+            self.body.eval()
+            return self
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(self.body(x)))
+
+    found = copy.deepcopy(narrowed(Frozen(), 0.5)).eval().train()
+    found(torch.randn(20, 6))
+    assert not found.get_submodule("body.1").training and (found.get_submodule("body.1").running_mean == 5.0).all()
+    assert found.norm.training and (found.norm.running_mean != 0).any()
+    assert not pickle.loads(pickle.dumps(found)).train().get_submodule("body.1").training

@@ -57,7 +57,7 @@ class BatchEnsemble(Baseline):
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         problem.behaviour.check_new_points()  # of members' batch-norm statistics
         problem.behaviour.check_recomputed("batch-ensemble")
-        made = replace(problem, model=partial(RankOne, problem.model, self.members), start=None)
+        made = replace(problem, model=partial(RankOne, problem.factory, self.members), start=None)
         network = cast(RankOne, made.build("batch-ensemble"))
         problem.fit(network, replace(problem.recipe, epochs=problem.recipe.epochs * self.budget), "batch-ensemble")
         return problem, Members(network.members())

@@ -105,7 +105,7 @@ def _narrow_problem(problem: Problem, share: float, model: Callable[[], nn.Modul
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(own, model=model, meter=Meter(), inspection=None, identity="", cache=None)
     identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity else ""
-    return replace(own, model=partial(narrow_model, problem.model, share), meter=Meter(), identity=identity)
+    return replace(own, model=partial(narrow_model, problem.factory, share), meter=Meter(), identity=identity)
 
 
 def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:

@@ -56,7 +56,7 @@ class PackedEnsemble(Baseline):
         return self.alpha**2 / self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
-        model = partial(narrow_model, problem.model, self.alpha / self.members)
+        model = partial(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(problem, model=model, meter=Meter(), start=None, cache=None, identity="")
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe

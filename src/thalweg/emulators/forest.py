@@ -35,7 +35,7 @@ from thalweg.emulators.outputs import Outputs, Probabilities, Values
 from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, in_range, whole
 from thalweg.prediction import Predictions
-from thalweg.seeds import derive, generator
+from thalweg.seeds import derive, generator, seeded
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesRegressor
@@ -118,7 +118,8 @@ class Forest(Learner):
         return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
-        from sklearn.ensemble import ExtraTreesRegressor  # takes three times as long to import as thalweg itself
+        with seeded(seed, "forest"):  # importing it draws from Python's own random numbers, which are the caller's
+            from sklearn.ensemble import ExtraTreesRegressor  # takes three times as long as importing thalweg itself
 
         if known.values.shape[1] < 2:
             raise InputError("the forest got 1 calibration input, needs 2 or more (some hundreds, to know anything): it learns "

@@ -2,9 +2,10 @@
 
 A curve or complex lies in the trained parameters only: frozen parameters and buffers (random features, say) are those of anchor 0
 on all of it. So connect anchors that have these in common, as with a pretrained part. Where they do not, the trained parameters
-of another anchor meet untrained ones that they were not made for, and what is found there is poor.
+of another anchor meet untrained ones that they were not made for, and what is found there is poor: a warning says so.
 """
 
+import warnings
 from dataclasses import replace
 
 import torch
@@ -28,6 +29,10 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     Raises:
         InputError: The network's permutations are asked for and can't be found. Then nothing is trained.
     """
+    apart = problem.inspection.constants if problem.inspection is not None and "init" in problem.sources else ()
+    if apart and count > 1:
+        warnings.warn(f"'{apart[0]}' is not trained, and differs from network to network: all of what connects the anchors has "
+                      "that of the first one, which the others were not trained with; make it the same in all", stacklevel=3)
     network = problem.build("network")
     if align:
         symmetries(network)

@@ -123,7 +123,8 @@ def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Li
     problem.meter.forward(outputs)
     if last is None or not all(p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)):
         raise InputError("last-layer-laplace got a network whose outputs are not those of an nn.Linear with parameters of its "
-                         "own, needs one that ends with it and returns what it gives")
+                         "own, needs one that ends with it and returns what it gives: change its forward, or use another "
+                         "explorer")
     owners = [module for module in network.modules() for p in module.parameters(recurse=False) if p is last.weight]
     if len(owners) > 1 or times > 1:
         raise InputError("last-layer-laplace got a network that uses the weights of its last layer twice, needs one whose "

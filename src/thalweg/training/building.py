@@ -1,6 +1,7 @@
 """Building networks: what a user's factory gives, unwrapped, on its device, with weights in a memory order that is safe."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -86,16 +87,28 @@ def ordered(network: nn.Module, device: str, *, channels_last: bool) -> nn.Modul
     return in_channels_last(network) if channels_last and unsafe_channels_last(network, device) is None else network
 
 
-def check_factory(model: Model, device: str, example: Tensor) -> tuple[nn.Module, nn.Module, bool]:
+@dataclass(frozen=True)
+class Builds:
+    """What two builds of a network showed.
+
+    Attributes:
+        networks: Both of them, to be used up.
+        differ: Whether initialisations differ.
+        constants: Names of what is not trained and differs all the same: frozen parameters and buffers of real numbers.
+    """
+
+    networks: tuple[nn.Module, nn.Module]
+    differ: bool
+    constants: tuple[str, ...]
+
+
+def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     """Builds three networks and compares them: the first two for different purposes, the third for the first one's.
 
     Args:
         model: The factory.
         device: Where networks go.
         example: As in `built`.
-
-    Returns:
-        Two of the networks, to be used up, and whether initialisations differ.
 
     Raises:
         InputError: It is no factory, gives one network twice, networks that share tensors, or networks whose initialisation does
@@ -124,7 +137,11 @@ def check_factory(model: Model, device: str, example: Tensor) -> tuple[nn.Module
     if same and torch.equal(after[0], after[1]) and any(p.requires_grad for p in first.parameters()):
         raise InputError("model() seeds torch itself, so that all retrainings would start alike: take torch.manual_seed out of "
                          "it (thalweg seeds before each call)")
-    return again, other, not same
+    trained = {name for name, p in again.named_parameters() if p.requires_grad}
+    one, two = _tensors(again), _tensors(other)
+    constants = tuple(name for name, t in one.items()
+                      if name not in trained and t.is_floating_point() and not torch.equal(t, two[name]))
+    return Builds((again, other), not same, constants)
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches, Loader
-from thalweg.training.building import check_factory, in_channels_last, unsafe_channels_last
+from thalweg.training.building import Builds, check_factory, in_channels_last, unsafe_channels_last
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
@@ -39,6 +39,7 @@ class Inspection:
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
         redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
             but dropout differs.
+        constants: Names of frozen parameters and buffers that differ from network to network.
     """
 
     examples: int
@@ -48,6 +49,7 @@ class Inspection:
     unsafe_layer: str | None = None
     example: Tensor | None = None
     redrawn: tuple[str, ...] = ("init", "order", "augmentation")
+    constants: tuple[str, ...] = ()
 
 
 def inspect(
@@ -75,7 +77,8 @@ def inspect(
     first = first_batch(train, "first")
     x, y = (part.to(device) for part in first)
     example = x[:2].clone()
-    network, spare, differs = check_factory(model, device, example)
+    builds = check_factory(model, device, example)
+    network, spare = builds.networks
     before = shapes(network)
     with seeded(0, "inspection", "evaluation"), torch.no_grad():
         classes = evaluated(network.eval(), example).shape[1]
@@ -103,11 +106,17 @@ def inspect(
         warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
                       "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
                       "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
-    redrawn = [name for name, does in (("init", differs), *_reader(train, other).items()) if does]
+    redrawn = [name for name, does in (("init", builds.differ), *_reader(train, other).items()) if does]
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
     return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
-                      example.to("cpu"), tuple(redrawn))
+                      example.to("cpu"), tuple(redrawn), _kept_apart(builds, behaviour))
+
+
+def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:
+    """What is not trained and differs between networks, less what is taken again at every point."""
+    again = {name for one in behaviour.follows for name in (one.u, one.v)}
+    return tuple(name for name in builds.constants if name not in again and name.rpartition(".")[0] not in behaviour.refreshed)
 
 
 def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Behaviour:

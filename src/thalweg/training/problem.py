@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol, cast
 
 import torch
@@ -234,6 +234,11 @@ class Problem:
         self._uncharged.add(k)
         if self.cache is not None and self._keeps:
             self.cache.put(self.fingerprint(k), weights, cost)
+
+    @property
+    def factory(self) -> Callable[[], nn.Module]:
+        """Makes a network as this problem has them, for what changes it: without wrappers, lazy layers with their sizes."""
+        return partial(built, self.model, "cpu", None if self.inspection is None else self.inspection.example)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""

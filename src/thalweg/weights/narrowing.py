@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,20 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     _join_modes(training, evaluating)
     _cut_layers(channels, training, stays)
     _cut_literals(channels, training, stays)
+    for layer in training.owner.modules():
+        if not layer.training:  # the network's own `train` keeps it so, and a graph module has another
+            layer.train = partial(_stays, layer)  # type: ignore[method-assign]
     return fx.GraphModule(_own_names(training), training.graph, type(network).__name__)
 
 
 def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
     """A newly initialised network, narrowed; with `functools.partial` a factory that processes can be sent."""
     return narrowed(model(), share)
+
+
+def _stays(layer: nn.Module, mode: bool = True) -> nn.Module:  # noqa: FBT001, FBT002  torch's
+    """`train` of a layer that is in evaluation mode whatever it is told."""
+    return layer
 
 
 def _join_modes(training: Traced, evaluating: Traced) -> None:

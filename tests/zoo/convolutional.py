@@ -1,0 +1,325 @@
+"""Convolutional networks of the zoo, and two that read images without convolutions of their own kind."""
+
+import torch
+from networks import CLASSES, network
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv(inputs: int, outputs: int, size: int = 3, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+class Pooled(nn.Module):
+    """Features, the mean over pixels, and a linear layer."""
+
+    def __init__(self, *features: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*features)
+        self.head = nn.Linear(channels, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).mean((2, 3)))
+
+
+@network("CNN", "images", "two convolutions, max pooling, no norm")
+def cnn() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32, CLASSES),
+    )  # fmt: skip
+
+
+@network("VGG with dropout", "images", "batch norm, in-place ReLU, two hidden linear layers with dropout", random=True)
+def vgg() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(), nn.Dropout(0.3), nn.Linear(32, 16), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(16, CLASSES),
+    )  # fmt: skip
+
+
+class Basic(nn.Module):
+    """A basic residual block; its shortcut pads with zeros (A) or is a strided 1 x 1 convolution (B)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, option: str) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.stride, self.more = stride, outputs - inputs
+        self.project = None
+        if option == "B" and (stride > 1 or self.more):
+            self.project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm2(self.second(F.relu(self.norm1(self.first(x)))))
+        if self.project is not None:
+            x = self.project(x)
+        elif self.more or self.stride > 1:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
+        return F.relu(y + x)
+
+
+@network("ResNet, option A", "images", "basic blocks, the shortcut is padded with zero channels")
+def resnet_a() -> nn.Module:
+    return Pooled(conv(3, 4), Basic(4, 4, 1, "A"), Basic(4, 8, 2, "A"), channels=8)
+
+
+@network("ResNet, option B", "images", "basic blocks, the shortcut is a strided 1 x 1 convolution")
+def resnet_b() -> nn.Module:
+    return Pooled(conv(3, 4), Basic(4, 4, 1, "B"), Basic(4, 8, 2, "B"), channels=8)
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, middle: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            conv(inputs, middle, 1), conv(middle, middle, 3, stride=stride), nn.Conv2d(middle, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.inner(x) + self.shortcut(x))
+
+
+@network("ResNet, bottleneck", "images", "bottleneck blocks, strided 1 x 1 shortcut")
+def resnet_bottleneck() -> nn.Module:
+    return Pooled(conv(3, 6), Bottleneck(6, 3, 11, 2), Bottleneck(11, 4, 12), channels=12)
+
+
+class PreActivation(nn.Module):
+    """Norm and ReLU come before the convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1, self.first = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm2, self.second = nn.BatchNorm2d(outputs), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x1 = F.relu(self.norm1(x))
+        return self.second(F.relu(self.norm2(self.first(x1)))) + self.shortcut(x1)
+
+
+@network("ResNet, pre-activation", "images", "as wide ResNets: norm first, strided 1 x 1 shortcut")
+def resnet_preactivation() -> nn.Module:
+    return Pooled(nn.Conv2d(3, 4, 3, padding=1), PreActivation(4, 4, 1), PreActivation(4, 8, 2), nn.BatchNorm2d(8), nn.ReLU(),
+                  channels=8)  # fmt: skip
+
+
+class DenseBlock(nn.Module):
+    """Every layer reads all before it."""
+
+    def __init__(self, inputs: int, growth: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(inputs + k * growth), nn.ReLU(), nn.Conv2d(inputs + k * growth, growth, 3, padding=1))
+            for k in range(layers)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
+@network("DenseNet", "images", "concatenated features, a transition with average pooling")
+def densenet() -> nn.Module:
+    return Pooled(nn.Conv2d(3, 4, 3, padding=1), DenseBlock(4, 3, 2), conv(10, 5, 1), nn.AvgPool2d(2), DenseBlock(5, 3, 2),
+                  nn.BatchNorm2d(11), nn.ReLU(), channels=11)  # fmt: skip
+
+
+@network("MobileNet", "images", "depthwise separable convolutions")
+def mobilenet() -> nn.Module:
+    return Pooled(conv(3, 6, stride=2), conv(6, 6, groups=6), conv(6, 10, 1), conv(10, 10, groups=10), conv(10, 10, 1),
+                  channels=10)  # fmt: skip
+
+
+class InvertedResidual(nn.Module):
+    """A linear bottleneck: widened, depthwise, narrowed; with a shortcut where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        hidden = 2 * inputs
+        self.inner = nn.Sequential(
+            nn.Conv2d(inputs, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
+            nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x) if self.residual else self.inner(x)
+
+
+@network("MobileNet, inverted residuals", "images", "linear bottlenecks, ReLU6, dropout before the head", random=True)
+def mobilenet_v2() -> nn.Module:
+    return nn.Sequential(
+        conv(3, 4, stride=2), InvertedResidual(4, 4, 1), InvertedResidual(4, 6, 2), conv(6, 12, 1), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Dropout(0.2), nn.Linear(12, CLASSES),
+    )  # fmt: skip
+
+
+class SqueezeExcite(nn.Module):
+    """Channels are weighed by what all pixels say."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.SiLU(), nn.Conv2d(2, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
+@network("Squeeze and excite", "images", "channels are weighed by a gate of all pixels")
+def squeeze_excite() -> nn.Module:
+    return Pooled(conv(3, 8, stride=2), SqueezeExcite(8), conv(8, 8), SqueezeExcite(8), channels=8)
+
+
+class ConvNextBlock(nn.Module):
+    """Depthwise convolution, layer norm over channels (axes permuted), a wide linear layer, layer scale."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.wide, self.narrow = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
+        self.scale = nn.Parameter(0.1 * torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.depthwise(x).permute(0, 2, 3, 1)
+        y = self.scale * self.narrow(F.gelu(self.wide(self.norm(y))))
+        return x + y.permute(0, 3, 1, 2)
+
+
+@network("ConvNeXt", "images", "layer norm over permuted axes, layer scale, GELU")
+def convnext() -> nn.Module:
+    return Pooled(nn.Conv2d(3, 8, 2, 2), ConvNextBlock(8), ConvNextBlock(8), channels=8)
+
+
+@network("Grouped convolutions", "images", "as ResNeXt: convolutions in two groups")
+def grouped() -> nn.Module:
+    return Pooled(conv(3, 8, stride=2), conv(8, 8, groups=2), conv(8, 8, groups=4), channels=8)
+
+
+class Shuffle(nn.Module):
+    """Channels of two groups, interleaved."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        return x.view(n, 2, channels // 2, height, width).transpose(1, 2).reshape(n, channels, height, width)
+
+
+@network("ShuffleNet", "images", "grouped convolutions and shuffled channels (a view of five axes)")
+def shufflenet() -> nn.Module:
+    return Pooled(conv(3, 8, stride=2), conv(8, 8, 1, groups=2), Shuffle(), conv(8, 8, groups=8), conv(8, 8, 1, groups=2),
+                  channels=8)  # fmt: skip
+
+
+class Inception(nn.Module):
+    """Four branches side by side."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.one = conv(inputs, 3, 1)
+        self.three = nn.Sequential(conv(inputs, 2, 1), conv(2, 3, 3))
+        self.five = nn.Sequential(conv(inputs, 2, 1), conv(2, 3, 5))
+        self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, 1), conv(inputs, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.one(x), self.three(x), self.five(x), self.pooled(x)], 1)
+
+
+@network("Inception", "images", "four branches of other sizes, joined")
+def inception() -> nn.Module:
+    return Pooled(conv(3, 6, stride=2), Inception(6), Inception(12), channels=12)
+
+
+class UNet(nn.Module):
+    """Down, up, and a shortcut across; the mean over pixels is classified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.down, self.deep = conv(3, 4), nn.MaxPool2d(2), conv(4, 6)
+        self.up = nn.ConvTranspose2d(6, 4, 2, 2)
+        self.after, self.head = conv(8, 6), nn.Linear(6, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.before(x)
+        x = self.after(torch.cat([x, self.up(self.deep(self.down(x)))], 1))
+        return self.head(x.mean((2, 3)))
+
+
+network("U-Net", "images", "transposed convolution, a shortcut across, pixels' mean")(UNet)
+
+
+@network("Fully convolutional", "images", "no linear layer: the last is a 1 x 1 convolution and a mean")
+def fully_convolutional() -> nn.Module:
+    return nn.Sequential(conv(3, 8, stride=2), conv(8, 8), nn.Conv2d(8, CLASSES, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Dilated(nn.Module):
+    """Two strided convolutions whose outputs' shapes are read with `view`, which channels-last memory does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 6, 3, dilation=2), nn.Conv2d(6, 6, 3)
+        self.head = nn.Linear(24, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.second(F.elu(self.first(x))), 0.1)
+        return self.head(x.view(x.size(0), -1))
+
+
+network("Dilated, with view", "images", "dilated convolution; `view` of a convolution's output")(Dilated)
+
+
+@network("Parametric ReLU", "images", "PReLU with a slope a channel, and SiLU")
+def parametric_relu() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.PReLU(6), nn.Conv2d(6, 6, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(24, CLASSES)
+    )
+
+
+@network("3-D convolution", "images", "images as volumes of one channel")
+def volumes() -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 3)), nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.ReLU(), nn.AdaptiveAvgPool3d((1, 2, 2)),
+        nn.Flatten(), nn.Linear(16, CLASSES),
+    )  # fmt: skip
+
+
+@network("CNN of signals", "signals", "one-dimensional convolutions with batch norm")
+def signals() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(2, 6, 3, padding=1), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool1d(2), nn.Flatten(), nn.Linear(16, CLASSES),
+    )  # fmt: skip
+
+
+class Causal(nn.Module):
+    """A temporal convolution: padded on the left only, dilated, gated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.gate = nn.Conv1d(2, 6, 2), nn.Conv1d(2, 6, 2)
+        self.second = nn.Conv1d(6, 6, 2, dilation=2)
+        self.head = nn.Linear(6, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = F.pad(x, (1, 0))
+        x = self.first(padded).tanh() * self.gate(padded).sigmoid()
+        return self.head(self.second(F.pad(x, (2, 0))).relu()[:, :, -1] + x.mean(2))
+
+
+network("Temporal convolution", "signals", "causal padding, dilation, gates as in WaveNet")(Causal)
