@@ -17,7 +17,7 @@ BLOCK = re.compile(r"(<!-- zoo -->\n).*?(<!-- end -->)", re.DOTALL)
 FAMILIES = {"convolutional": "Convolutional networks", "tokens": "Tokens, tables and vectors", "unusual": "Unusual ones"}
 COLUMNS = {"batch-ensemble": "batch ensemble", "packed-ensemble": "packed ensemble", "narrow-ensemble": "narrow ensemble",
            "stack": "stacked trainings", "align": "alignment", "narrow": "narrowing", "features": "features",
-           "forest": "forest", "quantify": "`quantify`"}  # fmt: skip
+           "forest": "forest", "quantify": "`quantify`", "mc-dropout, own": "MC dropout, the network's own"}  # fmt: skip
 # what a refusal's line says, in other words; the first that its line matches
 REASONS = {
     r"no dropout layer":
@@ -37,6 +37,17 @@ REASONS = {
     r"layer='\.\.\.'":
         "Features of inputs are those that the last linear layer reads. Where the network does not return what such a "
         "layer gives, `layer=` names the one whose output they are.",
+    r"is (tuple|dict)":
+        "Outputs must be one tensor of logits, in training mode too: a module around the network can return the one that counts.",
+    r"probabilities already": "Outputs must be logits: of probabilities, a second softmax would make flat ones.",
+    r"ScriptModule": "A scripted module can't be evaluated with other weights; the Python module that it was made from can.",
+    r"changes '.*' while it trains":
+        "A buffer follows the weights in a way that only its author knows, so that at a point where nobody trained it would be "
+        "that of another point. Methods all of whose members are trained work.",
+    r"again in the backward pass": "What is evaluated again in the backward pass would be so at other weights.",
+    r"parametrisation": "BatchEnsemble multiplies the weights of layers, which here are made of other parameters.",
+    r"no nn.Linear and no convolution|without a linear layer or convolution":
+        "The method changes linear layers or convolutions, and the network has none.",
     r"can't be stacked":
         "Several trainings as one module rest on `torch.vmap`, which does not know every operation; one after the other "
         "they always work.",
@@ -49,7 +60,7 @@ def found(names: Sequence[str]) -> dict[str, Any]:
     import cells
     from networks import NETWORKS
 
-    results = json.loads(RESULTS.read_text())["networks"] if names else {}
+    results = read()["networks"] if names else {}
     for name in names or NETWORKS:
         print(name, flush=True)
         outcomes = {method: cells.outcome(name, method) for method in cells.METHODS}
@@ -57,6 +68,26 @@ def found(names: Sequence[str]) -> dict[str, Any]:
         network = NETWORKS[name]
         results[name] = {"family": network.family, "does": network.does, "warning": cells.look(name).warning, "refused": refused}
     return {"methods": list(cells.METHODS), "networks": {name: results[name] for name in NETWORKS}}
+
+
+def read() -> dict[str, Any]:
+    """The results: methods, and by network its family, what is special, a warning, and refusals with their ways out by method."""
+    results = json.loads(RESULTS.read_text())
+    for network in results["networks"].values():
+        network["refused"] = {m: [results["lines"][line], way] for m, (line, way) in network["refused"].items()}
+    return results
+
+
+def write(results: Mapping[str, Any]) -> None:
+    """Keeps them, each line once."""
+    lines: dict[str, int] = {}
+    networks = {}
+    for name, network in results["networks"].items():
+        own = {m: [lines.setdefault(line, len(lines)), way] for m, (line, way) in network["refused"].items()}
+        networks[name] = {**network, "refused": own}
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(network)}" for name, network in networks.items())
+    told = ",\n".join(f"  {json.dumps(line)}" for line in lines)
+    RESULTS.write_text(f'{{"methods": {json.dumps(results["methods"])},\n "lines": [\n{told}],\n "networks": {{\n{rows}}}}}\n')
 
 
 def tables(results: Mapping[str, Any]) -> str:
@@ -84,7 +115,7 @@ def tables(results: Mapping[str, Any]) -> str:
     for words, number in numbers.items():
         lines = dict.fromkeys(line for own in refused.values() for line, _ in own.values() if _words(line) == words)
         who = [name for name, own in refused.items() if any(_words(line) == words for line, _ in own.values())]
-        text += [f"{number}. {words} ({len(who)} networks.) One of its lines:", "", f"   > {next(iter(lines))}", ""]
+        text += [f"{number}. {words} ({len(who)} network{'s' if len(who) > 1 else ''}.) One of its lines:", "", f"   > {next(iter(lines))}", ""]
     warned = {name: network["warning"] for name, network in networks.items() if network["warning"]}
     if warned:
         text += ["### Warnings when the problem is made", "", *(f"- {name}: \"{line}\"" for name, line in warned.items()), ""]
@@ -117,17 +148,17 @@ def _explorers(explorers: list[str], refused: Mapping[str, list[str]], numbers: 
     if not out:
         return "all work"
     if len(out) == len(explorers):
-        return "none: " + ", ".join(f"[{n}]" for n in sorted(set(out.values())))
-    return "all but " + ", ".join(f"{m} [{n}]" for m, n in out.items())
+        return ", ".join(f"[{n}]" for n in sorted(set(out.values())))
+    return "all but " + "; ".join(f"{', '.join(m for m in out if out[m] == n)} [{n}]" for n in sorted(set(out.values())))
 
 
 def main() -> int:
     """Finds, writes, or checks."""
     if "--run" in sys.argv:
         names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-        RESULTS.write_text(json.dumps(found(names), indent=1) + "\n")
+        write(found(names))
     text = PAGE.read_text()
-    filled = BLOCK.sub(lambda m: m[1] + tables(json.loads(RESULTS.read_text())) + m[2], text)
+    filled = BLOCK.sub(lambda m: m[1] + tables(read()) + m[2], text)
     if filled != text and "--check" in sys.argv:
         print("docs/zoo.md is out of date: run python docs/zoo.py")
         return 1

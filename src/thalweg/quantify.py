@@ -215,7 +215,7 @@ def _check_narrowing(problem: Problem, share: float) -> None:
     try:
         narrow_problem(problem, share).build("narrow")
     except InputError as error:
-        reason = str(error).split(": ")[0]
+        reason = str(error).split(": ")[0].split(" (")[0]
         raise InputError(f"quantify can't make a narrower network of this one ({reason}): give narrow=, a function that makes "
                          "one, and share=, its hidden channels over those of the network; or do without: anchors=2 trained by "
                          "DeepEnsemble(members=2), and their predictions given to Neighbours().emulate (docs/guide.md)") from None
