@@ -35,7 +35,7 @@ from thalweg.training.together import anchors
 NETWORKS = 10
 SETS = 5
 _ALL = tuple(WRONG)  # in their order
-WRONGLY = 1.25  # u is called wrong where it is this many times too large or too small
+WRONGLY = 1.25  # u is called changed where it is this many times larger or smaller than where the recipe is as told
 ROLES = {"test": "tasks that nobody looked at before", "set": "tasks that the limits were set on"}
 
 
@@ -168,10 +168,11 @@ def summary(found: Iterable[dict[str, Any]]) -> str:
     lines = []
     tasks = ordered(found)
     for role, words in ROLES.items():
-        own = [row for task in tasks if task["role"] == role for key, row in task["rows"].items() if key != RIGHT]
-        for wrong, how in ((True, "wrong by more than"), (False, "within")):
-            chosen = [row for row in own if (abs(math.log(_mean(row["ratio"]))) > math.log(WRONGLY)) == wrong]
-            lines.append(f"- wrong recipes on {words}, mean u {how} a factor of {WRONGLY}: {_counts(chosen)}")
+        own = [(_mean(row["ratio"]) / _mean(task["rows"][RIGHT]["ratio"]), row) for task in tasks if task["role"] == role
+               for key, row in task["rows"].items() if key != RIGHT]
+        for wrong, how in ((True, "more than"), (False, "less than")):
+            chosen = [row for ratio, row in own if (abs(math.log(ratio)) > math.log(WRONGLY)) == wrong]
+            lines.append(f"- wrong recipes on {words}, by which mean u changes by {how} a factor of {WRONGLY}: {_counts(chosen)}")
         lines.append(f"- right recipes on {words}: "
                      f"{_counts([task['rows'][RIGHT] for task in tasks if task['role'] == role and RIGHT in task['rows']])}")
     return "\n".join(lines) + "\n"

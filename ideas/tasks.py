@@ -95,8 +95,8 @@ def waves(train: int, length: int = 32) -> tuple[Part, Part]:
 
 def normed(inputs: int, classes: int, width: int) -> nn.Sequential:
     """A perceptron with layer norm and GELU."""
-    return nn.Sequential(nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width),
-                         nn.GELU(), nn.Linear(width, classes))
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width),
+                         nn.LayerNorm(width), nn.GELU(), nn.Linear(width, classes))
 
 
 def sequences(classes: int, width: int) -> nn.Sequential:
@@ -133,6 +133,17 @@ TASKS = {
                   wrong=True),
     "waves": Task("sequences, 1-D CNN without norm, linear schedule", "test", partial(waves, 1500), partial(sequences, 5, 16),
                   Recipe(epochs=15, lr=0.05, schedule="linear", weight_decay=1e-3, nesterov=True), wrong=True),
+    "mnist-norm": Task("MNIST 14 x 14, MLP with LayerNorm, AdamW with warmup", "set", partial(images, "mnist", 1500, 2),
+                       partial(normed, 196, 10, 64),
+                       Recipe(epochs=10, lr=2e-3, optimizer="adamw", weight_decay=0.02, warmup=0.1), stack=10, wrong=True),
+    "fashion-norm": Task("Fashion-MNIST 14 x 14, MLP with LayerNorm, AdamW", "test", partial(images, "fashion-mnist", 2000, 2),
+                         partial(normed, 196, 10, 48), Recipe(epochs=8, lr=1e-3, optimizer="adamw", weight_decay=0.02), stack=10,
+                         wrong=True),
+    "digits-adamw": Task("digits, MLP, AdamW, linear schedule", "test", partial(images, "digits", 900),
+                         partial(mlp, (1, 8, 8), 10, hidden=(64, 64, 64)),
+                         Recipe(epochs=15, lr=2e-3, optimizer="adamw", weight_decay=0.01, schedule="linear"), 32, stack=10),
+    "mnist-sgd": Task("MNIST 14 x 14, MLP with LayerNorm, SGD", "test", partial(images, "mnist", 1500, 2),
+                      partial(normed, 196, 10, 48), Recipe(epochs=8, lr=0.03), stack=10),
     "mnist-cnn": Task("MNIST 14 x 14, CNN without norm", "set", partial(images, "mnist", 1500, 2),
                       partial(cnn, (1, 14, 14), 10, widths=(12, 24), norm="none"), Recipe(epochs=10, lr=0.03)),
     "cifar-resnet": Task("CIFAR-10 8 x 8, ResNet-8, far from converged", "test", partial(images, "cifar10", 2000, 4),

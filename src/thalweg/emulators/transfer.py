@@ -14,7 +14,7 @@ by more, or to the other side. Four readings are compared, each that of the netw
 The first three say how sharp the network is, how it fits and how far it was trained, and need no second network to compare with:
 one proxy tells. The last is that of the centre, which narrow networks miss where the task is hard for them; that alone makes the
 scale of u no worse, and so it speaks at a factor of 2 only. What width alone does, and how much networks of one recipe vary, was
-found on five tasks, images and a table, with MLPs and CNNs; `docs/recipes.md` has how well that does on others.
+found on six tasks, images and a table, with MLPs and CNNs; `docs/recipes.md` has how well that does on others.
 """
 
 import math
@@ -50,7 +50,7 @@ class Limits:
 
 
 LIMITS = {
-    "impurity": Limits(-0.5, 0.0, 0.06),
+    "impurity": Limits(-1.0, 0.0, 0.06),
     "overconfidence": Limits(-0.25, 0.1, 0.03),
     "weights": Limits(-0.25, 0.08, 0.015),
     "centre": Limits(-math.log(2), math.log(2), 0.15),
