@@ -116,11 +116,11 @@ def tables(results: Mapping[str, Any]) -> str:
                 text.append(f"| {name} | {network['does']} | {_explorers(explorers, own, numbers)} | " + " | ".join(cells) + " |")
         text.append("")
     text += ["### Reasons", ""]
-    for words, number in numbers.items():
-        lines = dict.fromkeys(line for own in refused.values() for line, _ in own.values() if words(line) == words)
-        who = [name for name, own in refused.items() if any(words(line) == words for line, _ in own.values())]
+    for reason, number in numbers.items():
+        lines = [line for own in refused.values() for line, _ in own.values() if words(line) == reason]
+        who = [name for name, own in refused.items() if any(words(line) == reason for line, _ in own.values())]
         count = "1 network" if len(who) == 1 else f"{len(who)} networks"
-        text += [f"{number}. {words} ({count}.) One of its lines:", "", f"   > {next(iter(lines))}", ""]
+        text += [f"{number}. {reason} ({count}.) One of its lines:", "", f"   > {lines[0]}", ""]
     warned = {name: network["warning"] for name, network in networks.items() if network["warning"]}
     if warned:
         text += ["### Warnings when the problem is made", "", *(f"- {name}: \"{line}\"" for name, line in warned.items()), ""]
@@ -129,7 +129,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 def words(line: str) -> str:
     """The reason of a refusal in other words; empty for one that has none yet."""
-    return next((words for pattern, words in REASONS.items() if re.search(pattern, line)), "")
+    return next((reason for pattern, reason in REASONS.items() if re.search(pattern, line)), "")
 
 
 def _numbers(lines: Iterable[str]) -> dict[str, int]:

@@ -32,7 +32,8 @@ def test_every_method_works_or_says_why_not(name):
         except AssertionError as error:
             wrong[method] = str(error)
         else:
-            if (told(found.refusal), found.way_out) != (told(line), way_out):
+            same = bool(found.refusal) == bool(line) and page.words(found.refusal) == page.words(line)
+            if not same or found.way_out != way_out:
                 wrong[method] = f"{found}, docs/zoo.json has {line or 'works'} {way_out}"
     assert not wrong, "\n".join(f"{method}: {error}" for method, error in wrong.items())
     assert cells.look(name).warning == expected["warning"]
