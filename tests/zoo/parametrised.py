@@ -1,5 +1,6 @@
 """Networks of the zoo whose weights are made of others, shared, made late, or used again in the backward pass."""
 
+import copy
 import functools
 
 import torch
@@ -25,9 +26,17 @@ class LowRank(nn.Module):
         return self.base(x) + self.up(self.down(x))
 
 
-@network("LoRA", "numbers", "frozen layers with trained additions of low rank; the head is trained")
+@functools.cache
+def _pretrained(inputs: int) -> nn.Linear:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(3)
+        return nn.Linear(inputs, 12)
+
+
+@network("LoRA", "numbers", "frozen pretrained layers with trained additions of low rank; the head is trained")
 def low_rank() -> nn.Module:
-    return nn.Sequential(LowRank(nn.Linear(6, 12)), nn.ReLU(), LowRank(nn.Linear(12, 12)), nn.ReLU(), nn.Linear(12, CLASSES))
+    first, second = (LowRank(copy.deepcopy(_pretrained(inputs))) for inputs in (6, 12))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(12, CLASSES))
 
 
 class Tied(nn.Module):
