@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
-CLOCKS = {"peak_memory", "started", "ended", "dates"}  # and all that begins with "seconds"
+CLOCKS = {"peak_memory", "started", "ended", "dates", "relative_time"}  # and all that is in seconds
 CHECKS = {"crc32", "checksum", "sha256", "hashes", "hash", "files"}  # of content that has clocks in it, which is compared itself
 
 
@@ -45,7 +45,7 @@ def _tensors(path: Path) -> Any:
 
 
 def _is_clock(name: str) -> bool:
-    return name in CLOCKS or name.startswith("seconds")
+    return name in CLOCKS or name.startswith("seconds") or name.endswith("_seconds")
 
 
 def _parsed(text: str) -> Any:
