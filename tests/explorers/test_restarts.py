@@ -339,5 +339,7 @@ def test_batches_and_augmentation_of_restarts_differ():
         seen.append(float(torch.randn((), generator=random)))
         return x
 
-    Restarts(members=2).explore(Problem(cases.no_norm, Batches(*cases.task(), size=16, augment=noisy), cases.RECIPE))
+    problem = Problem(cases.no_norm, Batches(*cases.task(), size=16, augment=noisy), cases.RECIPE)
+    seen.clear()  # of the look at it
+    Restarts(members=2).explore(problem)
     assert len(seen) == 42 and len(set(seen[30:])) == 12

@@ -39,7 +39,7 @@ def test_float64_is_quantified(double):
     def model():
         return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
 
-    found = problem(model, train=thalweg.Batches(X.double(), Y, 50), unlabelled=X.double() + 0.1)
+    found = problem(model, train=thalweg.Batches(X.double(), Y, 50), unlabelled=torch.cat([X + 0.1, X - 0.1]).double())
     u = thalweg.quantify(found, X.double(), budget=1.0, draws=10).predictions.u()
     assert torch.isfinite(u).all() and (u > 0).any()
 
