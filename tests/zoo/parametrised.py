@@ -89,7 +89,10 @@ def spectral_norm_old() -> nn.Module:
     return dense(functools.partial(old_spectral_norm, n_power_iterations=5))
 
 
-@network("Orthogonal", "numbers", "torch.nn.utils.parametrizations.orthogonal")
+@network(
+    "Orthogonal", "numbers",
+    "parametrizations.orthogonal: each network draws a base of its own, of which thalweg warns where anchors are connected",
+)
 def orthogonal() -> nn.Module:
     return dense(parametrizations.orthogonal)
 
