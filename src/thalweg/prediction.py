@@ -153,7 +153,10 @@ class Predictions:
             wrong = f"those of {metadata.get('of') or 'nobody that it names'}, needs {of}"
         if wrong:
             raise InputError(f"{path} holds {wrong}: {remedy}")
-        return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
+        try:
+            return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
+        except InputError as error:
+            raise InputError(f"{path} can't be used ({error}): {remedy}") from None
 
 
 def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:

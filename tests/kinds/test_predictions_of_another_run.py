@@ -53,7 +53,7 @@ def of(path) -> dict:
 WRONG = {
     "NaN": lambda t: {"log_probs": t.index_fill(1, torch.tensor(3), float("nan"))},
     "no logarithms": lambda t: {"log_probs": t.exp() + 1},
-    "double precision": lambda t: {"log_probs": t.double()},
+    "half precision": lambda t: {"log_probs": t.half()},
     "whole numbers": lambda t: {"log_probs": t.long()},
     "two axes": lambda t: {"log_probs": t[0]},
     "fewer inputs": lambda t: {"log_probs": t[:, :-1]},

@@ -120,7 +120,7 @@ def test_a_study_stores_what_its_methods_are(folder):
 
 
 def test_the_report_marks_what_is_no_retraining(folder):
-    results = load(folder, ())
+    results = load(folder)
     rows = {row.label: (row.mark, row.family) for row in cost_table(results, "Cost").rows}
     labels = [m.label for m in tiny.plan(methods=METHODS).methods]
     assert rows == {label: ("" if real else "†", name) for label, name, real in zip(labels, FAMILIES, REAL, strict=True)}

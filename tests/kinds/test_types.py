@@ -35,6 +35,7 @@ def test_float64_as_the_default(double, explorer):
     assert torch.allclose(predictions.probs().sum(-1), torch.ones((), dtype=torch.float64))
 
 
+@pytest.mark.filterwarnings("ignore:the network is NOT like its proxies")  # of eight epochs and 200 examples
 def test_float64_is_quantified(double):
     def model():
         return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))

@@ -111,5 +111,5 @@ def test_a_stored_file_of_something_that_is_not_normalised_names_the_file(tmp_pa
     from thalweg import files
 
     files.write_tensors(tmp_path / "a.safetensors", {"log_probs": torch.rand(2, 3, 4)})
-    with pytest.raises(InputError, match=r"a.safetensors can't be used: Predictions got log_probs"):
+    with pytest.raises(InputError, match=r"a.safetensors holds no predictions"):
         Predictions.load(tmp_path / "a.safetensors")
