@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import types
 
 import pytest
 import torch
@@ -40,7 +41,85 @@ class Focal(nn.Module):
         return -((1 - p) ** self.gamma * p.log()).mean()
 
 
+class Private(nn.Module):
+    def __init__(self, gamma):
+        super().__init__()
+        self._gamma = gamma
+
+    def forward(self, outputs, labels):
+        return self._gamma * nn.functional.cross_entropy(outputs, labels)
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, outputs, labels):
+        return self.scale * nn.functional.cross_entropy(outputs, labels)
+
+
+class Settings(dict):
+    """A dictionary that is a function, with a setting beside its items."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def __call__(self, outputs, labels):
+        return self.scale * nn.functional.cross_entropy(outputs, labels)
+
+
+def of_class(scale):
+    """Its setting is an attribute of the class, beside one that a property holds."""
+
+    class Scaled(nn.Module):
+        factor = scale
+
+        @property
+        def twice(self):
+            return 2 * self.factor
+
+        def forward(self, outputs, labels):
+            return self.twice * nn.functional.cross_entropy(outputs, labels)
+
+    return Scaled()
+
+
+def of_method(scale):
+    """Its setting is in a closure of its method."""
+
+    class Scaled(nn.Module):
+        def forward(self, outputs, labels):
+            return scale * nn.functional.cross_entropy(outputs, labels)
+
+    return Scaled()
+
+
+def of_default(scale):
+    class Scaled:
+        def __call__(self, outputs, labels, scale=scale):
+            return scale * nn.functional.cross_entropy(outputs, labels)
+
+    return Scaled()
+
+
+def hooked(scale):
+    loss = nn.CrossEntropyLoss()
+    loss.register_forward_hook(lambda _, given, found: scale * found)
+    return loss
+
+
 PAIRS = {
+    "a private setting of a module": lambda k: Private(1.0 + k),
+    "a setting in a slot": lambda k: Slotted(1.0 + k),
+    "a setting of a dictionary": lambda k: Settings(1.0 + k),
+    "an attribute of a class": lambda k: of_class(1.0 + k),
+    "a closure of a method": lambda k: of_method(1.0 + k),
+    "a default of a method": lambda k: of_default(1.0 + k),
+    "a hook": lambda k: hooked(1.0 + k),
+    "a memory of results": lambda k: functools.lru_cache(with_closure(1.0 + k)),
     "weights of classes": lambda k: nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 1.0 + k])),
     "a setting of a module": lambda k: nn.CrossEntropyLoss(label_smoothing=0.1 * (k + 1)),
     "a module of the user's": lambda k: Focal(float(k)),
@@ -67,6 +146,18 @@ def test_a_global_that_a_loss_reads_is_in_its_key(monkeypatch):
     before = key(scaled)
     monkeypatch.setitem(globals(), "SCALE", 3.0)
     assert key(scaled) != before
+
+
+def test_a_constant_of_a_module_of_the_user_s_is_in_its_key():
+    own = types.ModuleType("own_losses")
+    own.SCALE = 2.0
+
+    def loss(outputs, labels):
+        return own.SCALE * nn.functional.cross_entropy(outputs, labels)
+
+    before = key(loss)
+    own.SCALE = 3.0
+    assert key(loss) != before
 
 
 def test_what_can_t_be_told_apart_is_not_cached_and_that_is_said():
