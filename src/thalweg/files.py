@@ -11,7 +11,8 @@ import os
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def given(path: str | Path) -> Path:
     """A path as a user gives it: `~` is the home folder."""
     try:
         return Path(path).expanduser()
+    except TypeError:
+        raise InputError(f"a path got a {type(path).__name__}, needs text or a pathlib.Path") from None
     except RuntimeError as error:  # `~somebody` who is nobody
         raise InputError(f"{path} can't be found ({error}): give the folder's whole path") from None
 
@@ -63,10 +66,8 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     size = _regular(path).st_size
     if most is not None and size > most:
         raise InputError(f"{path} has {size} bytes, needs {most} or less: give another file")
-    try:
+    with _readable(path):
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror}): give a file that can be") from None
 
 
 def digest(data: bytes) -> str:
@@ -143,7 +144,8 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
     Raises:
         InputError: The file is missing, truncated or damaged, or of another format; the line names it.
     """
-    _regular(path)
+    with _readable(path), path.open("rb"):
+        pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("thalweg", "{}"))
@@ -154,9 +156,24 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
     except Exception as error:  # whatever the readers of a stranger's bytes raise
         found = recognised(path)
         if found is not None:
-            raise InputError(f"{path} is {found.name}, needs a safetensors file that thalweg wrote"
-                             f"{': ' if found.way else ''}{found.way}") from None
+            way = found.way if remedy == COPY else remedy  # what stood in a file of thalweg's own is made anew
+            raise InputError(f"{path} is {found.name}, needs a safetensors file that thalweg wrote{': ' if way else ''}{way}"
+                             ) from None
         raise InputError(f"{path} is damaged or truncated ({_line(error)}): {remedy}") from None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Reads a regular file inside.
+
+    Raises:
+        InputError: It is none, or can't be read.
+    """
+    _regular(path)
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}): give a file that can be") from None
 
 
 def _regular(path: Path) -> os.stat_result:

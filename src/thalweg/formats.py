@@ -29,6 +29,7 @@ _OTHERS = {
     b"BZh": Format("a bzip2 file", "unpack it first"),
     b"\xfd7zXZ": Format("an xz file", "unpack it first"),
     b"\x7fELF": Format("a program"),
+    b"GGUF": Format("a GGUF file", _STATE),
     b"SQLite format 3\x00": Format("an SQLite database"),
 }
 _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # pickled first by torch.save before version 1.6
@@ -50,6 +51,8 @@ def recognised(path: Path) -> Format | None:
     for start, found in _OTHERS.items():
         if head.startswith(start):
             return found
+    if head[257:262] == b"ustar":
+        return Format("a tar archive", "unpack it first")
     return Format("a text file") if _is_text(head) else None
 
 
@@ -70,8 +73,8 @@ def _zipped(path: Path) -> Format:
 
 
 def _torch(path: Path) -> Format:
-    return Format("a PyTorch checkpoint", f"give its network as Problem(start=torch.load('{path}', weights_only=True)), which "
-                                          "takes a state_dict")
+    return Format("a PyTorch checkpoint", f"give its network as Problem(start=torch.load('{path}', weights_only=True)), or the "
+                                          "state_dict in it, where it holds more")
 
 
 def _is_text(head: bytes) -> bool:

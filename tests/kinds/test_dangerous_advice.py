@@ -3,6 +3,7 @@
 import gzip
 import io
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
@@ -40,6 +41,13 @@ def arrays() -> bytes:
     return buffer.getvalue()
 
 
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("weights"), io.BytesIO())
+    return buffer.getvalue()
+
+
 STATE = "Problem(start=torch.load('{path}', weights_only=True))"
 FILES = {
     "net.pt": (checkpoint(), "is a PyTorch checkpoint", STATE),
@@ -49,6 +57,8 @@ FILES = {
     "net.pkl": (pickle.dumps({"a": 1}), "is a Python pickle", "state_dict() as Problem(start=...)"),
     "net.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file", "state_dict() as Problem(start=...)"),
     "net.npz": (arrays(), "is an archive of NumPy arrays", "state_dict()"),
+    "net.tar": (tarred(), "is a tar archive", "unpack it first"),
+    "net.gguf": (b"GGUF" + bytes(100), "is a GGUF file", "state_dict() as Problem(start=...)"),
     "a.png": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a PNG picture", ""),
     "net.pt.gz": (gzip.compress(checkpoint()), "is a gzip file", "unpack it first"),
     "plan.toml": (b'name = "digits"\n', "is a text file", ""),
@@ -100,6 +110,27 @@ def test_a_cut_file_of_thalwegs_own_is_the_users_too(length, tmp_path):
     with pytest.raises(InputError, match=r"is damaged or truncated .*: give a whole copy of it$") as caught:
         thalweg.load(path)
     assert "delete" not in one_line(caught)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_may_not_be_read_is_one_line(reader, tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    thalweg.save(thalweg.Members((thalweg.Weights.of(NETWORK),)), path)
+
+    def denied(self, *arguments, **settings):  # who runs tests may read everything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    with pytest.raises(InputError, match=r"a\.safetensors can't be read \(Permission denied\): give a file that can be"):
+        READERS[reader](path)
+    with pytest.raises(InputError, match="got a NoneType, needs text"):
+        READERS[reader](None)
+
+
+def test_a_file_of_a_study_that_holds_something_else_is_made_anew(tmp_path):
+    (tmp_path / "test.safetensors").write_bytes(b"")  # as after a full disk
+    with pytest.raises(InputError, match=r"is an empty file, .*: run 'thalweg study' again"):
+        files.read_tensors(tmp_path / "test.safetensors", "run 'thalweg study' again")
 
 
 def test_no_error_of_thalweg_says_to_delete_a_file():

@@ -30,7 +30,7 @@ def text(tmp_path):
     (lambda t: b"\xef\xbb\xbf" + t.replace("\n", "\r\n").encode(), True), (lambda t: t.encode() + b"\n\n# end", True),
     (lambda t: t.encode("utf-16"), "is saved as UTF-16, needs UTF-8"),
     (lambda t: b"\xfe\xff" + t.encode("utf-16-be"), "is saved as UTF-16, needs UTF-8"),
-    (lambda t: t.encode("latin-1"), "is no UTF-8"), (lambda t: t.replace("\n", "\r").encode(), "is no TOML"),
+    (lambda t: t.encode("latin-1"), "is no UTF-8"), (lambda t: t.replace("\n", "\r").encode(), True),
     (lambda t: b"\x00" * 40, "is no TOML"), (lambda t: b"[" * 100_000, "is no TOML"), (lambda t: b" " * 2**21, "or less"),
 ], ids=["mark", "windows", "mark, windows", "no end", "utf-16", "utf-16 be", "latin-1", "old mac", "zeros", "deep", "large"])
 def test_plans_of_editors(encode, right, text, tmp_path):  # fmt: skip

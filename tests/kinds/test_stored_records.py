@@ -58,6 +58,7 @@ WRONG = {
     "no cost": lambda r: r.pop("cost"),
     "a cost that is text": lambda r: r["cost"].update(seconds="3"),
     "a cost below zero": lambda r: r["cost"].update(backward_examples=-1),
+    "a cost that no float holds": lambda r: r["cost"].update(backward_examples=10**400),
     "no unit of cost": lambda r: r["cost"].update(training_examples=0),
     "an endless cost": lambda r: r["cost"].update(trainings=float("inf")),
     "a cost that is no number": lambda r: r["cost"].update(seconds=float("nan")),

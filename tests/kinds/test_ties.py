@@ -9,6 +9,7 @@ import sklearn.metrics
 import torch
 
 from thalweg.metrics.calibration import ece, reliability
+from thalweg.metrics.detection import entropy, mutual_information
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.ranks import auroc, correlation, weighted_ranks
@@ -81,6 +82,37 @@ def test_ranks_and_auroc_with_ties_equal_scipy_and_scikit_learn():
     expected = sklearn.metrics.roc_auc_score([0] * 60 + [1] * 60, np.concatenate([first, second]))
     assert float(found) == pytest.approx(expected, abs=1e-12)
     assert float(auroc(torch.zeros(9), torch.zeros(5), torch.ones(1, 9), torch.ones(1, 5))) == 0.5
+
+
+def permuted(count, seed):
+    """The same three numbers in every order, and their softmax: equal but for rounding."""
+    source = torch.Generator().manual_seed(seed)
+    numbers = 2 * torch.randn(3, generator=source)
+    return torch.stack([numbers[torch.randperm(3, generator=source)] for _ in range(count)]).log_softmax(1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_breaks_no_ties(seed):
+    log_probs = permuted(1000, seed)
+    confidence, answers = log_probs.max(1)
+    labels = answers.clone()
+    labels[confidence.argsort()[:400]] += 1  # what was rounded down is wrong
+    assert float(ece(log_probs, labels % 3)) == pytest.approx(abs(0.6 - float(confidence.exp().mean())), abs=1e-5)
+    voters = torch.stack([log_probs[0].roll(k) for k in range(3)])[:, None].expand(-1, 3, -1)
+    assert accuracy(Predictions(voters).log_mean(), torch.arange(3)).tolist() == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("score", [entropy, mutual_information])
+def test_scores_that_are_equal_but_for_rounding_tell_nothing(score, seed):
+    one, other = (Predictions(permuted(1, seed + k).expand(50, -1)[None]) for k in (0, 99))
+    alike = Predictions(one.log_probs.flip(-1))
+    several = Predictions(torch.cat([one.log_probs, other.log_probs, alike.log_probs]))
+    pairs = [(one, alike), (several, Predictions(several.log_probs.flip(0)))]
+    if score is mutual_information:  # members that say the same
+        pairs.append(tuple(Predictions(own.log_probs.expand(3, -1, -1)) for own in (one, other)))
+    for inside, outside in pairs:
+        assert float(auroc(score(inside), score(outside), *torch.ones(2, 1, 50))) == 0.5
 
 
 def voters(members, inputs, seed):

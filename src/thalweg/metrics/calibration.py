@@ -14,6 +14,7 @@ from thalweg.seeds import generator
 BINS = 15
 SPLITS = 5
 COLDEST, HOTTEST = 1e-2, 1e2  # temperatures that are looked at
+ROUNDING = 5e-7  # of probabilities and their logarithms that are equal but for single precision
 
 
 def calibrated_nll(log_mean: Tensor, labels: Tensor, seed: int = 0, splits: int = SPLITS) -> Tensor:
@@ -107,26 +108,28 @@ def right(log_mean: Tensor, labels: Tensor) -> Tensor:
 
     Of several that are most probable each counts its share, so that the order of the classes tells nothing.
     """
-    top = log_mean == log_mean.amax(1, keepdim=True)
+    top = log_mean >= log_mean.amax(1, keepdim=True) - ROUNDING
     return top.gather(1, labels[:, None])[:, 0].double() / top.sum(1)
 
 
 def _binned(log_mean: Tensor, labels: Tensor, weights: Tensor, bins: int) -> Tensor:
     """Sums of confidence and right answers in bins of equal mass `[replicates, 2, bins]`.
 
-    Inputs of equal confidence are exchangeable: each counts as right as all of them are on average, whatever their order, and a
-    bin's edge cuts through them where it must.
+    Inputs of equal confidence (but for rounding) are exchangeable: each counts as right as all of them are on average, whatever
+    their order, and a bin's edge cuts through them where it must.
     """
-    confidence, group = log_mean.amax(1).double().exp().unique(return_inverse=True)  # [groups], ascending; [inputs]
+    confidence = log_mean.amax(1).double().exp()
+    levels, level = confidence.unique(return_inverse=True)  # ascending
+    groups = (levels.diff(prepend=levels[:1]) > ROUNDING).cumsum(0)
     drawn = weights.double()
-    mass, hits = (torch.zeros(len(drawn), len(confidence), dtype=torch.float64).index_add_(1, group, values)
-                  for values in (drawn, drawn * right(log_mean, labels)))
+    mass, sure, hits = (torch.zeros(len(drawn), int(groups[-1]) + 1, dtype=torch.float64).index_add_(1, groups[level], values)
+                        for values in (drawn, drawn * confidence, drawn * right(log_mean, labels)))
     through = mass.cumsum(1)
     edges = through[:, -1:] * torch.arange(1, bins, dtype=torch.float64) / bins
     cut = torch.searchsorted(through, edges)  # the groups that hold the edges: their mass is not 0
     missing = (through.gather(1, cut) - edges) / mass.gather(1, cut)
     sums = []
-    for values in (mass * confidence, hits):
+    for values in (sure, hits):
         total = values.cumsum(1)
         until = total.gather(1, cut) - missing * values.gather(1, cut)
         sums.append(torch.cat([torch.zeros_like(total[:, :1]), until, total[:, -1:]], 1).diff(dim=1))

@@ -1,8 +1,12 @@
 """Detection: whether inputs from another distribution look uncertain.
 
+Scores are those of double precision, and what they are too small for is 0: ties would else be broken by rounding.
+
 Mutual information: Depeweg et al. 2018 (arXiv 1710.07283); AUROC as in Hendrycks and Gimpel 2017 (arXiv 1610.02136).
 """
 
+import functools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,10 +16,13 @@ from thalweg.metrics.intervals import RANKED, Estimate, Resamples, shifted
 from thalweg.metrics.ranks import auroc
 from thalweg.prediction import Predictions
 
+_LEAST = 1e-12  # nats
+
 
 def entropy(predictions: Predictions) -> Tensor:
     """Entropy of the mean prediction `[inputs]`, in nats."""
-    return _entropy(predictions.log_mean().double())
+    total = functools.reduce(torch.logaddexp, (member.double() for member in predictions.log_probs))  # a member at a time
+    return _entropy(total - math.log(predictions.members))
 
 
 def mutual_information(predictions: Predictions) -> Tensor:
@@ -23,7 +30,8 @@ def mutual_information(predictions: Predictions) -> Tensor:
     if predictions.members == 1:
         return torch.zeros(predictions.inputs, dtype=torch.float64)
     within = torch.stack([_entropy(member.double()) for member in predictions.log_probs]).mean(0)
-    return (entropy(predictions) - within).clamp(min=0)
+    found = entropy(predictions) - within
+    return torch.where(found > _LEAST, found, 0.0)
 
 
 def detection(inside: Sequence[Tensor], outside: Sequence[Tensor], resamples: Resamples, elsewhere: Resamples) -> Estimate:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+_ROUNDING = 5e-7  # of scores that come from single precision, over themselves
 
 def weighted_ranks(values: Tensor, weights: Tensor) -> Tensor:
     """Mid-ranks of values that were drawn `weights` times.
@@ -53,10 +54,10 @@ def auroc(inside: Tensor, outside: Tensor, weights_inside: Tensor, weights_outsi
 
 
 def _ties(ordered: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last position of each value's group of equals, for sorted rows `[rows, inputs]`."""
+    """First and last position of each value's group of equals (but for rounding), for sorted rows `[rows, inputs]`."""
     index = torch.arange(ordered.shape[1]).expand_as(ordered)
     new = torch.ones_like(ordered, dtype=torch.bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    new[:, 1:] = ordered[:, 1:] - ordered[:, :-1] > _ROUNDING * ordered[:, 1:].abs()
     start = torch.where(new, index, 0).cummax(1).values
     last = torch.ones_like(new)
     last[:, :-1] = new[:, 1:]

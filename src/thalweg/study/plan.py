@@ -228,7 +228,8 @@ def _toml(path: Path) -> dict[str, Any]:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path} is saved as UTF-16, needs UTF-8: save it again with that encoding")
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))  # an editor's mark at the beginning, if there is one, is no content
+        text = data.decode("utf-8-sig")  # an editor's mark at the beginning, if there is one, is no content
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no UTF-8 ({error.reason} at byte {error.start}): save it again with that encoding") from None
     except (ValueError, RecursionError) as error:

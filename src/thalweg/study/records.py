@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-# A count or a measured amount: 0 or more, finite
-Amount = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Units = Annotated[int, Field(ge=1)]
+# A count or a measured amount: 0 or more, finite, and an integer that numbers of double precision hold
+Amount = Annotated[int, Field(ge=0, le=2**63)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Units = Annotated[int, Field(ge=1, le=2**63)]
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, before the year 10000
 _OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
 
