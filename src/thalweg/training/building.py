@@ -95,11 +95,13 @@ class Builds:
         networks: Both of them, to be used up.
         differ: Whether initialisations differ.
         constants: Names of what is not trained and differs all the same: frozen parameters and buffers of real numbers.
+        stored: Names of weights, of two axes or more, that do not differ, and are not all one number: they come from a file, say.
     """
 
     networks: tuple[nn.Module, nn.Module]
     differ: bool
     constants: tuple[str, ...]
+    stored: tuple[str, ...]
 
 
 def check_factory(model: Model, device: str, example: Tensor) -> Builds:
@@ -141,7 +143,9 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     one, two = _tensors(again), _tensors(other)
     constants = tuple(name for name, t in one.items()
                       if name not in trained and t.is_floating_point() and not torch.equal(t, two[name]))
-    return Builds((again, other), not same, constants)
+    stored = tuple(name for name, p in again.named_parameters()
+                   if p.dim() > 1 and torch.equal(p, two[name]) and bool((p != p.flatten()[0]).any()))
+    return Builds((again, other), not same, constants, stored)
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:

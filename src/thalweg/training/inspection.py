@@ -40,6 +40,7 @@ class Inspection:
         redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
             but dropout differs.
         constants: Names of frozen parameters and buffers that differ from network to network.
+        stored: Names of weights that are the same in all new networks, as those of a pre-trained part.
     """
 
     examples: int
@@ -50,6 +51,7 @@ class Inspection:
     example: Tensor | None = None
     redrawn: tuple[str, ...] = ("init", "order", "augmentation")
     constants: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
 
 
 def inspect(
@@ -110,7 +112,7 @@ def inspect(
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
     return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
-                      example.to("cpu"), tuple(redrawn), _kept_apart(builds, behaviour))
+                      example.to("cpu"), tuple(redrawn), _kept_apart(builds, behaviour), builds.stored)
 
 
 def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:
