@@ -206,8 +206,8 @@ class _Asked:
             stored = problem.inspection.stored if problem.inspection is not None else ()
             if stored:
                 warnings.warn(f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow ones are cut from it: "
-                              "they know less than yours, and may not tell how its retrainings differ; give narrow= and share=, or "
-                              "two full trainings (DeepEnsemble(members=2)) and Neighbours", stacklevel=5)
+                              "they know less than yours, and may not tell how its retrainings differ: give narrow= and share=, "
+                              "or two full trainings (DeepEnsemble(members=2)) and Neighbours", stacklevel=5)
         share, members = NarrowEnsemble(budget=self.budget, share=self.share).chosen(problem, self.narrow)
         narrowed = narrow_problem(problem, share, self.narrow)
         if self.emulator.uses_features:
