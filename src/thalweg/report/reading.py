@@ -118,6 +118,8 @@ class _Metric(TypedDict):
     source: str
     digits: Annotated[str, Field(pattern=r"^\.[0-9][fg]$")]
     judged: bool
+    low: NotRequired[float]  # what later versions added
+    high: NotRequired[float]
 
 
 class Study(TypedDict):
@@ -218,7 +220,7 @@ class ResultFiles:
         """
         listed = self.study.get("metrics")
         names = [f.name for f in fields(Fact)]
-        known = FACTS if listed is None else {m["name"]: Fact(**{name: m[name] for name in names}) for m in listed}
+        known = FACTS if listed is None else {m["name"]: Fact(**{name: m[name] for name in names if name in m}) for m in listed}
         return {**known, **{name: FACTS.get(name) or _undescribed(name) for name in judged if name not in known}}
 
     @property
