@@ -92,6 +92,9 @@ def _read(loader: Any, name: str) -> Any:
 
 def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, alike: bool) -> None:
     where = name if number == 0 else f"batch {number} of {name}"
+    if x.is_meta or x.layout != torch.strided:
+        raise InputError(f"{where} got a tensor {'without data' if x.is_meta else f'of {x.layout}'}, needs a dense one: give "
+                         "x.to_dense()")
     if x.dim() < 1:
         raise InputError(f"{where} is a single number, needs inputs [batch, ...]: give batches")
     if (x.is_floating_point() or x.is_complex()) and not torch.isfinite(x).all():

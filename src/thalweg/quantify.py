@@ -37,6 +37,7 @@ from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
 from thalweg.training.together import anchors as trained
 from thalweg.weights.distribution import Members
+from thalweg.weights.narrowing import least_share
 from thalweg.weights.point import Weights
 
 Parts = Mapping[str, Loader | Tensor]
@@ -202,12 +203,17 @@ class _Asked:
         if self.narrow is not None:
             check_narrow(problem, self.narrow)
         else:
-            _check_narrowing(problem, self.share or SHARES[0])
+            _check_narrowing(problem)
             stored = problem.inspection.stored if problem.inspection is not None else ()
             if stored:
                 warnings.warn(f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow ones are cut from it: "
                               "they know less than yours, and may not tell how its retrainings differ: give narrow= and share=, "
                               "or two full trainings (DeepEnsemble(members=2)) and Neighbours", stacklevel=5)
+            if self.share is not None and self.share < SHARES[-1]:
+                least = least_share(problem.build("network"))
+                if self.share < least / 2:  # what is told would be another share than the one that is made
+                    raise InputError(f"share got {self.share:g}, but each layer keeps one channel or more, {least:.2g} of all: "
+                                     "give that or more")
         share, members = NarrowEnsemble(budget=self.budget, share=self.share).chosen(problem, self.narrow)
         narrowed = narrow_problem(problem, share, self.narrow)
         if self.emulator.uses_features:
@@ -216,9 +222,9 @@ class _Asked:
         return narrowed, share, members
 
 
-def _check_narrowing(problem: Problem, share: float) -> None:
+def _check_narrowing(problem: Problem) -> None:
     try:
-        narrow_problem(problem, share).build("narrow")
+        narrow_problem(problem, SHARES[0]).build("narrow")
     except InputError as error:
         reason = str(error).split(": ")[0].split(" (")[0]
         raise InputError(f"quantify can't make a narrower network of this one ({reason}): give narrow=, a function that makes "

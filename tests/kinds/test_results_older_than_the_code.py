@@ -136,3 +136,14 @@ def test_headline_figures_that_the_results_do_not_have(gone, results):
     texts = told(results)
     assert not {name_of(name) for name in gone} & set(texts)
     assert name_of("brier") in texts and "1 failed" in texts[0]
+
+
+def test_what_a_later_version_says_of_each_metric_is_not_asked_of_older_results(results):
+    """What closed all nine committed studies: the ends of each metric's range."""
+
+    def edit(study):
+        for metric in study["metrics"]:
+            del metric["low"], metric["high"]
+
+    resealed(results / "results/study.json", edit)
+    assert name_of("nll") in told(results)

@@ -117,7 +117,12 @@ def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:
     if isinstance(model, nn.Module) or not callable(model):
         raise InputError(f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network")
     with seeded(0, "narrow"), seeded_loader(problem.train, 0, "narrow"), torch.no_grad():
-        x, network = inputs_of(next(iter(problem.train)))[:2].to(problem.device), model()
+        x = inputs_of(next(iter(problem.train)))[:2].to(problem.device)
+        try:
+            network = model()
+        except Exception as error:  # a user's factory may raise anything
+            raise InputError(f"narrow() raised {type(error).__name__} ({' '.join(str(error).split())[:160]}): it must make a new "
+                             "network each time it is called, without arguments") from error
         if not isinstance(network, nn.Module):
             raise InputError(f"narrow() gave a {type(network).__name__}, needs a torch.nn.Module")
         try:

@@ -29,6 +29,6 @@ def with_efficiencies(comparison: DataFrame, methods: DataFrame) -> DataFrame:
     parts = [kept]
     for name, worth in EFFICIENCIES.items():
         own = kept[kept["metric"] == worth]
-        spent = own["method"].map(total).astype(float)  # of no row, too
+        spent = own["method"].map(total).astype(float)  # of no rows, it would be text
         parts.append(own.assign(metric=name, value=own["value"] / spent, low=own["low"] / spent, high=own["high"] / spent))
     return pd.concat(parts, ignore_index=True)

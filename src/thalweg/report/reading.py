@@ -118,6 +118,8 @@ class _Metric(TypedDict):
     source: str
     digits: Annotated[str, Field(pattern=r"^\.[0-9][fg]$")]
     judged: bool
+    low: NotRequired[float]  # what later versions added
+    high: NotRequired[float]
 
 
 class Study(TypedDict):

@@ -57,6 +57,13 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     return fx.GraphModule(_own_names(training), training.graph, type(network).__name__)
 
 
+def least_share(network: nn.Module) -> float:
+    """The share of its hidden channels that the narrowest network has: one of each layer. Errors as in `narrowed`."""
+    channels = read(network)
+    widths = [len(labels) for labels in alike(channels, channels.labels.roots(), channels.arrays)]
+    return len(widths) / max(sum(widths), 1)
+
+
 def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
     """A newly initialised network, narrowed; with `functools.partial` a factory that processes can be sent."""
     return narrowed(model(), share)
