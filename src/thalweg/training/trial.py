@@ -14,6 +14,7 @@ from thalweg.seeds import seeded
 from thalweg.training.loop import Loss, train
 from thalweg.training.recipe import Recipe
 
+_KEPT = ("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias", "Clamp")  # probabilities stay what they are
 _ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
 
 
@@ -44,22 +45,24 @@ def evaluated(network: nn.Module, x: Tensor) -> Tensor:
     return outputs
 
 
-def check_logits(outputs: Tensor) -> None:
-    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits.
+def check_logits(outputs: Tensor, mode: str = "") -> None:
+    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits; `mode` says in which mode they were made.
 
     Raises:
         InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made them.
     """
     last: Any = outputs.grad_fn
-    while last is not None and last.name().startswith(("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias")):
+    while last is not None and last.name().startswith(_KEPT):
         last = last.next_functions[0][0] if last.next_functions else None
     made = last.name().removesuffix("0").removesuffix("Backward") if last is not None else ""
     values = outputs.detach().double()
     add_up = bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
-    if add_up or made in ("Softmax", "Sigmoid"):
-        what = "probabilities already" if add_up or made == "Softmax" else "between 0 and 1 (a sigmoid made them)"
-        raise InputError(f"the network's outputs are {what}, needs logits: a second softmax would flatten them; take the last "
-                         f"{(made or 'softmax').lower()} out of the network (or return log-probabilities, torch.log_softmax)")
+    is_sigmoid = made in ("Sigmoid", "Hardsigmoid") and not add_up
+    if add_up or is_sigmoid or made == "Softmax":
+        what = "between 0 and 1 (a sigmoid made them)" if is_sigmoid else "probabilities already"
+        raise InputError(f"the network's outputs are {what}{mode}, needs logits: a second softmax would flatten them; take the "
+                         f"last {'sigmoid' if is_sigmoid else 'softmax'} out of the network (or return log-probabilities, "
+                         "torch.log_softmax)")
 
 
 def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None) -> float:
