@@ -125,7 +125,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
         InputError: It holds something else than numbers.
     """
     if isinstance(given, Tensor):
-        return given
+        return given.detach() if given.requires_grad else given
     try:
         array = np.ascontiguousarray(given)  # torch knows no negative strides
         if array.dtype.byteorder == ">":
