@@ -42,6 +42,10 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         if isinstance(network, torch.jit.ScriptModule):
             raise InputError("model() gave a ScriptModule, whose weights can't be exchanged while it is evaluated: give the "
                              "Python module that it was made from")
+        name = next((name for name, p in network.named_parameters() if p.is_meta), None)
+        if name is not None:
+            raise InputError(f"the network's parameter '{name}' is on the device 'meta', without numbers: make the network on "
+                             "the CPU")
         network = network.to(device)
         if example is not None and is_lazy(network):
             _materialise(network, example.to(device))
@@ -128,6 +132,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     if len({id(network) for network in found}) < 3:
         raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new "
                          f"{type(first).__name__} each time; give a trained one's state_dict() as start=")
+    _check_usable(first)
     _check_storage(first, other)
     _check_storage(first, again)
     same, repeated = _equal(first, other), _equal(first, again)
@@ -142,6 +147,19 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     constants = tuple(name for name, t in one.items()
                       if name not in trained and t.is_floating_point() and not torch.equal(t, two[name]))
     return Builds((again, other), not same, constants)
+
+
+def _check_usable(network: nn.Module) -> None:
+    """Whether a network, whose modes are lost, has real weights and both modes."""
+    name = next((name for name, p in network.named_parameters() if p.is_complex()), None)
+    if name is not None:
+        raise InputError(f"the network's parameter '{name}' is complex, needs real numbers: keep two real ones in its place "
+                         "(torch.view_as_complex)")
+    try:
+        network.eval().train()
+    except Exception as error:  # exported graphs have one mode, for one
+        raise InputError(f"model() gave a {type(network).__name__} that can't be put in training and in evaluation mode "
+                         f"({_line(error)}): give the module that it was made from") from error
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:
