@@ -74,7 +74,8 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
 
     On CPUs, torch's backward pass of strided 1x1 convolutions writes outside of its memory where channels don't fill the
     processor's vectors (seen with torch 2.13 on processors with AVX2: fewer than eight input channels). It needs no error to be
-    wrong, and no vectors of this processor to be so on another one, so that every such layer counts.
+    wrong, and no vectors of this processor to be so on another one, so that every such layer counts; and every weight of that
+    shape outside of torch's convolutions, whose stride is not known.
     """
     if torch.device(device).type != "cpu":
         return None
@@ -83,6 +84,10 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
             own = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
             if any(channels % _BLOCK for channels in own):
                 return name
+        if not isinstance(layer, nn.modules.conv._ConvNd | nn.utils.parametrize.ParametrizationList):  # a function may stride
+            for key, p in layer.named_parameters(recurse=False):
+                if p.dim() == 4 and p.shape[2:] == (1, 1) and min(p.shape[:2]) > 1 and any(n % _BLOCK for n in p.shape[:2]):
+                    return f"{name}.{key}".removeprefix(".")
     return None
 
 
