@@ -19,7 +19,16 @@ from thalweg.training.building import Builds, check_factory, in_channels_last, u
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
-from thalweg.training.trial import check_logits, check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
+from thalweg.training.trial import (
+    check_logits,
+    check_shapes,
+    check_single,
+    depends_on_batch,
+    evaluated,
+    repeats,
+    shapes,
+    trial_step,
+)
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.observing import check_complete, observe
 
@@ -91,6 +100,10 @@ def inspect(
     if depends_on_batch(spare, x):
         warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
                       "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
+    if not repeats(spare, x[:16]):
+        warnings.warn("the network gives other outputs in training mode after the same seed, with the same weights: it draws "
+                      "from a generator of its own, or counts its evaluations, so that no training can be done again; let it "
+                      "draw from torch's global generator", stacklevel=4)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])

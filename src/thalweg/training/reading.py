@@ -168,10 +168,11 @@ def _iterated(train: Loader) -> Iterator[Any]:
     Raises:
         InputError: It raises anything.
     """
-    batches: Callable[[], Any] = iter(train).__next__
+    batches: Iterator[Any] | None = None
     while True:
         try:
-            batch = batches()
+            batches = iter(train) if batches is None else batches  # which starts workers, and may fail, too
+            batch = next(batches)
         except StopIteration:
             return
         except InputError:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter, now
@@ -121,6 +122,23 @@ def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
             with seeded(0, "inspection", "batch"):
                 found.append(evaluated(network, x[[0, other]])[0])
     return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
+
+
+def repeats(network: nn.Module, x: Tensor) -> bool:
+    """Whether two evaluations in training mode, with the same seed, parameters and buffers, give the same outputs."""
+    found = []
+    was_training = network.training
+    network.train()
+    for _ in range(2):
+        buffers = {name: b.clone() for name, b in network.named_buffers()}
+        with torch.no_grad(), seeded(0, "inspection", "again"):
+            try:
+                found.append(functional_call(network, buffers, (torch.cat([x, x]) if len(x) < 2 else x,)))
+            except Exception:  # what is wrong with it, the trial step says
+                return True
+    network.train(was_training)
+    same = all(isinstance(outputs, Tensor) for outputs in found) and found[0].shape == found[1].shape
+    return not same or bool((found[0] - found[1]).abs().max() <= _ROUNDING * found[0].abs().max())
 
 
 def check_single(network: nn.Module, x: Tensor) -> None:
