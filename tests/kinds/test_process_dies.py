@@ -60,7 +60,7 @@ def resnet(width, pre):
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, 10))
 
 torch.manual_seed(0)
-x, y = torch.randn(64, 3, 32, 32), torch.arange(64) % 10
+x, y = torch.randn(64, 32, 32, 3).permute(0, 3, 1, 2), torch.arange(64) % 10  # as from NumPy: channels are last in memory
 made = {"option B, wider": lambda: resnet(16, False), "pre-activation": lambda: resnet(6, True),
         "ordered by its author": lambda: Shuffled(5), "a function": Function}[sys.argv[1]]
 problem = thalweg.Problem(made, thalweg.Batches(x, y, 32), thalweg.Recipe(epochs=2), unlabelled=x[:40] + 0.1)
