@@ -33,7 +33,7 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> InputError:
         unknown explorer 'swagg': did you mean 'swag'? (known: spro, swag)
     """
     names = sorted(known)
-    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return InputError(f"unknown {kind} '{got}': {hint}(known: {', '.join(names)})")
 

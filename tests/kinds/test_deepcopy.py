@@ -1,6 +1,7 @@
 """Networks that deepcopy refuses: those that keep a tensor with a history, as old weight norm and pruning do, work everywhere."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -113,3 +114,20 @@ def test_what_needs_the_graph_works_or_says_so_in_one_line(name):
 def test_parametrised_networks_can_be_copied_too():
     network = nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 8)), nn.Linear(8, 3))
     assert torch.equal(copied(network)(vectors.X), network(vectors.X))
+
+
+def test_what_can_t_be_copied_is_one_line():
+    class Locked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.lock = nn.Linear(6, 3), threading.Lock()
+
+        def forward(self, x):
+            with self.lock:
+                return self.layer(x)
+
+    vectors.problem(Locked).anchor(0)
+    with pytest.raises(InputError, match=r"can't be copied \(cannot pickle '_thread.lock' object\)"):
+        anchors(vectors.problem(Locked, stack=2), 2)
+    with pytest.raises(InputError, match=r"can't be copied"):
+        narrowed(Locked(), 0.5)

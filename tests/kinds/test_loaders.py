@@ -179,3 +179,37 @@ def test_the_loader_s_own_states_come_back():
     before = loader.dataset.rng.bit_generator.state
     problem(train=loader, recipe=RECIPE).anchor(0)
     assert loader.dataset.rng.bit_generator.state == before
+
+
+class Noise(torch.nn.Module):
+    """Has a generator of its own, which no seed reaches."""
+
+    def __init__(self, rng):
+        super().__init__()
+        self.layer, self.rng = linear(), rng
+
+    def forward(self, x):
+        if not self.training:
+            return self.layer(x)
+        if isinstance(self.rng, torch.Generator):
+            return self.layer(x) * torch.rand(3, generator=self.rng)
+        return self.layer(x) * torch.from_numpy(self.rng.random(3)).float()
+
+
+@pytest.mark.parametrize("rng", [torch.Generator().manual_seed(0), np.random.default_rng(0)], ids=["torch", "numpy"])
+def test_a_network_with_a_generator_of_its_own_is_said(rng):
+    with pytest.warns(UserWarning, match=r"other outputs in training mode after the same seed.*generator of its own"):
+        problem(lambda: Noise(rng))
+
+
+def test_networks_whose_randomness_a_seed_reaches_are_not():
+    for model in (lambda: torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(6), linear()),
+                  lambda: torch.nn.utils.parametrizations.spectral_norm(linear())):
+        problem(model)  # without a warning, which is an error in tests
+
+
+@pytest.mark.filterwarnings("ignore:Got pickle error")  # torch's own
+def test_a_loader_whose_workers_can_t_be_started_is_one_line():
+    loader = data(1, shuffle=True, multiprocessing_context="spawn", collate_fn=lambda batch: batch)
+    with pytest.raises(InputError, match=r"the training loader raised .*mend it, or its collate_fn"):
+        problem(train=loader)

@@ -18,6 +18,7 @@ SEVERAL = {  # all that evaluate several networks in one step
 LOSSES = {
     "module": nn.CrossEntropyLoss(),
     "wrong axis where there are draws": lambda outputs, labels: nn.functional.nll_loss(outputs.log_softmax(1), labels),
+    "in place": lambda outputs, labels: nn.functional.cross_entropy(outputs.sub_(outputs.amax(1, keepdim=True).detach()), labels),
     "by hand": lambda outputs, labels: (outputs.logsumexp(1) - outputs.gather(1, labels[:, None])[:, 0]).mean(),
 }
 
@@ -89,3 +90,17 @@ def test_a_loss_that_can_t_be_trained_with_is_one_line(loss, message):
 def test_sums_are_the_user_s_choice():
     found = problem(linear, loss=nn.CrossEntropyLoss(reduction="sum"), recipe=thalweg.Recipe(epochs=2, lr=1e-4))
     assert torch.isfinite(found.anchor(0).params["weight"]).all() and len(Y) == 200
+
+
+def test_parameters_of_a_loss_are_trained_by_nobody_and_that_is_said():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, outputs, labels):
+            return nn.functional.cross_entropy(self.scale * outputs, labels)
+
+    with pytest.warns(UserWarning, match=r"'scale'.*nobody trains"):
+        problem(loss=Scaled())
+    problem(loss=Scaled().requires_grad_(False))  # without a warning, which is an error in tests

@@ -75,6 +75,15 @@ class Copies(nn.Module):
         return nn.functional.linear(x, *self.kept)
 
 
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3, dtype=torch.cfloat)
+
+    def forward(self, x):
+        return self.layer(x.to(torch.cfloat)).abs()
+
+
 class Counts(nn.Module):
     def __init__(self, count):
         super().__init__()
@@ -131,6 +140,9 @@ REFUSED = {
     "a factory that raises": (raises, "raised FileNotFoundError .weights.pt"),
     "a factory with arguments": (lambda width: nn.Linear(6, width), "raised TypeError.*without arguments"),
     "a factory whose networks differ": (differing, "differ in the names or shapes"),
+    "weights without numbers": (lambda: nn.Linear(6, 3, device="meta"), "'weight' is on the device 'meta'"),
+    "complex weights": (lambda: Complex(), "'layer.weight' is complex, needs real numbers"),
+    "an exported graph": (lambda: torch.export.export(linear(), (X[:2],)).module(), "can't be put in training and in evaluation"),
     "frozen altogether": (lambda: linear().requires_grad_(False), "no parameter that requires a gradient"),
 }  # fmt: skip
 

@@ -18,7 +18,19 @@ class Functional(nn.Module):
         return self.last(self.layer(x))
 
 
+class InEvaluation(Functional):
+    """Gives logits to the loss and something else to whoever predicts, as many networks do."""
+
+    def forward(self, x):
+        z = self.layer(x)
+        return z if self.training else self.last(z)
+
+
 ENDS = {
+    "a softmax in evaluation mode only": lambda: InEvaluation(lambda z: z.softmax(1)),
+    "a sigmoid in evaluation mode only": lambda: InEvaluation(torch.sigmoid),
+    "a sigmoid that is clamped": lambda: Functional(lambda z: z.sigmoid().clamp(1e-6, 1 - 1e-6)),
+    "a hard sigmoid": lambda: Functional(nn.functional.hardsigmoid),
     "a softmax layer": lambda: nn.Sequential(nn.Linear(6, 3), nn.Softmax(1)),
     "a softmax function": lambda: Functional(lambda z: z.softmax(-1)),
     "a softmax that is clamped": lambda: Functional(lambda z: z.softmax(-1).clamp(1e-6, 1)),
@@ -40,6 +52,7 @@ def test_a_network_that_ends_so_is_refused(end):
 @pytest.mark.parametrize("end", [
     lambda: nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)), lambda: Functional(lambda z: z.log_softmax(-1)),
     lambda: nn.Sequential(nn.Linear(6, 3), nn.ReLU()), lambda: Functional(lambda z: 10 * torch.tanh(z)),
+    lambda: InEvaluation(lambda z: z.log_softmax(1)), lambda: Functional(lambda z: z.clamp(-5, 5)),
 ])  # fmt: skip
 def test_logits_and_log_probabilities_are_not(end):
     found = problem(end)

@@ -45,14 +45,24 @@ class Shuffled(nn.Module):
     def forward(self, x):
         return self.head(self.layers(x).mean((2, 3)))
 
+class Function(nn.Module):
+    """A strided 1x1 convolution that no layer holds."""
+    def __init__(self):
+        super().__init__()
+        self.first, self.weight = nn.Conv2d(3, 4, 3, 1, 1), nn.Parameter(0.3 * torch.randn(8, 4, 1, 1))
+        self.head = nn.Linear(8, 10)
+    def forward(self, x):
+        x = nn.functional.conv2d(self.first(x).relu(), self.weight, stride=2)
+        return self.head(x.relu().mean((2, 3)))
+
 def resnet(width, pre):
     return nn.Sequential(nn.Conv2d(3, width, 3, 1, 1), Block(width, 2 * width, 2, pre), Block(2 * width, 4 * width, 2, pre),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, 10))
 
 torch.manual_seed(0)
-x, y = torch.randn(64, 3, 32, 32), torch.arange(64) % 10
+x, y = torch.randn(64, 32, 32, 3).permute(0, 3, 1, 2), torch.arange(64) % 10  # as from NumPy: channels are last in memory
 made = {"option B, wider": lambda: resnet(16, False), "pre-activation": lambda: resnet(6, True),
-        "ordered by its author": lambda: Shuffled(5)}[sys.argv[1]]
+        "ordered by its author": lambda: Shuffled(5), "a function": Function}[sys.argv[1]]
 problem = thalweg.Problem(made, thalweg.Batches(x, y, 32), thalweg.Recipe(epochs=2), unlabelled=x[:40] + 0.1)
 explorer = {"spro": thalweg.Spro(vertices=1, share=0.5, draws=2), "ensemble": thalweg.DeepEnsemble(2)}.get(sys.argv[2])
 if explorer is None:
@@ -68,6 +78,7 @@ print("done")
 
 @pytest.mark.parametrize(("network", "method"), [
     ("option B, wider", "quantify"), ("pre-activation", "spro"), ("ordered by its author", "ensemble"),
+    ("a function", "ensemble"),
 ])
 def test_it_runs(network, method):
     limited = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
@@ -94,6 +105,17 @@ def test_the_layer_is_known_and_others_are_left_alone():
     found = thalweg.Problem(lambda: strided(4), images())
     assert not found.inspection.channels_last and found.inspection.unsafe_layer == "1"
     assert all(p.is_contiguous() for p in found.build("a").parameters())
+
+
+def test_weights_of_functions_are_known_and_scales_of_channels_left_alone():
+    class Own(nn.Module):
+        def __init__(self, *shape):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(*shape))
+
+    assert unsafe_channels_last(nn.Sequential(Own(8, 4, 1, 1)), "cpu") == "0.weight"
+    for shape in ((16, 32, 1, 1), (1, 8, 1, 1), (8, 1, 1, 1), (8, 4, 3, 3)):
+        assert unsafe_channels_last(nn.Sequential(Own(*shape)), "cpu") is None
 
 
 def test_asking_for_it_is_one_line():

@@ -55,3 +55,9 @@ def test_a_network_that_can_t_take_them_says_which():
     with pytest.raises((InputError, RuntimeError)) as caught:
         problem(train=parts, sources=("init",)).anchor(0)
     assert isinstance(caught.value, InputError) and "shape" in str(caught.value)
+
+
+def test_nested_tensors_are_one_line():
+    nested = torch.nested.nested_tensor(list(X[:50]), layout=torch.jagged)
+    with pytest.raises(InputError, match=r"batch 0 has nested tensors, needs plain ones: pad"):
+        problem(train=[(nested, Y[:50])])

@@ -1,5 +1,7 @@
 """Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it works, or it is one line."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +109,24 @@ def test_numpy_where_inputs_are_asked():
 
 def test_two_equal_linear_layers_are_no_shared_storage():
     assert problem(linear).anchor(0).params["weight"].shape == (3, 6)
+
+
+def test_labels_of_every_whole_type_of_numpy():
+    expected = problem().anchor(0)
+    for kind in (np.uint16, np.uint32, np.uint64, np.int8):
+        assert same(problem(train=thalweg.Batches(X, Y.numpy().astype(kind), 50)).anchor(0), expected)
+
+
+def test_inputs_that_have_gradients_are_taken_without():
+    assert same(problem(train=thalweg.Batches(X.clone().requires_grad_(), Y, 50)).anchor(0), problem().anchor(0))
+
+
+def test_fractions_in_a_recipe():
+    half = thalweg.Recipe(epochs=Fraction(1, 2))
+    assert half == thalweg.Recipe(epochs=0.5) and same(problem(recipe=half).anchor(0), problem(recipe=half).anchor(0))
+
+
+@pytest.mark.parametrize("settings", [{"nesterov": "no"}, {"optimizer": None}, {"schedule": 3}])
+def test_settings_of_another_type_are_one_line(settings):
+    with pytest.raises(InputError, match=r"recipe\."):
+        thalweg.Recipe(**settings)

@@ -60,6 +60,9 @@ class Batches:
     def __post_init__(self) -> None:
         for name in ("inputs", "targets"):
             object.__setattr__(self, name, as_tensor(getattr(self, name), f"Batches.{name}"))
+        if self.inputs.dim() == 4 and self.inputs.device.type == "cpu" and not self.inputs.is_contiguous():
+            # images as [height, width, channels], permuted: convolutions would work in channels-last order, which not all can
+            object.__setattr__(self, "inputs", self.inputs.contiguous())
         if not self.inputs.dim() or not self.targets.dim():
             raise InputError(f"Batches got inputs of shape {tuple(self.inputs.shape)} and targets of shape "
                              f"{tuple(self.targets.shape)}, needs [examples, ...] and [examples]")
@@ -125,7 +128,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
         InputError: It holds something else than numbers.
     """
     if isinstance(given, Tensor):
-        return given
+        return given.detach() if given.requires_grad else given
     try:
         array = np.ascontiguousarray(given)  # torch knows no negative strides
         if array.dtype.byteorder == ">":

@@ -42,6 +42,10 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         if isinstance(network, torch.jit.ScriptModule):
             raise InputError("model() gave a ScriptModule, whose weights can't be exchanged while it is evaluated: give the "
                              "Python module that it was made from")
+        name = next((name for name, p in network.named_parameters() if p.is_meta), None)
+        if name is not None:
+            raise InputError(f"the network's parameter '{name}' is on the device 'meta', without numbers: make the network on "
+                             "the CPU")
         network = network.to(device)
         if example is not None and is_lazy(network):
             _materialise(network, example.to(device))
@@ -70,7 +74,8 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
 
     On CPUs, torch's backward pass of strided 1x1 convolutions writes outside of its memory where channels don't fill the
     processor's vectors (seen with torch 2.13 on processors with AVX2: fewer than eight input channels). It needs no error to be
-    wrong, and no vectors of this processor to be so on another one, so that every such layer counts.
+    wrong, and no vectors of this processor to be so on another one, so that every such layer counts; and every weight of that
+    shape outside of torch's convolutions, whose stride is not known.
     """
     if torch.device(device).type != "cpu":
         return None
@@ -79,6 +84,10 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
             own = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
             if any(channels % _BLOCK for channels in own):
                 return name
+        if not isinstance(layer, nn.modules.conv._ConvNd | nn.utils.parametrize.ParametrizationList):  # a function may stride
+            for key, p in layer.named_parameters(recurse=False):
+                if p.dim() == 4 and p.shape[2:] == (1, 1) and min(p.shape[:2]) > 1 and any(n % _BLOCK for n in p.shape[:2]):
+                    return f"{name}.{key}".removeprefix(".")
     return None
 
 
@@ -130,6 +139,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     if len({id(network) for network in found}) < 3:
         raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new "
                          f"{type(first).__name__} each time; give a trained one's state_dict() as start=")
+    _check_usable(first)
     _check_storage(first, other)
     _check_storage(first, again)
     same, repeated = _equal(first, other), _equal(first, again)
@@ -146,6 +156,19 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     stored = tuple(name for name, p in again.named_parameters()
                    if p.dim() > 1 and torch.equal(p, two[name]) and bool((p != p.flatten()[0]).any()))
     return Builds((again, other), not same, constants, stored)
+
+
+def _check_usable(network: nn.Module) -> None:
+    """Whether a network, whose modes are lost, has real weights and both modes."""
+    name = next((name for name, p in network.named_parameters() if p.is_complex()), None)
+    if name is not None:
+        raise InputError(f"the network's parameter '{name}' is complex, needs real numbers: keep two real ones in its place "
+                         "(torch.view_as_complex)")
+    try:
+        network.eval().train()
+    except Exception as error:  # exported graphs have one mode, for one
+        raise InputError(f"model() gave a {type(network).__name__} that can't be put in training and in evaluation mode "
+                         f"({_line(error)}): give the module that it was made from") from error
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:

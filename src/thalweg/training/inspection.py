@@ -19,7 +19,16 @@ from thalweg.training.building import Builds, check_factory, in_channels_last, u
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
-from thalweg.training.trial import check_shapes, check_single, depends_on_batch, evaluated, shapes, trial_step
+from thalweg.training.trial import (
+    check_logits,
+    check_shapes,
+    check_single,
+    depends_on_batch,
+    evaluated,
+    repeats,
+    shapes,
+    trial_step,
+)
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.observing import check_complete, observe
 
@@ -82,15 +91,21 @@ def inspect(
     builds = check_factory(model, device, example)
     network, spare = builds.networks
     before = shapes(network)
-    with seeded(0, "inspection", "evaluation"), torch.no_grad():
-        classes = evaluated(network.eval(), example).shape[1]
+    with seeded(0, "inspection", "evaluation"), torch.enable_grad():
+        outputs = evaluated(network.eval(), example)
+    classes = outputs.shape[1]
     if classes < 2:
         raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
+    check_logits(outputs, " in evaluation mode")
     check_values(x, y, classes, 0)
     check_shapes(before, shapes(network))
     if depends_on_batch(spare, x):
         warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
                       "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
+    if not repeats(spare, x[:16]):
+        warnings.warn("the network gives other outputs in training mode after the same seed, with the same weights: it draws "
+                      "from a generator of its own, or counts its evaluations, so that no training can be done again; let it "
+                      "draw from torch's global generator", stacklevel=4)
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])

@@ -133,7 +133,7 @@ def per_draw(loss: Loss) -> Loss:
     def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
         if outputs.dim() == targets.dim() + 1:
             return loss(outputs, targets)
-        return torch.stack([averaged(own, targets) for own in outputs]).mean()
+        return torch.stack([averaged(outputs[draw], targets) for draw in range(len(outputs))]).mean()
 
     return averaged
 

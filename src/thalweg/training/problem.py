@@ -158,6 +158,10 @@ class Problem:
             return
         if not callable(self.loss):
             raise InputError(f"loss got a {type(self.loss).__name__}, needs a function of outputs and labels")
+        own = [name for name, p in self.loss.named_parameters() if p.requires_grad] if isinstance(self.loss, nn.Module) else []
+        if own and self.inspection is None:
+            warnings.warn(f"the loss has parameters of its own ('{own[0]}'), which nobody trains: put them into the network, or "
+                          "say so with loss.requires_grad_(False)", stacklevel=4)
         if self.recipe.label_smoothing:
             raise InputError(f"recipe.label_smoothing got {self.recipe.label_smoothing:g} beside a loss, which would not have "
                              "it: put it into the loss (nn.CrossEntropyLoss(label_smoothing=...)), and take it out of the recipe")

@@ -115,6 +115,7 @@ def check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
     """
     if x.is_floating_point() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():  # the sum alone is faster
         raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
+    y = y.long()  # not all whole numbers of torch's have a smallest one
     if y.min() < 0 or y.max() >= classes:
         wrong = int(y.min() if y.min() < 0 else y.max())
         raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network has "
@@ -135,6 +136,9 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
         raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap "
                          "the loader with thalweg.pairs")
     x, y = batch
+    if x.is_nested or y.is_nested:
+        raise InputError(f"batch {number} has nested tensors, needs plain ones: pad its examples to one length "
+                         "(torch.nested.to_padded_tensor)")
     if y.dim() != 1 or not x.dim() or len(x) != len(y) or y.is_floating_point() or not len(y):
         raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs "
                          "[batch, ...] and whole numbers [batch]")
@@ -164,10 +168,11 @@ def _iterated(train: Loader) -> Iterator[Any]:
     Raises:
         InputError: It raises anything.
     """
-    batches: Callable[[], Any] = iter(train).__next__
+    batches: Iterator[Any] | None = None
     while True:
         try:
-            batch = batches()
+            batches = iter(train) if batches is None else batches  # which starts workers, and may fail, too
+            batch = next(batches)
         except StopIteration:
             return
         except InputError:

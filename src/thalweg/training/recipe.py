@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal
+from numbers import Rational
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -52,8 +53,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for own in fields(self):
-            if isinstance(given := getattr(self, own.name), np.generic):
-                object.__setattr__(self, own.name, given.item())
+            object.__setattr__(self, own.name, _plain(getattr(self, own.name)))
         for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear", "triangle")),
                             ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in known:
@@ -66,6 +66,8 @@ class Recipe:
             in_range(f"recipe.{name}", getattr(self, name), 0, 1)
         if self.momentum == 1:
             raise InputError("recipe.momentum got 1, needs less: steps would never fade")
+        if self.nesterov not in (True, False):
+            raise InputError(f"recipe.nesterov got {self.nesterov!r}, needs true or false")
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise InputError("recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0")
         if self.clip is not None:
@@ -85,6 +87,13 @@ class Recipe:
         left = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)),
                 "triangle": abs(1 - 2 * done)}[self.schedule]
         return self.final_lr + (self.lr - self.final_lr) * left
+
+
+def _plain(given: Any) -> Any:
+    """NumPy's numbers and fractions as Python's own, which JSON can hold."""
+    if isinstance(given, np.generic):
+        return given.item()
+    return float(given) if isinstance(given, Rational) and not isinstance(given, int) else given
 
 
 def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:

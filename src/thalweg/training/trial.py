@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter, now
@@ -14,6 +15,7 @@ from thalweg.seeds import seeded
 from thalweg.training.loop import Loss, train
 from thalweg.training.recipe import Recipe
 
+_KEPT = ("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias", "Clamp")  # probabilities stay what they are
 _ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
 
 
@@ -44,22 +46,24 @@ def evaluated(network: nn.Module, x: Tensor) -> Tensor:
     return outputs
 
 
-def check_logits(outputs: Tensor) -> None:
-    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits.
+def check_logits(outputs: Tensor, mode: str = "") -> None:
+    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits; `mode` says in which mode they were made.
 
     Raises:
         InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made them.
     """
     last: Any = outputs.grad_fn
-    while last is not None and last.name().startswith(("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias")):
+    while last is not None and last.name().startswith(_KEPT):
         last = last.next_functions[0][0] if last.next_functions else None
     made = last.name().removesuffix("0").removesuffix("Backward") if last is not None else ""
     values = outputs.detach().double()
     add_up = bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
-    if add_up or made in ("Softmax", "Sigmoid"):
-        what = "probabilities already" if add_up or made == "Softmax" else "between 0 and 1 (a sigmoid made them)"
-        raise InputError(f"the network's outputs are {what}, needs logits: a second softmax would flatten them; take the last "
-                         f"{(made or 'softmax').lower()} out of the network (or return log-probabilities, torch.log_softmax)")
+    is_sigmoid = made in ("Sigmoid", "Hardsigmoid") and not add_up
+    if add_up or is_sigmoid or made == "Softmax":
+        what = "between 0 and 1 (a sigmoid made them)" if is_sigmoid else "probabilities already"
+        raise InputError(f"the network's outputs are {what}{mode}, needs logits: a second softmax would flatten them; take the "
+                         f"last {'sigmoid' if is_sigmoid else 'softmax'} out of the network (or return log-probabilities, "
+                         "torch.log_softmax)")
 
 
 def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None) -> float:
@@ -118,6 +122,23 @@ def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
             with seeded(0, "inspection", "batch"):
                 found.append(evaluated(network, x[[0, other]])[0])
     return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
+
+
+def repeats(network: nn.Module, x: Tensor) -> bool:
+    """Whether two evaluations in training mode, with the same seed, parameters and buffers, give the same outputs."""
+    found = []
+    was_training = network.training
+    network.train()
+    for _ in range(2):
+        buffers = {name: b.clone() for name, b in network.named_buffers()}
+        with torch.no_grad(), seeded(0, "inspection", "again"):
+            try:
+                found.append(functional_call(network, buffers, (torch.cat([x, x]) if len(x) < 2 else x,)))
+            except Exception:  # what is wrong with it, the trial step says
+                return True
+    network.train(was_training)
+    same = all(isinstance(outputs, Tensor) for outputs in found) and found[0].shape == found[1].shape
+    return not same or bool((found[0] - found[1]).abs().max() <= _ROUNDING * found[0].abs().max())
 
 
 def check_single(network: nn.Module, x: Tensor) -> None:

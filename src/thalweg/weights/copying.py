@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from thalweg.errors import InputError
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -14,11 +16,18 @@ def copied(module: Module) -> Module:
 
     A tensor that was computed from parameters, and is kept as an attribute, is copied as numbers: `copy.deepcopy` refuses it.
     Torch's own modules that keep such a tensor compute it again before they use it.
+
+    Raises:
+        InputError: It holds something that can't be copied.
     """
     memo: dict[int, Any] = {}
     for part in module.modules():
         _detach(list(vars(part).values()), memo)
-    return copy.deepcopy(module, memo)
+    try:
+        return copy.deepcopy(module, memo)
+    except TypeError as error:  # of a lock, a generator, an open file
+        raise InputError(f"the network can't be copied ({error}), as stacks and narrower networks need it: make what can't be "
+                         "copied outside of the module, or give it a __deepcopy__") from error
 
 
 def _detach(value: Any, memo: dict[int, Any]) -> None:
