@@ -95,6 +95,11 @@ def test_guide_landscape_code_runs(capsys):
     assert space["straight"].barrier >= 0 and space["check"].losses.shape == (25,) and "Extent(" in capsys.readouterr().out
 
 
+def test_the_page_of_reliability_counts_what_is_there():
+    done = subprocess.run([sys.executable, ROOT / "docs/reliability.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_tables_are_those_of_the_results():
     done = subprocess.run([sys.executable, ROOT / "docs/tables.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
