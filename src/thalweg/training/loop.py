@@ -97,7 +97,7 @@ def _train(
         for p in params:
             p.grad = None
         with _precision(recipe, device):
-            outputs = module(x.to(device, non_blocking=True))
+            outputs = module(_moved(x, device))
         meter.backward(outputs)
         data_loss = _loss_of(loss, outputs.float() if outputs.dtype == torch.bfloat16 else outputs,
                              y.to(device, non_blocking=True))
@@ -117,6 +117,12 @@ def _train(
     if not all(torch.isfinite(p).all() for p in params):
         raise Diverged(f"the weights are not finite after step {steps}, the last: lower the learning rate ({recipe.lr:g}), "
                        "or clip gradients")
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """Inputs on a device. On a CPU the weights choose the order of memory, where it is safe (`training.building`), not the inputs."""
+    moved = x.to(device, non_blocking=True)
+    return moved.contiguous() if device.type == "cpu" and moved.layout == torch.strided else moved
 
 
 def _loss_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
