@@ -120,7 +120,7 @@ def _train(
 
 
 def _moved(x: Tensor, device: torch.device) -> Tensor:
-    """Inputs on a device. On a CPU the weights choose the order of memory, where it is safe (`training.building`), not the inputs."""
+    """Inputs on a device. On a CPU the weights choose the order of memory, where it is safe (`training.building`), not they."""
     moved = x.to(device, non_blocking=True)
     return moved.contiguous() if device.type == "cpu" and moved.layout == torch.strided else moved
 
