@@ -159,13 +159,13 @@ def _undisturbed(case: Case, folder: Path) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser("python -m bench.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="kills")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; results of seeds 0, 1, ... are files of their own")
     parser.add_argument("--dry", action="store_true", help="write no results")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its children
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         rows = kills(given.count, given.seed, Path(folder),
-                     lambda rows: given.dry or store("kills", rows, Settings(repeats=1)))
+                     lambda rows: given.dry or store(f"kills{given.seed or ''}", rows, Settings(repeats=1)))
     bad = sum(row["late"] + len(row["differing"]) + len(row["wrong_endings"]) for row in rows)
     slowest = max(row["slowest"] for row in rows)
     print(f"{sum(row['kills'] for row in rows)} kills, {bad} bad; all gone after {slowest:.2f} s at most")

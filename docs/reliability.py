@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE, KILLS = ROOT / "docs" / "reliability.md", ROOT / "bench" / "results" / "kills.json"
+PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "bench" / "results"
 KINDS = ROOT / "tests" / "kinds"
 BLOCK = re.compile(r"(<!-- (kinds|kills) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -30,10 +31,10 @@ def kinds() -> str:
 
 def kills() -> str:
     """A row per kind of kill: how often, how long until all processes were gone, what differed."""
-    if not KILLS.exists():
+    runs = sorted(RESULTS.glob("kills*.json"))
+    if not runs:
         return "Not run on this version: `python -m bench.kills --count 200` writes the figures.\n"
-    found = json.loads(KILLS.read_text())
-    rows = found["rows"]
+    rows = _together([row for path in runs for row in json.loads(path.read_text())["rows"]])
     total, wrong = sum(row["kills"] for row in rows), sum(len(row["differing"]) for row in rows)
     slowest = max(row["slowest"] for row in rows)
     lines = [f"{total} random kills; {wrong} differing results; all processes were gone after {slowest:.2f} s at the latest.", "",
@@ -44,6 +45,18 @@ def kills() -> str:
                  len(row["wrong_endings"]), len(row["differing"]))
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of several runs, one per kind of kill."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("case", "jobs", "signal", "target"))
+        known = found.setdefault(key, {**row, "kills": 0, "late": 0, "slowest": 0.0, "wrong_endings": [], "differing": []})
+        for name in ("kills", "late", "wrong_endings", "differing"):
+            known[name] = known[name] + row[name]
+        known["slowest"] = max(known["slowest"], row["slowest"])
+    return [found[key] for key in sorted(found)]
 
 
 def filled(text: str) -> str:

@@ -362,7 +362,7 @@ def check_order(loader: Any) -> None:
     for part in parts(loader):
         if isinstance(part, Batches) and part.augment is not None:
             raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
-    if isinstance(loader, Tensor | Batches | list | tuple) or iter(loader) is loader:  # the latter can be read once only
+    if isinstance(loader, Tensor | Batches | list | tuple | Iterator):  # the latter can be read once only
         return
     one, other = (_first(loader, purpose) for purpose in ("one", "other"))
     if one is not None and other is not None and not torch.equal(one, other):
