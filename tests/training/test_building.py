@@ -140,6 +140,7 @@ def test_a_subspace_equals_the_contiguous_one_up_to_rounding(explorer):
 
 def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
     """By torch's own tracer, with a backend that runs the graph as it is: compiling needs a minute and a compiler."""
+    torch.compiler.reset()  # what other tests compiled counts towards torch's limit of recompilations
     graphs = []
 
     def backend(graph, inputs):
