@@ -130,10 +130,10 @@ def repeats(network: nn.Module, x: Tensor) -> bool:
     was_training = network.training
     network.train()
     for _ in range(2):
-        buffers = {name: b.clone() for name, b in network.named_buffers()}
+        state = {name: t.detach().clone() for name, t in [*network.named_parameters(), *network.named_buffers()]}
         with torch.no_grad(), seeded(0, "inspection", "again"):
             try:
-                found.append(functional_call(network, buffers, (torch.cat([x, x]) if len(x) < 2 else x,)))
+                found.append(functional_call(network, state, (torch.cat([x, x]) if len(x) < 2 else x,)))
             except Exception:  # what is wrong with it, the trial step says
                 return True
     network.train(was_training)
