@@ -102,13 +102,13 @@ def inspect(
     if depends_on_batch(spare, x):
         warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
                       "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
+    seconds = trial_step(network, x, y, recipe or Recipe(), loss)
+    check_shapes(before, shapes(network))
+    behaviour = _observed(spare, network, x[:16], y[:16])
     if not repeats(spare, x[:16]):
         warnings.warn("the network gives other outputs in training mode after the same seed, with the same weights: it draws "
                       "from a generator of its own, or counts its evaluations, so that no training can be done again; let it "
                       "draw from torch's global generator", stacklevel=4)
-    seconds = trial_step(network, x, y, recipe or Recipe(), loss)
-    check_shapes(before, shapes(network))
-    behaviour = _observed(spare, network, x[:16], y[:16])
 
     def evaluate(x: Tensor) -> None:
         with torch.no_grad(), seeded(0, "inspection", "shape"):
