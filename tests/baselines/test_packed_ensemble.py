@@ -93,6 +93,6 @@ def test_bad_settings(settings, message):
 
 def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
     given = cases.problem("buffers")
-    with pytest.raises(InputError, match=r"outside of a layer.*alignment, packed- and narrow-ensemble"):
+    with pytest.raises(InputError, match=r"outside of a layer.*alignment, packed-ensemble and narrow-ensemble"):
         PackedEnsemble().train(given)
     assert given.cost.backward_examples == 0

@@ -140,8 +140,17 @@ def test_a_subspace_equals_the_contiguous_one_up_to_rounding(explorer):
 
 def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
     """By torch's own tracer, with a backend that runs the graph as it is: compiling needs a minute and a compiler."""
-    torch.compiler.reset()  # what other tests compiled counts towards torch's limit of recompilations
     graphs = []
+
+    class Fresh(nn.Module):
+        """Code of its own: what other tests compiled of torch's containers counts towards torch's limit of recompilations."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = cases.groupnorm()
+
+        def forward(self, x):
+            return self.layers(x)
 
     def backend(graph, inputs):
         graphs.append(graph)
@@ -149,14 +158,14 @@ def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
 
     compiling = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module, *, mode: compiling(module, backend=backend))
-    problem = cases.problem("groupnorm", compile="default")
+    problem = Problem(Fresh, cases.batches(), cases.RECIPE, compile="default")
     assert not graphs, "a look at the network compiles nothing"
     found = problem.anchor(0)
     assert 1 <= len(graphs) <= 2, "one, and one more for a last batch that is shorter"
     for graph in graphs:
         called = " ".join(str(node.target) for node in graph.graph.nodes)
         assert all(name in called for name in ("conv2d", "group_norm", "relu", "linear")), "the whole network"
-    assert same(found, cases.problem("groupnorm").anchor(0), 1e-5)
+    assert same(found, Problem(Fresh, cases.batches(), cases.RECIPE).anchor(0), 1e-5)
     assert problem.compiled(problem.build("a")) is not None and cases.problem().compiled(found) is found
 
 

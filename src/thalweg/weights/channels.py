@@ -100,4 +100,4 @@ def refuse(node: fx.Node, what: str) -> NoReturn:
     raise InputError(f"'{node.name}' in the network's graph {what}: channels are followed through linear layers, "
                      "convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, flatten, mean, padding and "
                      "slices of images, on tensors [batch, channels, ...]; write it with these, or do "
-                     "without what follows channels: alignment, packed- and narrow-ensemble")
+                     "without what follows channels: alignment, packed-ensemble and narrow-ensemble")
