@@ -177,6 +177,9 @@ def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
                          "tensor, an array, or a list of parts of the same shape") from None
     if given.is_complex():
         raise InputError(f"Predictions got {name} of type {given.dtype}, needs real numbers")
+    if given.is_meta or given.is_nested or given.layout != torch.strided:
+        kind = "no data" if given.is_meta else "nested parts" if given.is_nested else f"{given.dtype} and {given.layout}"
+        raise InputError(f"Predictions got {name} as a tensor of {kind}, needs dense numbers: give a plain tensor")
     found = given.detach().cpu()
     return found if found.dtype in (torch.float32, torch.float64) else found.float(), given.dtype
 

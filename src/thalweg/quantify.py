@@ -202,6 +202,10 @@ class _Asked:
         """The problem of the narrow networks, their share and their number; all that will be asked of them is tried."""
         if self.narrow is not None:
             check_narrow(problem, self.narrow)
+            cost = relative_cost(problem, narrow_problem(problem, self.share or 1, self.narrow))
+            if cost >= 1:
+                raise InputError(f"narrow() makes a network whose training costs {cost:.3g} of a whole one's, and share got "
+                                 f"{self.share:g}: make it narrower, and give the share of the hidden channels that it has")
         else:
             _check_narrowing(problem)
             stored = problem.inspection.stored if problem.inspection is not None else ()

@@ -1,5 +1,8 @@
 """A user's loss and several draws: it is called once per draw, with outputs [batch, classes]."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -104,3 +107,36 @@ def test_parameters_of_a_loss_are_trained_by_nobody_and_that_is_said():
     with pytest.warns(UserWarning, match=r"'scale'.*nobody trains"):
         problem(loss=Scaled())
     problem(loss=Scaled().requires_grad_(False))  # without a warning, which is an error in tests
+
+
+def counting():
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        return nn.functional.cross_entropy(outputs, labels) * (1 + 0.1 * len(calls))
+
+    return loss
+
+
+def with_a_generator_of_its_own():
+    random = torch.Generator().manual_seed(0)
+    return lambda outputs, labels: nn.functional.cross_entropy(outputs + torch.randn(outputs.shape, generator=random), labels)
+
+
+@pytest.mark.parametrize("made", [counting, with_a_generator_of_its_own])
+def test_a_loss_that_changes_from_call_to_call_is_said(made):
+    with pytest.warns(UserWarning, match="counts its calls, or draws from a generator of its own"):
+        problem(loss=made())
+
+
+@pytest.mark.parametrize("noise", [
+    lambda outputs: torch.randn_like(outputs),
+    lambda outputs: torch.from_numpy(np.random.standard_normal(outputs.shape)).float(),  # noqa: NPY002  what users do
+    lambda outputs: random.random() * torch.ones_like(outputs).cumsum(1),
+], ids=["torch", "NumPy", "Python"])  # fmt: skip
+def test_a_loss_that_draws_from_the_global_generators_is_right(noise):
+    """Without a warning, which is an error in tests; and one seed gives one training."""
+    found = [problem(loss=lambda outputs, labels: nn.functional.cross_entropy(outputs + noise(outputs), labels)).anchor(0)
+             for _ in range(2)]  # fmt: skip
+    assert same(*found)

@@ -37,6 +37,34 @@ class Detached(nn.Module):
         return self.layer(x).detach()
 
 
+class HalfDetached(nn.Module):
+    """Its first layer is never trained."""
+
+    def __init__(self, how: str = "detach"):
+        super().__init__()
+        self.first, self.second, self.how = nn.Linear(6, 6), linear(), how
+
+    def forward(self, x):
+        if self.how == "detach":
+            return self.second(self.first(x).detach())
+        with torch.no_grad():
+            z = self.first(x)
+        return self.second(z)
+
+
+@pytest.mark.parametrize("how", ["detach", "no_grad"])
+def test_a_layer_that_gets_no_gradient_is_named(how):
+    with pytest.warns(UserWarning, match=r"'first.weight' and 1 other parameters get no gradient"):
+        problem(lambda: HalfDetached(how))
+
+    def frozen():
+        network = HalfDetached(how)
+        network.first.requires_grad_(False)
+        return network
+
+    problem(frozen)  # without a warning, which is an error in tests
+
+
 class Growing(nn.Module):
     """A buffer that takes the shape of its inputs."""
 

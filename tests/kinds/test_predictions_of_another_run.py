@@ -1,30 +1,16 @@
 """Predictions: those of another run, of other shape or type, or with NaN are no results, whatever their checksum says."""
 
-import shutil
-
 import pytest
 import torch
 
 import thalweg
 import tiny
-from stored import ONE, flips, one_line, runs, study
+from stored import ONE, flips, one_line, runs
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare
 
 LOG_PROBS = torch.tensor([[[0.5, 0.5], [0.9, 0.1], [1.0, 0.0]]]).log()  # one probability is 0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    study(folder)
-    return folder
-
-
-@pytest.fixture
-def copied(whole, tmp_path):
-    return shutil.copytree(whole, tmp_path / "copied")
 
 
 def swapped(first, second):

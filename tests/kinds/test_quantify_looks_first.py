@@ -287,3 +287,10 @@ def test_predictions_are_those_of_the_loader():
     assert torch.equal(predict(given, given.anchor(0), asked).log_probs, predict(given, given.anchor(0), loader(asked)).log_probs)
 
 
+
+
+@pytest.mark.parametrize("width", [16, 24])
+def test_a_narrow_network_that_is_as_large_as_the_whole_one_is_refused(width, monkeypatch):
+    monkeypatch.setattr("thalweg.training.problem.train", None)  # nothing is trained
+    with pytest.raises(InputError, match=r"narrow\(\) makes a network whose training costs .* of a whole one"):
+        quantify(problem(), numbers(20), narrow=lambda: model(width), share=0.5, budget=1.5)

@@ -6,24 +6,12 @@ import shutil
 import pytest
 
 import tiny
-from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs, study
+from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.study.compare import compare
 from thalweg.study.records import AnchorRecord, RunRecord
 from thalweg.study.store import Store
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    study(folder)
-    return folder
-
-
-@pytest.fixture
-def copied(whole, tmp_path):
-    return shutil.copytree(whole, tmp_path / "copied")
 
 
 @pytest.mark.parametrize("kind", ["run.json", "anchor", "plan.json", "study.json"])

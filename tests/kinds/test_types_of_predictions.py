@@ -87,6 +87,9 @@ def test_uniform_predictions_in_half_precision_over_many_classes_are_still_norma
     (None, "as a NoneType that is no array of numbers"),
     ([["a"]], "no array of numbers"),
     (EXACT.to(torch.complex64), "needs real numbers"),
+    (EXACT.to_sparse(), "sparse_coo, needs dense numbers"),
+    (EXACT.to("meta"), "a tensor of no data"),
+    (torch.nested.nested_tensor([EXACT[0], EXACT[1, :3]], layout=torch.jagged), "nested parts, needs dense numbers"),
 ])  # fmt: skip
 def test_what_is_no_log_probabilities_is_one_line(given, message):
     with pytest.raises(InputError, match=message) as caught:

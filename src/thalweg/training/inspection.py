@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.seeds import seeded
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import Loader
 from thalweg.training.building import Builds, check_factory, in_channels_last, unsafe_channels_last
 from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
@@ -118,12 +118,12 @@ def inspect(
     if found.has_single:
         check_single(spare, x[:1])
     channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
-    other, again = redraws(train, first)
+    sources, again = redraws(train, first)
     if not again:
         warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
                       "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
                       "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
-    redrawn = [name for name, does in (("init", builds.differ), *_reader(train, other).items()) if does]
+    redrawn = [name for name, does in (("init", builds.differ), *sources.items()) if does]
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
     return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
@@ -148,13 +148,6 @@ def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Beh
         raise InputError(f"the network can't be evaluated with weights from outside (torch.func.functional_call: "
                          f"{type(error).__name__}, {' '.join(str(error).split())[:200]}), as everything here does") from error
     return found
-
-
-def _reader(train: Loader, another: bool) -> dict[str, bool]:  # noqa: FBT001  what was seen
-    """Which sources a new seed changes; a user's own loader can't tell order from augmentation."""
-    if isinstance(train, Batches):
-        return {"order": train.shuffle and len(train.targets) > 1, "augmentation": train.augment is not None}
-    return {"order": another, "augmentation": another}
 
 
 def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None:

@@ -145,17 +145,20 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[bool, bool]:
-    """Whether another seed gives another first batch, and whether the same seed gives the same one again.
+def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[dict[str, bool], bool]:
+    """Which sources another seed changes, and whether the same seed gives the same first batch again.
+
+    A user's own loader can't tell order from augmentation: it is seen to change both or neither.
 
     Args:
         train: The training set.
         first: What `first_batch(train, "first")` gave.
     """
-    if isinstance(train, Batches) and train.augment is None:
-        return train.shuffle, True
-    other, again = first_batch(train, "other"), first_batch(train, "first")
-    return not _same(first, other), _same(first, again)
+    if isinstance(train, Batches):
+        changes = {"order": train.shuffle and len(train.targets) > 1, "augmentation": train.augment is not None}
+        return changes, train.augment is None or _same(first, first_batch(train, "first"))
+    other = not _same(first, first_batch(train, "other"))
+    return {"order": other, "augmentation": other}, _same(first, first_batch(train, "first"))
 
 
 def _same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:

@@ -1,5 +1,6 @@
 """One trial step of a network that is thrown away: what a first step would show after days is shown before the first."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,6 +70,8 @@ def check_logits(outputs: Tensor, mode: str = "") -> None:
 def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None) -> float:
     """Trains a network for one step with a learning rate of 0, and says how many seconds that took.
 
+    It warns where a part of the network gets no gradient, and where the loss changes from call to call.
+
     Args:
         network: On its device. It is not needed afterwards.
         x: A batch of inputs, as the loader gives it.
@@ -91,7 +94,13 @@ def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: L
     except Exception as error:  # a user's network or loss may raise anything
         raise InputError(f"one trial step raised {type(error).__name__} ({_line(error)}): mend the network or the loss, or "
                          "choose another optimiser") from error
-    return now() - begin
+    seconds = now() - begin
+    idle = [name for name, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    if idle:
+        more = f" and {len(idle) - 1} other parameters get" if len(idle) > 1 else " gets"
+        warnings.warn(f"'{idle[0]}'{more} no gradient in a training step, so no training changes them: is there a detach() or "
+                      "torch.no_grad() behind them? Set requires_grad=False for what is meant to stay", stacklevel=5)
+    return seconds
 
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -180,9 +189,23 @@ def _scalar(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
         if not found.requires_grad:
             raise InputError("loss(outputs, labels) gave a number without a graph of gradients: is there a detach(), item() or "
                              "torch.no_grad() in it?")
+        one, again = _twice(loss, outputs.detach(), targets)
+        if abs(one - again) > _ROUNDING * abs(one):
+            warnings.warn(f"loss(outputs, labels) gave {one:.6g} and, after the same seed, {again:.6g} for the same outputs and "
+                          "labels: it counts its calls, or draws from a generator of its own, so that no training can be done "
+                          "again; let it depend on its arguments and the global generators alone", stacklevel=9)
         return found
 
     return checked
+
+
+def _twice(loss: Loss, outputs: Tensor, targets: Tensor) -> list[float]:
+    """The loss of the same outputs and labels after the same seed, two times."""
+    found = []
+    for _ in range(2):
+        with seeded(0, "inspection", "loss"):
+            found.append(float(loss(outputs.clone().requires_grad_().clone(), targets).detach()))  # no leaf: in place, too
+    return found
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Weights: one point of the landscape, that is the parameters of a network and, where they are valid, its buffers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,7 +126,8 @@ def _like(own: Tensor, given: Tensor) -> Tensor:
 def _check(own: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> None:
     missing, extra = sorted(set(own) - set(given)), sorted(set(given) - set(own))
     if missing or extra:
-        raise InputError(f"{what} does not fit the model: {_some('missing', missing)}{_some('unexpected', extra)}: "
+        wrong = "; ".join(_some(word, names) for word, names in (("missing", missing), ("unexpected", extra)) if names)
+        raise InputError(f"{what} does not fit the model: {wrong}: "
                          "give the weights of this very model")
     for name, tensor in own.items():
         if not isinstance(tensor, Tensor):
@@ -138,7 +139,6 @@ def _check(own: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> No
                              f"{tuple(tensor.shape)}: give the weights of this very model")
 
 
-def _some(word: str, names: Iterable[str]) -> str:
-    names = list(names)
+def _some(word: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{word} {', '.join(repr(n) for n in names[:3])}{more}; " if names else ""
+    return f"{word} {', '.join(repr(n) for n in names[:3])}{more}"
