@@ -12,8 +12,9 @@ study: setup  ## the main job: every method on the embedded digits, and the repo
 test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-lint: setup  ## style and types
-	$(BIN)/ruff check src tests examples docs bench papers ideas
+lint: setup  ## format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 bench: setup  ## speed beside plain PyTorch, and docs/performance.md: a quarter of an hour, best on a quiet machine

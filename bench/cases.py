@@ -1,4 +1,7 @@
-"""What is trained: networks and images of the right shapes. Pixels are random bytes; the work is the same for any."""
+"""What is trained: networks and images of the right shapes.
+
+Pixels are random bytes; the work is the same for any.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +74,9 @@ class Case:
 
     def problem(self, *, device: str = "cpu", **settings) -> Problem:
         """The same for thalweg."""
-        recipe = Recipe(epochs=self.epochs, lr=floor.LR, momentum=floor.MOMENTUM, weight_decay=floor.DECAY)
+        recipe = Recipe(
+            epochs=self.epochs, lr=floor.LR, momentum=floor.MOMENTUM, weight_decay=floor.DECAY
+        )
         batches = Batches(*self.images(self.examples), self.batch, prepare=self.prepare)
         return Problem(self.make, batches, recipe, device=device, **settings)
 
@@ -79,21 +84,46 @@ class Case:
         """The floor's training."""
         x, y = self.images(self.examples)
         x, y = self.prepare(x).to(device), y.to(device)
-        return lambda: floor.train(self.make, x, y, batch=self.batch, epochs=self.epochs, device=device, **settings)
+        return lambda: floor.train(
+            self.make, x, y, batch=self.batch, epochs=self.epochs, device=device, **settings
+        )
 
 
 CASES = {
     "digits": Case(
-        "MLP 64-64-64-10, 397 images of 8 x 8, batch 32, 30 epochs (the digits study)", digits_mlp, (1, 8, 8), 397, 32, 30,
-        mlp=True),
+        "MLP 64-64-64-10, 397 images of 8 x 8, batch 32, 30 epochs (the digits study)",
+        digits_mlp,
+        (1, 8, 8),
+        397,
+        32,
+        30,
+        mlp=True,
+    ),
     "mnist-mlp": Case(
-        "MLP 784-128-128-10, 5,000 images, batch 128, 10 epochs", mnist_mlp, (1, 28, 28), 5000, 128, 10,
-        target=False, mlp=True),
+        "MLP 784-128-128-10, 5,000 images, batch 128, 10 epochs",
+        mnist_mlp,
+        (1, 28, 28),
+        5000,
+        128,
+        10,
+        target=False,
+        mlp=True,
+    ),
     "mnist-cnn": Case(
-        "two convolutions (16, 32) with batch norm, 2,560 images, batch 128, 1 epoch", mnist_cnn, (1, 28, 28), 2560, 128, 1),
-    "cifar-resnet20": Case("ResNet-20, 512 images, batch 128, 1 epoch", cifar_resnet20, (3, 32, 32), 512, 128, 1),
-    "cifar-wrn16-4": Case("WRN-16-4, 64 images, batch 32, 1 epoch", cifar_wrn, (3, 32, 32), 64, 32, 1),
-}  # fmt: skip
+        "two convolutions (16, 32) with batch norm, 2,560 images, batch 128, 1 epoch",
+        mnist_cnn,
+        (1, 28, 28),
+        2560,
+        128,
+        1,
+    ),
+    "cifar-resnet20": Case(
+        "ResNet-20, 512 images, batch 128, 1 epoch", cifar_resnet20, (3, 32, 32), 512, 128, 1
+    ),
+    "cifar-wrn16-4": Case(
+        "WRN-16-4, 64 images, batch 32, 1 epoch", cifar_wrn, (3, 32, 32), 64, 32, 1
+    ),
+}
 
 QUICK = {
     "digits": Case("MLP, 64 images", digits_mlp, (1, 8, 8), 64, 32, 10, mlp=True),

@@ -1,7 +1,9 @@
-"""Commands that are killed: a study, anchors of a problem, trainings with a loader's workers; and the processes that they are.
+"""Commands that are killed: a study, anchors of a problem, trainings with a loader's workers; and
+the processes that they are.
 
-One start in four of a study is the command itself, so that it is killed while it imports, too. The others are forks of
-this process, which has imported all already: importing would be most of the time. Workers are started as ever.
+One start in four of a study is the command itself, so that it is killed while it imports, too. The
+others are forks of this process, which has imported all already: importing would be most of the
+time. Workers are started as ever.
 """
 
 import os
@@ -65,15 +67,21 @@ y = x[:, :3].argmax(1)
 cache = Store(Path(sys.argv[1]))
 model = lambda: nn.Sequential(nn.Linear(20, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 3))
 """
-ANCHORS = START + """
+ANCHORS = (
+    START
+    + """
 problem = Problem(model, Batches(x, y, 20), Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
 anchors(problem, 10)
 """
-LOADER = START + """
+)
+LOADER = (
+    START
+    + """
 loader = DataLoader(TensorDataset(x[:400], y[:400]), 20, shuffle=True, num_workers=2)
 problem = Problem(model, loader, Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
 anchors(problem, 4)
 """
+)
 SCRIPTS = {"anchors": ANCHORS, "loader": LOADER}
 
 
@@ -96,7 +104,16 @@ class Case:
         if self.name == "study":
             plan = folder.parent / "plan.toml"
             plan.write_text(PLAN)
-            return ["-m", "thalweg.cli", "study", str(plan), "--output", str(folder), "--jobs", str(self.jobs)]
+            return [
+                "-m",
+                "thalweg.cli",
+                "study",
+                str(plan),
+                "--output",
+                str(folder),
+                "--jobs",
+                str(self.jobs),
+            ]
         return ["-c", SCRIPTS[self.name], str(folder), str(self.jobs)]
 
 
@@ -132,8 +149,13 @@ def begin(case: Case, folder: Path, *, fork: bool) -> Running:
     root = Path(__file__).parent.parent
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "src")}
     with said.open("w") as file:
-        running = subprocess.Popen([sys.executable, *command], start_new_session=True, stdout=subprocess.DEVNULL, stderr=file,
-                                   env=environment)
+        running = subprocess.Popen(
+            [sys.executable, *command],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            env=environment,
+        )
     return Running(running.pid, said, running.poll)
 
 
@@ -154,7 +176,10 @@ def _be(command: list[str], said: Path) -> None:
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)  # not what tests put there
+    sys.stdout, sys.stderr = (
+        os.fdopen(1, "w", closefd=False),
+        os.fdopen(2, "w", closefd=False),
+    )  # not what tests put there
     sys.argv = command[1:]
     code = 1
     try:
@@ -177,7 +202,9 @@ def _be(command: list[str], said: Path) -> None:
 
 
 def processes(session: int) -> list[int]:
-    """All processes of a session that live; those that are dead but not yet asked for do not count."""
+    """All processes of a session that live; those that are dead but not yet asked for do not
+    count.
+    """
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
@@ -191,7 +218,9 @@ def processes(session: int) -> list[int]:
 
 
 def workers(session: int) -> list[int]:
-    """Those of them that work: all but the first, and the standard library's tracker of resources."""
+    """Those of them that work: all but the first, and the standard library's tracker of
+    resources.
+    """
     found = []
     for process in processes(session):
         try:
@@ -209,5 +238,7 @@ def hears(process: int, number: int) -> bool:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return False
-    caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0)
+    caught = next(
+        (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0
+    )
     return bool(caught >> (number - 1) & 1)

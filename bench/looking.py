@@ -9,7 +9,9 @@ STEPS = 10
 
 
 def looking(settings: Settings) -> list[dict]:
-    """The look at a network and its training set, before anything is trained, against ten steps (target 1)."""
+    """The look at a network and its training set, before anything is trained, against ten steps
+    (target 1).
+    """
     rows = []
     for name, case in (QUICK if settings.quick else CASES).items():
         problem = case.problem(device=settings.device)
@@ -21,5 +23,10 @@ def looking(settings: Settings) -> list[dict]:
         def look(problem=problem) -> None:
             inspect(problem.model, problem.train, problem.device, recipe=problem.recipe)
 
-        rows += ratios(name, interleaved({"ten steps": steps, "look": look}, settings), "ten steps", {"look": 1.0})
+        rows += ratios(
+            name,
+            interleaved({"ten steps": steps, "look": look}, settings),
+            "ten steps",
+            {"look": 1.0},
+        )
     return rows

@@ -1,4 +1,6 @@
-"""Measuring: alternatives run in turn, again and again, so that what else the machine does meets all of them alike."""
+"""Measuring: alternatives run in turn, again and again, so that what else the machine does meets
+all of them alike.
+"""
 
 import json
 import os
@@ -24,7 +26,8 @@ class Settings:
 
     Attributes:
         repeats: Timed rounds at most; one more comes before them and is not timed.
-        seconds: Time for the timed rounds of one case: fewer of them where they take longer, but three at least.
+        seconds: Time for the timed rounds of one case: fewer of them where they take longer, but
+            three at least.
         threads: Of torch.
         device: Where.
         quick: Tiny sizes, to try the commands.
@@ -40,7 +43,10 @@ class Settings:
 def interleaved(
     alternatives: Mapping[str, Callable[[], Any]], settings: Settings, *, rounds: int | None = None
 ) -> dict[str, list[float]]:
-    """Seconds of each alternative in every round: A B C, A B C, ... With `rounds` given just so many, and none before them."""
+    """Seconds of each alternative in every round: A B C, A B C, ...
+
+    With `rounds` given just so many, and none before them.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
 
     def one_round() -> float:
@@ -68,57 +74,112 @@ def timed(work: Callable[[], Any], device: str = "cpu") -> float:
     return time.perf_counter() - begin
 
 
-def ratios(case: str, seconds: Mapping[str, list[float]], floor: str, targets: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Rows of a table: each alternative over the floor, round by round; median, quartiles, and the target where it has one."""
+def ratios(
+    case: str, seconds: Mapping[str, list[float]], floor: str, targets: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Rows of a table: each alternative over the floor, round by round; median, quartiles, and the
+    target where it has one.
+    """
     rows = []
     for name, own in seconds.items():
         each = sorted(a / b for a, b in zip(own, seconds[floor], strict=True))
-        quartiles = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else [each[0]] * 3
-        rows.append({"case": case, "what": name, "ratio": quartiles[1], "low": quartiles[0], "high": quartiles[2],
-                     "seconds": statistics.median(own), "rounds": len(own), "target": targets.get(name)})
-    print(f"  {case}: " + ", ".join(f"{row['what']} {row['ratio']:.2f}" for row in rows), file=sys.stderr, flush=True)
+        quartiles = (
+            statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else [each[0]] * 3
+        )
+        rows.append(
+            {
+                "case": case,
+                "what": name,
+                "ratio": quartiles[1],
+                "low": quartiles[0],
+                "high": quartiles[2],
+                "seconds": statistics.median(own),
+                "rounds": len(own),
+                "target": targets.get(name),
+            }
+        )
+    print(
+        f"  {case}: " + ", ".join(f"{row['what']} {row['ratio']:.2f}" for row in rows),
+        file=sys.stderr,
+        flush=True,
+    )
     return rows
 
 
 def in_fresh_process(code: str, threads: int = 1) -> dict[str, Any]:
     """What a piece of Python prints as JSON in its last line, run in a process of its own."""
     root = Path(__file__).parent.parent
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def peak() -> int:
-    """Largest memory of this process in bytes. (`getrusage` tells that of the process that started it, where it was larger.)"""
+    """Largest memory of this process in bytes. (`getrusage` tells that of the process that started
+    it, where it was larger.)
+    """
     status = Path("/proc/self/status")
     if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
+        return (
+            next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+            * 1024
+        )
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def machine(settings: Settings) -> dict[str, Any]:
     """What was measured on."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ]
         model = names[0] if names else model
     gpu = torch.cuda.get_device_name() if settings.device.startswith("cuda") else None
-    return {"processor": model, "cores": os.cpu_count(), "gpu": gpu, "torch": torch.__version__, "threads": settings.threads,
-            "device": settings.device, "repeats": settings.repeats, "quick": settings.quick,
-            "date": datetime.now(UTC).date().isoformat()}
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "torch": torch.__version__,
+        "threads": settings.threads,
+        "device": settings.device,
+        "repeats": settings.repeats,
+        "quick": settings.quick,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
-def store(name: str, rows: list[dict[str, Any]], settings: Settings, folder: Path = RESULTS) -> Path:
+def store(
+    name: str, rows: list[dict[str, Any]], settings: Settings, folder: Path = RESULTS
+) -> Path:
     """Writes a benchmark's rows, rounded to four digits."""
+
     def rounded(value: Any) -> Any:
         return float(f"{value:.4g}") if isinstance(value, float) else value
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    content = {"machine": machine(settings), "rows": [{k: rounded(v) for k, v in row.items()} for row in rows]}
+    content = {
+        "machine": machine(settings),
+        "rows": [{k: rounded(v) for k, v in row.items()} for row in rows],
+    }
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path

@@ -1,4 +1,7 @@
-"""What needs no network: K_eq with its bootstrap, importing, memory. In processes of their own, so that memory is theirs."""
+"""What needs no network: K_eq with its bootstrap, importing, memory.
+
+In processes of their own, so that memory is theirs.
+"""
 
 import statistics
 
@@ -46,34 +49,65 @@ before = peak()
 {work}
 print(json.dumps(peak() - before))
 """
-WORK = {"plain": "plain()", "thalweg": "problem.fit(problem.build('bench'), problem.recipe, 'bench')",
-        "learned simplex": "LearnedSimplex().explore(problem)"}
+WORK = {
+    "plain": "plain()",
+    "thalweg": "problem.fit(problem.build('bench'), problem.recipe, 'bench')",
+    "learned simplex": "LearnedSimplex().explore(problem)",
+}
 
 
 def k_eq(settings: Settings) -> list[dict]:
-    """K_eq with a 1,000-fold bootstrap, 100 members, 100 retrainings, 10,000 inputs, 100 classes (20 s, 2 GB)."""
+    """K_eq with a 1,000-fold bootstrap, 100 members, 100 retrainings, 10,000 inputs, 100 classes
+    (20 s, 2 GB).
+    """
     members, inputs, classes = (10, 500, 10) if settings.quick else (100, 10_000, 100)
     rows = []
     for threads in (1, 2):
         code = K_EQ.format(threads=threads, members=members, inputs=inputs, classes=classes)
         found = [in_fresh_process(code, threads) for _ in range(1 if settings.quick else 2)]
-        rows.append({"case": f"M = R = {members}, {inputs:,} x {classes}", "what": f"{threads} thread{'s' * (threads > 1)}",
-                     "seconds": statistics.median(s for s, _ in found), "bytes": max(b for _, b in found),
-                     "target": 20.0, "bytes_target": 2e9})
+        rows.append(
+            {
+                "case": f"M = R = {members}, {inputs:,} x {classes}",
+                "what": f"{threads} thread{'s' * (threads > 1)}",
+                "seconds": statistics.median(s for s, _ in found),
+                "bytes": max(b for _, b in found),
+                "target": 20.0,
+                "bytes_target": 2e9,
+            }
+        )
     return rows
 
 
 def imports(settings: Settings) -> list[dict]:
     """`import thalweg` beyond `import torch`, in fresh processes (0.3 s)."""
     found = [in_fresh_process(IMPORT) for _ in range(2 if settings.quick else 7)]
-    return [{"case": "import", "what": "torch", "seconds": statistics.median(a for a, _ in found)},
-            {"case": "import", "what": "thalweg, beyond torch", "seconds": statistics.median(b for _, b in found), "target": 0.3}]
+    return [
+        {"case": "import", "what": "torch", "seconds": statistics.median(a for a, _ in found)},
+        {
+            "case": "import",
+            "what": "thalweg, beyond torch",
+            "seconds": statistics.median(b for _, b in found),
+            "target": 0.3,
+        },
+    ]
 
 
 def memory(settings: Settings) -> list[dict]:
-    """Largest memory of a training and of a learned simplex, beyond what was there before, against the plain loop's."""
+    """Largest memory of a training and of a learned simplex, beyond what was there before, against
+    the plain loop's.
+    """
     rows = []
-    for case in ["digits"] if settings.quick else ["mnist-mlp", "mnist-cnn", "cifar-resnet20", "cifar-wrn16-4"]:
-        found = {what: in_fresh_process(MEMORY.format(case=case, work=work)) for what, work in WORK.items()}
-        rows += [{"case": case, "what": what, "bytes": own, "ratio": own / max(found["plain"], 1)} for what, own in found.items()]
+    for case in (
+        ["digits"]
+        if settings.quick
+        else ["mnist-mlp", "mnist-cnn", "cifar-resnet20", "cifar-wrn16-4"]
+    ):
+        found = {
+            what: in_fresh_process(MEMORY.format(case=case, work=work))
+            for what, work in WORK.items()
+        }
+        rows += [
+            {"case": case, "what": what, "bytes": own, "ratio": own / max(found["plain"], 1)}
+            for what, own in found.items()
+        ]
     return rows

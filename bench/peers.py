@@ -1,7 +1,9 @@
-"""Optional: lightning's training loop beside the plain one and thalweg's. For an environment of its own, no dependency.
+"""Optional: lightning's training loop beside the plain one and thalweg's.
 
-    python -m venv peers && peers/bin/pip install -c constraints.txt torch lightning && peers/bin/pip install -e .
-    OMP_NUM_THREADS=1 peers/bin/python -m bench.peers
+For an environment of its own, no dependency.
+
+python -m venv peers && peers/bin/pip install -c constraints.txt torch lightning && peers/bin/pip
+install -e . OMP_NUM_THREADS=1 peers/bin/python -m bench.peers
 """
 
 import logging
@@ -28,7 +30,9 @@ class Module(lightning.LightningModule):
         return nn.functional.cross_entropy(self.network(x), y)
 
     def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.network.parameters(), floor.LR, floor.MOMENTUM, weight_decay=floor.DECAY)
+        optimizer = torch.optim.SGD(
+            self.network.parameters(), floor.LR, floor.MOMENTUM, weight_decay=floor.DECAY
+        )
         steps = int(self.case.epochs * -(-self.case.examples // self.case.batch))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -46,12 +50,22 @@ def main() -> None:
         problem = case.problem()
 
         def with_lightning(case=case, loader=loader) -> None:
-            quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-            trainer = lightning.Trainer(max_epochs=int(case.epochs), accelerator="cpu", devices=1, **quiet)
+            quiet = {
+                "logger": False,
+                "enable_checkpointing": False,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+            }
+            trainer = lightning.Trainer(
+                max_epochs=int(case.epochs), accelerator="cpu", devices=1, **quiet
+            )
             trainer.fit(Module(case), loader)
 
-        alternatives = {"plain": case.plain(), "thalweg": lambda p=problem: p.fit(p.build("bench"), p.recipe, "bench"),
-                        f"lightning {lightning.__version__}": with_lightning}
+        alternatives = {
+            "plain": case.plain(),
+            "thalweg": lambda p=problem: p.fit(p.build("bench"), p.recipe, "bench"),
+            f"lightning {lightning.__version__}": with_lightning,
+        }
         rows += ratios(name, interleaved(alternatives, settings), "plain", {})
     print("\n".join(lines(rows)))
     store("peers", rows, settings)

@@ -1,4 +1,7 @@
-"""Many retrainings as one stacked module: for a GPU. The network and recipe are those of studies/cifar10-fast.toml."""
+"""Many retrainings as one stacked module: for a GPU.
+
+The network and recipe are those of studies/cifar10-fast.toml.
+"""
 
 import time
 from dataclasses import replace
@@ -16,25 +19,47 @@ from thalweg.training.together import anchors
 
 
 def stack(settings: Settings) -> list[dict]:
-    """64 retrainings of a ResNet-9, stacked by 1, 4, 16, 64: samples a second, and the share of the measured matrix peak."""
+    """64 retrainings of a ResNet-9, stacked by 1, 4, 16, 64: samples a second, and the share of the
+    measured matrix peak.
+    """
     gpu = settings.device.startswith("cuda")
-    members, width, examples, epochs, batch = (64, 64, 50_000, 0.5, 512) if gpu else (4, 8, 256, 1.0, 64)
+    members, width, examples, epochs, batch = (
+        (64, 64, 50_000, 0.5, 512) if gpu else (4, 8, 256, 1.0, 64)
+    )
     precision = "bfloat16" if gpu else "float32"
     random = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (examples, 3, 32, 32), dtype=torch.uint8, generator=random)
-    batches = Batches(x, torch.randint(0, 10, (examples,), generator=random), batch, prepare=Prepare((0.5,) * 3, (0.25,) * 3),
-                      augment=Augmentation(padding=4))
-    recipe = Recipe(epochs=epochs, lr=0.4, nesterov=True, schedule="linear", warmup=0.2, label_smoothing=0.2, precision=precision)
+    batches = Batches(
+        x,
+        torch.randint(0, 10, (examples,), generator=random),
+        batch,
+        prepare=Prepare((0.5,) * 3, (0.25,) * 3),
+        augment=Augmentation(padding=4),
+    )
+    recipe = Recipe(
+        epochs=epochs,
+        lr=0.4,
+        nesterov=True,
+        schedule="linear",
+        warmup=0.2,
+        label_smoothing=0.2,
+        precision=precision,
+    )
     peak, rows = _matrix_peak(settings.device, precision), []
     with FlopCounterMode(display=False) as counted:
         resnet9((3, 32, 32), 10, width=width)(torch.zeros(2, 3, 32, 32)).sum().backward()
     flops = counted.get_total_flops() / 2
     sizes = (1, 4, 16, 64) if gpu else (1, 2, 4)
-    for size, mode in [*((size, "no") for size in sizes), *([(16, "default"), (16, "reduce-overhead")] if gpu else [])]:
+    for size, mode in [
+        *((size, "no") for size in sizes),
+        *([(16, "default"), (16, "reduce-overhead")] if gpu else []),
+    ]:
         how = {"device": settings.device, "stack": size, "seed": size, "compile": mode}
         problem = Problem(lambda: resnet9((3, 32, 32), 10, width=width), batches, recipe, **how)
         short = replace(recipe, epochs=3 / len(batches))
-        anchors(replace(problem, recipe=short, meter=Meter()), size)  # first calls load and choose kernels
+        anchors(
+            replace(problem, recipe=short, meter=Meter()), size
+        )  # first calls load and choose kernels
         if gpu:
             torch.cuda.synchronize()
         begin = time.perf_counter()
@@ -44,8 +69,15 @@ def stack(settings: Settings) -> list[dict]:
         seconds = time.perf_counter() - begin
         rate = members * problem.training_examples / seconds
         what = f"stack = {size}" + ("" if mode == "no" else f", compile {mode}")
-        rows.append({"case": f"{members} retrainings, {epochs:g} epochs", "what": what, "seconds": seconds,
-                     "samples_per_second": rate, "share_of_peak": rate * flops / peak})
+        rows.append(
+            {
+                "case": f"{members} retrainings, {epochs:g} epochs",
+                "what": what,
+                "seconds": seconds,
+                "samples_per_second": rate,
+                "share_of_peak": rate * flops / peak,
+            }
+        )
     return rows
 
 

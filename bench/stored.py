@@ -10,14 +10,28 @@ import pandas as pd
 from safetensors import safe_open
 
 CLOCKS = {"peak_memory", "started", "ended", "dates", "relative_time"}  # and all that is in seconds
-CHECKS = {"crc32", "checksum", "sha256", "hashes", "hash", "files"}  # of content that has clocks in it, which is compared itself
+CHECKS = {
+    "crc32",
+    "checksum",
+    "sha256",
+    "hashes",
+    "hash",
+    "files",
+}  # of content that has clocks in it, which is compared itself
 
 
 def content(folder: Path) -> dict[str, Any]:
     """All that is stored, without clocks."""
-    readers = {".safetensors": _tensors, ".json": lambda path: _without_clocks(json.loads(path.read_text())), ".parquet": _table}
-    return {str(path.relative_to(folder)): readers[path.suffix](path) for path in sorted(folder.rglob("*"))
-            if path.suffix in readers and not path.name.startswith(".")}
+    readers = {
+        ".safetensors": _tensors,
+        ".json": lambda path: _without_clocks(json.loads(path.read_text())),
+        ".parquet": _table,
+    }
+    return {
+        str(path.relative_to(folder)): readers[path.suffix](path)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in readers and not path.name.startswith(".")
+    }
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
@@ -38,9 +52,16 @@ def count(folder: Path) -> int:
 
 def _tensors(path: Path) -> Any:
     with safe_open(path, framework="np") as file:
-        header = {key: _without_clocks(_parsed(text)) for key, text in (file.metadata() or {}).items() if key not in CHECKS}
-        tensors = [(name, str(tensor.dtype), tensor.shape, tensor.tobytes())
-                   for name in sorted(file.keys()) for tensor in [file.get_tensor(name)]]
+        header = {
+            key: _without_clocks(_parsed(text))
+            for key, text in (file.metadata() or {}).items()
+            if key not in CHECKS
+        }
+        tensors = [
+            (name, str(tensor.dtype), tensor.shape, tensor.tobytes())
+            for name in sorted(file.keys())
+            for tensor in [file.get_tensor(name)]
+        ]
         return header, tensors
 
 
@@ -62,5 +83,9 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _without_clocks(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_clocks(own) for key, own in value.items() if not (_is_clock(key) or key in CHECKS)}
+        return {
+            key: _without_clocks(own)
+            for key, own in value.items()
+            if not (_is_clock(key) or key in CHECKS)
+        }
     return [_without_clocks(own) for own in value] if isinstance(value, list) else value

@@ -16,7 +16,9 @@ SLOWEST = "cifar-wrn16-4"
 
 
 def _cases(settings: Settings, without: str = "") -> dict:
-    return {name: case for name, case in (QUICK if settings.quick else CASES).items() if name != without}
+    return {
+        name: case for name, case in (QUICK if settings.quick else CASES).items() if name != without
+    }
 
 
 def training(settings: Settings) -> list[dict]:
@@ -28,11 +30,16 @@ def training(settings: Settings) -> list[dict]:
         def thalweg(problem=problem) -> None:
             problem.fit(problem.build("bench"), problem.recipe, "bench")
 
-        alternatives = {"plain": case.plain(settings.device), "thalweg": thalweg,
-                        "plain, fused optimiser": case.plain(settings.device, fused=True)}
+        alternatives = {
+            "plain": case.plain(settings.device),
+            "thalweg": thalweg,
+            "plain, fused optimiser": case.plain(settings.device, fused=True),
+        }
         if not case.mlp:
             alternatives["plain, channels-last"] = case.plain(settings.device, channels_last=True)
-            alternatives["plain, both"] = case.plain(settings.device, channels_last=True, fused=True)
+            alternatives["plain, both"] = case.plain(
+                settings.device, channels_last=True, fused=True
+            )
         rows += ratios(name, interleaved(alternatives, settings), "plain", {"thalweg": 1.05})
     return rows + _augmented(settings)
 
@@ -46,9 +53,13 @@ def _augmented(settings: Settings) -> list[dict]:
     alternatives = {
         "plain": case.plain(settings.device, augment=floor.augment),
         "thalweg": lambda: problem.fit(problem.build("bench"), problem.recipe, "bench"),
-        "plain, both": case.plain(settings.device, augment=floor.augment, channels_last=True, fused=True),
+        "plain, both": case.plain(
+            settings.device, augment=floor.augment, channels_last=True, fused=True
+        ),
     }
-    return ratios(f"{name}, augmented", interleaved(alternatives, settings), "plain", {"thalweg": 1.05})
+    return ratios(
+        f"{name}, augmented", interleaved(alternatives, settings), "plain", {"thalweg": 1.05}
+    )
 
 
 def simplex(settings: Settings) -> list[dict]:
@@ -63,8 +74,15 @@ def simplex(settings: Settings) -> list[dict]:
         if not case.mlp:  # what three vertices cost beside the gain of channels-last
             alternatives["plain, channels-last"] = case.plain(settings.device, channels_last=True)
         if name != SLOWEST:
-            alternatives["mixing alone (beta = 0)"] = lambda problem=problem: LearnedSimplex(beta=0.0).explore(problem)
-        rows += ratios(name, interleaved(alternatives, settings), "plain", {"learned simplex": 1.10} if case.target else {})
+            alternatives["mixing alone (beta = 0)"] = lambda problem=problem: LearnedSimplex(
+                beta=0.0
+            ).explore(problem)
+        rows += ratios(
+            name,
+            interleaved(alternatives, settings),
+            "plain",
+            {"learned simplex": 1.10} if case.target else {},
+        )
     return rows
 
 
@@ -73,13 +91,19 @@ def spro(settings: Settings) -> list[dict]:
     rows = []
     for name, case in _cases(settings, without=SLOWEST).items():
         problem = case.problem(device=settings.device)
-        problem.keep(0, Weights.of(problem.build("anchor", 0)), Cost())  # untrained: how fast it is does not depend on that
+        problem.keep(
+            0, Weights.of(problem.build("anchor", 0)), Cost()
+        )  # untrained: how fast it is does not depend on that
         share = max(1 / 5, 2 / problem.recipe.steps(len(problem.train)))
         short = replace(case, epochs=case.epochs * share)
         explorer = Spro(vertices=1, share=share)
-        alternatives = {"plain, five evaluations a step": short.plain(settings.device, evaluations=5),
-                        "SPRO vertex": lambda problem=problem, explorer=explorer: explorer.explore(problem)}
-        rows += ratios(name, interleaved(alternatives, settings), "plain, five evaluations a step", {})
+        alternatives = {
+            "plain, five evaluations a step": short.plain(settings.device, evaluations=5),
+            "SPRO vertex": lambda problem=problem, explorer=explorer: explorer.explore(problem),
+        }
+        rows += ratios(
+            name, interleaved(alternatives, settings), "plain, five evaluations a step", {}
+        )
     return rows
 
 
@@ -88,6 +112,9 @@ def swag(settings: Settings) -> list[dict]:
     rows = []
     for name, case in _cases(settings, without=SLOWEST).items():
         problem = case.problem(device=settings.device)
-        alternatives = {"plain": case.plain(settings.device), "SWAG": lambda problem=problem: Swag().explore(problem)}
+        alternatives = {
+            "plain": case.plain(settings.device),
+            "SWAG": lambda problem=problem: Swag().explore(problem),
+        }
         rows += ratios(name, interleaved(alternatives, settings), "plain", {})
     return rows

@@ -1,4 +1,6 @@
-"""The frontier of all studies `frontier-*`: python docs/frontier.py makes the figure; docs/tables.py fills the summary."""
+"""The frontier of all studies `frontier-*`: python docs/frontier.py makes the figure;
+docs/tables.py fills the summary.
+"""
 
 import io
 from pathlib import Path
@@ -14,8 +16,12 @@ from thalweg.report.families import described
 from thalweg.report.tables import number
 
 ROOT = Path(__file__).parents[1]
-STUDIES = {"frontier-fashion-mlp": "Fashion-MNIST, MLP", "frontier-fashion-cnn": "Fashion-MNIST, CNN",
-           "frontier-mnist-cnn": "MNIST, CNN", "frontier-cifar10-resnet8": "CIFAR-10, ResNet-8"}
+STUDIES = {
+    "frontier-fashion-mlp": "Fashion-MNIST, MLP",
+    "frontier-fashion-cnn": "Fashion-MNIST, CNN",
+    "frontier-mnist-cnn": "MNIST, CNN",
+    "frontier-cifar10-resnet8": "CIFAR-10, ResNet-8",
+}
 SHOWN = ("k_eq", "k_u", "spread_ratio", "coverage", "calibrated_nll", "ood_spread_ratio")
 KINDS = {
     "auto": ("auto", "C3", "o"),
@@ -29,14 +35,22 @@ KINDS = {
 
 def present() -> dict[str, str]:
     """The studies that have results."""
-    return {name: title for name, title in STUDIES.items() if (ROOT / "studies" / name / "results").exists()}
+    return {
+        name: title
+        for name, title in STUDIES.items()
+        if (ROOT / "studies" / name / "results").exists()
+    }
 
 
 def read(name: str) -> pd.DataFrame:
     """One row a method: costs, kind, and estimates by metric."""
     folder = ROOT / "studies" / name / "results"
-    comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
-    found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
+    comparison, methods = (
+        pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods")
+    )
+    found = {
+        (r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()
+    }
     rows = []
     for row in completed(described(methods)).itertuples():
         if (row.method, "k_eq") not in found:
@@ -44,23 +58,58 @@ def read(name: str) -> pd.DataFrame:
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)
         if kind is None:
             trained = "retraining" if row.is_retraining else "explorer"
-            kind = trained if pd.isna(row.emulator) else "trivial" if row.emulator == "trivial" else "emulator"
-        rows.append({"method": row.method, "cost": row.cost, "total": row.total, "time": row.relative_time, "kind": kind}
-                    | {m: found[row.method, m] for m in SHOWN})
+            kind = (
+                trained
+                if pd.isna(row.emulator)
+                else "trivial"
+                if row.emulator == "trivial"
+                else "emulator"
+            )
+        rows.append(
+            {
+                "method": row.method,
+                "cost": row.cost,
+                "total": row.total,
+                "time": row.relative_time,
+                "kind": kind,
+            }
+            | {m: found[row.method, m] for m in SHOWN}
+        )
     return pd.DataFrame(rows)
 
 
 def summary() -> str:
     """What a budget buys on every task, in markdown."""
-    head = ("task", "method", "cost", "total", "time", "K_eq", "K_u", "spread", "coverage", "calibrated NLL",
-            "spread out of distribution")
+    head = (
+        "task",
+        "method",
+        "cost",
+        "total",
+        "time",
+        "K_eq",
+        "K_u",
+        "spread",
+        "coverage",
+        "calibrated NLL",
+        "spread out of distribution",
+    )
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, title in present().items():
         table = read(name)
-        for row in table[table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])].itertuples():
-            cells = [f"{row.cost:.2f}", f"{row.total:.2f}", number(row.time, ".1f"), row.k_eq.text(".1f"), row.k_u.text(".1f"),
-                     f"{row.spread_ratio.value:.2f}", f"{row.coverage.value:.3f}", f"{row.calibrated_nll.value:.4f}",
-                     f"{row.ood_spread_ratio.value:.2f}"]
+        for row in table[
+            table["kind"].isin(["auto", "retraining", "emulator", "trivial", "ablation"])
+        ].itertuples():
+            cells = [
+                f"{row.cost:.2f}",
+                f"{row.total:.2f}",
+                number(row.time, ".1f"),
+                row.k_eq.text(".1f"),
+                row.k_u.text(".1f"),
+                f"{row.spread_ratio.value:.2f}",
+                f"{row.coverage.value:.3f}",
+                f"{row.calibrated_nll.value:.4f}",
+                f"{row.ood_spread_ratio.value:.2f}",
+            ]
             lines.append(f"| {title} | {row.method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -68,7 +117,9 @@ def summary() -> str:
 def figure() -> bytes:
     """K_eq and K_u against total cost, one column a study."""
     studies = present()
-    figure, axes = plt.subplots(2, len(studies), figsize=(3.4 * len(studies), 6.2), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        2, len(studies), figsize=(3.4 * len(studies), 6.2), squeeze=False, layout="constrained"
+    )
     for column, (name, title) in enumerate(studies.items()):
         table = read(name)
         for line, metric in enumerate(("k_eq", "k_u")):
@@ -76,13 +127,24 @@ def figure() -> bytes:
             costs = [1 + 0.05 * k for k in range(81)]
             panel.plot(costs, costs, color="0.3", lw=0.8)
             if metric == "k_eq":
-                panel.plot(costs, [best_possible_k_eq(c) for c in costs], color="0.3", lw=0.8, ls=":")
+                panel.plot(
+                    costs, [best_possible_k_eq(c) for c in costs], color="0.3", lw=0.8, ls=":"
+                )
             for kind, (label, colour, marker) in reversed(KINDS.items()):
                 own = table[table["kind"] == kind].sort_values("total")
                 own = own[own["total"] <= 5.1]
                 values = [e.value if e.value < 1e3 else float("nan") for e in own[metric]]
                 line_style = "-" if kind == "auto" else ""
-                panel.plot(own["total"], values, marker, color=colour, ls=line_style, label=label, ms=5, zorder=2)
+                panel.plot(
+                    own["total"],
+                    values,
+                    marker,
+                    color=colour,
+                    ls=line_style,
+                    label=label,
+                    ms=5,
+                    zorder=2,
+                )
                 if kind == "auto":
                     for cost, e in zip(own["total"], own[metric], strict=True):
                         panel.plot([cost, cost], [e.low, min(e.high, 60)], color=colour, lw=1)
@@ -98,7 +160,9 @@ def figure() -> bytes:
             if not column:
                 panel.set_ylabel("$K_{eq}$" if metric == "k_eq" else "$K_u$")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncol=3, fontsize=9, frameon=False)
+    figure.legend(
+        handles[::-1], labels[::-1], loc="outside lower center", ncol=3, fontsize=9, frameon=False
+    )
     memory = io.BytesIO()
     figure.savefig(memory, format="svg", metadata={"Date": None})
     plt.close(figure)

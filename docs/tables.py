@@ -1,4 +1,6 @@
-"""Fills the tables of README and docs from committed results: python docs/tables.py (--check: fails where one is out of date)."""
+"""Fills the tables of README and docs from committed results: python docs/tables.py (--check: fails
+where one is out of date).
+"""
 
 import re
 import sys
@@ -19,24 +21,46 @@ MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re
 
 
 def table(name: str, explorer: str | None = None) -> str:
-    """The main columns of a study's comparison, in markdown; of one method's rows, beside deep ensembles, where it is named."""
+    """The main columns of a study's comparison, in markdown; of one method's rows, beside deep
+    ensembles, where it is named.
+    """
     folder = ROOT / "studies" / name / "results"
     if not folder.exists():
-        sys.exit(f"no results of {name}: run 'thalweg study studies/{name}.toml', and copy its results folder to studies/{name}")
-    comparison, methods = (pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods"))
-    found = {(r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()}
+        sys.exit(
+            f"no results of {name}: run 'thalweg study studies/{name}.toml', and copy its "
+            f"results folder to studies/{name}"
+        )
+    comparison, methods = (
+        pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods")
+    )
+    found = {
+        (r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()
+    }
     study = pd.read_json(folder / "study.json", typ="series")
     protocol = study["plan"]["protocol"]
-    sizes = f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
-    lines = [f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):", "",
-             "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
-             "|---|---|---|" + "---|" * len(COLUMNS)]
+    sizes = (
+        f"{protocol['reference']} reference retrainings, {protocol['bases']} bases, 95 % intervals"
+    )
+    lines = [
+        f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):",
+        "",
+        "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
+        "|---|---|---|" + "---|" * len(COLUMNS),
+    ]
     if explorer is not None:
         methods = described(methods)
-        methods = methods[(methods["explorer"] == explorer) & methods["emulator"].isna() | methods["is_retraining"]]
+        methods = methods[
+            (methods["explorer"] == explorer) & methods["emulator"].isna()
+            | methods["is_retraining"]
+        ]
     for row in completed(methods).itertuples():
-        cells = [found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed" for c in COLUMNS]
-        lines.append(f"| {row.method} | {row.cost:.2f} | {row.total:.2f} | " + " | ".join(cells) + " |")
+        cells = [
+            found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed"
+            for c in COLUMNS
+        ]
+        lines.append(
+            f"| {row.method} | {row.cost:.2f} | {row.total:.2f} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,6 @@
-"""Your own network and loader: what would a retraining predict, with what uncertainty, at what cost?"""
+"""Your own network and loader: what would a retraining predict, with what uncertainty, at what
+cost?
+"""
 
 import torch
 from sklearn.datasets import load_digits
@@ -8,7 +10,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import thalweg
 
 images, labels = (torch.tensor(a) for a in load_digits(return_X_y=True))
-train = DataLoader(TensorDataset(images[:1000].float() / 16, labels[:1000]), batch_size=32, shuffle=True)
+train = DataLoader(
+    TensorDataset(images[:1000].float() / 16, labels[:1000]), batch_size=32, shuffle=True
+)
 test, unlabelled = images[1400:].float() / 16, images[1000:1400].float() / 16
 
 # %% Twelve lines: explore, predict, say what it cost
@@ -27,4 +31,7 @@ print(f"cost: {problem.cost.trainings:.1f} trainings")
 # %% The inputs that a retraining would change most
 for i in retrainings.u().argsort(descending=True)[:5].tolist():
     k = int(mean[i].argmax())
-    print(f"input {i}: class {k} with probability {mean[i, k]:.2f}, u {std[i, k]:.2f}, 95 % [{low[i, k]:.2f}, {high[i, k]:.2f}]")
+    print(
+        f"input {i}: class {k} with probability {mean[i, k]:.2f}, u {std[i, k]:.2f}, 95 % "
+        f"[{low[i, k]:.2f}, {high[i, k]:.2f}]"
+    )

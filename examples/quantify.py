@@ -1,4 +1,6 @@
-"""A network that is trained already, and a training to spend: how would its predictions change if it were trained again?"""
+"""A network that is trained already, and a training to spend: how would its predictions change if
+it were trained again?
+"""
 
 import torch
 from sklearn.datasets import load_digits
@@ -13,7 +15,9 @@ unlabelled, test = images[800:1400].float() / 16, images[1400:].float() / 16
 
 def network() -> nn.Module:
     """The architecture; a new initialisation at every call."""
-    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
 
 
 # %% Stands for the training that took days

@@ -1,4 +1,6 @@
-"""A network that is trained already: explore around it, keep what was found, predict with it later."""
+"""A network that is trained already: explore around it, keep what was found, predict with it
+later.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +28,17 @@ trained = thalweg.Problem(network, train, recipe).anchor(0)
 # %% A simplex of low loss around it. Its cost counts the trained network as 1
 problem = thalweg.Problem(network, train, recipe, start=trained)
 simplex = thalweg.Spro(vertices=2).explore(problem)
-print(f"cost: {problem.cost.trainings:.2f} trainings, {problem.cost.seconds:.1f} s beyond the trained network")
+print(
+    f"cost: {problem.cost.trainings:.2f} trainings, {problem.cost.seconds:.1f} s beyond the "
+    "trained network"
+)
 
 # %% Stored and read again, it draws the same weights
 with TemporaryDirectory() as folder:
     thalweg.save(simplex, Path(folder) / "simplex.safetensors")
     again = thalweg.load(Path(folder) / "simplex.safetensors")
 predictions = thalweg.predict(problem, again, test, draws=16)
-print(f"mean u of 16 draws: {predictions.u().mean():.4f}; forward passes, refreshes among them: {problem.cost.forward_examples}")
+print(
+    f"mean u of 16 draws: {predictions.u().mean():.4f}; forward passes, refreshes among them: "
+    f"{problem.cost.forward_examples}"
+)

@@ -1,7 +1,9 @@
-"""What the forest's features cost in forward work, and what is lost with less: `python -m ideas.forward studies/NAME.toml ...`.
+"""What the forest's features cost in forward work, and what is lost with less: `python -m
+ideas.forward studies/NAME.toml ...`.
 
-One network and narrow ones for a budget of 1, as `quantify` has them. Each variant of the features is measured on the same
-networks, and printed as a row: total cost in trainings, K_u and K_eq with 95 % intervals.
+One network and narrow ones for a budget of 1, as `quantify` has them. Each variant of the features
+is measured on the same networks, and printed as a row: total cost in trainings, K_u and K_eq with
+95 % intervals.
 """
 
 import argparse
@@ -13,7 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, relative_cost, train_narrow
+from thalweg.baselines.narrow_ensemble import (
+    NarrowEnsemble,
+    narrow_problem,
+    relative_cost,
+    train_narrow,
+)
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError
@@ -41,8 +48,8 @@ class Variant:
 
     Attributes:
         examples: Training inputs that each network evaluates.
-        shifts: By how many pixels (down, right) images are moved; one more feature is the logarithm of the probabilities'
-            variance over the image and its shifts.
+        shifts: By how many pixels (down, right) images are moved; one more feature is the logarithm
+            of the probabilities' variance over the image and its shifts.
         anchors: Only the anchor is looked at; the narrow networks are given its features.
         none: There are no features.
     """
@@ -65,20 +72,31 @@ VARIANTS = {
 
 
 class Base:
-    """One network and narrow ones, and what they say of all parts with the features of each variant."""
+    """One network and narrow ones, and what they say of all parts with the features of each
+    variant.
+    """
 
     def __init__(self, material: Material, store: Store, base: int, budget: float = 1.0) -> None:
         self.problem = problem = material.problem(f"base {base}", store)
         self.share, members = NarrowEnsemble(budget=budget).chosen(problem)
         narrow = narrow_problem(problem, self.share)
         self.ratio = relative_cost(problem, narrow)
-        self.parts = {"calibration": material.loader(material.splits.validation), **material.parts()}
+        self.parts = {
+            "calibration": material.loader(material.splits.validation),
+            **material.parts(),
+        }
         self.networks = [(problem, problem.anchor(0))]
-        self.networks += [(narrow, weights) for weights in train_narrow(problem, narrow, members).points]
+        self.networks += [
+            (narrow, weights) for weights in train_narrow(problem, narrow, members).points
+        ]
         self.trainings = 1 + members * self.ratio
         self.near = {name: training_neighbours(problem, part) for name, part in self.parts.items()}
-        self.log_probs = {name: torch.stack([predict(own, weights, part).log_probs[0] for own, weights in self.networks])
-                          for name, part in self.parts.items()}
+        self.log_probs = {
+            name: torch.stack(
+                [predict(own, weights, part).log_probs[0] for own, weights in self.networks]
+            )
+            for name, part in self.parts.items()
+        }
         self._seen: dict[tuple[object, ...], tuple[dict[str, Tensor], int]] = {}
 
     def evidence(self, variant: Variant) -> tuple[dict[str, Evidence], float]:
@@ -89,17 +107,23 @@ class Base:
         if seen:
             seen += [seen[0]] * (len(self.networks) - looking)
             features = {name: torch.stack([own[name] for own, _ in seen]) for name in self.parts}
-        evidence = {name: Evidence(Predictions(own[:1]), Predictions(own[1:]), self.share, features[name])
-                    for name, own in self.log_probs.items()}
+        evidence = {
+            name: Evidence(Predictions(own[:1]), Predictions(own[1:]), self.share, features[name])
+            for name, own in self.log_probs.items()
+        }
         asked = sum(own.inputs for own in evidence.values()) - evidence["calibration"].inputs
         forward = 0.0
-        for number in range(len(self.networks)):  # evaluations of asked inputs are counted by `evaluations_per_input`
+        for number in range(
+            len(self.networks)
+        ):  # evaluations of asked inputs are counted by `evaluations_per_input`
             own = seen[number][1] - asked if number < looking else evidence["calibration"].inputs
             forward += own * (self.ratio if number else 1.0)
         return evidence, self.trainings + forward / 3 / self.problem.training_examples
 
     def _look(self, number: int, variant: Variant) -> tuple[dict[str, Tensor], int]:
-        """Features by part of one network, and its forward evaluations, those behind its predictions among them."""
+        """Features by part of one network, and its forward evaluations, those behind its
+        predictions among them.
+        """
         key = (number, variant.examples, variant.shifts)
         if key not in self._seen:
             own, weights = self.networks[number]
@@ -108,7 +132,9 @@ class Base:
                 train = train.chosen(torch.arange(variant.examples))
             own = replace(own, train=train, meter=Meter(), start=None)
             geometry = Geometry(own, weights)
-            features = {name: geometry.features(part, self.near[name]) for name, part in self.parts.items()}
+            features = {
+                name: geometry.features(part, self.near[name]) for name, part in self.parts.items()
+            }
             if variant.shifts:
                 for name, part in self.parts.items():
                     probs = [self.log_probs[name][number].exp().double()]
@@ -124,7 +150,9 @@ class Base:
 def shifted(x: Tensor, down: int, right: int) -> Tensor:
     """Images moved by whole pixels; their edges are repeated."""
     rows, columns = (torch.arange(n, device=x.device) for n in x.shape[2:])
-    return x[:, :, (rows - down).clamp(0, x.shape[2] - 1)][..., (columns - right).clamp(0, x.shape[3] - 1)]
+    return x[:, :, (rows - down).clamp(0, x.shape[2] - 1)][
+        ..., (columns - right).clamp(0, x.shape[3] - 1)
+    ]
 
 
 def measure(path: Path, bases: int, wanted: Sequence[str], data_dir: Path | None) -> None:
@@ -136,14 +164,20 @@ def measure(path: Path, bases: int, wanted: Sequence[str], data_dir: Path | None
     for role, count in (("reference", plan.protocol.reference), ("pool", plan.protocol.pool)):
         problem = material.problem(role, store)
         held_out = Members(anchors(problem, count))
-        sets[role] = {name: predict(problem, held_out, part) for name, part in material.parts().items()}
+        sets[role] = {
+            name: predict(problem, held_out, part) for name, part in material.parts().items()
+        }
     reference = sets["reference"]["test"]
     resamples = Resamples.of(reference.inputs, reference.members, seed=plan.protocol.seed)
     truth, apart = ReferenceU.of(reference, resamples), spacing(reference, resamples)
     curve = u_curve(sets["pool"]["test"], truth, seed=plan.protocol.seed)
     u_ood = float(sets["reference"]["ood"].u().mean())
     made = [Base(material, store, base) for base in range(bases)]
-    print("| task | features | total cost | error of u | K_u | K_eq | spread out of distribution |\n|" + "---|" * 7, flush=True)
+    print(
+        "| task | features | total cost | error of u | K_u | K_eq | spread out of distribution |\n|"
+        + "---|" * 7,
+        flush=True,
+    )
     for name in wanted:
         variant = VARIANTS[name]
         costs, found = [], []
@@ -151,21 +185,35 @@ def measure(path: Path, bases: int, wanted: Sequence[str], data_dir: Path | None
             evidence, cost = base.evidence(variant)
             costs.append(cost)
             known = evidence.pop("calibration")
-            found.append(Forest(geometry=not variant.none).emulate_parts(known, evidence, draws=DRAWS, seed=number))
+            found.append(
+                Forest(geometry=not variant.none).emulate_parts(
+                    known, evidence, draws=DRAWS, seed=number
+                )
+            )
         u = torch.stack([own["test"].u().double() for own in found], 1)
         result = uncertainty_equivalents(u, truth, curve)
-        k_eq = retraining_equivalents([distances(own["test"], reference) for own in found], apart, resamples)["k_eq"]
+        k_eq = retraining_equivalents(
+            [distances(own["test"], reference) for own in found], apart, resamples
+        )["k_eq"]
         elsewhere = sum(float(own["ood"].u().mean()) for own in found) / len(found) / u_ood
-        print(f"| {plan.name} | {name} | {sum(costs) / len(costs):.2f} | {result['u_error'].value:.4f} | "
-              f"{result['k_u'].text()} | {k_eq.text()} | {elsewhere:.2f} |", flush=True)
+        print(
+            f"| {plan.name} | {name} | {sum(costs) / len(costs):.2f} | "
+            f"{result['u_error'].value:.4f} | {result['k_u'].text()} | {k_eq.text()} | "
+            f"{elsewhere:.2f} |",
+            flush=True,
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser("python -m ideas.forward", description="What less forward work for features costs.")
+    parser = argparse.ArgumentParser(
+        "python -m ideas.forward", description="What less forward work for features costs."
+    )
     parser.add_argument("plans", nargs="+", type=Path)
     parser.add_argument("--bases", type=int, default=5)
-    parser.add_argument("--features", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="KIND")
+    parser.add_argument(
+        "--features", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="KIND"
+    )
     parser.add_argument("--data-dir", type=Path, default=None)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)

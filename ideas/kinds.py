@@ -1,4 +1,7 @@
-"""Kinds of cheap networks (and of no networks) that may stand beside an anchor. One copy is a mean probability."""
+"""Kinds of cheap networks (and of no networks) that may stand beside an anchor.
+
+One copy is a mean probability.
+"""
 
 import math
 from collections.abc import Callable
@@ -40,7 +43,8 @@ class Kind:
     Attributes:
         family: Which table it is in.
         method: Gives a copy's mean probability `[inputs, classes]` on given inputs.
-        anchors: Of the trainings that the method is charged with, those that are the anchor's: they cost a copy nothing.
+        anchors: Of the trainings that the method is charged with, those that are the anchor's: they
+            cost a copy nothing.
         same: The copy has the anchor's own random numbers.
     """
 
@@ -50,13 +54,30 @@ class Kind:
     same: bool = False
 
 
-def trained(problem: Problem, test: Batches, *, width: float = 1.0, share: float = 1.0, lr: float = 1.0,
-            dropout: float = 0.0) -> Tensor:
-    """One training: of a network with a share of the channels, epochs and times the learning rate; dropout while it trains."""
-    own = replace(problem, model=partial(_narrow, problem.model, width), meter=Meter()) if width < 1 else problem
+def trained(
+    problem: Problem,
+    test: Batches,
+    *,
+    width: float = 1.0,
+    share: float = 1.0,
+    lr: float = 1.0,
+    dropout: float = 0.0,
+) -> Tensor:
+    """One training: of a network with a share of the channels, epochs and times the learning rate;
+    dropout while it trains.
+    """
+    own = (
+        replace(problem, model=partial(_narrow, problem.model, width), meter=Meter())
+        if width < 1
+        else problem
+    )
     network = own.build("copy")
     hooks = insert(network, dropout) if dropout else []
-    own.fit(network, replace(own.recipe, epochs=own.recipe.epochs * share, lr=own.recipe.lr * lr), "copy")
+    own.fit(
+        network,
+        replace(own.recipe, epochs=own.recipe.epochs * share, lr=own.recipe.lr * lr),
+        "copy",
+    )
     for hook in hooks:
         hook.remove()
     if own is not problem:
@@ -72,26 +93,43 @@ def explored(explorer: Explorer) -> Method:
 
 def midpoint(problem: Problem, test: Batches) -> Tensor:
     """The midpoint of a learned line."""
-    return predict(problem, LearnedLine().explore(problem).at(torch.tensor([0.5, 0.5])), test).mean()
+    return predict(
+        problem, LearnedLine().explore(problem).at(torch.tensor([0.5, 0.5])), test
+    ).mean()
 
 
 def averaged(problem: Problem, test: Batches) -> Tensor:
     """SWA that goes on from the anchor, for half a training."""
-    return predict(problem, Swag(start="anchor", share=0.5, rank=0).explore(problem).mean, test).mean()
+    return predict(
+        problem, Swag(start="anchor", share=0.5, rank=0).explore(problem).mean, test
+    ).mean()
 
 
 def prefixes(problem: Problem, test: Batches) -> Tensor:
     """The anchor itself after a half and three quarters of its training, kept while it trained."""
     steps = problem.recipe.steps(len(problem.train))
     kept = {steps // 2 - 1, steps * 3 // 4 - 1}
-    return predict(problem, collect(problem, problem.build("anchor", 0), problem.recipe, "anchor", 0, steps=kept), test).mean()
+    return predict(
+        problem,
+        collect(problem, problem.build("anchor", 0), problem.recipe, "anchor", 0, steps=kept),
+        test,
+    ).mean()
 
 
 def branches(problem: Problem, test: Batches) -> Tensor:
-    """A trunk of half a training, down to half the rate, and two branches of it that anneal in a quarter each."""
+    """A trunk of half a training, down to half the rate, and two branches of it that anneal in a
+    quarter each.
+    """
     lr = problem.recipe.lr / 2
     trunk = Weights.of(beginning(problem, "scratch", 0.5, lr, "trunk"))
-    anneal = replace(problem.recipe, epochs=problem.recipe.epochs / 4, lr=lr, schedule="cosine", cycles=1, warmup=0.0)
+    anneal = replace(
+        problem.recipe,
+        epochs=problem.recipe.epochs / 4,
+        lr=lr,
+        schedule="cosine",
+        cycles=1,
+        warmup=0.0,
+    )
     ends = []
     for k in range(2):
         network = problem.network(trunk)
@@ -101,44 +139,62 @@ def branches(problem: Problem, test: Batches) -> Tensor:
 
 
 def mapped(problem: Problem, test: Batches) -> Tensor:
-    """The anchor and a retraining, each mapped to the other by the affine map of logits that fits best on unlabelled inputs."""
+    """The anchor and a retraining, each mapped to the other by the affine map of logits that fits
+    best on unlabelled inputs.
+    """
     pair = [problem.anchor(k) for k in range(2)]
-    known, asked = ([_with_one(predict(problem, weights, inputs).log_probs[0].double()) for weights in pair]
-                    for inputs in (problem.inputs(KNOWN), test))
+    known, asked = (
+        [_with_one(predict(problem, weights, inputs).log_probs[0].double()) for weights in pair]
+        for inputs in (problem.inputs(KNOWN), test)
+    )
     maps = [torch.linalg.lstsq(known[i], known[1 - i][:, :-1]).solution for i in range(2)]
     return torch.stack([log_softmax(asked[i] @ maps[i]).exp() for i in range(2)]).mean(0)
 
 
 def kernel(problem: Problem, test: Batches) -> Tensor:
-    """Ridge regression of the labels with a Laplace kernel of the pixels, as wide as their median distance.
+    """Ridge regression of the labels with a Laplace kernel of the pixels, as wide as their median
+    distance.
 
     It costs its operations, over those of a training: the distances, and a Cholesky factorisation.
     """
     train = _plain(problem)
-    x, asked = (torch.cat([own.flatten(1) for own, _ in batches]).float() for batches in (train, test))
+    x, asked = (
+        torch.cat([own.flatten(1) for own, _ in batches]).float() for batches in (train, test)
+    )
     width = torch.cdist(x[:500], x[500:1000] if len(x) > 500 else x).median()
     gram = torch.exp(-torch.cdist(x, x) / width).double()
     gram.diagonal().add_(0.03)
     centred = _one_hot(problem, train)
     weights = torch.cholesky_solve(centred - centred.mean(0), torch.linalg.cholesky(gram))
     _charge(problem, len(x) ** 2 * (2 * x.shape[1] + len(x) / 3))
-    return _as_sharp(problem, test, torch.exp(-torch.cdist(asked, x) / width).double() @ weights + centred.mean(0))
+    return _as_sharp(
+        problem,
+        test,
+        torch.exp(-torch.cdist(asked, x) / width).double() @ weights + centred.mean(0),
+    )
 
 
 def ridge(problem: Problem, test: Batches) -> Tensor:
     """Ridge regression of the labels on the last hidden layers of networks that nobody trained.
 
-    It costs the forward passes, a third of a step's work each, and the operations of the regression.
+    It costs the forward passes, a third of a step's work each, and the operations of the
+    regression.
     """
     train = _plain(problem)
-    features = [torch.cat(own, 1) for own in zip(*(_hidden(problem, train, test, k) for k in range(UNTRAINED)), strict=True)]
+    features = [
+        torch.cat(own, 1)
+        for own in zip(*(_hidden(problem, train, test, k) for k in range(UNTRAINED)), strict=True)
+    ]
     spread, shift = features[0].std(0) + 1e-6, features[0].mean(0)
     x, asked = ((own - shift) / spread for own in features)
     centred = _one_hot(problem, train)
     gram = x.T @ x
     gram.diagonal().add_(100.0)
     weights = torch.cholesky_solve(x.T @ (centred - centred.mean(0)), torch.linalg.cholesky(gram))
-    _charge(problem, UNTRAINED * len(x) * flops(problem) / 6 + x.shape[1] ** 2 * (2 * len(x) + x.shape[1] / 3))
+    _charge(
+        problem,
+        UNTRAINED * len(x) * flops(problem) / 6 + x.shape[1] ** 2 * (2 * len(x) + x.shape[1] / 3),
+    )
     return _as_sharp(problem, test, asked @ weights + centred.mean(0))
 
 
@@ -146,7 +202,8 @@ def copies(name: str, problem: Problem, test: Batches) -> tuple[Tensor, float]:
     """As many copies of a kind as one training buys, one at least, beside a problem's first anchor.
 
     Returns:
-        Their mean probabilities `[copies, inputs, classes]`, and what one of them cost, in trainings.
+        Their mean probabilities `[copies, inputs, classes]`, and what one of them cost, in
+        trainings.
     """
     kind, found, costs = KINDS[name], list[Tensor](), list[float]()
     start = problem.anchor(0) if kind.anchors and not kind.same else None
@@ -159,7 +216,10 @@ def copies(name: str, problem: Problem, test: Batches) -> tuple[Tensor, float]:
 
 
 def affordable(cost: float) -> int:
-    """How many copies one training buys. Steps are whole numbers, so that a quarter may be a little more: that is let pass."""
+    """How many copies one training buys.
+
+    Steps are whole numbers, so that a quarter may be a little more: that is let pass.
+    """
     return max(1, math.floor(1 / cost + 0.05)) if cost > 1e-9 else 1
 
 
@@ -175,7 +235,9 @@ def _plain(problem: Problem) -> Batches:
 
 
 def _charge(problem: Problem, operations: float) -> None:
-    """Charges work that is no evaluation of the network, as the evaluations with a backward pass that are as much."""
+    """Charges work that is no evaluation of the network, as the evaluations with a backward pass
+    that are as much.
+    """
     problem.meter.charge(Cost(backward_examples=round(operations / (flops(problem) / 2))))
 
 
@@ -206,7 +268,9 @@ def _hidden(problem: Problem, train: Batches, test: Batches, k: int) -> tuple[Te
 
 
 def _as_sharp(problem: Problem, test: Batches, outputs: Tensor) -> Tensor:
-    """A regression's outputs as probabilities, to the power that brings them nearest to the anchor's."""
+    """A regression's outputs as probabilities, to the power that brings them nearest to the
+    anchor's.
+    """
     anchor = predict(problem, problem.anchor(0), test).mean()
     powers = [outputs.clamp_min(1e-4) ** power for power in POWERS]
     found = [own / own.sum(1, keepdim=True) for own in powers]
@@ -223,8 +287,12 @@ KINDS = {
     "1/2 of the epochs, rate x 2": Kind("short", partial(trained, share=0.5, lr=2.0)),
     "narrow, 0.5, and 1/2 of the epochs": Kind("short", partial(trained, width=0.5, share=0.5)),
     "dropout 0.1 while it trains": Kind("dropout", partial(trained, dropout=0.1)),
-    "restart, 0.1 of a training": Kind("anchored", explored(Restarts(members=1, share=0.1, reinit=1)), anchors=1),
-    "restart, 0.2 of a training": Kind("anchored", explored(Restarts(members=1, share=0.2, reinit=1)), anchors=1),
+    "restart, 0.1 of a training": Kind(
+        "anchored", explored(Restarts(members=1, share=0.1, reinit=1)), anchors=1
+    ),
+    "restart, 0.2 of a training": Kind(
+        "anchored", explored(Restarts(members=1, share=0.2, reinit=1)), anchors=1
+    ),
     "SWA from the anchor, 0.5": Kind("anchored", averaged, anchors=1),
     "prefixes of the anchor": Kind("anchored", prefixes, anchors=1, same=True),
     "midpoint of a learned line": Kind("scratch", midpoint),

@@ -1,7 +1,10 @@
-"""The tables of docs that say what moves the centre, made of the JSON files of ideas/results. No number there is written by hand.
+"""The tables of docs that say what moves the centre, made of the JSON files of ideas/results.
 
-They stand between `<!-- ideas FAMILY -->` and `<!-- end -->`, where `all` is every family; those of recipes told wrongly between
-`<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all roles.
+No number there is written by hand.
+
+They stand between `<!-- ideas FAMILY -->` and `<!-- end -->`, where `all` is every family; those of
+recipes told wrongly between `<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all
+roles.
 """
 
 import json
@@ -21,8 +24,20 @@ RESULTS = Path(__file__).parent / "results"
 DOCS = RESULTS.parent.parent / "docs"
 RECIPES = re.compile(r"(<!-- recipes (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- ideas (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-HEAD = ["study", "beside the anchor", "cost", "copies", "var", "bias²", "shared", "w", "v, equal", "v", "over the first row",
-        "K_eq at most"]
+HEAD = [
+    "study",
+    "beside the anchor",
+    "cost",
+    "copies",
+    "var",
+    "bias²",
+    "shared",
+    "w",
+    "v, equal",
+    "v",
+    "over the first row",
+    "K_eq at most",
+]
 
 
 def stale(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
@@ -48,8 +63,15 @@ def rows(found: list[dict[str, Any]], family: str) -> str:
     families = {kind.family for kind in KINDS.values()}
     if family not in families | {"all"}:
         raise unknown("family of ideas", family, [*families, "all"])
-    return table(HEAD, [cells(own, name) for own in found for name, kind in KINDS.items()
-                        if name in own["kinds"] and (kind.family in ("control", family) or family == "all")])
+    return table(
+        HEAD,
+        [
+            cells(own, name)
+            for own in found
+            for name, kind in KINDS.items()
+            if name in own["kinds"] and (kind.family in ("control", family) or family == "all")
+        ],
+    )
 
 
 def cells(study: dict[str, Any], name: str) -> list[str]:
@@ -58,7 +80,22 @@ def cells(study: dict[str, Any], name: str) -> list[str]:
     bases = min(len(kind["bases"]), len(first["bases"]))
     pairs, control = ([Pair(**base) for base in own["bases"][:bases]] for own in (kind, first))
     mean, k, v = average(pairs), kind["copies"], least(pairs)
-    over = f"{v - least(control):+.3f} ± {standard_error(pairs, control):.3f}" if kind is not first else ""
-    return [study["name"], name, f"{kind['cost']:.2f}", str(k), f"{kind['var']:.2f}", f"{kind['bias2']:.2f}",
-            f"{mean.shared:.2f}", f"{mean.best():.2f}", f"{mean.mixed(k / (k + 1)):.3f}",
-            f"{v:.3f} ± {standard_error(pairs):.3f}", over, f"{most(v):.1f}"]
+    over = (
+        f"{v - least(control):+.3f} ± {standard_error(pairs, control):.3f}"
+        if kind is not first
+        else ""
+    )
+    return [
+        study["name"],
+        name,
+        f"{kind['cost']:.2f}",
+        str(k),
+        f"{kind['var']:.2f}",
+        f"{kind['bias2']:.2f}",
+        f"{mean.shared:.2f}",
+        f"{mean.best():.2f}",
+        f"{mean.mixed(k / (k + 1)):.3f}",
+        f"{v:.3f} ± {standard_error(pairs):.3f}",
+        over,
+        f"{most(v):.1f}",
+    ]

@@ -1,8 +1,10 @@
-"""Does the check notice a recipe told wrongly? `python -m ideas recipes` measures; docs/recipes.md is made of what it finds.
+"""Does the check notice a recipe told wrongly? `python -m ideas recipes` measures; docs/recipes.md
+is made of what it finds.
 
-For each task (`ideas.tasks`), proxies are trained by the recipe that is told; for each recipe of `ideas.wrong`, ten networks by
-that one. Each of these is given to the check with one of five sets of proxies, as `quantify` would, and all ten tell the true u
-of the recipe by which they were trained. What networks say is kept in results/recipes, so that a run that was stopped goes on.
+For each task (`ideas.tasks`), proxies are trained by the recipe that is told; for each recipe of
+`ideas.wrong`, ten networks by that one. Each of these is given to the check with one of five sets
+of proxies, as `quantify` would, and all ten tell the true u of the recipe by which they were
+trained. What networks say is kept in results/recipes, so that a run that was stopped goes on.
 """
 
 import json
@@ -35,7 +37,8 @@ from thalweg.training.together import anchors
 NETWORKS = 10
 SETS = 5
 _ALL = tuple(WRONG)  # in their order
-WRONGLY = 1.25  # u is called changed where it is this many times larger or smaller than where the recipe is as told
+# u is called changed where it is this many times larger or smaller than where the recipe is as told
+WRONGLY = 1.25
 ROLES = {"test": "tasks that nobody looked at before", "set": "tasks that the limits were set on"}
 
 
@@ -53,7 +56,9 @@ class Seen:
 
     def save(self, path: Path) -> None:
         """Stores it."""
-        numbers = torch.tensor([[own.overconfidence, own.weights] for own in self.portraits], dtype=torch.float64)
+        numbers = torch.tensor(
+            [[own.overconfidence, own.weights] for own in self.portraits], dtype=torch.float64
+        )
         files.write_tensors(path, {"log_probs": self.log_probs, "portraits": numbers})
 
     @staticmethod
@@ -63,7 +68,9 @@ class Seen:
         return Seen(tensors["log_probs"], [Portrait(*own) for own in tensors["portraits"].tolist()])
 
 
-def measure(results: Path, kept: Path, names: Sequence[str], networks: int = NETWORKS, sets: int = SETS) -> None:
+def measure(
+    results: Path, kept: Path, names: Sequence[str], networks: int = NETWORKS, sets: int = SETS
+) -> None:
     """Measures what is not in the results yet."""
     for name in names:
         task, file = TASKS[name], results / f"{name}.json"
@@ -73,9 +80,18 @@ def measure(results: Path, kept: Path, names: Sequence[str], networks: int = NET
         if not wanted:
             continue
         share, count = NarrowEnsemble(budget=task.budget).chosen(told[0])
-        proxies = [seen(kept / name / f"proxies {number}.safetensors", narrow_problem(own, share), count)
-                   for number, own in enumerate(told)]
-        found = found or {"name": name, "about": task.about, "role": task.role, "share": share, "proxies": count, "rows": {}}
+        proxies = [
+            seen(kept / name / f"proxies {number}.safetensors", narrow_problem(own, share), count)
+            for number, own in enumerate(told)
+        ]
+        found = found or {
+            "name": name,
+            "about": task.about,
+            "role": task.role,
+            "share": share,
+            "proxies": count,
+            "rows": {},
+        }
         for key in wanted:
             own = WRONG[key](task.problem(derive(0, "recipes", name, "network", key)))
             path = kept / name / f"{key.replace('/', 'over')}.safetensors"
@@ -92,12 +108,20 @@ def recipes(task: Task, told: Problem) -> list[str]:
 
 
 def seen(path: Path, problem: Problem, count: int, told: Problem | None = None) -> Seen:
-    """Trains and looks at networks, or reads what was seen before; the training set that is looked at is the one that is told."""
+    """Trains and looks at networks, or reads what was seen before; the training set that is looked
+    at is the one that is told.
+    """
     if path.exists():
         return Seen.load(path)
-    looking = problem if told is None else replace(problem, train=told.train, inspection=told.inspection, meter=Meter())
+    looking = (
+        problem
+        if told is None
+        else replace(problem, train=told.train, inspection=told.inspection, meter=Meter())
+    )
     networks = anchors(problem, count)
-    log_probs = torch.stack([predict(looking, weights, _unlabelled(looking)).log_probs[0] for weights in networks])
+    log_probs = torch.stack(
+        [predict(looking, weights, _unlabelled(looking)).log_probs[0] for weights in networks]
+    )
     found = Seen(log_probs, [portrait(looking, weights) for weights in networks])
     found.save(path)
     return found
@@ -110,7 +134,11 @@ def row(networks: Seen, proxies: Sequence[Seen], share: float) -> dict[str, Any]
     levels, warned, off, ratios = [], [], [], []
     for number, own in enumerate(networks.portraits):
         beside = proxies[number % len(proxies)]
-        group = Group.of(Evidence(Predictions(networks.log_probs[number][None]), Predictions(beside.log_probs), share))
+        group = Group.of(
+            Evidence(
+                Predictions(networks.log_probs[number][None]), Predictions(beside.log_probs), share
+            )
+        )
         check = transfer(group, [own, *beside.portraits])
         if check is None:
             continue
@@ -133,7 +161,8 @@ def said(own: dict[str, Any]) -> str:
 
 
 def filled(role: str, found: Iterable[dict[str, Any]]) -> str:
-    """The table of wrong recipes on tasks of a role, of the right ones on all, or the summary of all.
+    """The table of wrong recipes on tasks of a role, of the right ones on all, or the summary of
+    all.
 
     Raises:
         InputError: There is no such table.
@@ -143,8 +172,13 @@ def filled(role: str, found: Iterable[dict[str, Any]]) -> str:
     if role not in (*ROLES, "right"):
         raise unknown("table of recipes", role, [*ROLES, "right", "summary"])
     head = ["task", "trained by", "u said / true", "warned", *LIMITS, "off"]
-    rows = [cells(task, key, task["rows"][key]) for task in ordered(found) for key in _ALL if key in task["rows"]
-            if (key == RIGHT if role == "right" else key != RIGHT and task["role"] == role)]
+    rows = [
+        cells(task, key, task["rows"][key])
+        for task in ordered(found)
+        for key in _ALL
+        if key in task["rows"]
+        if (key == RIGHT if role == "right" else key != RIGHT and task["role"] == role)
+    ]
     return table(head, rows)
 
 
@@ -156,11 +190,19 @@ def ordered(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def cells(task: dict[str, Any], key: str, own: dict[str, Any]) -> list[str]:
     """One row."""
-    readings = [[reading[name] for reading in own["readings"] if name in reading] for name in LIMITS]
+    readings = [
+        [reading[name] for reading in own["readings"] if name in reading] for name in LIMITS
+    ]
     counts = {name: sum(name in off for off in own["off"]) for name in LIMITS}
     which = ", ".join(name for name, count in counts.items() if 2 * count >= len(own["off"]))
-    return [task["about"], key, f"{_mean(own['ratio']):.2f}", f"{sum(own['warned'])} of {len(own['warned'])}",
-            *(f"{_mean(values):.2f}" if values else "" for values in readings), which]
+    return [
+        task["about"],
+        key,
+        f"{_mean(own['ratio']):.2f}",
+        f"{sum(own['warned'])} of {len(own['warned'])}",
+        *(f"{_mean(values):.2f}" if values else "" for values in readings),
+        which,
+    ]
 
 
 def summary(found: Iterable[dict[str, Any]]) -> str:
@@ -168,23 +210,35 @@ def summary(found: Iterable[dict[str, Any]]) -> str:
     lines = []
     tasks = ordered(found)
     for role, words in ROLES.items():
-        own = [(_mean(row["ratio"]) / _mean(task["rows"][RIGHT]["ratio"]), row) for task in tasks if task["role"] == role
-               for key, row in task["rows"].items() if key != RIGHT]
+        own = [
+            (_mean(row["ratio"]) / _mean(task["rows"][RIGHT]["ratio"]), row)
+            for task in tasks
+            if task["role"] == role
+            for key, row in task["rows"].items()
+            if key != RIGHT
+        ]
         for wrong, how in ((True, "more than"), (False, "less than")):
-            chosen = [row for ratio, row in own if (abs(math.log(ratio)) > math.log(WRONGLY)) == wrong]
-            lines.append(f"- wrong recipes on {words}, by which mean u changes by {how} a factor of {WRONGLY}: {_counts(chosen)}")
-        lines.append(f"- right recipes on {words}: "
-                     f"{_counts([task['rows'][RIGHT] for task in tasks if task['role'] == role and RIGHT in task['rows']])}")
+            chosen = [
+                row for ratio, row in own if (abs(math.log(ratio)) > math.log(WRONGLY)) == wrong
+            ]
+            lines.append(
+                f"- wrong recipes on {words}, by which mean u changes by {how} a factor of "
+                f"{WRONGLY}: {_counts(chosen)}"
+            )
+        own = [task["rows"] for task in tasks if task["role"] == role]
+        right = _counts([rows[RIGHT] for rows in own if RIGHT in rows])
+        lines.append(f"- right recipes on {words}: {right}")
     return "\n".join(lines) + "\n"
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> str:
-    warned, all_of = sum(sum(own["warned"]) for own in rows), sum(len(own["warned"]) for own in rows)
+    warned, all_of = (
+        sum(sum(own["warned"]) for own in rows),
+        sum(len(own["warned"]) for own in rows),
+    )
     return f"{len(rows)} cases, warned in {warned} of {all_of} trials"
 
 
 def _mean(values: Sequence[float]) -> float:
     """The geometric mean."""
     return math.exp(statistics.fmean(math.log(max(value, 1e-9)) for value in values))
-
-

@@ -23,7 +23,9 @@ def recipe(problem: Problem, **changes: float) -> Problem:
 
 def momentum(problem: Problem) -> Problem:
     """SGD without momentum; AdamW with an average of one gradient."""
-    return replace(problem, recipe=replace(problem.recipe, momentum=0.0, nesterov=False), meter=Meter())
+    return replace(
+        problem, recipe=replace(problem.recipe, momentum=0.0, nesterov=False), meter=Meter()
+    )
 
 
 def schedule(problem: Problem) -> Problem:
@@ -58,7 +60,9 @@ def augment(problem: Problem, change: Transform | None) -> Problem:
 def some(problem: Problem, share: float) -> Problem:
     """A part of the training set, as many epochs."""
     train = _batches(problem)
-    kept = torch.randperm(len(train.inputs), generator=generator(0, "wrong", "some"))[: round(share * len(train.inputs))]
+    kept = torch.randperm(len(train.inputs), generator=generator(0, "wrong", "some"))[
+        : round(share * len(train.inputs))
+    ]
     return replace(problem, train=train.chosen(kept), meter=Meter(), inspection=None)
 
 
@@ -72,8 +76,10 @@ def mislabelled(problem: Problem, share: float) -> Problem:
 
 
 def mixed(x: Tensor, random: torch.Generator) -> Tensor:
-    """Mixup with alpha 1 (Zhang et al. 2018, arXiv 1710.09412): with a share of Beta(2, 1) for its own input an example may keep
-    its own label, the expected loss being the same."""
+    """Mixup with alpha 1 (Zhang et al. 2018, arXiv 1710.09412): with a share of Beta(2, 1) for its
+    own input an example may keep
+    its own label, the expected loss being the same.
+    """
     share = torch.rand(len(x), generator=random).sqrt().view(-1, *[1] * (x.dim() - 1))
     return share * x + (1 - share) * x[torch.randperm(len(x), generator=random)]
 
@@ -90,7 +96,9 @@ def _batches(problem: Problem) -> Batches:
 
 
 def _train(problem: Problem, **changes: object) -> Problem:
-    return replace(problem, train=replace(_batches(problem), **changes), meter=Meter(), inspection=None)  # type: ignore[arg-type]
+    return replace(
+        problem, train=replace(_batches(problem), **changes), meter=Meter(), inspection=None
+    )  # type: ignore[arg-type]
 
 
 RIGHT = "as told"

@@ -1,6 +1,8 @@
-"""Facts of the papers, reproduced in kind: `python -m papers studies/fashion-cnn.toml` measures, `python -m papers page` writes.
+"""Facts of the papers, reproduced in kind: `python -m papers studies/fashion-cnn.toml` measures,
+`python -m papers page` writes.
 
-Measured numbers go to papers/results, one JSON file a plan, written as it goes; docs/papers.md is made of them.
+Measured numbers go to papers/results, one JSON file a plan, written as it goes; docs/papers.md is
+made of them.
 """
 
 import argparse
@@ -20,7 +22,9 @@ from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
 
 
-def measure(path: Path, bases: int, results: Path, wanted: list[str], *, quick: bool, data_dir: Path | None) -> None:
+def measure(
+    path: Path, bases: int, results: Path, wanted: list[str], *, quick: bool, data_dir: Path | None
+) -> None:
     """Measures what is not in the results yet."""
     plan = read_plan(path, quick=quick)
     material, store = Material(plan, data_dir), Store(Path("results") / plan.name)
@@ -29,9 +33,18 @@ def measure(path: Path, bases: int, results: Path, wanted: list[str], *, quick: 
     identity = fingerprint_of([material.identity_of_predictions, plan.facts()["recipe"]])
     found = json.loads(file.read_text()) if file.exists() else {}
     if found.get("identity", identity) != identity:
-        raise InputError(f"{file} was measured with another plan, torch or version of thalweg: move it away to measure anew")
+        raise InputError(
+            f"{file} was measured with another plan, torch or version of thalweg: move it away "
+            "to measure anew"
+        )
     if not found:
-        found = {"title": plan.title, "plan": path.name, "identity": identity, "torch": torch.__version__, "bases": {}}
+        found = {
+            "title": plan.title,
+            "plan": path.name,
+            "identity": identity,
+            "torch": torch.__version__,
+            "bases": {},
+        }
     for base in range(bases):
         own = found["bases"].setdefault(str(base), {})
         for name in [name for name in wanted if name not in own]:
@@ -42,14 +55,20 @@ def measure(path: Path, bases: int, results: Path, wanted: list[str], *, quick: 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m papers", description="Facts of the papers, reproduced in kind.")
+    parser = argparse.ArgumentParser(
+        "python -m papers", description="Facts of the papers, reproduced in kind."
+    )
     parser.add_argument("names", nargs="+", help="plans (TOML); 'page' writes docs/papers.md")
     parser.add_argument("--bases", type=int, default=3)
-    parser.add_argument("--facts", nargs="+", choices=list(FACTS), default=list(FACTS), help="some of them only")
+    parser.add_argument(
+        "--facts", nargs="+", choices=list(FACTS), default=list(FACTS), help="some of them only"
+    )
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--results", type=Path, default=page.RESULTS)
     parser.add_argument("--quick", action="store_true", help="the plans' short form")
-    parser.add_argument("--check", action="store_true", help="with page: only say whether it is up to date")
+    parser.add_argument(
+        "--check", action="store_true", help="with page: only say whether it is up to date"
+    )
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     try:
@@ -62,14 +81,24 @@ def main(arguments: list[str] | None = None) -> int:
 def run(given: argparse.Namespace) -> int:
     """Does what the command line says."""
     if given.quick and given.results == page.RESULTS:
-        raise InputError("--quick got no --results: give another folder, what is measured quickly is not for the page")
+        raise InputError(
+            "--quick got no --results: give another folder, what is measured quickly is not for "
+            "the page"
+        )
     for name in given.names:
         if name == "page":
             if given.check:
                 return 0 if page.is_up_to_date(given.results) else 1
             page.write(given.results)
         else:
-            measure(Path(name), given.bases, given.results, given.facts, quick=given.quick, data_dir=given.data_dir)
+            measure(
+                Path(name),
+                given.bases,
+                given.results,
+                given.facts,
+                quick=given.quick,
+                data_dir=given.data_dir,
+            )
     return 0
 
 

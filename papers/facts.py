@@ -1,4 +1,6 @@
-"""What the papers claim, measured from each base of a study's plan: its data, network and recipe, however short that is."""
+"""What the papers claim, measured from each base of a study's plan: its data, network and recipe,
+however short that is.
+"""
 
 from dataclasses import replace
 from statistics import mean
@@ -30,15 +32,24 @@ SHARES = (1 / 30, 1 / 10)  # of a training for a vertex: the paper's on CIFAR-10
 
 
 def connected(material: Material, store: Store, base: int, share: float = 1.0) -> dict[str, float]:
-    """Garipov et al. 2018: a Bezier curve of low loss connects two trainings; trained as long as one of them."""
+    """Garipov et al. 2018: a Bezier curve of low loss connects two trainings; trained as long as
+    one of them.
+    """
     problem = problem_of(material, store, base)
     ends = DeepEnsemble(2).explore(problem).points
     curve = ConnectingCurve(share=share).explore(problem)
-    straight, curved = (profile(problem, path, points=POINTS, examples=EXAMPLES) for path in (ends, curve))
+    straight, curved = (
+        profile(problem, path, points=POINTS, examples=EXAMPLES) for path in (ends, curve)
+    )
     middle = predict(problem, curve.at(torch.tensor([0.25, 0.5, 0.25])), test_images(material))
-    return {"barrier": straight.barrier, "barrier of the curve": curved.barrier, "highest loss": straight.highest,
-            "highest loss of the curve": curved.highest, "loss of the ends": straight.loss[[0, -1]].mean().item(),
-            "accuracy in the curve's middle": accuracy(material, middle)}
+    return {
+        "barrier": straight.barrier,
+        "barrier of the curve": curved.barrier,
+        "highest loss": straight.highest,
+        "highest loss of the curve": curved.highest,
+        "loss of the ends": straight.loss[[0, -1]].mean().item(),
+        "accuracy in the curve's middle": accuracy(material, middle),
+    }
 
 
 def aligned(material: Material, store: Store, base: int) -> dict[str, float]:
@@ -47,7 +58,10 @@ def aligned(material: Material, store: Store, base: int) -> dict[str, float]:
     first, second = DeepEnsemble(2).explore(problem).points
     matched = align(problem.build("network"), first, second, seed=problem.seed)
     straight = profile(problem, [first, matched], points=POINTS, examples=EXAMPLES)
-    return {"barrier": straight.barrier, "distance over that before": distance(first, matched) / distance(first, second)}
+    return {
+        "barrier": straight.barrier,
+        "distance over that before": distance(first, matched) / distance(first, second),
+    }
 
 
 def connected_longer(material: Material, store: Store, base: int) -> dict[str, float]:
@@ -55,21 +69,35 @@ def connected_longer(material: Material, store: Store, base: int) -> dict[str, f
     return connected(material, store, base, share=3.0)
 
 
-def learned_line(material: Material, store: Store, base: int, longer: float = 1.0) -> dict[str, float]:
-    """Wortsman et al. 2021: the midpoint of a learned line is at least as accurate as a training."""
+def learned_line(
+    material: Material, store: Store, base: int, longer: float = 1.0
+) -> dict[str, float]:
+    """Wortsman et al. 2021: the midpoint of a learned line is at least as accurate as a
+    training.
+    """
     problem = problem_of(material, store, base)
-    problem = replace(problem, recipe=replace(problem.recipe, epochs=problem.recipe.epochs * longer), meter=Meter())
+    problem = replace(
+        problem,
+        recipe=replace(problem.recipe, epochs=problem.recipe.epochs * longer),
+        meter=Meter(),
+    )
     line = LearnedLine().explore(problem)
     points = {"midpoint": [0.5, 0.5], "one end": [1.0, 0.0], "other end": [0.0, 1.0]}
     images = test_images(material)
-    found = {f"accuracy of the line's {name}": accuracy(material, predict(problem, line.at(torch.tensor(c)), images))
-             for name, c in points.items()}
+    found = {
+        f"accuracy of the line's {name}": accuracy(
+            material, predict(problem, line.at(torch.tensor(c)), images)
+        )
+        for name, c in points.items()
+    }
     singles = [accuracy(material, predict(problem, problem.anchor(k), images)) for k in range(2)]
     return {**found, "accuracy of a training": mean(singles)}
 
 
 def learned_line_longer(material: Material, store: Store, base: int) -> dict[str, float]:
-    """The same where trainings and line have four times the plan's epochs: the paper's are far longer than the plans'."""
+    """The same where trainings and line have four times the plan's epochs: the paper's are far
+    longer than the plans'.
+    """
     return learned_line(material, store, base, longer=4.0)
 
 
@@ -78,17 +106,24 @@ def simplexes(material: Material, store: Store, base: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for k in (1, 2):
         problem = problem_of(material, store, base)
-        found[f"accuracy of {k} trainings"] = ensemble_accuracy(material, problem, DeepEnsemble(k).explore(problem), k)
+        found[f"accuracy of {k} trainings"] = ensemble_accuracy(
+            material, problem, DeepEnsemble(k).explore(problem), k
+        )
         for share in SHARES:
             problem = problem_of(material, store, base)
             ensemble = Espro(simplexes=k, vertices=1, share=share).explore(problem)
             found[f"cost of {k} simplexes, share 1/{1 / share:.0f}"] = problem.cost.trainings
-            found[f"accuracy of {k} simplexes, share 1/{1 / share:.0f}"] = ensemble_accuracy(material, problem, ensemble, DRAWS)
+            found[f"accuracy of {k} simplexes, share 1/{1 / share:.0f}"] = ensemble_accuracy(
+                material, problem, ensemble, DRAWS
+            )
     return found
 
 
 def simplex(material: Material, store: Store, base: int) -> dict[str, float]:
-    """Benton et al. 2021: each of 25 draws of one simplex has low loss. And a vertex costs what five draws a step cost."""
+    """Benton et al. 2021: each of 25 draws of one simplex has low loss.
+
+    And a vertex costs what five draws a step cost.
+    """
     vertex_costs = []
     for draws in (1, 5):
         problem = problem_of(material, store, base)
@@ -96,9 +131,12 @@ def simplex(material: Material, store: Store, base: int) -> dict[str, float]:
         vertex_costs.append(problem.cost.backward_examples - problem.training_examples)
     anchor = float(losses(problem, grown.vertices[:1], examples=EXAMPLES))
     check = low_loss(problem, grown, limit=2 * anchor, draws=DRAWS, examples=EXAMPLES)
-    return {"loss of the anchor": anchor, "highest loss of 25 draws": float(check.losses.max()),
-            "25 draws below twice the anchor's loss": float(check.passed),
-            "cost of a vertex over that with one draw a step": vertex_costs[1] / vertex_costs[0]}
+    return {
+        "loss of the anchor": anchor,
+        "highest loss of 25 draws": float(check.losses.max()),
+        "25 draws below twice the anchor's loss": float(check.passed),
+        "cost of a vertex over that with one draw a step": vertex_costs[1] / vertex_costs[0],
+    }
 
 
 def problem_of(material: Material, store: Store, base: int) -> Problem:
@@ -106,7 +144,9 @@ def problem_of(material: Material, store: Store, base: int) -> Problem:
     return replace(material.problem(f"base {base}", store), meter=Meter())
 
 
-def ensemble_accuracy(material: Material, problem: Problem, found: WeightDistribution, draws: int) -> float:
+def ensemble_accuracy(
+    material: Material, problem: Problem, found: WeightDistribution, draws: int
+) -> float:
     return accuracy(material, predict(problem, found, test_images(material), draws=draws))
 
 
@@ -119,5 +159,15 @@ def test_images(material: Material) -> Batches:
     return material.loader(material.splits.test)
 
 
-FACTS = {function.__name__: function
-         for function in (connected, connected_longer, aligned, learned_line, learned_line_longer, simplexes, simplex)}
+FACTS = {
+    function.__name__: function
+    for function in (
+        connected,
+        connected_longer,
+        aligned,
+        learned_line,
+        learned_line_longer,
+        simplexes,
+        simplex,
+    )
+}

@@ -1,4 +1,6 @@
-"""Small problems that every method must cope with: networks of about 300 parameters, an easy task, loaders of all kinds."""
+"""Small problems that every method must cope with: networks of about 300 parameters, an easy task,
+loaders of all kinds.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -37,20 +39,33 @@ def held_out(examples: int = 60) -> tuple[Tensor, Tensor]:
 
 def conv_batchnorm(width: int = 4) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Dropout(0.1),
-        nn.Conv2d(width, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
-        nn.Flatten(), nn.Linear(width * 9, CLASSES),
-    )  # fmt: skip
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.1),
+        nn.Conv2d(width, width, 3, stride=2, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+        nn.Linear(width * 9, CLASSES),
+    )
 
 
 def groupnorm() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, CLASSES)
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.GroupNorm(2, 4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, CLASSES),
     )
 
 
 def layernorm() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, CLASSES))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(36, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, CLASSES)
+    )
 
 
 def no_norm() -> nn.Module:
@@ -76,14 +91,21 @@ class Tied(nn.Module):
 def frozen() -> nn.Module:
     """A random first layer that is never trained."""
     network = nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, CLASSES)
+        nn.Conv2d(1, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(54, CLASSES),
     )
     network[0].requires_grad_(False)
     return network
 
 
 class Buffers(nn.Module):
-    """Random Fourier features made at construction (a float buffer), and a counter (an integer one)."""
+    """Random Fourier features made at construction (a float buffer), and a counter (an integer
+    one).
+    """
 
     def __init__(self, *, batchnorm: bool) -> None:
         super().__init__()
@@ -135,9 +157,12 @@ LOADERS = {
     "batches": batches,
     "augmented": lambda: Batches(*task(), size=SIZE, prepare=lambda x: x - 0.2, augment=_noisy),
     "tuples": lambda: DataLoader(TensorDataset(*task()), SIZE, shuffle=True),
-    "own-generator": lambda: DataLoader(TensorDataset(*task()), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)),
+    "own-generator": lambda: DataLoader(
+        TensorDataset(*task()), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)
+    ),
     "dictionaries": lambda: pairs(
-        DataLoader(Records(), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)), lambda b: (b["image"], b["label"])
+        DataLoader(Records(), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)),
+        lambda b: (b["image"], b["label"]),
     ),
     "list": lambda: list(DataLoader(TensorDataset(*task()), SIZE)),
 }
@@ -145,7 +170,9 @@ LOADERS = {
 
 def problem(network: str = "no-norm", loader: str = "batches", **settings) -> Problem:
     """A problem of the named network and loader; everything else can be set."""
-    return Problem(**{"model": NETWORKS[network], "train": LOADERS[loader](), "recipe": RECIPE, **settings})
+    return Problem(
+        **{"model": NETWORKS[network], "train": LOADERS[loader](), "recipe": RECIPE, **settings}
+    )
 
 
 class Fixed(Coefficients):
@@ -174,7 +201,10 @@ def double_inputs() -> tuple[Tensor, Tensor]:
 
 
 def behaviour(network: nn.Module, x: Tensor | None = None) -> Behaviour:
-    """What a network does with some inputs (those of the task if None). The network itself is left alone."""
+    """What a network does with some inputs (those of the task if None).
+
+    The network itself is left alone.
+    """
     x, y = (task(8)[0] if x is None else x), torch.zeros(len(task(8)[0] if x is None else x))
     return observe(copied(network), x, y, lambda outputs, _: outputs.square().mean())
 

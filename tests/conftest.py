@@ -11,7 +11,9 @@ from thalweg import cli
 
 
 def pytest_addoption(parser):
-    parser.addoption("--subject", default="thalweg_subject", help="Module that the conformance suite asks")
+    parser.addoption(
+        "--subject", default="thalweg_subject", help="Module that the conformance suite asks"
+    )
 
 
 @pytest.fixture(autouse=True)

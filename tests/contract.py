@@ -34,8 +34,16 @@ class CountingCache:
         """Keeps nothing."""
 
 
-def check(cls: type[Explorer], make: Callable[..., Problem], tmp_path, *, draws: int = 4, accuracy: float = 0.7) -> None:
-    """Runs an explorer with its defaults on a problem, and looks at all that it must fulfil but its FLOPs.
+def check(
+    cls: type[Explorer],
+    make: Callable[..., Problem],
+    tmp_path,
+    *,
+    draws: int = 4,
+    accuracy: float = 0.7,
+) -> None:
+    """Runs an explorer with its defaults on a problem, and looks at all that it must fulfil but its
+    FLOPs.
 
     Args:
         cls: The explorer.
@@ -56,8 +64,14 @@ def check(cls: type[Explorer], make: Callable[..., Problem], tmp_path, *, draws:
     assert_states(before)
 
     check_points(problem, drawn)
-    assert predictions.members == (found.size or 32) and predictions.inputs == len(x) and predictions.classes == CLASSES
-    assert torch.allclose(predictions.probs().sum(-1), torch.ones(predictions.members, len(x)), atol=1e-5)
+    assert (
+        predictions.members == (found.size or 32)
+        and predictions.inputs == len(x)
+        and predictions.classes == CLASSES
+    )
+    assert torch.allclose(
+        predictions.probs().sum(-1), torch.ones(predictions.members, len(x)), atol=1e-5
+    )
     reached = float((predictions.mean().argmax(-1) == y).double().mean())
     assert reached > accuracy, "it did not learn"
 
@@ -84,11 +98,15 @@ def check_points(problem: Problem, drawn: list[Weights]) -> None:
     network = problem.build("shapes")
     own, buffers = dict(network.named_parameters()), dict(network.named_buffers())
     for weights in drawn:
-        assert {n: (p.shape, p.dtype) for n, p in weights.params.items()} == {n: (p.shape, p.dtype) for n, p in own.items()}
+        assert {n: (p.shape, p.dtype) for n, p in weights.params.items()} == {
+            n: (p.shape, p.dtype) for n, p in own.items()
+        }
         assert all(torch.isfinite(p).all() for p in weights.params.values())
         assert (weights.buffers is None) != (weights.stale is None)
         given = weights.stale if weights.buffers is None else weights.buffers
-        assert {n: (b.shape, b.dtype) for n, b in (given or {}).items()} == {n: (b.shape, b.dtype) for n, b in buffers.items()}
+        assert {n: (b.shape, b.dtype) for n, b in (given or {}).items()} == {
+            n: (b.shape, b.dtype) for n, b in buffers.items()
+        }
 
 
 def check_class(cls: type[Explorer]) -> None:
@@ -98,7 +116,9 @@ def check_class(cls: type[Explorer]) -> None:
     source = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(cls)))) or ""
     assert "arXiv" in source or "of our own" in source, f"{cls.__module__} cites no source"
     for field in dataclasses.fields(cls):
-        assert f"{field.name}:" in (cls.__doc__ or ""), f"{cls.__name__} does not say what {field.name} is"
+        assert f"{field.name}:" in (cls.__doc__ or ""), (
+            f"{cls.__name__} does not say what {field.name} is"
+        )
 
 
 def check_flops(cls: type[Explorer], problem: Problem) -> None:
@@ -121,8 +141,8 @@ def check_flops(cls: type[Explorer], problem: Problem) -> None:
 class Mixing(TorchDispatchMode):
     """FLOPs of products that are written to memory given for them, and are no network evaluations.
 
-    They mix vertices, make the curvature of Laplace's method, and compare the iterates of subspace inference. No count of
-    examples has them in it; the pages of the methods state them.
+    They mix vertices, make the curvature of Laplace's method, and compare the iterates of subspace
+    inference. No count of examples has them in it; the pages of the methods state them.
     """
 
     flops = 0

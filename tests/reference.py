@@ -10,7 +10,15 @@ import scipy.special
 def bernstein(t: np.ndarray, vertices: int) -> np.ndarray:
     """Bernstein polynomials `[n, vertices]`."""
     degree = vertices - 1
-    return np.array([[scipy.special.binom(degree, k) * s**k * (1 - s) ** (degree - k) for k in range(vertices)] for s in t])
+    return np.array(
+        [
+            [
+                scipy.special.binom(degree, k) * s**k * (1 - s) ** (degree - k)
+                for k in range(vertices)
+            ]
+            for s in t
+        ]
+    )
 
 
 def cayley_menger_log_squared_volume(points: np.ndarray) -> float:
@@ -37,9 +45,13 @@ def learning_rate(step, steps, lr, final_lr, schedule, warmup):
 
 
 def batchnorm_statistics(batches: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance `[features]` of inputs `[batch, features]`: batches' own ones, weighted with their examples."""
+    """Mean and variance `[features]` of inputs `[batch, features]`: batches' own ones, weighted
+    with their examples.
+    """
     n = sum(len(b) for b in batches)
-    return sum(len(b) * b.mean(0) for b in batches) / n, sum(len(b) * b.var(0, ddof=1) for b in batches) / n
+    return sum(len(b) * b.mean(0) for b in batches) / n, sum(
+        len(b) * b.var(0, ddof=1) for b in batches
+    ) / n
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -48,14 +60,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def neighbours_u(calibration: np.ndarray, anchors: np.ndarray, neighbours: int) -> np.ndarray:
-    """u `[inputs]` of the neighbour emulator, from log-probabilities `[anchors, inputs, classes]`, one input after the other."""
+    """u `[inputs]` of the neighbour emulator, from log-probabilities `[anchors, inputs, classes]`,
+    one input after the other.
+    """
     k = len(anchors)
     calibration = calibration - calibration.mean(-1, keepdims=True)
     anchors = anchors - anchors.mean(-1, keepdims=True)
     found = []
     for i in range(anchors.shape[1]):
         mean = anchors[:, i].mean(0)
-        distances = [np.sqrt(((calibration[:, j].mean(0) - mean) ** 2).sum()) for j in range(calibration.shape[1])]
+        distances = [
+            np.sqrt(((calibration[:, j].mean(0) - mean) ** 2).sum())
+            for j in range(calibration.shape[1])
+        ]
         probs = []
         for j in np.argsort(distances, kind="stable")[:neighbours]:
             for a in range(k):
@@ -66,18 +83,24 @@ def neighbours_u(calibration: np.ndarray, anchors: np.ndarray, neighbours: int) 
 
 
 def triangle(step, cycle, high, low):
-    """Learning rate of fast geometric ensembling (Garipov et al. 2018): down in the first half of a cycle, up in the second."""
+    """Learning rate of fast geometric ensembling (Garipov et al. 2018): down in the first half of a
+    cycle, up in the second.
+    """
     t = (step % cycle) / cycle
     return (1 - 2 * t) * high + 2 * t * low if t <= 0.5 else (2 - 2 * t) * low + (2 * t - 1) * high
 
 
 def annealing(step, cycle, peak):
-    """Learning rate of snapshot ensembles and cyclical SGMCMC (Huang et al. 2017, eq. 2; Zhang et al. 2020, eq. 1)."""
+    """Learning rate of snapshot ensembles and cyclical SGMCMC (Huang et al. 2017, eq. 2; Zhang et
+    al. 2020, eq. 1).
+    """
     return peak / 2 * (math.cos(math.pi * (step % cycle) / cycle) + 1)
 
 
 def sgd_covariance(curvature: np.ndarray, lr: float, momentum: float, noise: float) -> np.ndarray:
-    """Stationary covariance of SGD on 1/2 x' A x, whose gradients have independent noise of a variance; small steps or not."""
+    """Stationary covariance of SGD on 1/2 x' A x, whose gradients have independent noise of a
+    variance; small steps or not.
+    """
     n = len(curvature)
     one = np.eye(n)
     # v <- m v + A x + n, x <- x - lr v, as one linear map of (x, v)

@@ -37,7 +37,9 @@ def refused(thalweg):
 @pytest.fixture
 def written(tmp_path):
     """Writes a plan of one method."""
-    return lambda **changes: tiny.write_toml(tmp_path / "plan.toml", tiny.raw(**{"methods": ONE} | changes))
+    return lambda **changes: tiny.write_toml(
+        tmp_path / "plan.toml", tiny.raw(**{"methods": ONE} | changes)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,12 @@ def test_compare(thalweg, studied):
 
 def test_dry_run(thalweg, written, tmp_path):
     code, out, err = thalweg("study", written(), "--dry-run", "--jobs", 2)
-    assert code == 0 and not err and "12 of 12 runs to do: 10.0 trainings, about " in out and "with 2 jobs" in out
+    assert (
+        code == 0
+        and not err
+        and "12 of 12 runs to do: 10.0 trainings, about " in out
+        and "with 2 jobs" in out
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["plan.toml"]
 
 
@@ -115,24 +122,38 @@ def test_shards(thalweg, written, tmp_path):
     import shutil
 
     for k in (1, 2):
-        code, out, _ = thalweg("study", written(), "--jobs", 1, "--shard", f"{k}/2", "--output", tmp_path / f"part{k}")
-        assert code == 0 and f"shard {k}/2 is in " in out and not (tmp_path / f"part{k}/results").exists()
+        code, out, _ = thalweg(
+            "study", written(), "--jobs", 1, "--shard", f"{k}/2", "--output", tmp_path / f"part{k}"
+        )
+        assert (
+            code == 0
+            and f"shard {k}/2 is in " in out
+            and not (tmp_path / f"part{k}/results").exists()
+        )
     shutil.copytree(tmp_path / "part1", tmp_path / "part2", dirs_exist_ok=True)
     assert thalweg("compare", tmp_path / "part2")[0] == 0
 
 
 def test_a_run_that_fails(thalweg, written, tmp_path):
     """Shown at once, in the table, in the report; exit code 1."""
-    plan = written(methods=[*ONE, {"explorer": "snapshot", "cycles": 2, "lr_ratio": 1e9, "label": "wild"}])
+    plan = written(
+        methods=[*ONE, {"explorer": "snapshot", "cycles": 2, "lr_ratio": 1e9, "label": "wild"}]
+    )
     code, out, err = thalweg("study", plan, "--jobs", 1)
     assert code == 1 and not err
-    assert "wild, base 0 FAILED (Diverged: the loss is " in out and "failed: wild, base 1: Diverged" in out and " at step " in out
+    assert (
+        "wild, base 0 FAILED (Diverged: the loss is " in out
+        and "failed: wild, base 1: Diverged" in out
+        and " at step " in out
+    )
     assert "wild" in (tmp_path / "results/tiny/report.html").read_text()
     assert thalweg("study", plan, "--jobs", 1)[0] == 1
 
 
 def test_quick(thalweg, written):
-    _, out, _ = thalweg("study", written(quick={"protocol": {"reference": 5}}), "--dry-run", "--quick")
+    _, out, _ = thalweg(
+        "study", written(quick={"protocol": {"reference": 5}}), "--dry-run", "--quick"
+    )
     assert "13 of 13 runs" in out
 
 
@@ -167,42 +188,60 @@ def test_bars_on_a_terminal(full, thalweg, written, monkeypatch):
 # what it refuses
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [
-    (["bogus"], "bogus"),
-    (["study"], "plan"),
-    (["study", "none.toml"], "can't read the plan none.toml"),
-    (["study", "plan.toml", "--jobs", "0"], "--jobs"),
-    (["study", "plan.toml", "--jobs", "many"], "--jobs"),
-    (["study", "plan.toml", "--job", "2"], "--job"),
-    (["study", "plan.toml", "--shard", "6/5"], "--shard got '6/5', needs K/N such as 2/5, with K from 1 to N"),
-    (["study", "plan.toml", "--shard", "0/5"], "--shard got '0/5'"),
-    (["study", "plan.toml", "--shard", "1"], "--shard got '1'"),
-    (["study", "plan.toml", "--shard", "²/5"], "--shard got '²/5'"),
-    (["study", "plan.toml", "--model", "nowhere:make"], "no module 'nowhere'"),
-    (["study", "plan.toml", "--model", "mpl"], "unknown model 'mpl': did you mean 'mlp'?"),
-    (["explain", "k_equ"], "unknown metric 'k_equ': did you mean 'k_eq'?"),
-    (["explain"], "metric"),
-    (["compare", "nowhere"], "nowhere/plan.json does not exist"),
-    (["report", "nowhere"], "nowhere"),
-    (["datasets", "all"], "all"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["bogus"], "bogus"),
+        (["study"], "plan"),
+        (["study", "none.toml"], "can't read the plan none.toml"),
+        (["study", "plan.toml", "--jobs", "0"], "--jobs"),
+        (["study", "plan.toml", "--jobs", "many"], "--jobs"),
+        (["study", "plan.toml", "--job", "2"], "--job"),
+        (
+            ["study", "plan.toml", "--shard", "6/5"],
+            "--shard got '6/5', needs K/N such as 2/5, with K from 1 to N",
+        ),
+        (["study", "plan.toml", "--shard", "0/5"], "--shard got '0/5'"),
+        (["study", "plan.toml", "--shard", "1"], "--shard got '1'"),
+        (["study", "plan.toml", "--shard", "²/5"], "--shard got '²/5'"),
+        (["study", "plan.toml", "--model", "nowhere:make"], "no module 'nowhere'"),
+        (["study", "plan.toml", "--model", "mpl"], "unknown model 'mpl': did you mean 'mlp'?"),
+        (["explain", "k_equ"], "unknown metric 'k_equ': did you mean 'k_eq'?"),
+        (["explain"], "metric"),
+        (["compare", "nowhere"], "nowhere/plan.json does not exist"),
+        (["report", "nowhere"], "nowhere"),
+        (["datasets", "all"], "all"),
+    ],
+)
 def test_mistakes_on_the_command_line(arguments, expected, refused, written):
     written()
     assert expected in refused(*arguments)
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"data": {"name": "digit"}}, "unknown data set 'digit': did you mean 'digits'?"),
-    ({"data": {"ood": "rotatd"}}, "unknown out-of-distribution set 'rotatd': did you mean 'rotated'?"),
-    ({"data": {"trian": 3}}, "data.trian is not known: did you mean 'train'?"),
-    ({"data": {"train": 5000}}, "got 5000 training and 40 validation images"),
-    ({"data": {"test": 5000}}, "got 5000 test images, needs 1 to 600"),
-    ({"model": {"name": "cnm"}}, "unknown model 'cnm': did you mean 'cnn'?"),
-    ({"model": {"hiden": [8]}}, "unknown setting 'hiden' of model 'mlp': did you mean 'hidden'?"),
-    ({"model": {"hidden": "wide"}}, "model 'mlp' with hidden = 'wide'"),
-    ({"protocol": {"device": "cud"}}, "protocol.device got 'cud': "),
-    ({"methods": [{"explorer": "swagg"}]}, "methods[0].explorer: unknown explorer 'swagg': did you mean 'swag'?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"data": {"name": "digit"}}, "unknown data set 'digit': did you mean 'digits'?"),
+        (
+            {"data": {"ood": "rotatd"}},
+            "unknown out-of-distribution set 'rotatd': did you mean 'rotated'?",
+        ),
+        ({"data": {"trian": 3}}, "data.trian is not known: did you mean 'train'?"),
+        ({"data": {"train": 5000}}, "got 5000 training and 40 validation images"),
+        ({"data": {"test": 5000}}, "got 5000 test images, needs 1 to 600"),
+        ({"model": {"name": "cnm"}}, "unknown model 'cnm': did you mean 'cnn'?"),
+        (
+            {"model": {"hiden": [8]}},
+            "unknown setting 'hiden' of model 'mlp': did you mean 'hidden'?",
+        ),
+        ({"model": {"hidden": "wide"}}, "model 'mlp' with hidden = 'wide'"),
+        ({"protocol": {"device": "cud"}}, "protocol.device got 'cud': "),
+        (
+            {"methods": [{"explorer": "swagg"}]},
+            "methods[0].explorer: unknown explorer 'swagg': did you mean 'swag'?",
+        ),
+    ],
+)
 def test_mistakes_in_a_plan(changes, expected, refused, written):
     assert expected in refused("study", written(**changes), "--jobs", 1)
     assert expected in refused("study", written(**changes), "--dry-run")
@@ -216,21 +255,38 @@ def test_no_accelerator(refused, written):
 
 MODELS = {
     "wrong-shape": (
-        "def make():\n    return nn.Flatten(0)", "the network's output is (128,) for 2 inputs, needs [batch, classes]"
+        "def make():\n    return nn.Flatten(0)",
+        "the network's output is (128,) for 2 inputs, needs [batch, classes]",
     ),
     "too few outputs": (
-        "def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))", "needs 0 to 4: the network has 5 outputs"
+        "def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))",
+        "needs 0 to 4: the network has 5 outputs",
     ),
-    "wrong inputs": ("def make():\n    return nn.Linear(3, 10)", "the network can't evaluate inputs of shape (2, 1, 8, 8)"),
+    "wrong inputs": (
+        "def make():\n    return nn.Linear(3, 10)",
+        "the network can't evaluate inputs of shape (2, 1, 8, 8)",
+    ),
     "no module": ("def make():\n    return 3", "returned of type int, needs a torch.nn.Module"),
-    "same module": ("net = nn.Linear(64, 10)\ndef make():\n    return net", "the same module twice"),
-    "not callable": ("make = 3", "is of type int, needs a class or a function that returns a torch.nn.Module"),
+    "same module": (
+        "net = nn.Linear(64, 10)\ndef make():\n    return net",
+        "the same module twice",
+    ),
+    "not callable": (
+        "make = 3",
+        "is of type int, needs a class or a function that returns a torch.nn.Module",
+    ),
     "another name": ("def maker():\n    pass", "unknown name in module"),
     "no python": ("def make(:", "importing "),
     "broken": ("def make():\n    raise KeyError('x\\ny')", "failed (KeyError"),
-    "lacks a package": ("import nosuchpackage\nmake = 3", "needs 'nosuchpackage', which is not installed"),
-    "a setting that is lacking": ("def make(width):\n    return nn.Flatten()", "needs the setting 'width'"),
-}  # fmt: skip
+    "lacks a package": (
+        "import nosuchpackage\nmake = 3",
+        "needs 'nosuchpackage', which is not installed",
+    ),
+    "a setting that is lacking": (
+        "def make(width):\n    return nn.Flatten()",
+        "needs the setting 'width'",
+    ),
+}
 
 
 @pytest.mark.parametrize("what", MODELS)
@@ -245,19 +301,23 @@ def test_a_users_network(what, refused, written, tmp_path):
 
 def test_a_users_network_works(thalweg, written, tmp_path):
     (tmp_path / "mine_good.py").write_text(
-        "from torch import nn\ndef make(inputs, classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
+        "from torch import nn\ndef make(inputs, classes):\n    return "
+        "nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
     )
     code, out, _ = thalweg("study", written(), "--dry-run", "--model", "mine_good:make")
     assert code == 0 and "12 of 12 runs to do" in out
 
 
 def test_weights_that_do_not_fit(thalweg, written, tmp_path, monkeypatch):
-    """A network that changed behind thalweg's back, in a file that its module imports: recorded, one line a run."""
+    """A network that changed behind thalweg's back, in a file that its module imports: recorded,
+    one line a run.
+    """
     monkeypatch.setattr(cli, "_report", lambda _: None)
     (tmp_path / "mine_width.py").write_text("WIDTH = 8\n")
     (tmp_path / "mine_outer.py").write_text(
-        "from torch import nn\nimport mine_width\ndef make(classes):\n"
-        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, mine_width.WIDTH), nn.Linear(mine_width.WIDTH, classes))\n"
+        "from torch import nn\nimport mine_width\ndef make(classes):\n    return "
+        "nn.Sequential(nn.Flatten(), nn.Linear(64, mine_width.WIDTH), "
+        "nn.Linear(mine_width.WIDTH, classes))\n"
     )
     command = ("study", written(), "--jobs", 1, "--model", "mine_outer:make")
     assert thalweg(*command)[0] == 0
@@ -265,7 +325,10 @@ def test_weights_that_do_not_fit(thalweg, written, tmp_path, monkeypatch):
     written(methods=[*ONE, {"explorer": "deep-ensemble", "members": 1}])
     code, out, err = thalweg(*command)
     assert (
-        code == 1 and not err and "weights does not fit the model: '1.weight' has shape (8, 64), the model needs (9, 64)" in out
+        code == 1
+        and not err
+        and "weights does not fit the model: '1.weight' has shape (8, 64), the model needs (9, 64)"
+        in out
     )
 
 
@@ -275,19 +338,32 @@ def digits_with(**changes):
     return lambda _: replace(read_digits(), **changes)
 
 
-@pytest.mark.parametrize(("read", "expected"), [
-    (digits_with(mean=(float("nan"),)), "batch 0 of the training loader has NaN or infinite inputs: clean the data"),
-    (digits_with(std=(0.0,)), "standard deviations above 0"),
-    (digits_with(class_names=tuple("01234")), "got labels from 0 to 9, needs 0 to 4: there are 5 classes"),
-    (
-        digits_with(train=torch.zeros(0, 1, 8, 8, dtype=torch.uint8), train_labels=torch.zeros(0).long()),
-        "got images of type torch.uint8",
-    ),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        (
+            digits_with(mean=(float("nan"),)),
+            "batch 0 of the training loader has NaN or infinite inputs: clean the data",
+        ),
+        (digits_with(std=(0.0,)), "standard deviations above 0"),
+        (
+            digits_with(class_names=tuple("01234")),
+            "got labels from 0 to 9, needs 0 to 4: there are 5 classes",
+        ),
+        (
+            digits_with(
+                train=torch.zeros(0, 1, 8, 8, dtype=torch.uint8), train_labels=torch.zeros(0).long()
+            ),
+            "got images of type torch.uint8",
+        ),
+    ],
+)
 def test_data_with_mistakes(read, expected, refused, written, monkeypatch):
     from dataclasses import replace
 
-    monkeypatch.setitem(datasets.DATASETS, "digits", replace(datasets.DATASETS["digits"], read=read))
+    monkeypatch.setitem(
+        datasets.DATASETS, "digits", replace(datasets.DATASETS["digits"], read=read)
+    )
     assert expected in refused("study", written(), "--jobs", 1)
 
 
@@ -295,7 +371,11 @@ def idx(path, array) -> None:
     shape = array.shape
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
-        gzip.compress(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + array.numpy().tobytes())
+        gzip.compress(
+            bytes([0, 0, 8, len(shape)])
+            + struct.pack(f">{len(shape)}I", *shape)
+            + array.numpy().tobytes()
+        )
     )
 
 
@@ -305,8 +385,14 @@ def small_mnist(tmp_path, monkeypatch):
     monkeypatch.setenv("THALWEG_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for part, n in (("train", 120), ("t10k", 70)):
-        idx(tmp_path / f"data/mnist/{part}-images-idx3-ubyte.gz", (torch.arange(n * 64) % 251).reshape(n, 8, 8).to(torch.uint8))
-        idx(tmp_path / f"data/mnist/{part}-labels-idx1-ubyte.gz", (torch.arange(n) % 10).to(torch.uint8))
+        idx(
+            tmp_path / f"data/mnist/{part}-images-idx3-ubyte.gz",
+            (torch.arange(n * 64) % 251).reshape(n, 8, 8).to(torch.uint8),
+        )
+        idx(
+            tmp_path / f"data/mnist/{part}-labels-idx1-ubyte.gz",
+            (torch.arange(n) % 10).to(torch.uint8),
+        )
     return tmp_path / "data/mnist"
 
 
@@ -319,12 +405,22 @@ def test_data_files_are_read(small_mnist, thalweg, written):
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "no idx", "labels out of range"])
 def test_damaged_data_files(damage, small_mnist, refused, written):
-    path = small_mnist / ("train-labels-idx1-ubyte.gz" if damage.startswith("labels") else "train-images-idx3-ubyte.gz")
+    path = small_mnist / (
+        "train-labels-idx1-ubyte.gz"
+        if damage.startswith("labels")
+        else "train-images-idx3-ubyte.gz"
+    )
     if damage == "labels out of range":
         idx(path, torch.full((120,), 11, dtype=torch.uint8))
-        assert "mnist: train: got labels from 11 to 11, needs 0 to 9" in refused("study", written(data=MNIST))
+        assert "mnist: train: got labels from 11 to 11, needs 0 to 9" in refused(
+            "study", written(data=MNIST)
+        )
         return
-    path.write_bytes({"truncated": path.read_bytes()[:-40], "empty": b"", "no idx": gzip.compress(b"hello")}[damage])
+    path.write_bytes(
+        {"truncated": path.read_bytes()[:-40], "empty": b"", "no idx": gzip.compress(b"hello")}[
+            damage
+        ]
+    )
     assert f"{path} is damaged or truncated (" in refused("study", written(data=MNIST))
 
 
@@ -364,7 +460,9 @@ def test_a_full_disk(refused, written, monkeypatch):
         real(handle)
 
     monkeypatch.setattr(os, "fsync", filling)
-    assert "(No space left on device): free the disk or choose another folder" in refused("study", written(), "--jobs", 1)
+    assert "(No space left on device): free the disk or choose another folder" in refused(
+        "study", written(), "--jobs", 1
+    )
 
 
 def test_results_that_are_damaged(refused, studied, tmp_path):

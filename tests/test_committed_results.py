@@ -1,4 +1,6 @@
-"""What the project claims of its headline figures, asked of the committed results (a command reproduces each: thalweg study)."""
+"""What the project claims of its headline figures, asked of the committed results (a command
+reproduces each: thalweg study).
+"""
 
 import json
 from pathlib import Path
@@ -10,22 +12,31 @@ STUDIES = Path(__file__).parents[1] / "studies"
 
 
 def value(study, method, metric):
-    table = pd.read_parquet(STUDIES / study / "results" / "comparison.parquet").set_index(["method", "metric"])
+    table = pd.read_parquet(STUDIES / study / "results" / "comparison.parquet").set_index(
+        ["method", "metric"]
+    )
     return float(table.loc[(method, metric), "value"])
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 5, 10])
 def test_on_digits_a_deep_ensemble_is_worth_its_members(members):
-    assert value("digits", f"deep-ensemble (members {members})", "k_eq") == pytest.approx(members, rel=0.1)
+    assert value("digits", f"deep-ensemble (members {members})", "k_eq") == pytest.approx(
+        members, rel=0.1
+    )
 
 
 @pytest.mark.parametrize("members", [2, 3, 5, 10])
 def test_on_digits_the_u_of_other_retrainings_is_worth_their_number(members):
-    assert value("digits", f"deep-ensemble (members {members})", "k_u") == pytest.approx(members, rel=0.2)
+    assert value("digits", f"deep-ensemble (members {members})", "k_u") == pytest.approx(
+        members, rel=0.2
+    )
 
 
 def test_on_fashion_mnist_the_neighbours_of_two_anchors_pass_the_trivial_row():
-    neighbours, trivial = "neighbours on deep-ensemble (members 2)", "trivial on deep-ensemble (members 2)"
+    neighbours, trivial = (
+        "neighbours on deep-ensemble (members 2)",
+        "trivial on deep-ensemble (members 2)",
+    )
     assert value("fashion-mlp", neighbours, "k_eq") >= 3
     assert value("fashion-mlp", neighbours, "k_u") >= 4
     assert value("fashion-mlp", neighbours, "k_u") > value("fashion-mlp", trivial, "k_u")
@@ -33,30 +44,45 @@ def test_on_fashion_mnist_the_neighbours_of_two_anchors_pass_the_trivial_row():
 
 @pytest.mark.parametrize("members", [1, 2, 3, 5])
 def test_beside_all_methods_a_deep_ensemble_is_worth_its_members(members):
-    assert value("explorers", f"deep-ensemble (members {members})", "k_eq") == pytest.approx(members, rel=0.1)
+    assert value("explorers", f"deep-ensemble (members {members})", "k_eq") == pytest.approx(
+        members, rel=0.1
+    )
 
 
-@pytest.mark.parametrize(("method", "metric", "told"), [
-    ("packed-ensemble (repeat 1)", "k_eq", "K_eq 2.8"), ("mc-dropout (repeat 1)", "k_eq", "(2.1 at 1.0)"),
-    ("last-layer-laplace (repeat 1)", "k_eq", "Laplace (1.8)"), ("fge (repeat 1)", "k_eq", "FGE (1.7)"),
-    ("neighbours on deep-ensemble (members 2)", "k_eq", "K_eq 3.5"),
-    ("neighbours on deep-ensemble (members 2)", "k_u", "K_u 6.3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "metric", "told"),
+    [
+        ("packed-ensemble (repeat 1)", "k_eq", "K_eq 2.8"),
+        ("mc-dropout (repeat 1)", "k_eq", "(2.1 at 1.0)"),
+        ("last-layer-laplace (repeat 1)", "k_eq", "Laplace (1.8)"),
+        ("fge (repeat 1)", "k_eq", "FGE (1.7)"),
+        ("neighbours on deep-ensemble (members 2)", "k_eq", "K_eq 3.5"),
+        ("neighbours on deep-ensemble (members 2)", "k_u", "K_u 6.3"),
+    ],
+)
 def test_the_readme_quotes_the_study_of_all_methods(method, metric, told):
     readme = " ".join((STUDIES.parent / "README.md").read_text().split())
     paragraph = readme[readme.index("Every published method side by side") :][:900]
     assert told in paragraph and f"{value('explorers', method, metric):.1f}" in told
 
 
-PAPERS = {file.stem: json.loads(file.read_text())["bases"] for file in (STUDIES.parent / "papers/results").glob("*.json")}
+PAPERS = {
+    file.stem: json.loads(file.read_text())["bases"]
+    for file in (STUDIES.parent / "papers/results").glob("*.json")
+}
 
 
 @pytest.mark.parametrize("plan", ["mnist-cnn", "fashion-cnn"])
 def test_what_papers_claim_and_we_found(plan):
-    """Of each base: a curve three trainings long is ten times lower, aligned anchors are, and five draws a step cost five."""
+    """Of each base: a curve three trainings long is ten times lower, aligned anchors are, and five
+    draws a step cost five.
+    """
     bases = PAPERS[plan].values()
     assert len(bases) >= 3
     for base in bases:
-        assert base["connected_longer"]["barrier"] > 10 * base["connected_longer"]["barrier of the curve"]
+        assert (
+            base["connected_longer"]["barrier"]
+            > 10 * base["connected_longer"]["barrier of the curve"]
+        )
         assert base["aligned"]["barrier"] < base["connected"]["barrier"] / 2
         assert base["simplex"]["cost of a vertex over that with one draw a step"] == 5

@@ -1,4 +1,6 @@
-"""What a result costs and what a problem has spent: called twice, with cached networks, and interrupted."""
+"""What a result costs and what a problem has spent: called twice, with cached networks, and
+interrupted.
+"""
 
 import warnings
 from dataclasses import replace
@@ -44,7 +46,9 @@ def quantified(problem: Problem):
 
 @pytest.mark.parametrize("cache", [None, Kept()])
 def test_quantify_twice(cache):
-    """Both results cost the same; what was kept between them is not done again, so the problem has spent less than twice."""
+    """Both results cost the same; what was kept between them is not done again, so the problem has
+    spent less than twice.
+    """
     problem = cases.problem(unlabelled=KNOWN, cache=cache, identity="" if cache is None else "task")
     first = quantified(problem)
     spent = problem.cost
@@ -52,7 +56,9 @@ def test_quantify_twice(cache):
     assert work(second.cost) == work(first.cost) and first.cost.trainings == pytest.approx(2)
     again = problem.cost.trainings - spent.trainings
     assert again == 0, "all networks are in memory"
-    assert problem.cost.forward_examples - spent.forward_examples >= first.cost.forward_examples, "looked at again"
+    assert problem.cost.forward_examples - spent.forward_examples >= first.cost.forward_examples, (
+        "looked at again"
+    )
     if cache is not None:
         other = cases.problem(unlabelled=KNOWN, cache=cache, identity="task")
         assert work(quantified(other).cost) == work(first.cost), "whoever trained them"
@@ -65,7 +71,9 @@ def test_explore_twice(explorer):
         with problem.measured() as own:
             explorer.explore(problem)
         costs.append(own.cost)
-    assert work(costs[0]) == work(costs[1]) and costs[0].trainings == pytest.approx(explorer.trainings)
+    assert work(costs[0]) == work(costs[1]) and costs[0].trainings == pytest.approx(
+        explorer.trainings
+    )
     new = explorer.trainings - explorer.anchors  # only anchors are kept
     assert problem.cost.trainings == pytest.approx(explorer.trainings + new)
 
@@ -87,7 +95,9 @@ def test_an_anchor_from_a_cache_costs_what_it_took():
     first.anchor(0)
     with second.measured() as own:
         second.anchor(0)
-    assert own.cost == first.cost == second.cost and own.work.backward_examples == 0, "nothing was done"
+    assert own.cost == first.cost == second.cost and own.work.backward_examples == 0, (
+        "nothing was done"
+    )
 
 
 def test_two_problems_with_one_meter_pay_for_their_own_anchors():
@@ -95,14 +105,18 @@ def test_two_problems_with_one_meter_pay_for_their_own_anchors():
     problem.anchor(0)
     replace(problem, model=lambda: cases.no_norm()).anchor(0)
     replace(problem).anchor(0)
-    assert problem.cost.trainings == 3, "a copy has no memory of its own anchors: it trains them again"
+    assert problem.cost.trainings == 3, (
+        "a copy has no memory of its own anchors: it trains them again"
+    )
     problem.anchor(0)
     assert problem.cost.trainings == 3
 
 
 @pytest.fixture
 def interrupted(monkeypatch):
-    """A second training, whole or narrow, is stopped in its eleventh step, as Ctrl-C does; a third one is not."""
+    """A second training, whole or narrow, is stopped in its eleventh step, as Ctrl-C does; a third
+    one is not.
+    """
     real, left = Problem.fit, iter(range(10))
 
     def stop():
@@ -111,7 +125,13 @@ def interrupted(monkeypatch):
             raise KeyboardInterrupt
 
     def fit(self, module, recipe, *name, **named):
-        return real(self, module, recipe, *name, **named | ({"adjust": stop} if name == ("anchor", 1) else {}))
+        return real(
+            self,
+            module,
+            recipe,
+            *name,
+            **named | ({"adjust": stop} if name == ("anchor", 1) else {}),
+        )
 
     monkeypatch.setattr(Problem, "fit", fit)
 
@@ -121,10 +141,14 @@ def test_an_interrupted_training_has_cost_what_was_done(interrupted):
     with pytest.raises(KeyboardInterrupt), problem.measured() as own:
         DeepEnsemble(3).explore(problem)
     steps = problem.recipe.steps(len(problem.train))
-    assert own.cost == problem.cost and problem.cost.trainings == pytest.approx(1 + 11 / steps, abs=0.02)
+    assert own.cost == problem.cost and problem.cost.trainings == pytest.approx(
+        1 + 11 / steps, abs=0.02
+    )
     with problem.measured() as again:
         DeepEnsemble(3).explore(problem)
-    assert again.cost.trainings == 3 and problem.cost.trainings == pytest.approx(3 + 11 / steps, abs=0.02)
+    assert again.cost.trainings == 3 and problem.cost.trainings == pytest.approx(
+        3 + 11 / steps, abs=0.02
+    )
 
 
 def test_an_interrupted_call_of_quantify(interrupted):
@@ -136,7 +160,9 @@ def test_an_interrupted_call_of_quantify(interrupted):
     assert problem.cost.trainings == pytest.approx(1 + 0.5 + part, abs=0.02)
     found = quantified(problem)
     assert found.cost.trainings == pytest.approx(2)
-    assert problem.cost.trainings == pytest.approx(2 + part, abs=0.02), "one narrow network was kept"
+    assert problem.cost.trainings == pytest.approx(2 + part, abs=0.02), (
+        "one narrow network was kept"
+    )
 
 
 def test_a_narrow_networks_forward_work_counts_in_operations_of_the_whole_one():
@@ -156,16 +182,26 @@ def test_narrow_networks_count_in_operations_of_the_whole_one_and_once_in_a_resu
 
 
 def test_an_evaluation_that_serves_predictions_and_features_is_counted_once():
-    """Of every network: unlabelled and asked inputs, two to find the layer; the training set for features and for the check."""
+    """Of every network: unlabelled and asked inputs, two to find the layer; the training set for
+    features and for the check.
+    """
     problem = cases.problem(unlabelled=KNOWN)
     with problem.measured() as own:
         problem.anchor(0)
     found = quantified(problem)
     one = len(KNOWN) + len(ASKED) + 2 * cases.EXAMPLES + 2
-    assert found.cost.forward_examples == pytest.approx(one * (1 + 2 * 0.5), rel=1e-2) and own.cost.forward_examples == 0
-    assert found.cost.total == pytest.approx(2 + found.cost.forward_examples / 3 / problem.training_examples, rel=1e-3)
+    assert (
+        found.cost.forward_examples == pytest.approx(one * (1 + 2 * 0.5), rel=1e-2)
+        and own.cost.forward_examples == 0
+    )
+    assert found.cost.total == pytest.approx(
+        2 + found.cost.forward_examples / 3 / problem.training_examples, rel=1e-3
+    )
 
 
 def test_the_seconds_of_the_emulator_stand_beside_the_cost():
     cost = quantified(cases.problem(unlabelled=KNOWN)).cost
-    assert 0 < cost.emulator_seconds < cost.seconds and cost.as_dict()["total"] == cost.total > cost.trainings
+    assert (
+        0 < cost.emulator_seconds < cost.seconds
+        and cost.as_dict()["total"] == cost.total > cost.trainings
+    )

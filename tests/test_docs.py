@@ -44,7 +44,13 @@ def test_readme_code_runs_in_at_most_12_lines():
         "test": x[50:90],
     }
     exec(block, space)
-    assert space["mean"].shape == space["std"].shape == space["low"].shape == space["high"].shape == (40, 10)
+    assert (
+        space["mean"].shape
+        == space["std"].shape
+        == space["low"].shape
+        == space["high"].shape
+        == (40, 10)
+    )
     torch.testing.assert_close(space["mean"].sum(1), torch.ones(40))
     assert (space["low"] <= space["high"]).all()
     assert space["problem"].cost.trainings == 2.0
@@ -70,12 +76,22 @@ def test_guide_quantify_code_runs():
     torch.manual_seed(0)
     x = torch.randn(200, 16)
     train = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32, shuffle=True)
-    space = {"Net": Net, "network": Net(), "train": train, "unlabelled": torch.randn(300, 16), "inputs": torch.randn(20, 16)}
+    space = {
+        "Net": Net,
+        "network": Net(),
+        "train": train,
+        "unlabelled": torch.randn(300, 16),
+        "inputs": torch.randn(20, 16),
+    }
     exec(code("docs/guide.md", "thalweg.quantify("), space)
     assert space["u"].shape == (20,) and space["found"].proxies >= 2
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
-    space = {"thalweg": thalweg, "values_unlabelled": torch.randn(3, 60, 2), "values_asked": torch.randn(3, 20, 2)}
+    space = {
+        "thalweg": thalweg,
+        "values_unlabelled": torch.randn(3, 60, 2),
+        "values_asked": torch.randn(3, 20, 2),
+    }
     exec(code("docs/guide.md", "emulate_values"), space)
     assert space["u"].shape == (20,) and space["draws"].shape[1:] == (20, 2)
 
@@ -92,20 +108,30 @@ def test_guide_explorer_is_found():
 def test_guide_landscape_code_runs(capsys):
     space = {"thalweg": thalweg, "problem": cases.problem("conv-batchnorm")}
     exec(code("docs/guide.md", "from thalweg.landscape"), space)
-    assert space["straight"].barrier >= 0 and space["check"].losses.shape == (25,) and "Extent(" in capsys.readouterr().out
+    assert (
+        space["straight"].barrier >= 0
+        and space["check"].losses.shape == (25,)
+        and "Extent(" in capsys.readouterr().out
+    )
 
 
 def test_the_page_of_reliability_counts_what_is_there():
-    done = subprocess.run([sys.executable, ROOT / "docs/reliability.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/reliability.py", "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_tables_are_those_of_the_results():
-    done = subprocess.run([sys.executable, ROOT / "docs/tables.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/tables.py", "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("plan", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "plan", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_plans_are_good_in_both_forms(plan):
     whole, quick = read_plan(plan), read_plan(plan, quick=True)
     assert quick.name == f"{whole.name}-quick"

@@ -30,10 +30,15 @@ def test_tensors_come_back_in_their_order(tmp_path):
     path = tmp_path / "deep" / "a.safetensors"
     shared = torch.arange(4.0)
     files.write_tensors(
-        path, {**TENSORS, "view": shared[:2], "same": shared, "turned": TENSORS["z"].T}, {"b": [1, 2.5, "x"], "a": None}
+        path,
+        {**TENSORS, "view": shared[:2], "same": shared, "turned": TENSORS["z"].T},
+        {"b": [1, 2.5, "x"], "a": None},
     )
     found, metadata = files.read_tensors(path)
-    assert list(found) == [*TENSORS, "view", "same", "turned"] and metadata == {"b": [1, 2.5, "x"], "a": None}
+    assert list(found) == [*TENSORS, "view", "same", "turned"] and metadata == {
+        "b": [1, 2.5, "x"],
+        "a": None,
+    }
     assert all(torch.equal(found[n], t) and found[n].dtype == t.dtype for n, t in TENSORS.items())
     assert torch.equal(found["turned"], TENSORS["z"].T)
 
@@ -41,7 +46,9 @@ def test_tensors_come_back_in_their_order(tmp_path):
 def test_equal_values_give_equal_files(tmp_path):
     for k in range(8):
         files.write_tensors(tmp_path / f"{k}.safetensors", TENSORS, {"b": 1, "a": 2, "c": 3})
-        files.write_record(tmp_path / f"{k}.json", {"b": 1, "a": [2.5]} if k % 2 else {"a": [2.5], "b": 1})
+        files.write_record(
+            tmp_path / f"{k}.json", {"b": 1, "a": [2.5]} if k % 2 else {"a": [2.5], "b": 1}
+        )
     assert len({(tmp_path / f"{k}.safetensors").read_bytes() for k in range(8)}) == 1
     assert len({(tmp_path / f"{k}.json").read_bytes() for k in range(8)}) == 1
 
@@ -75,12 +82,21 @@ def test_a_full_disk(writer, where, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr({"fsync": "os.fsync", "replace": "pathlib.Path.replace", "mkstemp": "tempfile.mkstemp"}[where], full)
-    with pytest.raises(InputError, match=r"can't write .*a \(No space left on device\): free the disk") as caught:
+    monkeypatch.setattr(
+        {"fsync": "os.fsync", "replace": "pathlib.Path.replace", "mkstemp": "tempfile.mkstemp"}[
+            where
+        ],
+        full,
+    )
+    with pytest.raises(
+        InputError, match=r"can't write .*a \(No space left on device\): free the disk"
+    ) as caught:
         WRITERS[writer](path)
     one_line(caught)
     monkeypatch.undo()
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path], "the old file stays, and nothing is left over"
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path], (
+        "the old file stays, and nothing is left over"
+    )
 
 
 LARGE = {
@@ -96,7 +112,9 @@ def test_a_disk_that_fills_while_writing(writer, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
-        with pytest.raises(InputError, match=r"can't write .*File too large.*: free the disk") as caught:
+        with pytest.raises(
+            InputError, match=r"can't write .*File too large.*: free the disk"
+        ) as caught:
             LARGE[writer](tmp_path / "a")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -107,7 +125,9 @@ def test_a_disk_that_fills_while_writing(writer, tmp_path):
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_folder_that_cannot_be_written_to(writer, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"can't write .*: free the disk or choose another folder") as caught:
+    with pytest.raises(
+        InputError, match=r"can't write .*: free the disk or choose another folder"
+    ) as caught:
         WRITERS[writer](tmp_path / "file" / "a")
     one_line(caught)
 
@@ -140,7 +160,9 @@ def test_a_truncated_file(length, tmp_path):
     path = tmp_path / "a.safetensors"
     files.write_tensors(path, TENSORS, {"x": 1})
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(InputError, match=r"(is damaged or truncated .*: give a whole copy of it|is an empty file)") as caught:
+    with pytest.raises(
+        InputError, match=r"(is damaged or truncated .*: give a whole copy of it|is an empty file)"
+    ) as caught:
         files.read_tensors(path)
     one_line(caught)
 
@@ -181,7 +203,9 @@ def test_a_record_that_is_no_text(tmp_path):
         files.read_record(tmp_path / "a.json", ANYTHING)
 
 
-@pytest.mark.parametrize("read", [lambda path: files.read_record(path, ANYTHING), files.read_tensors])
+@pytest.mark.parametrize(
+    "read", [lambda path: files.read_record(path, ANYTHING), files.read_tensors]
+)
 def test_missing_files_and_folders(read, tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read(tmp_path / "a")

@@ -82,7 +82,10 @@ def test_results_inside_of_results():
             assert meter.cost.backward_examples == 13, "what is open is in it"
         meter.charge(NETWORK, "a", done=False)
         apart = meter.apart(lambda: meter.backward(torch.zeros(5, 2)))
-    assert [own.cost.backward_examples for own in (inner, outer)] == [12, 13] and apart.backward_examples == 5
+    assert [own.cost.backward_examples for own in (inner, outer)] == [
+        12,
+        13,
+    ] and apart.backward_examples == 5
     assert meter.cost.backward_examples == 13
 
 
@@ -192,17 +195,33 @@ def test_memory_is_that_of_the_work():
 
 def test_a_cost_as_a_dictionary():
     assert Cost(5, 3, 10, 1.5, 100, 0.5).as_dict() == {
-        "backward_examples": 5, "forward_examples": 3, "training_examples": 10, "seconds": 1.5, "peak_memory": 100,
-        "emulator_seconds": 0.5, "trainings": 0.5, "forward_trainings": 0.3, "total": 0.6,
-    }  # fmt: skip
+        "backward_examples": 5,
+        "forward_examples": 3,
+        "training_examples": 10,
+        "seconds": 1.5,
+        "peak_memory": 100,
+        "emulator_seconds": 0.5,
+        "trainings": 0.5,
+        "forward_trainings": 0.3,
+        "total": 0.6,
+    }
     assert Cost().trainings == Cost().forward_trainings == Cost().total == 0.0
-    old = {"backward_examples": 5, "forward_examples": 3, "training_examples": 10, "seconds": 1.5, "peak_memory": 100}
+    old = {
+        "backward_examples": 5,
+        "forward_examples": 3,
+        "training_examples": 10,
+        "seconds": 1.5,
+        "peak_memory": 100,
+    }
     assert Cost(**old).total == pytest.approx(0.6), "records of earlier versions are read"
 
 
 def test_the_work_of_a_narrow_network_is_that_of_its_operations():
     cost = Cost(10, 20, 10, 1.5, 100, 0.5).of_network(0.3)
-    assert (cost.trainings, cost.total) == pytest.approx((0.3, 0.5)) and (cost.seconds, cost.peak_memory) == (1.5, 100)
+    assert (cost.trainings, cost.total) == pytest.approx((0.3, 0.5)) and (
+        cost.seconds,
+        cost.peak_memory,
+    ) == (1.5, 100)
 
 
 def test_now_goes_on():

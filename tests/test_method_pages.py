@@ -1,4 +1,6 @@
-"""The pages of docs/methods: one for every method, whose snippets run, and an index with the true costs."""
+"""The pages of docs/methods: one for every method, whose snippets run, and an index with the true
+costs.
+"""
 
 import inspect
 import re
@@ -18,7 +20,14 @@ from thalweg.explorers.base import explorers
 FOLDER = Path(__file__).parents[1] / "docs/methods"
 TRAINED = {**explorers(), **baselines()}
 METHODS = {**TRAINED, **emulators()}
-PARTS = ("What it does", "When to use it", "Cost", "Use it", "What it found", "Deviations from the paper")
+PARTS = (
+    "What it does",
+    "When to use it",
+    "Cost",
+    "Use it",
+    "What it found",
+    "Deviations from the paper",
+)
 MARK = re.compile(r"(<!-- table .* -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,7 +43,11 @@ def snippet(name, language):
 
 def index():
     """The cells of each row of the index, by name."""
-    rows = [row.strip("|").split(" | ") for row in (FOLDER / "README.md").read_text().splitlines() if row.startswith("| [")]
+    rows = [
+        row.strip("|").split(" | ")
+        for row in (FOLDER / "README.md").read_text().splitlines()
+        if row.startswith("| [")
+    ]
     return {re.search(r"`(.*)`", name)[1]: [name, *cells] for name, *cells in rows}
 
 
@@ -72,7 +85,9 @@ def test_emulators_point_to_the_results(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_page_names_the_source_that_the_module_names(name):
-    said = re.findall(r"\[arXiv (\d{4}\.\d{5})\]\(https://arxiv.org/abs/\1\)", page(name).splitlines()[0])
+    said = re.findall(
+        r"\[arXiv (\d{4}\.\d{5})\]\(https://arxiv.org/abs/\1\)", page(name).splitlines()[0]
+    )
     assert len(said) == (name not in ("short-ensemble", *emulators()))
     for number in said:
         assert number in inspect.getmodule(METHODS[name]).__doc__
@@ -93,7 +108,9 @@ def test_python_runs(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_toml_gives_rows_of_the_method(name):
     rows = tiny.plan(methods=tomllib.loads(snippet(name, "toml"))["methods"]).methods
-    assert {row.emulator_name if name in emulators() else row.explorer_name for row in rows} == {name}
+    assert {row.emulator_name if name in emulators() else row.explorer_name for row in rows} == {
+        name
+    }
 
 
 def test_the_index_lists_every_method_once_with_its_page():

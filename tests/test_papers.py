@@ -1,4 +1,6 @@
-"""Facts of the papers: the command measures and goes on where it was, the page says what was measured."""
+"""Facts of the papers: the command measures and goes on where it was, the page says what was
+measured.
+"""
 
 import json
 
@@ -42,9 +44,13 @@ def measured(tmp_path_factory):
 
 def test_every_fact_is_measured_from_every_base(measured):
     found = json.loads((measured / "found" / "tiny.json").read_text())
-    assert set(found["bases"]) == {"0", "1"} and all(set(own) == set(FACTS) for own in found["bases"].values())
+    assert set(found["bases"]) == {"0", "1"} and all(
+        set(own) == set(FACTS) for own in found["bases"].values()
+    )
     first = found["bases"]["0"]
-    assert first["connected"]["barrier"] == pytest.approx(first["connected_longer"]["barrier"]), "the same anchors"
+    assert first["connected"]["barrier"] == pytest.approx(first["connected_longer"]["barrier"]), (
+        "the same anchors"
+    )
     assert first["aligned"]["distance over that before"] < 1
     assert first["simplex"]["cost of a vertex over that with one draw a step"] == 5
     assert first["simplexes"]["cost of 2 simplexes, share 1/10"] == pytest.approx(3)
@@ -56,7 +62,9 @@ def test_what_is_measured_is_not_measured_again(measured, monkeypatch, capsys):
     before = (measured / "found" / "tiny.json").read_bytes()
     command.main(["tiny.toml", "--bases", "2", "--results", "found"])
     assert not capsys.readouterr().out and (measured / "found" / "tiny.json").read_bytes() == before
-    command.main(["tiny.toml", "--bases", "1", "--results", "found", "--quick", "--facts", "connected"])
+    command.main(
+        ["tiny.toml", "--bases", "1", "--results", "found", "--quick", "--facts", "connected"]
+    )
     assert "tiny-quick, base 0, connected" in capsys.readouterr().out
 
 
@@ -72,7 +80,9 @@ def test_the_page_has_every_section(measured):
 ])  # fmt: skip
 def test_mistakes_are_one_line(arguments, words, measured, monkeypatch, capsys):
     monkeypatch.chdir(measured)
-    (measured / "other.toml").write_text('name = "tiny"\n' + PLAN.replace("epochs = 5", "epochs = 6"))
+    (measured / "other.toml").write_text(
+        'name = "tiny"\n' + PLAN.replace("epochs = 5", "epochs = 6")
+    )
     before = (measured / "found" / "tiny.json").read_bytes()
     assert command.main(arguments) == 2
     error = capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""Several draws are refreshed and evaluated in one pass over the data: the same as one by one, as many as memory holds."""
+"""Several draws are refreshed and evaluated in one pass over the data: the same as one by one, as
+many as memory holds.
+"""
 
 import pytest
 import torch
@@ -51,7 +53,9 @@ def test_draws_in_one_pass_equal_one_by_one(network, together, monkeypatch):
     log_probs = predict(problem, Members(tuple(drawn)), loader).log_probs
     assert torch.allclose(log_probs, torch.stack(expected), rtol=0, atol=1e-5)
     looks = 2  # at its order
-    assert loader.passes - looks == -(-7 // together) and problem.cost.forward_examples - cost == 7 * len(X)
+    assert loader.passes - looks == -(
+        -7 // together
+    ) and problem.cost.forward_examples - cost == 7 * len(X)
     again = predict(problem, found, X, draws=7, seed=3).log_probs
     assert torch.allclose(again, log_probs, rtol=0, atol=1e-5), "refreshed in such groups, too"
 
@@ -60,8 +64,13 @@ def test_the_training_set_is_read_once_for_all_draws_that_need_it(monkeypatch):
     problem = cases.problem("conv-batchnorm")
     found = Subspace((problem.anchor(0), problem.anchor(1)))
     asked, refresh = [], type(problem).refresh
-    monkeypatch.setattr(type(problem), "refresh", lambda self, network, points: (asked.append(len(points)),
-                                                                                  refresh(self, network, points))[1])
+    monkeypatch.setattr(
+        type(problem),
+        "refresh",
+        lambda self, network, points: (asked.append(len(points)), refresh(self, network, points))[
+            1
+        ],
+    )
     mixed = [next(found.draw(1, seed=0)), found.vertices[0], next(found.draw(1, seed=1))]
     done = list(sample(problem, Members(tuple(mixed))))
     assert asked == [2] and done[1] is mixed[1]
@@ -78,17 +87,25 @@ def test_draws_are_grouped_by_their_memory():
     def groups(limit: int, *sizes: int) -> list[list[int]]:
         drawn = points(*sizes)
         found = list(prediction._grouped(iter(drawn), limit))
-        assert [id(w) for group in found for w in group] == [id(w) for w in drawn], "in order, none lost"
+        assert [id(w) for group in found for w in group] == [id(w) for w in drawn], (
+            "in order, none lost"
+        )
         return [[w.params["a"].numel() + 1 for w in group] for group in found]
 
     assert groups(40, 5, 5, 5, 5, 5) == [[5, 5], [5, 5], [5]]
     assert groups(39, 5, 5, 5) == [[5], [5], [5]]
-    assert groups(40, 3, 20, 3, 7, 1) == [[3], [20], [3, 7], [1]], "one that is too large goes alone"
-    assert groups(40, 20, 30, 3) == [[20], [30], [3]], "and at the start, without an empty group before it"
+    assert groups(40, 3, 20, 3, 7, 1) == [[3], [20], [3, 7], [1]], (
+        "one that is too large goes alone"
+    )
+    assert groups(40, 20, 30, 3) == [[20], [30], [3]], (
+        "and at the start, without an empty group before it"
+    )
     assert groups(40) == []
     doubles = [Weights({"a": torch.zeros(5, dtype=torch.float64)}, {}) for _ in range(2)]
     assert [len(g) for g in prediction._grouped(iter(doubles), 79)] == [1, 1]
-    assert [len(g) for g in prediction._grouped(iter(points(5) * 40))] == [40], "32 draws of a small network are one group"
+    assert [len(g) for g in prediction._grouped(iter(points(5) * 40))] == [40], (
+        "32 draws of a small network are one group"
+    )
 
 
 def test_no_more_draws_are_held_than_a_group():
@@ -129,7 +146,12 @@ def test_weights_that_are_evaluated_stay_as_they_are():
     problem = cases.problem(model=Counting)
     anchor = problem.anchor(0)
     mixed = next(Subspace((anchor,)).draw(1, seed=0))
-    kept = [{name: t.clone() for name, t in part.items()} for part in (anchor.params, anchor.buffers, mixed.params, mixed.stale)]
+    kept = [
+        {name: t.clone() for name, t in part.items()}
+        for part in (anchor.params, anchor.buffers, mixed.params, mixed.stale)
+    ]
     predict(problem, Members((anchor, mixed)), X)
-    for part, before in zip((anchor.params, anchor.buffers, mixed.params, mixed.stale), kept, strict=True):
+    for part, before in zip(
+        (anchor.params, anchor.buffers, mixed.params, mixed.stale), kept, strict=True
+    ):
         assert all(torch.equal(t, before[name]) for name, t in part.items())

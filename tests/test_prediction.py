@@ -20,7 +20,13 @@ from thalweg.weights.subspace import Subspace
 
 def predictions(members=7, inputs=11, classes=4) -> Predictions:
     return Predictions(
-        torch.randn(members, inputs, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+        torch.randn(
+            members,
+            inputs,
+            classes,
+            dtype=torch.float64,
+            generator=torch.Generator().manual_seed(0),
+        ).log_softmax(-1)
     )
 
 
@@ -35,7 +41,9 @@ def test_summaries_equal_numpy():
     for level in (0.95, 0.5):
         low, high = found.interval(level)
         expected = np.quantile(p, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        assert np.allclose(low, expected[0], rtol=0, atol=1e-12) and np.allclose(high, expected[1], rtol=0, atol=1e-12)
+        assert np.allclose(low, expected[0], rtol=0, atol=1e-12) and np.allclose(
+            high, expected[1], rtol=0, atol=1e-12
+        )
     assert (found.members, found.inputs, found.classes) == p.shape
 
 
@@ -61,8 +69,16 @@ def test_many_numbers_have_an_interval():
 
 def test_log_softmax_is_in_single_precision_or_better():
     logits = torch.randn(5, 4)
-    assert np.allclose(log_softmax(logits.double()).exp(), reference.softmax(logits.double().numpy()), rtol=0, atol=1e-14)
-    assert log_softmax(logits.half()).dtype == torch.float32 and log_softmax(logits.double()).dtype == torch.float64
+    assert np.allclose(
+        log_softmax(logits.double()).exp(),
+        reference.softmax(logits.double().numpy()),
+        rtol=0,
+        atol=1e-14,
+    )
+    assert (
+        log_softmax(logits.half()).dtype == torch.float32
+        and log_softmax(logits.double()).dtype == torch.float64
+    )
 
 
 def test_they_are_stored(tmp_path):
@@ -103,14 +119,17 @@ GOOD = {
     "loader of inputs": lambda: DataLoader(X, 16),
     "list": lambda: list(X.split(7)),
     "dictionaries through pairs": lambda: pairs(
-        [{"x": x, "y": y} for x, y in zip(X.split(7), Y.split(7), strict=True)], lambda b: (b["x"], b["y"])
+        [{"x": x, "y": y} for x, y in zip(X.split(7), Y.split(7), strict=True)],
+        lambda b: (b["x"], b["y"]),
     ),
 }
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_loader_gives_the_same(kind):
-    """Up to the rounding of single precision: logarithms reach 13 here, and another batch may go by another kernel."""
+    """Up to the rounding of single precision: logarithms reach 13 here, and another batch may go by
+    another kernel.
+    """
     problem = cases.problem("conv-batchnorm")
     weights = problem.anchor(0)
     network = problem.network(weights).eval()
@@ -130,14 +149,19 @@ def test_draws_are_refreshed_on_the_same_training_batches():
     problem = cases.problem("conv-batchnorm", "own-generator")
     anchor = problem.anchor(0)
     found = predict(problem, Subspace((anchor,)), X, draws=3)
-    assert torch.equal(found.log_probs[0], found.log_probs[1]) and torch.equal(found.log_probs[0], found.log_probs[2])
+    assert torch.equal(found.log_probs[0], found.log_probs[1]) and torch.equal(
+        found.log_probs[0], found.log_probs[2]
+    )
     assert problem.cost.forward_examples == 3 * (len(X) + cases.EXAMPLES)
 
 
 def test_how_many_draws():
     problem = cases.problem()
     anchors = Members((problem.anchor(0), problem.anchor(1)))
-    assert predict(problem, anchors, X).members == 2 and predict(problem, anchors, X, draws=5).members == 5
+    assert (
+        predict(problem, anchors, X).members == 2
+        and predict(problem, anchors, X, draws=5).members == 5
+    )
     assert predict(problem, Subspace(anchors.points), X).members == 32
     for draws in (0, -1):
         with pytest.raises(InputError, match=f"draws got {draws}, needs a whole number, 1 or more"):
@@ -160,8 +184,14 @@ BAD = {
     "shuffled loader": (lambda: shuffling(), "shuffles"),
     "shuffled batches": (lambda: Batches(X, Y), "shuffles"),
     "shuffled pairs": (lambda: pairs(shuffling(), lambda b: b), "shuffles"),
-    "shuffled batch sampler": (lambda: DataLoader(TensorDataset(X, Y), batch_sampler=_sampler()), "shuffles"),
-    "weighted sampler": (lambda: DataLoader(X, 16, sampler=torch.utils.data.WeightedRandomSampler([1.0] * 60, 60)), "shuffles"),
+    "shuffled batch sampler": (
+        lambda: DataLoader(TensorDataset(X, Y), batch_sampler=_sampler()),
+        "shuffles",
+    ),
+    "weighted sampler": (
+        lambda: DataLoader(X, 16, sampler=torch.utils.data.WeightedRandomSampler([1.0] * 60, 60)),
+        "shuffles",
+    ),
     "augmented batches": (lambda: Batches(X, Y, shuffle=False, augment=shifted), "augments"),
     "dictionaries": (lambda: [{"x": X}], r"dictionary with keys \['x'\].*pairs"),
     "no numbers": (lambda: [["a", "b"]], "needs a tensor or a pair"),

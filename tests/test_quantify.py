@@ -1,4 +1,6 @@
-"""Quantify, end to end on networks of 300 parameters: what is asked for, what it costs, and what it says of itself."""
+"""Quantify, end to end on networks of 300 parameters: what is asked for, what it costs, and what it
+says of itself.
+"""
 
 import importlib
 import warnings
@@ -41,7 +43,9 @@ def quietly(given: Problem, **settings) -> Quantified:
 
 
 def test_from_a_network_to_u_and_draws(trained):
-    """The narrow network, 36-4-3, has half of the work of 36-8-3; four are bought for two trainings."""
+    """The narrow network, 36-4-3, has half of the work of 36-8-3; four are bought for two
+    trainings.
+    """
     given = cases.problem(start=trained, unlabelled=unlabelled())
     before = contract.states()
     found = quietly(given, budget=2.0, draws=7)
@@ -49,7 +53,10 @@ def test_from_a_network_to_u_and_draws(trained):
     assert found.predictions.log_probs.shape == (7, 30, 3) and found.predictions.u().shape == (30,)
     assert torch.isfinite(found.predictions.u()).all() and (found.predictions.u() > 0).all()
     assert (found.share, found.proxies) == (0.5, 4)
-    assert found.cost.trainings == pytest.approx(1 + 4 * 0.5, rel=1e-3) and found.cost.trainings == given.cost.trainings
+    assert (
+        found.cost.trainings == pytest.approx(1 + 4 * 0.5, rel=1e-3)
+        and found.cost.trainings == given.cost.trainings
+    )
     own = predict(given, given.anchor(0), ASKED).mean()
     assert (found.predictions.mean().argmax(-1) == own.argmax(-1)).double().mean() > 0.8
     again = quietly(cases.problem(start=trained, unlabelled=unlabelled()), budget=2.0, draws=7)
@@ -63,12 +70,16 @@ def test_what_it_says_of_itself(trained):
     assert found.transfer is not None
     assert first.startswith(f"mean u {float(found.predictions.u().mean()):.4f} over 30 inputs, ")
     assert second == (
-        f"4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them, {found.cost.total:.2f} with "
-        f"forward work; the emulator took {found.cost.emulator_seconds:.1f} s"
+        "4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them, "
+        f"{found.cost.total:.2f} with forward work; the emulator took "
+        f"{found.cost.emulator_seconds:.1f} s"
     )
     assert found.cost.total > 2 and 0 < found.cost.emulator_seconds < found.cost.seconds
-    readings = ", ".join(f"{own.name} {own.ratio:.2f} ({own.low:.2f} to {own.high:.2f}; {own.least:.2f} to {own.most:.2f} is "
-                         "usual)" for own in found.transfer.readings)
+    readings = ", ".join(
+        f"{own.name} {own.ratio:.2f} ({own.low:.2f} to {own.high:.2f}; {own.least:.2f} to "
+        f"{own.most:.2f} is usual)"
+        for own in found.transfer.readings
+    )
     assert third.startswith(f"the network over its proxies: {readings}: ")
     assert ("NOT like its proxies" in third) == (not found.transfer.holds)
 
@@ -77,7 +88,12 @@ def test_two_proxies_are_checked_too(trained):
     given = cases.problem(start=trained, unlabelled=unlabelled())
     found = quietly(given, draws=3)
     assert (found.share, found.proxies) == (0.5, 2) and found.transfer is not None
-    assert [own.name for own in found.transfer.readings] == ["impurity", "overconfidence", "weights", "centre"]
+    assert [own.name for own in found.transfer.readings] == [
+        "impurity",
+        "overconfidence",
+        "weights",
+        "centre",
+    ]
     assert found.cost.trainings == pytest.approx(2, rel=1e-3)
 
 
@@ -85,9 +101,17 @@ def test_a_network_unlike_its_proxies_is_noticed():
     """It was never trained."""
     torch.manual_seed(0)
     given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
-    with pytest.warns(UserWarning, match="NOT like its proxies.*it is less sure.*See first that the network was trained by this"):
+    with pytest.warns(
+        UserWarning,
+        match="NOT like its proxies.*it is less sure.*See first that the network was trained by "
+        "this",
+    ):
         found = quantify(given, ASKED, budget=3.0, draws=3)
-    assert found.transfer is not None and not found.transfer.holds and "do not trust the scale of u" in str(found)
+    assert (
+        found.transfer is not None
+        and not found.transfer.holds
+        and "do not trust the scale of u" in str(found)
+    )
 
 
 def test_without_a_start_the_anchors_are_trained():
@@ -99,7 +123,9 @@ def test_without_a_start_the_anchors_are_trained():
 
 def test_an_emulator_that_ignores_narrow_networks_is_refused_before_they_are_trained():
     given = cases.problem(unlabelled=unlabelled())
-    with pytest.raises(InputError, match="got Neighbours, which makes nothing of narrow networks: give Forest"):
+    with pytest.raises(
+        InputError, match="got Neighbours, which makes nothing of narrow networks: give Forest"
+    ):
         quietly(given, anchors=2, emulator=Neighbours(), draws=3)
     assert given.cost.trainings == 0
 
@@ -132,7 +158,9 @@ def test_a_user_s_own_narrow_network():
 
 def test_there_must_be_unlabelled_inputs():
     given = cases.problem()
-    with pytest.raises(InputError, match=r"without unlabelled inputs.*give Problem\(unlabelled=\.\.\.\)"):
+    with pytest.raises(
+        InputError, match=r"without unlabelled inputs.*give Problem\(unlabelled=\.\.\.\)"
+    ):
         quantify(given, ASKED)
     assert given.cost.backward_examples == 0
 
@@ -146,9 +174,15 @@ def test_a_budget_that_is_too_small_is_found_before_anything_is_trained():
 
 @pytest.mark.parametrize("layer", [None, "elsewhere"])
 def test_a_network_without_the_layer_is_found_before_anything_is_trained(layer):
-    given = cases.problem(model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3), nn.Tanh()),
-                          unlabelled=unlabelled())
-    with pytest.raises(InputError, match="name the layer whose output is" if layer is None else "elsewhere"):
+    given = cases.problem(
+        model=lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3), nn.Tanh()
+        ),
+        unlabelled=unlabelled(),
+    )
+    with pytest.raises(
+        InputError, match="name the layer whose output is" if layer is None else "elsewhere"
+    ):
         quantify(given, ASKED, layer=layer, share=0.5)
     assert given.cost.backward_examples == 0
     assert quietly(given, layer="2", share=0.5, draws=3).predictions.members == 3
@@ -173,8 +207,17 @@ def gathered(archive, keys, *, features, monkeypatch=None):
     given = cases.problem(unlabelled=unlabelled())
     narrow = narrow_problem(given, 0.5)
     proxies, anchors = train_narrow(given, narrow, 1), Members((given.anchor(0),))
-    found = gather(given, anchors, narrow, proxies, 0.5, {"a": unlabelled(), "b": ASKED}, features=features, archive=archive,
-                   keys=keys)
+    found = gather(
+        given,
+        anchors,
+        narrow,
+        proxies,
+        0.5,
+        {"a": unlabelled(), "b": ASKED},
+        features=features,
+        archive=archive,
+        keys=keys,
+    )
     return given, narrow, anchors, proxies, found
 
 
@@ -183,12 +226,18 @@ def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
     archive = Archive()
     given, narrow, anchors, proxies, found = gathered(archive, ("one", "two"), features=features)
     assert set(archive.kept) == {"one", "two"}
-    assert (given.cost.forward_examples == 1.5 * (150 + 30)) != features, "a narrow network's count as their operations, a half"
+    assert (given.cost.forward_examples == 1.5 * (150 + 30)) != features, (
+        "a narrow network's count as their operations, a half"
+    )
     for name, inputs in (("a", unlabelled()), ("b", ASKED)):
         assert torch.equal(found[name].anchors.log_probs, predict(given, anchors, inputs).log_probs)
-        assert torch.equal(found[name].proxies.log_probs, predict(narrow, proxies, inputs).log_probs)
+        assert torch.equal(
+            found[name].proxies.log_probs, predict(narrow, proxies, inputs).log_probs
+        )
         assert found[name].share == 0.5 and (found[name].features is not None) == features
-    spent = given.cost.forward_examples - (150 + 30)  # the anchor's evaluations above are the test's own
+    spent = given.cost.forward_examples - (
+        150 + 30
+    )  # the anchor's evaluations above are the test's own
     monkeypatch.setattr(module, "_witness", None)
     other, *_, again = gathered(archive, ("one", "two"), features=features)
     assert other.cost.forward_examples == spent
@@ -201,7 +250,9 @@ def test_what_is_kept_without_features_is_no_use_where_they_are_needed():
     archive = Archive()
     gathered(archive, ("one", "two"), features=False)
     *_, found = gathered(archive, ("one", "two"), features=True)
-    assert found["a"].features.shape[:2] == (2, 150) and all(w.features for w in archive.kept.values())
+    assert found["a"].features.shape[:2] == (2, 150) and all(
+        w.features for w in archive.kept.values()
+    )
 
 
 def test_networks_without_a_key_are_not_kept():

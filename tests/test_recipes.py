@@ -1,4 +1,6 @@
-"""Recipes told wrongly: how they are measured, on a task of a tenth of a second, and the page that is made of it."""
+"""Recipes told wrongly: how they are measured, on a task of a tenth of a second, and the page that
+is made of it.
+"""
 
 import json
 from dataclasses import replace
@@ -15,7 +17,15 @@ from thalweg.seeds import generator
 from thalweg.training.batches import Batches
 from thalweg.training.recipe import Recipe
 
-TINY = Task("tiny", "test", partial(tasks.table, 120, 2, 0.1), partial(tasks.vector, 20, 2, 16), Recipe(epochs=2), 32, wrong=True)
+TINY = Task(
+    "tiny",
+    "test",
+    partial(tasks.table, 120, 2, 0.1),
+    partial(tasks.vector, 20, 2, 16),
+    Recipe(epochs=2),
+    32,
+    wrong=True,
+)
 SOME = {name: wrong.WRONG[name] for name in (wrong.RIGHT, "rate / 5", "half of the data")}
 
 
@@ -32,7 +42,9 @@ def test_a_task_is_measured_once_and_goes_on_where_it_was(tiny, tmp_path, monkey
     found = json.loads(file.read_text())
     assert set(found["rows"]) == set(SOME) and found["proxies"] >= 2
     for own in found["rows"].values():
-        assert len(own["ratio"]) == len(own["warned"]) == len(own["off"]) == len(own["readings"]) == 3
+        assert (
+            len(own["ratio"]) == len(own["warned"]) == len(own["off"]) == len(own["readings"]) == 3
+        )
         assert set(own["readings"][0]) == set(LIMITS)
         assert [bool(off) for off in own["off"]] == own["warned"]
     monkeypatch.setattr("thalweg.training.problem.train", None)
@@ -41,7 +53,9 @@ def test_a_task_is_measured_once_and_goes_on_where_it_was(tiny, tmp_path, monkey
     before = file.read_text()
     file.write_text(json.dumps(found))
     recipes.measure(*where, ["tiny"], networks=3, sets=2)
-    assert json.loads(file.read_text())["rows"] == json.loads(before)["rows"], "what networks say was kept"
+    assert json.loads(file.read_text())["rows"] == json.loads(before)["rows"], (
+        "what networks say was kept"
+    )
 
 
 def networks(count: int, scale: float, weights: float) -> recipes.Seen:
@@ -52,7 +66,9 @@ def networks(count: int, scale: float, weights: float) -> recipes.Seen:
 
 
 def test_u_is_that_of_the_true_recipe():
-    """Proxies that vary as the networks do tell their u; those that vary thrice as much tell more."""
+    """Proxies that vary as the networks do tell their u; those that vary thrice as much tell
+    more.
+    """
     truth = networks(10, 0.2, 0.5)
     alike, wide = (recipes.row(truth, [networks(3, scale, 0.5)], 1.0) for scale in (0.2, 0.6))
     assert recipes._mean(alike["ratio"]) == pytest.approx(1, abs=0.06)
@@ -62,9 +78,12 @@ def test_u_is_that_of_the_true_recipe():
 
 
 def test_mixup_with_its_own_label_has_the_loss_of_mixup():
-    """A linear score, in which the loss of a mixed label is what labels have of each other's inputs: a pair shares l and 1 - l of
-    two inputs and labels alike, so that the mean of (own share of the input) x (own share of the label) counts, l^2 + (1 - l)^2
-    for uniform l; with one's own label only it is the mean share, and both are 2/3."""
+    """A linear score, in which the loss of a mixed label is what labels have of each other's
+    inputs: a pair shares l and 1 - l of
+    two inputs and labels alike, so that the mean of (own share of the input) x (own share of the
+    label) counts, l^2 + (1 - l)^2 for uniform l; with one's own label only it is the mean share,
+    and both are 2/3.
+    """
     share = torch.rand(200000, generator=generator(0, "uniform"))
     x = torch.eye(1000)
     own = wrong.mixed(x, generator(0, "mixup")).diagonal().mean()
@@ -77,38 +96,76 @@ def test_wrong_recipes_change_what_they_say():
     found = {name: change(told) for name, change in wrong.WRONG.items()}
     assert found[wrong.RIGHT] is told
     assert found["rate / 5"].recipe == replace(told.recipe, lr=told.recipe.lr * 0.2)
-    assert found["no momentum"].recipe.momentum == 0 and found["another optimiser"].recipe.optimizer == "adamw"
+    assert (
+        found["no momentum"].recipe.momentum == 0
+        and found["another optimiser"].recipe.optimizer == "adamw"
+    )
     train = {name: own.train for name, own in found.items()}
     assert all(isinstance(own, Batches) for own in train.values())
-    assert (train["batches x 4"].size, train["batches / 4"].size, len(train["half of the data"].inputs)) == (128, 8, 60)
+    assert (
+        train["batches x 4"].size,
+        train["batches / 4"].size,
+        len(train["half of the data"].inputs),
+    ) == (128, 8, 60)
     changed = (train["a tenth of the labels random"].targets != told.train.targets).double().mean()
     assert 0.01 < changed < 0.12
-    for name in ("mixup", "noise on the inputs", "label smoothing", "constant rate", "twice the epochs"):
+    for name in (
+        "mixup",
+        "noise on the inputs",
+        "label smoothing",
+        "constant rate",
+        "twice the epochs",
+    ):
         assert (found[name].recipe, train[name].augment) != (told.recipe, told.train.augment), name
 
 
 def test_the_table_and_the_counts():
-    rows = {wrong.RIGHT: {"u": 0.1, "ratio": [1.0, 1.1], "warned": [False, True], "off": [[], ["weights"]], "readings": [
-                {name: 1.0 for name in LIMITS}, {name: 1.0 for name in LIMITS}]},
-            "rate / 5": {"u": 0.1, "ratio": [2.0, 2.0], "warned": [True, True], "off": [["impurity"], ["impurity", "weights"]],
-                         "readings": [{"impurity": 2.0, "weights": 0.5}, {"impurity": 2.0, "weights": 0.5}]}}  # fmt: skip
+    rows = {
+        wrong.RIGHT: {
+            "u": 0.1,
+            "ratio": [1.0, 1.1],
+            "warned": [False, True],
+            "off": [[], ["weights"]],
+            "readings": [{name: 1.0 for name in LIMITS}, {name: 1.0 for name in LIMITS}],
+        },
+        "rate / 5": {
+            "u": 0.1,
+            "ratio": [2.0, 2.0],
+            "warned": [True, True],
+            "off": [["impurity"], ["impurity", "weights"]],
+            "readings": [{"impurity": 2.0, "weights": 0.5}, {"impurity": 2.0, "weights": 0.5}],
+        },
+    }
     found = [{"name": "waves", "about": "sequences", "role": "test", "rows": rows}]
     table = recipes.filled("test", found)
-    assert "| sequences | rate / 5 | 2.00 | 2 of 2 | 2.00 |  | 0.50 |  | impurity, weights |" in table and "as told" not in table
+    assert (
+        "| sequences | rate / 5 | 2.00 | 2 of 2 | 2.00 |  | 0.50 |  | impurity, weights |" in table
+        and "as told" not in table
+    )
     assert "| sequences | as told | 1.05 | 1 of 2 |" in recipes.filled("right", found)
     said = recipes.filled("summary", found)
-    assert "before, by which mean u changes by more than a factor of 1.25: 1 cases, warned in 2 of 2 trials" in said
-    assert "right recipes on tasks that nobody looked at before: 1 cases, warned in 1 of 2 trials" in said
+    assert (
+        "before, by which mean u changes by more than a factor of 1.25: 1 cases, warned in 2 of "
+        "2 trials" in said
+    )
+    assert (
+        "right recipes on tasks that nobody looked at before: 1 cases, warned in 1 of 2 trials"
+        in said
+    )
     with pytest.raises(InputError, match="unknown table of recipes 'wrong'"):
         recipes.filled("wrong", found)
 
 
 def test_the_page_is_that_of_the_results():
     text = (page.DOCS / "recipes.md").read_text()
-    told = [json.loads(file.read_text()) for file in sorted((page.RESULTS / "recipes").glob("*.json"))]
+    told = [
+        json.loads(file.read_text()) for file in sorted((page.RESULTS / "recipes").glob("*.json"))
+    ]
     assert told and page.filled(text, [], told) == text
     for limits in ("0.37 to 1 ", "0.78 to 1.11", "0.78 to 1.08", "0.5 to 2"):
         assert limits in text
-    assert [round(float(torch.tensor(edge).exp()), 2) for own in LIMITS.values() for edge in (own.least, own.most)] == [
-        0.37, 1.0, 0.78, 1.11, 0.78, 1.08, 0.5, 2.0]
-
+    assert [
+        round(float(torch.tensor(edge).exp()), 2)
+        for own in LIMITS.values()
+        for edge in (own.least, own.most)
+    ] == [0.37, 1.0, 0.78, 1.11, 0.78, 1.08, 0.5, 2.0]

@@ -17,6 +17,10 @@ def test_what_is_registered_is_found():
     class Axe:
         pass
 
-    assert list(things.all()) == ["axe", "box"] and things.find("box") is Box and things.find("axe") is Axe
+    assert (
+        list(things.all()) == ["axe", "box"]
+        and things.find("box") is Box
+        and things.find("axe") is Axe
+    )
     with pytest.raises(InputError, match="unknown thing 'bax': did you mean 'box'"):
         things.find("bax")

@@ -1,4 +1,6 @@
-"""The house rules, read from the source: imports point one way, and each dangerous thing has one place."""
+"""The house rules, read from the source: imports point one way, and each dangerous thing has one
+place.
+"""
 
 import ast
 import re
@@ -51,7 +53,10 @@ def imported(file: str) -> set[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [f"{node.module}.{alias.name}" if node.module == "thalweg" else node.module or "" for alias in node.names]
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "thalweg" else node.module or ""
+                for alias in node.names
+            ]
         elif isinstance(node, ast.ImportFrom):
             names = ["thalweg.relative"]
         found |= {name.split(".")[1] for name in names if name.startswith("thalweg.")}
@@ -70,7 +75,10 @@ def modules(file: str) -> set[str]:
 
 
 def names(file: str) -> list[tuple[str, int]]:
-    """Everything that is read from something by a dot, or called by a plain name, with its line. Not strings, not comments."""
+    """Everything that is read from something by a dot, or called by a plain name, with its line.
+
+    Not strings, not comments.
+    """
     found = []
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Attribute):
@@ -83,7 +91,11 @@ def names(file: str) -> list[tuple[str, int]]:
 def places(pattern: str, *allowed: str) -> list[str]:
     """Where a name occurs that must occur in the allowed files only."""
     return [
-        f"{file}:{line} {name}" for file in FILES if file not in allowed for name, line in names(file) if re.search(pattern, name)
+        f"{file}:{line} {name}"
+        for file in FILES
+        if file not in allowed
+        for name, line in names(file)
+        if re.search(pattern, name)
     ]
 
 
@@ -95,7 +107,9 @@ def test_every_room_has_its_level():
 @pytest.mark.parametrize("file", [file for file in FILES if room(file) in LEVEL])
 def test_imports_point_one_way(file):
     here = room(file)
-    wrong = [other for other in imported(file) if other != here and LEVEL.get(other, 99) >= LEVEL[here]]
+    wrong = [
+        other for other in imported(file) if other != here and LEVEL.get(other, 99) >= LEVEL[here]
+    ]
     assert not wrong, f"{file} uses {wrong}, which are not above it"
 
 
@@ -105,13 +119,18 @@ def test_gradients_and_optimizers_have_one_place():
         "training/loop.py",
         "weights/observing.py",  # looks at one backward pass; nothing is trained
     )
-    assert not [file for file in FILES if file not in ("training/recipe.py",) and any("torch.optim" in m for m in modules(file))]
+    assert not [
+        file
+        for file in FILES
+        if file not in ("training/recipe.py",) and any("torch.optim" in m for m in modules(file))
+    ]
     assert not places(r"\boptim\.", "training/recipe.py")
 
 
 def test_seeding_has_one_place():
     assert not places(
-        r"manual_seed$|random\.seed$|default_rng$|RandomState$|fork_rng$|set_rng_state$|set_state$|setstate$", "seeds.py"
+        r"manual_seed$|random\.seed$|default_rng$|RandomState$|fork_rng$|set_rng_state$|set_state$|setstate$",
+        "seeds.py",
     )
 
 
@@ -129,7 +148,9 @@ def test_generators_are_made_in_one_place():
 
 def test_clocks_have_one_place():
     assert not [file for file in FILES if file != "meter.py" and {"time", "timeit"} & modules(file)]
-    assert not places(r"\.perf_counter$|\.monotonic$|datetime\.(now|utcnow|today)$|date\.today$", "meter.py")
+    assert not places(
+        r"\.perf_counter$|\.monotonic$|datetime\.(now|utcnow|today)$|date\.today$", "meter.py"
+    )
 
 
 def test_running_statistics_have_one_place():
@@ -146,7 +167,10 @@ def test_running_statistics_have_one_place():
 def test_probabilities_have_one_place():
     assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "prediction.py")
     assert not places(
-        r"cross_entropy$|CrossEntropyLoss$", "training/loop.py", "explorers/spro.py", "training/problem.py"
+        r"cross_entropy$|CrossEntropyLoss$",
+        "training/loop.py",
+        "explorers/spro.py",
+        "training/problem.py",
     )
 
 
@@ -156,19 +180,33 @@ def test_files_have_one_place():
         r"|^(torch|np|numpy|pickle|json)\.(save|savez|dump)$"
     )
     allowed = {"files.write_bytes", "files.write_json", "files.write_record", "files.write_tensors"}
-    found = [place for place in places(written, "files.py") if place.split()[1] not in allowed and not in_memory(place)]
-    found = [place for place in found if "clear_refs" not in line(place)]  # the kernel's switch, no file
+    found = [
+        place
+        for place in places(written, "files.py")
+        if place.split()[1] not in allowed and not in_memory(place)
+    ]
+    found = [
+        place for place in found if "clear_refs" not in line(place)
+    ]  # the kernel's switch, no file
     assert not found
     opened = []
     for file in FILES:
         for node in ast.walk(tree(file)):
-            if file != "files.py" and isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "open":
+            if (
+                file != "files.py"
+                and isinstance(node, ast.Call)
+                and ast.unparse(node.func).split(".")[-1] == "open"
+            ):
                 modes = [
                     a.value
                     for a in [*node.args, *(k.value for k in node.keywords)]
                     if isinstance(a, ast.Constant) and isinstance(a.value, str)
                 ]
-                opened += [f"{file}:{node.lineno}" for mode in modes if re.fullmatch(r"[rbt]*[wax+][rbtwax+]*", mode)]
+                opened += [
+                    f"{file}:{node.lineno}"
+                    for mode in modes
+                    if re.fullmatch(r"[rbt]*[wax+][rbtwax+]*", mode)
+                ]
     assert not opened
 
 
@@ -180,21 +218,36 @@ def line(place: str) -> str:
 def in_memory(place: str) -> bool:
     """Bytes made in memory, for `files.write_bytes`: `to_parquet(None)`, or a buffer."""
     return bool(
-        re.search(r"(to_parquet|to_csv|to_json)\((None)?[,)]|(to_parquet|savefig|save)\((buffer|memory|stream)", line(place))
+        re.search(
+            r"(to_parquet|to_csv|to_json)\((None)?[,)]|(to_parquet|savefig|save)\((buffer|memory|stream)",
+            line(place),
+        )
     )
 
 
 def test_nothing_is_unpickled():
     assert not places(r"^(torch|pickle|joblib|dill)\.loads?$|allow_pickle")
-    between = ("processes/crew.py", "processes/sending.py", "processes/worker.py")  # our own processes, never from a file
-    assert not [file for file in FILES if file not in between and {"pickle", "cloudpickle", "dill", "joblib"} & modules(file)]
+    between = (
+        "processes/crew.py",
+        "processes/sending.py",
+        "processes/worker.py",
+    )  # our own processes, never from a file
+    assert not [
+        file
+        for file in FILES
+        if file not in between and {"pickle", "cloudpickle", "dill", "joblib"} & modules(file)
+    ]
     assert not [file for file in FILES if {"dill", "joblib", "shelve"} & modules(file)]
 
 
 def test_processes_have_one_place():
     tools = {"multiprocessing", "subprocess", "concurrent"}
-    assert {room(file) for file in FILES if tools & {name.split(".")[0] for name in modules(file)}} == {"processes", "stopping"}
-    assert not places(r"^os\.(fork|forkpty|spawn\w*|exec\w*|system|popen)$|\.Process$", "processes/crew.py")
+    assert {
+        room(file) for file in FILES if tools & {name.split(".")[0] for name in modules(file)}
+    } == {"processes", "stopping"}
+    assert not places(
+        r"^os\.(fork|forkpty|spawn\w*|exec\w*|system|popen)$|\.Process$", "processes/crew.py"
+    )
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])

@@ -18,7 +18,9 @@ def numbers() -> tuple:
 
 def test_derived_seeds_are_fixed_and_do_not_collide():
     assert derive(0, "order") == 5231958647509549229
-    found = {derive(seed, name, k) for seed in range(20) for name in ("init", "order") for k in range(50)}
+    found = {
+        derive(seed, name, k) for seed in range(20) for name in ("init", "order") for k in range(50)
+    }
     assert len(found) == 20 * 2 * 50 and all(0 <= s < 2**63 for s in found)
 
 
@@ -50,8 +52,12 @@ def test_the_callers_states_come_back():
 
 
 def test_generators():
-    assert torch.equal(torch.rand(3, generator=generator(0, "a")), torch.rand(3, generator=generator(0, "a")))
-    assert not torch.equal(torch.rand(3, generator=generator(0, "a")), torch.rand(3, generator=generator(0, "b")))
+    assert torch.equal(
+        torch.rand(3, generator=generator(0, "a")), torch.rand(3, generator=generator(0, "a"))
+    )
+    assert not torch.equal(
+        torch.rand(3, generator=generator(0, "a")), torch.rand(3, generator=generator(0, "b"))
+    )
 
 
 DATA = TensorDataset(torch.arange(40))
@@ -65,11 +71,15 @@ LOADERS = {
     "loader": lambda: DataLoader(DATA, 8, shuffle=True, generator=own()),
     "sampler": lambda: DataLoader(DATA, 8, sampler=RandomSampler(DATA, generator=own())),
     "batch sampler": lambda: DataLoader(
-        DATA, batch_sampler=torch.utils.data.BatchSampler(RandomSampler(DATA, generator=own()), 8, False)
+        DATA,
+        batch_sampler=torch.utils.data.BatchSampler(RandomSampler(DATA, generator=own()), 8, False),
     ),
-    "pairs": lambda: pairs(DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])),
+    "pairs": lambda: pairs(
+        DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])
+    ),
     "pairs of pairs": lambda: pairs(
-        pairs(DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])), lambda b: b
+        pairs(DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])),
+        lambda b: b,
     ),
 }
 
@@ -103,9 +113,14 @@ def test_torch_is_seeded_as_by_torch():
         torch.set_rng_state(before)
 
 
-@pytest.mark.skipif(torch.cuda.is_available() or torch.xpu.is_available(), reason="needs a machine without accelerators")
+@pytest.mark.skipif(
+    torch.cuda.is_available() or torch.xpu.is_available(),
+    reason="needs a machine without accelerators",
+)
 def test_devices_that_are_not_there_cost_nothing(monkeypatch):
-    """`torch.manual_seed` keeps a call for each kind of device that is not there, and writes down the whole stack for it."""
+    """`torch.manual_seed` keeps a call for each kind of device that is not there, and writes down
+    the whole stack for it.
+    """
     queued, written = len(torch.cuda._queued_calls), []
     monkeypatch.setattr("traceback.format_stack", lambda *_, **__: written.append(1) or [])
     for k in range(20):

@@ -1,4 +1,6 @@
-"""A study that takes a second: digits, 64 training images, two epochs, a network of 610 parameters."""
+"""A study that takes a second: digits, 64 training images, two epochs, a network of 610
+parameters.
+"""
 
 import copy
 import json
@@ -16,24 +18,44 @@ from thalweg.study.run import run
 
 PLAN = {
     "name": "tiny",
-    "data": {"name": "digits", "train": 64, "validation": 40, "test": 60, "batch_size": 32, "ood_images": 20},
+    "data": {
+        "name": "digits",
+        "train": 64,
+        "validation": 40,
+        "test": 60,
+        "batch_size": 32,
+        "ood_images": 20,
+    },
     "model": {"name": "mlp", "hidden": [8]},
     "recipe": {"epochs": 2},
     "protocol": {
-        "reference": 4, "pool": 2, "bases": 2, "draws": 4, "emulator_draws": 8, "replicates": 100, "landscape": "none"
+        "reference": 4,
+        "pool": 2,
+        "bases": 2,
+        "draws": 4,
+        "emulator_draws": 8,
+        "replicates": 100,
+        "landscape": "none",
     },
     "methods": [
         {"explorer": "deep-ensemble", "members": [1, 2]},
         {"explorer": "learned-line"},
         {"explorer": "deep-ensemble", "members": 2, "emulator": "neighbours"},
     ],
-}  # fmt: skip
+}
 RUNS = 14  # references, pool, and four methods from two bases
-TIMINGS = ("seconds", "peak_memory", "emulator_seconds", "relative_time")  # the columns that no two studies have in common
+TIMINGS = (
+    "seconds",
+    "peak_memory",
+    "emulator_seconds",
+    "relative_time",
+)  # the columns that no two studies have in common
 
 
 def raw(**changes) -> dict:
-    """The plan's content; a table is changed key by key (None takes a key out), anything else is replaced."""
+    """The plan's content; a table is changed key by key (None takes a key out), anything else is
+    replaced.
+    """
     content = copy.deepcopy(PLAN)
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(content.get(key), dict):
@@ -47,7 +69,9 @@ def plan(**changes) -> Plan:
     return make_plan(raw(**changes))
 
 
-def study(folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), watch=None, **changes) -> list[dict]:
+def study(
+    folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), watch=None, **changes
+) -> list[dict]:
     """Runs it and returns the records of failures."""
     return run(Material(plan(**changes)), folder, jobs=jobs, shard=shard, progress=watch)
 
@@ -81,7 +105,10 @@ def table(folder: Path) -> pd.DataFrame:
 
 def predictions(folder: Path) -> dict[str, bytes]:
     """What was predicted, by file."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / "runs").rglob("*.safetensors"))}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted((folder / "runs").rglob("*.safetensors"))
+    }
 
 
 def assert_same(first: Path, second: Path) -> None:
@@ -92,12 +119,18 @@ def assert_same(first: Path, second: Path) -> None:
         one, two = (pd.read_parquet(f / "results" / f"{name}.parquet") for f in (first, second))
         kept = [c for c in one.columns if c not in TIMINGS]
         pd.testing.assert_frame_equal(one[kept], two[kept], check_exact=True)
-    assert (first / "results/uncertain.safetensors").read_bytes() == (second / "results/uncertain.safetensors").read_bytes()
+    assert (first / "results/uncertain.safetensors").read_bytes() == (
+        second / "results/uncertain.safetensors"
+    ).read_bytes()
 
 
 def write_toml(path: Path, content: dict) -> Path:
     """Writes a plan as a file."""
-    lines = [f"{k} = {json.dumps(v)}" for k, v in content.items() if not isinstance(v, dict) and k != "methods"]
+    lines = [
+        f"{k} = {json.dumps(v)}"
+        for k, v in content.items()
+        if not isinstance(v, dict) and k != "methods"
+    ]
 
     def add(name: str, values: dict) -> None:
         lines.append(f"[{name}]")
@@ -119,8 +152,11 @@ class Killed(BaseException):
     """What kill -9 is to a test in one process."""
 
 
-def killed_again_and_again(patched, seed: str, work: Callable[[], object], spoil=lambda handle: None) -> int:
-    """Does work that ends every few files, as if killed, until it comes to its own end; says how often it was killed.
+def killed_again_and_again(
+    patched, seed: str, work: Callable[[], object], spoil=lambda handle: None
+) -> int:
+    """Does work that ends every few files, as if killed, until it comes to its own end; says how
+    often it was killed.
 
     Args:
         patched: A context of pytest's monkeypatch.

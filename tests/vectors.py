@@ -1,4 +1,6 @@
-"""Small problems on vectors of six numbers, whose class is the largest of the first three: for networks of a line or two."""
+"""Small problems on vectors of six numbers, whose class is the largest of the first three: for
+networks of a line or two.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +19,13 @@ X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
 Y = X[:, :3].argmax(1)
 
 
-def problem(model, size: int = 50, epochs: float = 8, weight_decay: float = 5e-4, **settings) -> Problem:
+def problem(
+    model, size: int = 50, epochs: float = 8, weight_decay: float = 5e-4, **settings
+) -> Problem:
     """A problem of a network."""
-    return Problem(model, Batches(X, Y, size), Recipe(epochs=epochs, weight_decay=weight_decay), **settings)
+    return Problem(
+        model, Batches(X, Y, size), Recipe(epochs=epochs, weight_decay=weight_decay), **settings
+    )
 
 
 def behaviour(network: nn.Module) -> Behaviour:
@@ -28,7 +34,12 @@ def behaviour(network: nn.Module) -> Behaviour:
 
 
 def refreshed(network: nn.Module, *sizes: int, points: int = 1) -> list[dict[str, Tensor]]:
-    """The buffers that points between a network and itself get from the first vectors, in batches of some sizes."""
+    """The buffers that points between a network and itself get from the first vectors, in batches
+    of some sizes.
+    """
     found = [mix([Weights.of(network)], [1.0]) for _ in range(points)]
     batches = [(x, None) for x in X[: sum(sizes)].split(sizes)]
-    return [point.buffers or {} for point in refresh(network, found, batches, Meter(), behaviour(network))]
+    return [
+        point.buffers or {}
+        for point in refresh(network, found, batches, Meter(), behaviour(network))
+    ]

@@ -1,4 +1,6 @@
-"""A look at inputs that networks will be asked about, before anything is trained: mistakes are found in seconds."""
+"""A look at inputs that networks will be asked about, before anything is trained: mistakes are
+found in seconds.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +21,8 @@ class Asked:
     """Inputs that were looked at.
 
     Attributes:
-        inputs: As `predict` takes them; a NumPy array has become a tensor of the training inputs' type.
+        inputs: As `predict` takes them; a NumPy array has become a tensor of the training inputs'
+            type.
         count: How many.
         classes: Outputs of the network on them.
     """
@@ -30,17 +33,19 @@ class Asked:
 
 
 def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
-    """Reads inputs once and evaluates two of them on a network that nobody trained; none of it is metered.
+    """Reads inputs once and evaluates two of them on a network that nobody trained; none of it is
+    metered.
 
     Args:
         problem: The network and the training set.
         given: Inputs `[inputs, ...]` (a tensor or a NumPy array), or a loader in fixed order.
         name: What errors call them.
-        alike: They must all have one shape, with as many numbers as a training input, as distances are taken between them.
+        alike: They must all have one shape, with as many numbers as a training input, as distances
+            are taken between them.
 
     Raises:
-        InputError: They are no inputs, none, not finite, not those that the network reads, not alike, or the loader shuffles,
-            augments, or can be read once only.
+        InputError: They are no inputs, none, not finite, not those that the network reads, not
+            alike, or the loader shuffles, augments, or can be read once only.
     """
     example = _training_input(problem)
     loader = _loader(given, name, example)
@@ -54,10 +59,16 @@ def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
             first = x
         count += len(x)
     if first is None:
-        raise InputError(f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives some")
+        raise InputError(
+            f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
+            "some"
+        )
     if alike and first[0].numel() != example.numel():
-        raise InputError(f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many numbers as those of the training "
-                         f"set, {tuple(example.shape)}: give the inputs prepared as it is")
+        raise InputError(
+            f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many numbers as "
+            f"those of the training set, {tuple(example.shape)}: give the inputs prepared as it "
+            "is"
+        )
     return Asked(loader, count, _classes(problem, first[:2], name))
 
 
@@ -70,17 +81,32 @@ def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
     """A loader or a tensor as it is; a tensor of an array."""
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiub":
-            raise InputError(f"{name} got an array of {given.dtype}, needs numbers: give a float array [inputs, ...]")
+            raise InputError(
+                f"{name} got an array of {given.dtype}, needs numbers: give a float array "
+                "[inputs, ...]"
+            )
         given = torch.from_numpy(np.ascontiguousarray(given))
     if isinstance(given, Tensor):
         if given.dim() < 1 or not len(given):
-            raise InputError(f"{name} got a tensor of shape {tuple(given.shape)}, needs one input or more, [inputs, ...]")
-        return given.to(example.dtype) if given.is_floating_point() and example.is_floating_point() else given
+            raise InputError(
+                f"{name} got a tensor of shape {tuple(given.shape)}, needs one input or more, "
+                "[inputs, ...]"
+            )
+        return (
+            given.to(example.dtype)
+            if given.is_floating_point() and example.is_floating_point()
+            else given
+        )
     if given is None or isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
-        raise InputError(f"{name} got a {type(given).__name__}, needs inputs: give a tensor [inputs, ...] or a loader")
+        raise InputError(
+            f"{name} got a {type(given).__name__}, needs inputs: give a tensor [inputs, ...] or "
+            "a loader"
+        )
     if hasattr(given, "__next__"):
-        raise InputError(f"{name} got a {type(given).__name__}, which can be read once only, and each network reads it: give a "
-                         "tensor, a DataLoader or a list of batches")
+        raise InputError(
+            f"{name} got a {type(given).__name__}, which can be read once only, and each network "
+            "reads it: give a tensor, a DataLoader or a list of batches"
+        )
     loader: Loader = given
     return loader
 
@@ -93,15 +119,21 @@ def _read(loader: Any, name: str) -> Any:
 def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, alike: bool) -> None:
     where = name if number == 0 else f"batch {number} of {name}"
     if x.is_meta or x.layout != torch.strided:
-        raise InputError(f"{where} got a tensor {'without data' if x.is_meta else f'of {x.layout}'}, needs a dense one: give "
-                         "x.to_dense()")
+        raise InputError(
+            f"{where} got a tensor {'without data' if x.is_meta else f'of {x.layout}'}, needs a "
+            "dense one: give x.to_dense()"
+        )
     if x.dim() < 1:
         raise InputError(f"{where} is a single number, needs inputs [batch, ...]: give batches")
     if (x.is_floating_point() or x.is_complex()) and not torch.isfinite(x).all():
-        raise InputError(f"{where} has NaN or infinite inputs: clean the data, or leave these inputs out")
+        raise InputError(
+            f"{where} has NaN or infinite inputs: clean the data, or leave these inputs out"
+        )
     if alike and first is not None and x.shape[1:] != first.shape[1:]:
-        raise InputError(f"{where} has inputs of shape {tuple(x.shape[1:])}, those before it have {tuple(first.shape[1:])}: pad "
-                         "them to one shape")
+        raise InputError(
+            f"{where} has inputs of shape {tuple(x.shape[1:])}, those before it have "
+            f"{tuple(first.shape[1:])}: pad them to one shape"
+        )
 
 
 def _classes(problem: Problem, x: Tensor, name: str) -> int:
@@ -113,5 +145,7 @@ def _classes(problem: Problem, x: Tensor, name: str) -> int:
             raise InputError(f"{name}: {error}") from None
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"{name}: the network's output is {got} for {len(x)} inputs, needs [inputs, classes]")
+        raise InputError(
+            f"{name}: the network's output is {got} for {len(x)} inputs, needs [inputs, classes]"
+        )
     return outputs.shape[1]

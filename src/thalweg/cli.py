@@ -1,4 +1,7 @@
-"""The command line. Each command calls one library function; exit code 0: done, 1: a run failed, 2: bad input."""
+"""The command line.
+
+Each command calls one library function; exit code 0: done, 1: a run failed, 2: bad input.
+"""
 
 import os
 import sys
@@ -8,7 +11,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -20,32 +29,65 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="How much would this network's predictions change if it were trained again, and what does it cost to find out?",
-    epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg explorers",
+    help="How much would this network's predictions change if it were trained again, and what "
+    "does it cost to find out?",
+    epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg "
+    "explorers",
 )
-UsageError: Any = typer.BadParameter.__bases__[0]  # of click, or of the copy of it that newer versions of typer have inside
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA.")]
-TrustPlan = Annotated[bool, typer.Option("--trust-plan", help="Import the network that the plan names as package.module:factory. "
-                                                              "That runs its code: know who wrote it.")]
+UsageError: Any = typer.BadParameter.__bases__[
+    0
+]  # of click, or of the copy of it that newer versions of typer have inside
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA."),
+]
+TrustPlan = Annotated[
+    bool,
+    typer.Option(
+        "--trust-plan",
+        help="Import the network that the plan names as package.module:factory. "
+        "That runs its code: know who wrote it.",
+    ),
+]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
 
 
-@app.command(epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg study plan.toml --quick --jobs 4   ·   "
-                    "thalweg study plan.toml --shard 2/5   ·   thalweg study plan.toml --model mypackage.nets:make")
+@app.command(
+    epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg study plan.toml --quick "
+    "--jobs 4   ·   thalweg study plan.toml --shard 2/5   ·   thalweg study plan.toml "
+    "--model mypackage.nets:make"
+)
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
-    output: Annotated[Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")
+    ] = None,
     data_dir: DataDir = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of one thread. Default: one a core, or one a GPU.")] = None,
-    shard: Annotated[str, typer.Option(help="K/N: the K-th of N parts only. Merge by copying their folders into one.")] = "1/1",
-    model: Annotated[str | None, typer.Option(help="A network of your own, package.module:factory.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")] = False,  # noqa: FBT002
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of one thread. Default: one a core, or one a GPU."),
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            help="K/N: the K-th of N parts only. Merge by copying their folders into one."
+        ),
+    ] = "1/1",
+    model: Annotated[
+        str | None, typer.Option(help="A network of your own, package.module:factory.")
+    ] = None,
+    quick: Annotated[  # noqa: FBT002
+        bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")
+    ] = False,
     trust_plan: TrustPlan = False,  # noqa: FBT002
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")] = False,  # noqa: FBT002
+    dry_run: Annotated[  # noqa: FBT002
+        bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")
+    ] = False,
 ) -> None:
     """Run what is missing of a study, compare its methods and write the report.
 
-    Runs are stored as they finish. A study that was stopped, even killed, goes on where it was when the command is given again.
+    Runs are stored as they finish. A study that was stopped, even killed, goes on where it was when
+    the command is given again.
     """
     from thalweg.files import given
     from thalweg.study.compare import compare as compare_study
@@ -65,7 +107,10 @@ def study(
     with closing(_Progress(checked, jobs)) as progress:
         failed = run(material, folder, jobs=jobs, shard=part, progress=progress)
     if part[1] > 1:
-        _say(f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg compare' and 'thalweg report' it")
+        _say(
+            f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg "
+            "compare' and 'thalweg report' it"
+        )
     else:
         _say("comparing ...")
         _show(folder, compare_study(folder, data_dir))
@@ -84,46 +129,89 @@ def compare(folder: Folder, data_dir: DataDir = None) -> None:
     _show(folder, compare_study(folder, data_dir))
 
 
-@app.command(epilog="Example:  thalweg report results/digits   ·   thalweg report studies/mnist-mlp")
+@app.command(
+    epilog="Example:  thalweg report results/digits   ·   thalweg report studies/mnist-mlp"
+)
 def report(folder: Folder) -> None:
     """Write report.pdf and report.html from a study's result files."""
     _report(folder)
 
 
-@app.command(epilog="Examples:  thalweg landscape studies/digits.toml --quick   ·   "
-                    "thalweg landscape results/digits --through segment   ·   "
-                    "thalweg landscape plan.toml --weights found.safetensors")
+@app.command(
+    epilog="Examples:  thalweg landscape studies/digits.toml --quick   ·   "
+    "thalweg landscape results/digits --through segment   ·   "
+    "thalweg landscape plan.toml --weights found.safetensors"
+)
 def landscape(
-    source: Annotated[Path, typer.Argument(metavar="PLAN_OR_FOLDER", help="A plan, a TOML file, or a study's folder.")],
-    through: Annotated[str | None, typer.Option(help="What to look at: random (around an anchor), segment (two anchors), anchors "
-                                                     "(three), learned-curve, connecting-curve. Default: the plan's.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="A stored weight distribution (thalweg.save), looked at instead.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where pictures go. Default: landscape/ in the study's folder.")] = None,
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN_OR_FOLDER", help="A plan, a TOML file, or a study's folder."),
+    ],
+    through: Annotated[
+        str | None,
+        typer.Option(
+            help="What to look at: random (around an anchor), segment (two anchors), anchors "
+            "(three), learned-curve, connecting-curve. Default: the plan's."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A stored weight distribution (thalweg.save), looked at instead."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where pictures go. Default: landscape/ in the study's folder."),
+    ] = None,
     grid: Annotated[int, typer.Option(min=2, help="Points a side.")] = 17,
     quick: Annotated[bool, typer.Option("--quick", help="The plan's short form.")] = False,  # noqa: FBT002
     trust_plan: TrustPlan = False,  # noqa: FBT002
     data_dir: DataDir = None,
 ) -> None:
-    """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it around, and barriers.
+    """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it
+    around, and barriers.
 
-    Anchors are read from the study's folder (results/NAME of a plan), and trained and kept there where they are missing; curves
-    are trained anew at each call.
+    Anchors are read from the study's folder (results/NAME of a plan), and trained and kept there
+    where they are missing; curves are trained anew at each call.
     """
     from thalweg.report.landscape_page import CHANCE, draw
 
-    drawn = draw(source, through=through, weights=weights, output=output, quick=quick, data_dir=data_dir, grid=grid,
-                 trust=trust_plan, say=_say)
+    drawn = draw(
+        source,
+        through=through,
+        weights=weights,
+        output=output,
+        quick=quick,
+        data_dir=data_dir,
+        grid=grid,
+        trust=trust_plan,
+        say=_say,
+    )
     if drawn.profiles:
-        table = Table("path", "losses of the ends (nats)", "barrier (nats)", "highest loss (nats)", "highest training error",
-                      "ends disagree on")
+        table = Table(
+            "path",
+            "losses of the ends (nats)",
+            "barrier (nats)",
+            "highest loss (nats)",
+            "highest training error",
+            "ends disagree on",
+        )
         for name, found in drawn.profiles.items():
             ends = f"{found.loss[0]:#.3g}, {found.loss[-1]:#.3g}"
-            table.add_row(name, ends, f"{found.barrier:#.3g}", f"{found.highest:#.3g}", f"{float(found.error.max()):.1%}",
-                          f"{float(found.disagreement[-1]):.1%} of inputs")
+            table.add_row(
+                name,
+                ends,
+                f"{found.barrier:#.3g}",
+                f"{found.highest:#.3g}",
+                f"{float(found.error.max()):.1%}",
+                f"{float(found.disagreement[-1]):.1%} of inputs",
+            )
         _console().print(table)
     if drawn.chance:
         _say(CHANCE)
-    _say(f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), {drawn.cost.total:.2f} with forward work")
+    _say(
+        f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), "
+        f"{drawn.cost.total:.2f} with forward work"
+    )
     for path in drawn.paths:
         _say(f"wrote {path}")
 
@@ -137,14 +225,21 @@ def explorers() -> None:
     from thalweg.emulators.base import emulators
     from thalweg.explorers.base import explorers as known
 
-    kinds: tuple[tuple[str, dict[str, Any]], ...] = (("explorer", known()), ("emulator", emulators()),
-                                                      ("baseline", baselines()))
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("explorer", known()),
+        ("emulator", emulators()),
+        ("baseline", baselines()),
+    )
     for title, found in kinds:
         table = Table(title, "what it is", "settings")
         for name, cls in found.items():
             settings = ", ".join(f"{f.name} = {_short(f.default)}" for f in dataclasses.fields(cls))
             module = sys.modules.get(cls.__module__)
-            first = ((module and module.__doc__) or cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            first = (
+                ((module and module.__doc__) or cls.__doc__ or "")
+                .split("\n\n")[0]
+                .replace("\n", " ")
+            )
             table.add_row(name, first, settings)
         _console().print(table)
 
@@ -158,13 +253,23 @@ def datasets() -> None:
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
         shape = "x".join(map(str, entry.shape))
-        table.add_row(name, entry.about, shape, str(entry.classes), str(entry.train), str(entry.test), entry.source)
+        table.add_row(
+            name,
+            entry.about,
+            shape,
+            str(entry.classes),
+            str(entry.train),
+            str(entry.test),
+            entry.source,
+        )
     _console().print(table)
     _say(f"out of distribution: {', '.join(OOD)}")
 
 
 @app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain coverage")
-def explain(metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")]) -> None:
+def explain(
+    metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")],
+) -> None:
     """Say what a metric means: formula, direction, unit, source."""
     from thalweg.metrics.facts import FACTS
     from thalweg.metrics.facts import explain as text
@@ -184,7 +289,9 @@ def main() -> None:
     except InputError as error:
         code = _complain(f"thalweg: {error}", 2)
     except UsageError as error:
-        code = _complain(f"thalweg: {' '.join(error.format_message().split())} (see 'thalweg --help')", 2)
+        code = _complain(
+            f"thalweg: {' '.join(error.format_message().split())} (see 'thalweg --help')", 2
+        )
     except (WorkerDied, Diverged) as error:
         code = _complain(f"thalweg: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
@@ -212,8 +319,13 @@ class _Progress:
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                       TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
             self.bars = Bars(*columns, console=_console())
             self.bars.start()
             self.bar = self.bars.add_task("study", total=self.total)
@@ -232,9 +344,10 @@ class _Progress:
             self.told = elapsed
             left = elapsed / self.done * (self.total - self.done)
             word = f"FAILED ({record['error']})" if failed else "done"
-            _say(f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; {duration(elapsed)} so far, "
-                 f"about {duration(left)} left")
-
+            _say(
+                f"[{self.done:.0f}/{self.total}] {task.title(self.plan)} {word}; "
+                f"{duration(elapsed)} so far, about {duration(left)} left"
+            )
 
     def close(self) -> None:
         """Gives the terminal back as it was, however the study ended."""
@@ -259,10 +372,24 @@ def _show(folder: Path, comparison: Any) -> None:
 
     methods = ResultFiles(given(folder) / "results").table("methods")
     columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
-    table = Table("method", "cost", "total", *(FACTS[c].symbol for c in columns), title="mean over bases (95 % interval)")
-    found = {(r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"]) for r in comparison.to_dict("records")}
+    table = Table(
+        "method",
+        "cost",
+        "total",
+        *(FACTS[c].symbol for c in columns),
+        title="mean over bases (95 % interval)",
+    )
+    found = {
+        (r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"])
+        for r in comparison.to_dict("records")
+    }
     for row in completed(methods).to_dict("records"):
-        cells = [found[row["method"], c].text(FACTS[c].digits) if (row["method"], c) in found else "failed" for c in columns]
+        cells = [
+            found[row["method"], c].text(FACTS[c].digits)
+            if (row["method"], c) in found
+            else "failed"
+            for c in columns
+        ]
         table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
 
@@ -284,7 +411,9 @@ def _jobs(device: str) -> int:
 
 
 def _cores() -> Any:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
 
 
 def _short(value: Any) -> str:
@@ -293,7 +422,9 @@ def _short(value: Any) -> str:
 
 def _console() -> Console:
     # a log has no width: rich would fold tables at 80 columns
-    return Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False)  # labels are text
+    return Console(
+        width=None if sys.stdout.isatty() else 200, markup=False, emoji=False
+    )  # labels are text
 
 
 def _say(text: str) -> None:

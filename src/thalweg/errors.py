@@ -1,4 +1,6 @@
-"""What can go wrong, as the user is told: one line with what was got, what is needed and what to do."""
+"""What can go wrong, as the user is told: one line with what was got, what is needed and what to
+do.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -6,10 +8,12 @@ from numbers import Integral, Real
 
 
 class InputError(ValueError):
-    """Something that the user gave can't be used. The command line prints it as one line and ends with exit code 2.
+    """Something that the user gave can't be used.
 
-    The line quotes what was given, a stranger's file perhaps: line ends and other characters that a terminal would follow become
-    spaces, and it ends after 900 characters.
+    The command line prints it as one line and ends with exit code 2.
+
+    The line quotes what was given, a stranger's file perhaps: line ends and other characters that a
+    terminal would follow become spaces, and it ends after 900 characters.
     """
 
     def __init__(self, message: str) -> None:
@@ -18,7 +22,10 @@ class InputError(ValueError):
 
 
 class Diverged(RuntimeError):
-    """A training whose loss is no longer finite. It stops at once; a study records the run as failed and goes on."""
+    """A training whose loss is no longer finite.
+
+    It stops at once; a study records the run as failed and goes on.
+    """
 
 
 class WorkerDied(RuntimeError):

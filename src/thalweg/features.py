@@ -1,22 +1,26 @@
-"""Features of an input that cost no training: where it lies in the training set, as one trained classifier sees it.
+"""Features of an input that cost no training: where it lies in the training set, as one trained
+classifier sees it.
 
-Of thalweg's own. Where retrainings will disagree is mostly written in the geometry of the training data, and forward passes over
-them tell it. With phi the penultimate features of an input and a last one of 1, Phi those of all training inputs, p its
-probabilities and k = 20 (fewer where there are fewer training inputs):
+Of thalweg's own. Where retrainings will disagree is mostly written in the geometry of the training
+data, and forward passes over them tell it. With phi the penultimate features of an input and a last
+one of 1, Phi those of all training inputs, p its probabilities and k = 20 (fewer where there are
+fewer training inputs):
 
     logit-1, ...     its logits, largest first, minus their mean over classes
     laplace          log of phi' (Phi' W Phi + I)^-1 phi, W = 1 - sum p^2 of each training input
     laplace-softmax  log of the same times |diag(p) - p p'|^2 (Frobenius)
     leverage         log of phi' (Phi' Phi + I)^-1 phi
-    features-...     of the k nearest training inputs in penultimate features: distance to the nearest, their mean distance,
-                     distance to the farthest, share of them whose label is the network's top class, entropy of the histogram of
-                     their labels (nats), and sum_c histogram_c p_c
+    features-...     of the k nearest training inputs in penultimate features: distance to the
+                     nearest, their mean distance, distance to the farthest, share of them whose
+                     label is the network's top class, entropy of the histogram of their labels
+                     (nats), and sum_c histogram_c p_c
     inputs-...       the same of the k nearest training inputs in input space
     impurity         1 - sum p^2
 
-`laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806) with one number for the
-softmax's Hessian, its trace, and with a prior precision of 1. The training set is read without augmentation, and whole where each
-retraining has a bootstrap of it, so that it is the same for all networks. An asked input that is in it is its own nearest.
+`laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806)
+with one number for the softmax's Hessian, its trace, and with a prior precision of 1. The training
+set is read without augmentation, and whole where each retraining has a bootstrap of it, so that it
+is the same for all networks. An asked input that is in it is its own nearest.
 """
 
 from collections.abc import Iterator
@@ -37,14 +41,17 @@ from thalweg.weights.penultimate import Side, last_linear, named_layer, watched
 from thalweg.weights.point import Weights
 
 NEIGHBOURS = 20
-LARGEST = 8192  # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training inputs
+# penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training
+# inputs
+LARGEST = 8192
 _AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
 
 
 class Geometry:
     """What one trained classifier knows of inputs beside its prediction.
 
-    It keeps the penultimate features of all training inputs. All its evaluations are forward work, and metered.
+    It keeps the penultimate features of all training inputs. All its evaluations are forward work,
+    and metered.
 
     Example:
         >>> x, y = torch.randn(30, 3), torch.arange(30) % 2
@@ -59,18 +66,24 @@ class Geometry:
         """Evaluates the training set.
 
         Args:
-            problem: Architecture, training set and meter; for a narrow network, that with its architecture.
+            problem: Architecture, training set and meter; for a narrow network, that with its
+                architecture.
             weights: The network; batch-norm statistics are refreshed where they are not valid.
-            layer: Name of the module whose output, flattened, is the penultimate features. None: they are the input of the linear
-                layer whose output the network returns.
+            layer: Name of the module whose output, flattened, is the penultimate features. None:
+                they are the input of the linear layer whose output the network returns.
 
         Raises:
-            InputError: No layer is named, and the network does not end with a linear one; no layer has that name, or it gives no
-                features `[batch, ...]`; they are too many; or outputs are not finite.
+            InputError: No layer is named, and the network does not end with a linear one; no layer
+                has that name, or it gives no features `[batch, ...]`; they are too many; or outputs
+                are not finite.
         """
         with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
             (ready,) = sample(problem, Members((weights,)))
-            self._problem, self._network, self._masks = problem, problem.network(ready).eval(), ready.masks
+            self._problem, self._network, self._masks = (
+                problem,
+                problem.network(ready).eval(),
+                ready.masks,
+            )
             x = next(iter(batches))[0].to(problem.device)
             self._side: Side = "input" if layer is None else "output"
             self._layer = _penultimate(problem, self._network, x[:2], layer)
@@ -80,16 +93,29 @@ class Geometry:
                     outputs.append(self._logits(x.to(problem.device), number))
                     found.append(_few(features(len(x))))
                     labels.append(y)
-            self._features, self._labels, logits = _finite(found), torch.cat(labels).to(problem.device), _finite(outputs)
+            self._features, self._labels, logits = (
+                _finite(found),
+                torch.cat(labels).to(problem.device),
+                _finite(outputs),
+            )
             unsure = torch.cat([multinomial(_probs(part))[0] for part in logits.split(BLOCK)])
-            self._factors = [_factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))]
+            self._factors = [
+                _factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))
+            ]
         around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
         self.names: tuple[str, ...] = (
-            *(f"logit-{c + 1}" for c in range(logits.shape[1])), "laplace", "laplace-softmax", "leverage", *around, "impurity"
-        )  # fmt: skip
+            *(f"logit-{c + 1}" for c in range(logits.shape[1])),
+            "laplace",
+            "laplace-softmax",
+            "leverage",
+            *around,
+            "impurity",
+        )
 
     def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
-        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says what they are. As `look`."""
+        """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says
+        what they are. As `look`.
+        """
         return self.look(inputs, near)[1]
 
     def look(self, inputs: Loader | Tensor, near: Nearest) -> tuple[Tensor, Tensor]:
@@ -100,11 +126,12 @@ class Geometry:
             near: What `training_neighbours` gave for the same inputs.
 
         Returns:
-            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs, features]` in single precision, on
-            the CPU.
+            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs,
+            features]` in single precision, on the CPU.
 
         Raises:
-            InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near` is that of other inputs.
+            InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near`
+                is that of other inputs.
         """
         problem = self._problem
         found, outputs = [], []
@@ -116,14 +143,23 @@ class Geometry:
             here, seen = _finite(found), _finite(outputs)
             log_probs, logits = log_softmax(seen).cpu(), seen.double().cpu()
             if len(here) != len(near.labels):
-                raise InputError(f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: give those of the "
-                                 "same inputs, training_neighbours(problem, inputs)")
+                raise InputError(
+                    f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: "
+                    "give those of the same inputs, training_neighbours(problem, inputs)"
+                )
             variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
             own = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
         p = _probs(logits)
         impurity, slope = multinomial(p)
-        columns = [logits.sort(1, descending=True).values - logits.mean(1, keepdim=True), _log(variance), _log(variance * slope),
-                   _log(leverage), _around(own, p), _around(near, p), impurity]  # fmt: skip
+        columns = [
+            logits.sort(1, descending=True).values - logits.mean(1, keepdim=True),
+            _log(variance),
+            _log(variance * slope),
+            _log(leverage),
+            _around(own, p),
+            _around(near, p),
+            impurity,
+        ]
         return log_probs, torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
 
     def _logits(self, x: Tensor, batch: int) -> Tensor:
@@ -133,14 +169,17 @@ class Geometry:
 
 
 def check_layer(problem: Problem, layer: str | None = None) -> None:
-    """Finds the layer whose features `Geometry` will ask for, on an untrained network: before anything is trained.
+    """Finds the layer whose features `Geometry` will ask for, on an untrained network: before
+    anything is trained.
 
     Raises:
         InputError: There is none, as in `Geometry`.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
         network, x = problem.build("network").eval(), next(iter(batches))[0].to(problem.device)
-        with watched(_penultimate(problem, network, x, layer), "input" if layer is None else "output") as features:
+        with watched(
+            _penultimate(problem, network, x, layer), "input" if layer is None else "output"
+        ) as features:
             problem.meter.forward(network(x))
             _few(features(len(x)))
 
@@ -148,19 +187,22 @@ def check_layer(problem: Problem, layer: str | None = None) -> None:
 def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
     """The nearest training inputs of inputs, in input space: the same for all networks.
 
-    The training set is read batch by batch and prepared as it is read, so that it is never in memory as a whole but in the form
-    that it is kept in; the asked inputs are.
+    The training set is read batch by batch and prepared as it is read, so that it is never in
+    memory as a whole but in the form that it is kept in; the asked inputs are.
 
     Args:
         problem: The training set, as in `Geometry`, and the meter, for time.
         inputs: As in `predict`.
 
     Raises:
-        InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as training inputs.
+        InputError: The loader is empty, shuffles or augments; or inputs have not as many numbers as
+            training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
         asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
-        known = ((x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches)
+        known = (
+            (x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches
+        )
         return nearest(asked, known, NEIGHBOURS)
 
 
@@ -172,8 +214,11 @@ def _penultimate(problem: Problem, network: nn.Module, x: Tensor, layer: str | N
     problem.meter.forward(outputs)
     if last is None:
         names = [name for name, _ in network.named_modules() if name]
-        raise InputError("features got a network whose outputs are not those of an nn.Linear: name the layer whose output is "
-                         f"its penultimate features, layer='...', of {', '.join(names) or 'its own modules'}")
+        raise InputError(
+            "features got a network whose outputs are not those of an nn.Linear: name the layer "
+            "whose output is its penultimate features, layer='...', of "
+            f"{', '.join(names) or 'its own modules'}"
+        )
     return last
 
 
@@ -201,15 +246,20 @@ def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
 
 def _few(features: Tensor) -> Tensor:
     if features.shape[1] > LARGEST:
-        raise InputError(f"got {features.shape[1]} penultimate features, needs {LARGEST} or fewer, as their matrices take memory "
-                         "with the square: name a narrower layer, layer='...'")
+        raise InputError(
+            f"got {features.shape[1]} penultimate features, needs {LARGEST} or fewer, as their "
+            "matrices take memory with the square: name a narrower layer, layer='...'"
+        )
     return features
 
 
 def _finite(batches: list[Tensor]) -> Tensor:
     joined = torch.cat(batches)
     if not torch.isfinite(joined).all():
-        raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
+        raise InputError(
+            "the network's outputs are not finite on these inputs: are there NaN among them, or "
+            "did it diverge?"
+        )
     return joined
 
 
@@ -226,8 +276,12 @@ def _factor(features: Tensor, weights: Tensor) -> Tensor:
 
 def _form(features: Tensor, factor: Tensor) -> Tensor:
     """The quadratic forms phi' M^-1 phi `[inputs]` of a matrix M with this factor."""
-    return torch.cat([torch.linalg.solve_triangular(factor, _with_one(part).mT, upper=False).square().sum(0)
-                      for part in features.split(BLOCK)])  # fmt: skip
+    return torch.cat(
+        [
+            torch.linalg.solve_triangular(factor, _with_one(part).mT, upper=False).square().sum(0)
+            for part in features.split(BLOCK)
+        ]
+    )
 
 
 def _with_one(features: Tensor) -> Tensor:
@@ -241,11 +295,15 @@ def _probs(logits: Tensor) -> Tensor:
 def _around(near: Nearest, p: Tensor) -> Tensor:
     """What the nearest training inputs tell `[inputs, 6]`."""
     k = near.labels.shape[1]
-    histogram = torch.zeros_like(p).scatter_add(1, near.labels, torch.full_like(near.distances, 1 / k))
+    histogram = torch.zeros_like(p).scatter_add(
+        1, near.labels, torch.full_like(near.distances, 1 / k)
+    )
     entropy = -(histogram * _log(histogram)).sum(1)
     share = histogram.gather(1, p.argmax(1, keepdim=True))[:, 0]
     far = near.distances
-    return torch.stack([far[:, 0], far.mean(1), far[:, -1], share, entropy, (histogram * p).sum(1)], 1)
+    return torch.stack(
+        [far[:, 0], far.mean(1), far[:, -1], share, entropy, (histogram * p).sum(1)], 1
+    )
 
 
 def _log(x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Files: they appear whole or not at all, and a damaged one is a one-line error. Everything that is stored goes through here.
+"""Files: they appear whole or not at all, and a damaged one is a one-line error.
 
-Records (JSON) and tensors (safetensors) carry a schema and a checksum over all of their content. Those of thalweg 0.1, which have
-neither, are read as well.
+Everything that is stored goes through here.
+
+Records (JSON) and tensors (safetensors) carry a schema and a checksum over all of their content.
+Those of thalweg 0.1, which have neither, are read as well.
 """
 
 import errno
@@ -27,7 +29,8 @@ from thalweg.errors import InputError
 from thalweg.formats import recognised
 
 SCHEMA = 2  # of records and headers. Files of schema 1, thalweg 0.1, do not name it
-COPY = "give a whole copy of it"  # what to do about a user's own file, which nobody but the user may delete
+# what to do about a user's own file, which nobody but the user may delete
+COPY = "give a whole copy of it"
 _SEAL = ("schema", "sha256")
 
 
@@ -40,7 +43,9 @@ def given(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except TypeError:
-        raise InputError(f"a path got a {type(path).__name__}, needs text or a pathlib.Path") from None
+        raise InputError(
+            f"a path got a {type(path).__name__}, needs text or a pathlib.Path"
+        ) from None
     except RuntimeError as error:  # `~somebody` who is nobody
         raise InputError(f"{path} can't be found ({error}): give the folder's whole path") from None
 
@@ -114,7 +119,9 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
         content = {key: value for key, value in record.items() if key not in _SEAL}
         if len(content) < len(record) and _sealed(content) != text:
             newer = isinstance(record.get("schema"), int) and record["schema"] > SCHEMA
-            raise ValueError("a newer version of thalweg wrote it" if newer else "its checksum is wrong")
+            raise ValueError(
+                "a newer version of thalweg wrote it" if newer else "its checksum is wrong"
+            )
         return _checker(form).validate_python(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
@@ -126,39 +133,55 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
     raise InputError(f"{path} is damaged ({reason[:160]}): {remedy}")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes tensors as safetensors; `metadata` is kept as JSON in the header, inside the checksum."""
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Writes tensors as safetensors; `metadata` is kept as JSON in the header, inside the
+    checksum.
+    """
     # empty tensors and shared storages are not accepted by the format: clones are
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts = {"schema": SCHEMA, "metadata": dict(metadata or {}), "tensors": _described(plain)}
     facts["crc32"] = _checksum(plain, json.dumps(facts, sort_keys=True))
-    header = {"thalweg": json.dumps(facts, sort_keys=True)}  # one key: several would come in any order
+    header = {
+        "thalweg": json.dumps(facts, sort_keys=True)
+    }  # one key: several would come in any order
     _write(path, lambda temporary: safetensors.torch.save_file(plain, temporary, metadata=header))
 
 
 def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads tensors, in the order in which they were written, and metadata that `write_tensors` wrote.
+    """Reads tensors, in the order in which they were written, and metadata that `write_tensors`
+    wrote.
 
     A file of safetensors that another program wrote has no metadata.
 
     Raises:
-        InputError: The file is missing, truncated or damaged, or of another format; the line names it.
+        InputError: The file is missing, truncated or damaged, or of another format; the line names
+            it.
     """
     with _readable(path), path.open("rb"):
         pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("thalweg", "{}"))
-            stored = [name for name, *_ in header["tensors"]] if "tensors" in header else header.get("order", file.keys())
+            stored = (
+                [name for name, *_ in header["tensors"]]
+                if "tensors" in header
+                else header.get("order", file.keys())
+            )
             tensors = {name: file.get_tensor(name) for name in stored}
         _check(header, tensors)
         return tensors, dict(header.get("metadata", {}))
     except Exception as error:  # whatever the readers of a stranger's bytes raise
         found = recognised(path)
         if found is not None:
-            way = found.way if remedy == COPY else remedy  # what stood in a file of thalweg's own is made anew
-            raise InputError(f"{path} is {found.name}, needs a safetensors file that thalweg wrote{': ' if way else ''}{way}"
-                             ) from None
+            way = (
+                found.way if remedy == COPY else remedy
+            )  # what stood in a file of thalweg's own is made anew
+            raise InputError(
+                f"{path} is {found.name}, needs a safetensors file that thalweg "
+                f"wrote{': ' if way else ''}{way}"
+            ) from None
         raise InputError(f"{path} is damaged or truncated ({_line(error)}): {remedy}") from None
 
 
@@ -173,25 +196,33 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror}): give a file that can be") from None
+        raise InputError(
+            f"{path} can't be read ({error.strerror}): give a file that can be"
+        ) from None
 
 
 def _regular(path: Path) -> os.stat_result:
     """What the system says of a file.
 
     Raises:
-        InputError: There is none, or it is a folder, or a pipe, which could be waited for without end.
+        InputError: There is none, or it is a folder, or a pipe, which could be waited for without
+            end.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except OSError as error:
-        raise InputError(f"{str(path)[:200]} can't be read ({error.strerror}): give the path of a file") from None
+        raise InputError(
+            f"{str(path)[:200]} can't be read ({error.strerror}): give the path of a file"
+        ) from None
     except ValueError:  # a NUL
         raise InputError(f"{str(path)!r} is no path: give one without NUL characters") from None
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{path} is a {'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or device'}, needs a file")
+        raise InputError(
+            f"{path} is a {'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or device'}, needs "
+            "a file"
+        )
     return found
 
 
@@ -200,8 +231,17 @@ def _text(value: Any) -> str:
 
 
 def _sealed(content: Mapping[str, Any]) -> str:
-    """A record as it is in its file. Both keys of the seal say that there is one: no flipped bit can take it off."""
-    return _text({**content, "schema": SCHEMA, "sha256": digest(_text({**content, "schema": SCHEMA}).encode())})
+    """A record as it is in its file.
+
+    Both keys of the seal say that there is one: no flipped bit can take it off.
+    """
+    return _text(
+        {
+            **content,
+            "schema": SCHEMA,
+            "sha256": digest(_text({**content, "schema": SCHEMA}).encode()),
+        }
+    )
 
 
 @cache
@@ -210,7 +250,9 @@ def _checker(form: Any) -> TypeAdapter[Any]:
 
 
 def _described(tensors: Mapping[str, Tensor]) -> list[list[Any]]:
-    """Names, in their order, which tells what random numbers a parameter gets (the format sorts them); types and shapes."""
+    """Names, in their order, which tells what random numbers a parameter gets (the format sorts
+    them); types and shapes.
+    """
     return [[name, str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()]
 
 
@@ -227,7 +269,9 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     if header["schema"] > SCHEMA:
         raise ValueError("a newer version of thalweg wrote it")
     facts = {key: value for key, value in header.items() if key != "crc32"}
-    if facts["tensors"] != _described(tensors) or header["crc32"] != _checksum(tensors, json.dumps(facts, sort_keys=True)):
+    if facts["tensors"] != _described(tensors) or header["crc32"] != _checksum(
+        tensors, json.dumps(facts, sort_keys=True)
+    ):
         raise ValueError("its checksum is wrong")
 
 
@@ -245,7 +289,9 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # part of the name: a long one would leave no room for more
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -255,9 +301,14 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.replace(path)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else _line(error)
-        remedies = {errno.ENAMETOOLONG: "choose a shorter path", errno.EISDIR: "give the path of a file",
-                    errno.EACCES: "choose a folder that you may write to"}
-        remedy = remedies.get(getattr(error, "errno", None) or 0, "free the disk or choose another folder")
+        remedies = {
+            errno.ENAMETOOLONG: "choose a shorter path",
+            errno.EISDIR: "give the path of a file",
+            errno.EACCES: "choose a folder that you may write to",
+        }
+        remedy = remedies.get(
+            getattr(error, "errno", None) or 0, "free the disk or choose another folder"
+        )
         if isinstance(error, ValueError):  # a NUL
             remedy = "give another path"
         raise DiskError(f"can't write {str(path)[:300]} ({reason}): {remedy}") from None
@@ -267,4 +318,8 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:160] if str(error) else type(error).__name__
+    return (
+        f"{type(error).__name__}: {' '.join(str(error).split())}"[:160]
+        if str(error)
+        else type(error).__name__
+    )

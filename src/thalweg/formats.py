@@ -1,4 +1,6 @@
-"""What a file is, by its first bytes: so that a file of another program is called by its name, and never damaged."""
+"""What a file is, by its first bytes: so that a file of another program is called by its name, and
+never damaged.
+"""
 
 import zipfile
 from dataclasses import dataclass
@@ -18,8 +20,16 @@ class Format:
     way: str = ""
 
 
-_STATE = "load it with the program that wrote it, and give the network's state_dict() as Problem(start=...)"
-_PICTURES = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture", b"%PDF": "a PDF file"}
+_STATE = (
+    "load it with the program that wrote it, and give the network's state_dict() as "
+    "Problem(start=...)"
+)
+_PICTURES = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"%PDF": "a PDF file",
+}
 _OTHERS = {
     b"\x89HDF\r\n\x1a\n": Format("an HDF5 file", _STATE),
     b"\x93NUMPY": Format("a NumPy array", _STATE),
@@ -44,7 +54,9 @@ def recognised(path: Path) -> Format | None:
     if head.startswith(b"PK\x03\x04"):
         return _zipped(path)
     if head[:1] == b"\x80" and head[1:2] in b"\x01\x02\x03\x04\x05":
-        return _torch(path) if head[2:].startswith(_TORCH_MAGIC) else Format("a Python pickle", _STATE)
+        return (
+            _torch(path) if head[2:].startswith(_TORCH_MAGIC) else Format("a Python pickle", _STATE)
+        )
     for start, name in _PICTURES.items():
         if head.startswith(start):
             return Format(name)
@@ -64,7 +76,10 @@ def _zipped(path: Path) -> Format:
     except (OSError, ValueError, zipfile.BadZipFile):
         names = []
     if any(name.endswith("/constants.pkl") for name in names):
-        return Format("a TorchScript file", f"give its network as Problem(start=torch.jit.load('{path}').state_dict())")
+        return Format(
+            "a TorchScript file",
+            f"give its network as Problem(start=torch.jit.load('{path}').state_dict())",
+        )
     if any(name.endswith("data.pkl") for name in names):
         return _torch(path)
     if names and all(name.endswith(".npy") for name in names):
@@ -73,8 +88,11 @@ def _zipped(path: Path) -> Format:
 
 
 def _torch(path: Path) -> Format:
-    return Format("a PyTorch checkpoint", f"give its network as Problem(start=torch.load('{path}', weights_only=True)), or the "
-                                          "state_dict in it, where it holds more")
+    return Format(
+        "a PyTorch checkpoint",
+        f"give its network as Problem(start=torch.load('{path}', weights_only=True)), or the "
+        "state_dict in it, where it holds more",
+    )
 
 
 def _is_text(head: bytes) -> bool:
@@ -82,4 +100,6 @@ def _is_text(head: bytes) -> bool:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
     text = head.decode(errors="ignore")
-    return len(text.encode()) > len(head) - 4 and all(c.isprintable() or c in "\t\r\n\f" for c in text)
+    return len(text.encode()) > len(head) - 4 and all(
+        c.isprintable() or c in "\t\r\n\f" for c in text
+    )

@@ -21,12 +21,16 @@ class Cost:
     """What some work cost.
 
     Attributes:
-        backward_examples: Network evaluations with a backward pass, in examples (one network, one input); those of narrow
-            networks are as many as their operations amount to.
-        forward_examples: Network evaluations without one (batch-norm refreshes, features, predictions), in examples.
-        training_examples: `backward_examples` of one full training: the unit of `trainings` and `total`.
-        seconds: Wall-clock time of the work, in seconds. Work that was read from a cache is charged with the time it took.
-        peak_memory: Largest memory of the process while it worked, in bytes (GPU memory where the work is there).
+        backward_examples: Network evaluations with a backward pass, in examples (one network, one
+            input); those of narrow networks are as many as their operations amount to.
+        forward_examples: Network evaluations without one (batch-norm refreshes, features,
+            predictions), in examples.
+        training_examples: `backward_examples` of one full training: the unit of `trainings` and
+            `total`.
+        seconds: Wall-clock time of the work, in seconds. Work that was read from a cache is charged
+            with the time it took.
+        peak_memory: Largest memory of the process while it worked, in bytes (GPU memory where the
+            work is there).
         emulator_seconds: Of the seconds, those of emulators, which evaluate no network.
     """
 
@@ -44,21 +48,36 @@ class Cost:
 
     @property
     def forward_trainings(self) -> float:
-        """Forward-only evaluations over the evaluations of one full training (a forward is about a third of the work)."""
+        """Forward-only evaluations over the evaluations of one full training (a forward is about a
+        third of the work).
+        """
         return self.forward_examples / self.training_examples if self.training_examples else 0.0
 
     @property
     def total(self) -> float:
-        """Total cost in trainings: all evaluations, those without a backward pass counted as a third."""
+        """Total cost in trainings: all evaluations, those without a backward pass counted as a
+        third.
+        """
         return total_cost(self.trainings, self.forward_trainings)
 
     def as_dict(self) -> dict[str, float]:
         """All fields, `trainings`, `forward_trainings` and `total`, for JSON."""
-        return {**asdict(self), "trainings": self.trainings, "forward_trainings": self.forward_trainings, "total": self.total}
+        return {
+            **asdict(self),
+            "trainings": self.trainings,
+            "forward_trainings": self.forward_trainings,
+            "total": self.total,
+        }
 
     def of_network(self, ratio: float) -> "Cost":
-        """The same work in evaluations of another network, one of this network being `ratio` of them."""
-        return replace(self, backward_examples=self.backward_examples * ratio, forward_examples=self.forward_examples * ratio)
+        """The same work in evaluations of another network, one of this network being `ratio` of
+        them.
+        """
+        return replace(
+            self,
+            backward_examples=self.backward_examples * ratio,
+            forward_examples=self.forward_examples * ratio,
+        )
 
     def plus(self, other: "Cost") -> "Cost":
         """The sum, in this one's unit; the larger one of both memories."""
@@ -73,7 +92,9 @@ class Cost:
 
 
 def total_cost(trainings: T, forward_trainings: T) -> T:
-    """Total cost of so many trainings and forward-only evaluations, each over the evaluations of one full training."""
+    """Total cost of so many trainings and forward-only evaluations, each over the evaluations of
+    one full training.
+    """
     return trainings + forward_trainings / 3
 
 
@@ -83,8 +104,8 @@ class Tally:
 
     Attributes:
         work: What was done inside.
-        kept: What was done before, kept, and used inside: by name, so that it counts once. What was done inside and kept is here
-            without a cost.
+        kept: What was done before, kept, and used inside: by name, so that it counts once. What was
+            done inside and kept is here without a cost.
     """
 
     work: Cost
@@ -105,7 +126,9 @@ class Tally:
 
 
 class Meter:
-    """Counts while work goes on. It counts from the shape of the outputs, so no method can under-report.
+    """Counts while work goes on.
+
+    It counts from the shape of the outputs, so no method can under-report.
 
     Attributes:
         training_examples: The unit of `Cost.trainings`; 0 until a problem sets it.
@@ -120,7 +143,9 @@ class Meter:
     def __init__(self, training_examples: int = 0) -> None:
         self.training_examples = training_examples
         self._tallies = [Tally(Cost())]  # the innermost, which is counted in, is last
-        self._backward = self._forward = 0  # counted since: a new Cost at every step of a small network would be felt
+        self._backward = self._forward = (
+            0  # counted since: a new Cost at every step of a small network would be felt
+        )
         self._since: float | None = None  # when the clock was started, where it runs
 
     @property
@@ -133,7 +158,9 @@ class Meter:
         return joined.cost
 
     def backward(self, outputs: Tensor) -> None:
-        """Counts the evaluations behind outputs `[..., classes]` that are followed by a backward pass."""
+        """Counts the evaluations behind outputs `[..., classes]` that are followed by a backward
+        pass.
+        """
         self._backward += math.prod(outputs.shape[:-1])
 
     def forward(self, outputs: Tensor) -> None:
@@ -146,8 +173,8 @@ class Meter:
         Args:
             cost: Of the work.
             name: Of what was kept of it, such as a trained network; None where nothing was.
-            done: It was done just now. Otherwise it was kept, and counts only where the name does not count yet; what has no name
-                always counts.
+            done: It was done just now. Otherwise it was kept, and counts only where the name does
+                not count yet; what has no name always counts.
         """
         tally = self._tallies[-1]
         if done or name is None:
@@ -157,7 +184,9 @@ class Meter:
 
     @contextmanager
     def measured(self) -> Iterator[Tally]:
-        """Says, at its end, what the work inside costs, which is counted here, too. Kept work counts in each result that uses it.
+        """Says, at its end, what the work inside costs, which is counted here, too.
+
+        Kept work counts in each result that uses it.
 
         Example:
             >>> meter, network = Meter(training_examples=100), Cost(backward_examples=100)
@@ -182,7 +211,10 @@ class Meter:
                 self._start()
 
     def apart(self, work: Callable[[], None]) -> Cost:
-        """Does some work and says what it cost, without adding it here, unless it fails. A clock that runs stands still."""
+        """Does some work and says what it cost, without adding it here, unless it fails.
+
+        A clock that runs stands still.
+        """
         running = self._since is not None
         self._stop()
         tally = self._open()
@@ -201,7 +233,10 @@ class Meter:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Adds the wall-clock time inside, and notes the largest memory. Nested clocks count once."""
+        """Adds the wall-clock time inside, and notes the largest memory.
+
+        Nested clocks count once.
+        """
         if self._since is not None:
             yield
             return
@@ -265,4 +300,6 @@ def _peak() -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )

@@ -1,4 +1,7 @@
-"""Predictions: the border between computing and analysing. The only place that makes probabilities of outputs."""
+"""Predictions: the border between computing and analysing.
+
+The only place that makes probabilities of outputs.
+"""
 
 import copy
 import math
@@ -28,14 +31,16 @@ from thalweg.weights.point import Weights
 class Predictions:
     """What every member predicts for every input.
 
-    Tensors, NumPy arrays and lists of either or of numbers are taken. They are kept on the CPU, without gradients, in single or
-    double precision.
+    Tensors, NumPy arrays and lists of either or of numbers are taken. They are kept on the CPU,
+    without gradients, in single or double precision.
 
     Attributes:
-        log_probs: Log-probabilities `[members, inputs, classes]`; their probabilities sum to 1 over classes.
-        stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its members' spread, else None.
-        outside: Whether an input is unlike all that the method was calibrated on `[inputs]`, so that u is a guess; None where it
-            doesn't look.
+        log_probs: Log-probabilities `[members, inputs, classes]`; their probabilities sum to 1 over
+            classes.
+        stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its
+            members' spread, else None.
+        outside: Whether an input is unlike all that the method was calibrated on `[inputs]`, so
+            that u is a guess; None where it doesn't look.
 
     Raises:
         InputError: They are no log-probabilities, or what is given beside them does not fit.
@@ -49,7 +54,10 @@ class Predictions:
         log_probs, precision = _numbers("log_probs", self.log_probs)
         shape = tuple(log_probs.shape)
         if len(shape) != 3 or 0 in shape:
-            raise InputError(f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], none of them 0")
+            raise InputError(
+                f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], "
+                "none of them 0"
+            )
         tolerance = 0.05 if precision == torch.bfloat16 else 0.01
         object.__setattr__(self, "log_probs", log_probs)
         for name in ("stated_u", "outside"):
@@ -58,11 +66,20 @@ class Predictions:
                 continue
             beside, precision = _numbers(name, given)
             if tuple(beside.shape) != shape[1:2]:
-                raise InputError(f"Predictions got {name} of shape {tuple(beside.shape)}, needs {shape[1:2]}: one an input")
+                raise InputError(
+                    f"Predictions got {name} of shape {tuple(beside.shape)}, needs {shape[1:2]}: "
+                    "one an input"
+                )
             if name == "outside" and precision != torch.bool:
-                raise InputError(f"Predictions got outside of type {precision}, needs truth values: whether an input is outside")
+                raise InputError(
+                    f"Predictions got outside of type {precision}, needs truth values: whether "
+                    "an input is outside"
+                )
             if not ((beside >= 0) & beside.isfinite()).all():
-                raise InputError(f"Predictions got {name} with NaN, infinite or negative numbers, needs 0 or more everywhere")
+                raise InputError(
+                    f"Predictions got {name} with NaN, infinite or negative numbers, needs 0 or "
+                    "more everywhere"
+                )
             object.__setattr__(self, name, beside.bool() if name == "outside" else beside)
         _check_sums(log_probs, tolerance)
 
@@ -91,32 +108,49 @@ class Predictions:
         return self.log_mean().exp()
 
     def std(self) -> Tensor:
-        """Standard deviation of the probabilities over members `[inputs, classes]` (n - 1); 0 where there is one member."""
+        """Standard deviation of the probabilities over members `[inputs, classes]` (n - 1); 0 where
+        there is one member.
+        """
         if self.members == 1:
             return torch.zeros_like(self.log_probs[0])
         return self.probs().std(0)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """The central interval of the probabilities over members: lower and upper ends, each `[inputs, classes]`."""
+        """The central interval of the probabilities over members: lower and upper ends, each
+        `[inputs, classes]`.
+        """
         in_range("level", level, 0, 1)
-        ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=self.log_probs.dtype, device=self.log_probs.device)
+        ends = torch.tensor(
+            [(1 - level) / 2, (1 + level) / 2],
+            dtype=self.log_probs.dtype,
+            device=self.log_probs.device,
+        )
         low, high = torch.quantile(self.probs(), ends, dim=0)
         return low, high
 
     def u(self) -> Tensor:
-        """Standard uncertainty over retrainings `[inputs]`: the square root of the summed variances of the probabilities."""
+        """Standard uncertainty over retrainings `[inputs]`: the square root of the summed variances
+        of the probabilities.
+        """
         return self.std().square().sum(-1).sqrt() if self.stated_u is None else self.stated_u
 
     def chosen(self, index: Tensor) -> "Predictions":
         """The same members on some of the inputs, `[inputs]`."""
-        return self._part(self.log_probs[:, index], *(None if t is None else t[index] for t in (self.stated_u, self.outside)))
+        return self._part(
+            self.log_probs[:, index],
+            *(None if t is None else t[index] for t in (self.stated_u, self.outside)),
+        )
 
     def among(self, members: Tensor) -> "Predictions":
         """Some of the members by number, `[members]`: with the u of their own spread."""
         return self._part(self.log_probs[members], None, None)
 
-    def _part(self, log_probs: Tensor, stated_u: Tensor | None, outside: Tensor | None) -> "Predictions":
-        """Parts of what was checked, which is not done again: curves are made of hundreds of them."""
+    def _part(
+        self, log_probs: Tensor, stated_u: Tensor | None, outside: Tensor | None
+    ) -> "Predictions":
+        """Parts of what was checked, which is not done again: curves are made of hundreds of
+        them.
+        """
         found = copy.copy(self)
         for name, value in (("log_probs", log_probs), ("stated_u", stated_u), ("outside", outside)):
             object.__setattr__(found, name, value)
@@ -124,7 +158,11 @@ class Predictions:
 
     def single(self) -> "Predictions":
         """The same in single precision, as studies keep them."""
-        return self._part(self.log_probs.float(), None if self.stated_u is None else self.stated_u.float(), self.outside)
+        return self._part(
+            self.log_probs.float(),
+            None if self.stated_u is None else self.stated_u.float(),
+            self.outside,
+        )
 
     def save(self, path: str | Path, *, of: str | None = None) -> None:
         """Stores them as safetensors, to the last bit; `of` names whose they are, for `load`."""
@@ -154,13 +192,16 @@ class Predictions:
         if wrong:
             raise InputError(f"{path} holds {wrong}: {remedy}")
         try:
-            return Predictions(tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside"))
+            return Predictions(
+                tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside")
+            )
         except InputError as error:
             raise InputError(f"{path} can't be used ({error}): {remedy}") from None
 
 
 def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
-    """What is given as a tensor on the CPU in single or double precision, without gradients, and the type that it had.
+    """What is given as a tensor on the CPU in single or double precision, without gradients, and
+    the type that it had.
 
     Raises:
         InputError: It is no array of real numbers.
@@ -169,17 +210,30 @@ def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
         if isinstance(given, list | tuple) and any(isinstance(part, Tensor) for part in given):
             given = torch.stack([torch.as_tensor(part) for part in given])
         elif not isinstance(given, Tensor):
-            array = np.array(given, order="C")  # a copy: what the user changes later changes nothing here
+            array = np.array(
+                given, order="C"
+            )  # a copy: what the user changes later changes nothing here
             given = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (RuntimeError, TypeError, ValueError) as error:
         message = " ".join(str(error).split())[:120]
-        raise InputError(f"Predictions got {name} as a {type(given).__name__} that is no array of numbers ({message}): give a "
-                         "tensor, an array, or a list of parts of the same shape") from None
+        raise InputError(
+            f"Predictions got {name} as a {type(given).__name__} that is no array of numbers "
+            f"({message}): give a tensor, an array, or a list of parts of the same shape"
+        ) from None
     if given.is_complex():
         raise InputError(f"Predictions got {name} of type {given.dtype}, needs real numbers")
     if given.is_meta or given.is_nested or given.layout != torch.strided:
-        kind = "no data" if given.is_meta else "nested parts" if given.is_nested else f"{given.dtype} and {given.layout}"
-        raise InputError(f"Predictions got {name} as a tensor of {kind}, needs dense numbers: give a plain tensor")
+        kind = (
+            "no data"
+            if given.is_meta
+            else "nested parts"
+            if given.is_nested
+            else f"{given.dtype} and {given.layout}"
+        )
+        raise InputError(
+            f"Predictions got {name} as a tensor of {kind}, needs dense numbers: give a plain "
+            "tensor"
+        )
     found = given.detach().cpu()
     return found if found.dtype in (torch.float32, torch.float64) else found.float(), given.dtype
 
@@ -202,24 +256,42 @@ def _check_sums(log_probs: Tensor, tolerance: float) -> None:
         elif (member >= 0).all() and (member.sum(-1) - 1).abs().amax() <= tolerance:
             what = "probabilities where their logarithms are needed: give probabilities.log()"
         else:
-            what = (f"numbers whose exponentials sum to {float(sums[where].exp()):.3g} over classes, needs 1: give "
-                    "torch.log_softmax(logits, -1)")
-        raise InputError(f"Predictions got log_probs that hold, for member {k} and input {where}, {what}")
+            what = (
+                f"numbers whose exponentials sum to {float(sums[where].exp()):.3g} over classes, "
+                "needs 1: give torch.log_softmax(logits, -1)"
+            )
+        raise InputError(
+            f"Predictions got log_probs that hold, for member {k} and input {where}, {what}"
+        )
 
 
 _STORED = (torch.float32, torch.float64)
 
 
 def _wrong(tensors: dict[str, Tensor]) -> str:
-    """What is wrong with stored predictions, in words; nothing where they are as `save` writes them."""
-    log_probs, stated_u, outside = (tensors.get(name) for name in ("log_probs", "stated_u", "outside"))
-    if log_probs is None or log_probs.dim() != 3 or 0 in log_probs.shape or log_probs.dtype not in _STORED:
-        got = "none" if log_probs is None else f"{log_probs.dtype} of shape {tuple(log_probs.shape)}"
-        return f"no predictions ({got}, needs log_probs of torch.float32 or float64 [members, inputs, classes])"
+    """What is wrong with stored predictions, in words; nothing where they are as `save` writes
+    them.
+    """
+    log_probs, stated_u, outside = (
+        tensors.get(name) for name in ("log_probs", "stated_u", "outside")
+    )
+    if (
+        log_probs is None
+        or log_probs.dim() != 3
+        or 0 in log_probs.shape
+        or log_probs.dtype not in _STORED
+    ):
+        got = (
+            "none" if log_probs is None else f"{log_probs.dtype} of shape {tuple(log_probs.shape)}"
+        )
+        needed = "log_probs of torch.float32 or float64 [members, inputs, classes]"
+        return f"no predictions ({got}, needs {needed})"
     if not log_probs.max() <= 1e-3:  # NaN is no less than that either; the logarithm of 0 is
         return "no predictions (some are NaN or no logarithms of probabilities)"
     shape = log_probs.shape[1:2]
-    if stated_u is not None and (stated_u.shape != shape or stated_u.dtype not in _STORED or not stated_u.isfinite().all()):
+    if stated_u is not None and (
+        stated_u.shape != shape or stated_u.dtype not in _STORED or not stated_u.isfinite().all()
+    ):
         return "no predictions (stated_u is not a finite number an input)"
     if outside is not None and (outside.shape != shape or outside.dtype != torch.bool):
         return "no predictions (outside is not true or false for each input)"
@@ -227,17 +299,23 @@ def _wrong(tensors: dict[str, Tensor]) -> str:
 
 
 def impurity(predictions: Predictions) -> Tensor:
-    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, 0 or more, in double precision."""
+    """The trivial baseline of u: 1 - sum over classes of p^2 of the first member `[inputs]`, 0 or
+    more, in double precision.
+    """
     return multinomial(predictions.log_probs[0].double().exp())[0]
 
 
 def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact where one is nearly 1."""
+    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact
+    where one is nearly 1.
+    """
     p = p.sort(1, descending=True).values
     rest = p[:, 1:]
     diagonal = p * torch.cat([rest.sum(1, keepdim=True), 1 - rest], 1)
     squares = rest.square().sum(1)
-    others = 2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)  # sum over i != j of p_i^2 p_j^2
+    others = (
+        2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)
+    )  # sum over i != j of p_i^2 p_j^2
     return diagonal.sum(1), diagonal.square().sum(1) + others
 
 
@@ -247,17 +325,23 @@ def log_softmax(logits: Tensor) -> Tensor:
 
 
 def predict(
-    problem: Problem, found: WeightDistribution | Weights, inputs: Loader | Tensor, *, draws: int | None = None, seed: int = 0
+    problem: Problem,
+    found: WeightDistribution | Weights,
+    inputs: Loader | Tensor,
+    *,
+    draws: int | None = None,
+    seed: int = 0,
 ) -> Predictions:
     """Predicts with draws from a weight distribution.
 
-    Batch-norm statistics are refreshed at every draw that has none, on the problem's training batches (metered).
+    Batch-norm statistics are refreshed at every draw that has none, on the problem's training
+    batches (metered).
 
     Args:
         problem: Architecture, training set and meter.
         found: What an explorer returned, or one network's weights.
-        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that gives batches of inputs, or of
-            pairs whose first is inputs.
+        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that
+            gives batches of inputs, or of pairs whose first is inputs.
         draws: How many; None for all members of a finite distribution, else 32.
         seed: Seed of the draws.
 
@@ -270,21 +354,29 @@ def predict(
     if isinstance(found, Weights):
         found = Members((found,))
     if not isinstance(found, WeightDistribution):
-        raise InputError(f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
-                         "or Members((w1, w2, ...))")
+        raise InputError(
+            f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
+            "or Members((w1, w2, ...))"
+        )
     loader = in_batches(inputs)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
     network = problem.build("network")
     with problem.meter.clock():
         groups = _grouped(sample(problem, found, draws, seed=seed))
-        return Predictions(_joined([_evaluate(problem, network, group, loader) for group in groups], 0))
+        return Predictions(
+            _joined([_evaluate(problem, network, group, loader) for group in groups], 0)
+        )
 
 
-def sample(problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0) -> Iterator[Weights]:
-    """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are not valid (metered).
+def sample(
+    problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0
+) -> Iterator[Weights]:
+    """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are
+    not valid (metered).
 
-    To predict on several sets of inputs, keep them: `Members(tuple(sample(problem, found)))`; they are then refreshed once.
+    To predict on several sets of inputs, keep them: `Members(tuple(sample(problem, found)))`; they
+    are then refreshed once.
 
     Args:
         problem: Architecture, training set and meter.
@@ -303,7 +395,9 @@ def sample(problem: Problem, found: WeightDistribution, draws: int | None = None
 
 
 def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weights]]:
-    """Draws that are worked on in one pass over the data: as many as their parameters fit in so many bytes, one at least."""
+    """Draws that are worked on in one pass over the data: as many as their parameters fit in so
+    many bytes, one at least.
+    """
     group: list[Weights] = []
     size = 0
     for weights in drawn:
@@ -317,7 +411,9 @@ def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weig
         yield group
 
 
-def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]) -> Tensor:
+def _evaluate(
+    problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]
+) -> Tensor:
     """Log-probabilities `[draws, inputs, classes]`, in one pass over the data for all draws."""
     states = [weights.placed(network) for weights in group]
     network.eval()
@@ -326,15 +422,24 @@ def _evaluate(problem: Problem, network: nn.Module, group: Sequence[Weights], lo
         for number, batch in enumerate(loader):
             x = inputs_of(batch).to(problem.device)
             rewind = Rewind()
-            outputs = torch.stack([outputs_of(network, state, x, rewind, weights.masks, number, problem.behaviour)
-                                   for weights, state in zip(group, states, strict=True)])
+            outputs = torch.stack(
+                [
+                    outputs_of(network, state, x, rewind, weights.masks, number, problem.behaviour)
+                    for weights, state in zip(group, states, strict=True)
+                ]
+            )
             problem.meter.forward(outputs)
             found.append(log_softmax(outputs).cpu())
     log_probs = _joined(found, 1) if found else torch.empty(0, 0)
     if not log_probs.shape[1]:
         raise InputError("the loader to predict on is empty: it gave no inputs")
-    if not math.isfinite(log_probs.sum(dtype=torch.float64)):  # in one pass, without a tensor of truths
-        raise InputError("the network's outputs are not finite on these inputs: are there NaN among them, or did it diverge?")
+    if not math.isfinite(
+        log_probs.sum(dtype=torch.float64)
+    ):  # in one pass, without a tensor of truths
+        raise InputError(
+            "the network's outputs are not finite on these inputs: are there NaN among them, or "
+            "did it diverge?"
+        )
     return log_probs
 
 
@@ -355,22 +460,34 @@ def in_batches(inputs: Any) -> Any:
 
 
 def check_order(loader: Any) -> None:
-    """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own, by its first batch, read twice.
+    """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own,
+    by its first batch, read twice.
 
     Raises:
         InputError: It shuffles or augments.
     """
     if shuffles(loader):
-        raise InputError("the loader to predict on shuffles: predictions would not belong to known inputs; give shuffle=False")
+        raise InputError(
+            "the loader to predict on shuffles: predictions would not belong to known inputs; "
+            "give shuffle=False"
+        )
     for part in parts(loader):
         if isinstance(part, Batches) and part.augment is not None:
-            raise InputError("the loader to predict on augments: predictions would be those of changed inputs; give augment=None")
-    if isinstance(loader, Tensor | Batches | list | tuple | Iterator):  # the latter can be read once only
+            raise InputError(
+                "the loader to predict on augments: predictions would be those of changed "
+                "inputs; give augment=None"
+            )
+    if isinstance(
+        loader, Tensor | Batches | list | tuple | Iterator
+    ):  # the latter can be read once only
         return
     one, other = (_first(loader, purpose) for purpose in ("one", "other"))
     if one is not None and other is not None and not torch.equal(one, other):
-        raise InputError("the loader to predict on gives other inputs after another seed: it shuffles or augments, and "
-                         "predictions would not belong to known inputs; give shuffle=False, and data without random changes")
+        raise InputError(
+            "the loader to predict on gives other inputs after another seed: it shuffles or "
+            "augments, and predictions would not belong to known inputs; give shuffle=False, "
+            "and data without random changes"
+        )
 
 
 def _first(loader: Any, purpose: str) -> Tensor | None:
@@ -388,18 +505,30 @@ def inputs_of(batch: Any) -> Tensor:
     if isinstance(x, np.ndarray):
         x = as_tensor(x, "a batch to predict on")
     if isinstance(x, dict):
-        raise InputError(f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
-                         "(inputs, ...): wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
+        raise InputError(
+            f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs "
+            "inputs or a pair (inputs, ...): wrap the loader, thalweg.pairs(loader, lambda "
+            "batch: (batch['...'], batch['...']))"
+        )
     if not isinstance(x, Tensor):
-        raise InputError(f"a batch to predict on is a {type(x).__name__}, needs a tensor or a pair whose first is one")
+        raise InputError(
+            f"a batch to predict on is a {type(x).__name__}, needs a tensor or a pair whose "
+            "first is one"
+        )
     return x
 
 
 def outputs_of(
-    network: nn.Module, state: dict[str, Tensor], x: Tensor, rewind: Rewind, masks: Masks | None, batch: int,
+    network: nn.Module,
+    state: dict[str, Tensor],
+    x: Tensor,
+    rewind: Rewind,
+    masks: Masks | None,
+    batch: int,
     behaviour: Behaviour = Behaviour(),  # noqa: B008  frozen
 ) -> Tensor:
-    """A network's outputs for a batch with the parameters and buffers given, and random states as they were at first.
+    """A network's outputs for a batch with the parameters and buffers given, and random states as
+    they were at first.
 
     Raises:
         InputError: The network can't evaluate it.
@@ -410,4 +539,7 @@ def outputs_of(
             return functional_call(network, state, (x,))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             message = " ".join(str(error).split())[:200]
-            raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: {message}") from None
+            raise InputError(
+                f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: "
+                f"{message}"
+            ) from None

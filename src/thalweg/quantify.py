@@ -1,7 +1,9 @@
-"""Quantify: the recommended way from one trained network and a budget to u(x) and draws of its retrainings.
+"""Quantify: the recommended way from one trained network and a budget to u(x) and draws of its
+retrainings.
 
-The network is the anchor; the budget buys narrow retrainings (`baselines.narrow_ensemble`), whose share of the width is chosen by
-the law of width; the forest (`emulators.forest`) learns from both on unlabelled inputs. `docs/ideas.md` shows what it is worth.
+The network is the anchor; the budget buys narrow retrainings (`baselines.narrow_ensemble`), whose
+share of the width is chosen by the law of width; the forest (`emulators.forest`) learns from both
+on unlabelled inputs. `docs/ideas.md` shows what it is worth.
 """
 
 import warnings
@@ -79,11 +81,13 @@ class Quantified:
     """What retraining would change.
 
     Attributes:
-        predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard uncertainty `[inputs]`, and `outside`
-            says which inputs are unlike all unlabelled ones, so that u is a guess there.
+        predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard
+            uncertainty `[inputs]`, and `outside` says which inputs are unlike all unlabelled ones,
+            so that u is a guess there.
         share: Hidden channels of a proxy over those of the network.
         proxies: How many narrow networks it rests on: those that learned the task.
-        transfer: The check that proxies and network are alike, as they are by one recipe; None where no proxy learned the task.
+        transfer: The check that proxies and network are alike, as they are by one recipe; None
+            where no proxy learned the task.
         cost: All that it rests on, the network's own training included, whenever that was done.
     """
 
@@ -94,12 +98,23 @@ class Quantified:
     cost: Cost
 
     def __str__(self) -> str:
-        outside = 0.0 if self.predictions.outside is None else float(self.predictions.outside.float().mean())
-        check = "not checked: no proxy learned the task" if self.transfer is None else str(self.transfer)
-        return (f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} inputs, {outside:.1%} of them "
-                f"outside of what the method knows\n{self.proxies} proxies of {self.share:g} of the width; "
-                f"cost: {self.cost.trainings:.2f} trainings, the network's own among them, {self.cost.total:.2f} with forward "
-                f"work; the emulator took {self.cost.emulator_seconds:.1f} s\n{check}")
+        outside = (
+            0.0
+            if self.predictions.outside is None
+            else float(self.predictions.outside.float().mean())
+        )
+        check = (
+            "not checked: no proxy learned the task"
+            if self.transfer is None
+            else str(self.transfer)
+        )
+        return (
+            f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
+            f"inputs, {outside:.1%} of them outside of what the method knows\n{self.proxies} "
+            f"proxies of {self.share:g} of the width; cost: {self.cost.trainings:.2f} trainings, "
+            f"the network's own among them, {self.cost.total:.2f} with forward work; the "
+            f"emulator took {self.cost.emulator_seconds:.1f} s\n{check}"
+        )
 
 
 def quantify(
@@ -118,35 +133,46 @@ def quantify(
     """How much the network's predictions would change if it were trained again.
 
     Args:
-        problem: Network, training set and recipe; `start` is the network that is trained already (it is trained here if there is
-            none), `unlabelled` some thousand inputs like those that are asked about, that were not trained on.
+        problem: Network, training set and recipe; `start` is the network that is trained already
+            (it is trained here if there is none), `unlabelled` some thousand inputs like those that
+            are asked about, that were not trained on.
         inputs: What is asked about, as `predict` takes them.
         budget: Trainings to spend beyond the anchors.
         anchors: Full trainings to start from, `start` among them.
         draws: How many retrainings to draw.
         seed: Seed of the draws.
         emulator: What learns from the networks; `Forest()` if None.
-        narrow: Makes a narrow network, where it can't be made from the graph of the whole one; `share` then says how narrow.
+        narrow: Makes a narrow network, where it can't be made from the graph of the whole one;
+            `share` then says how narrow.
         share: Hidden channels of a proxy over those of the network; chosen if None.
-        layer: The layer whose output are the features, for networks that don't end with a linear layer.
+        layer: The layer whose output are the features, for networks that don't end with a linear
+            layer.
 
     Returns:
         Draws, u, the check and the cost.
 
     Raises:
-        InputError: There are no unlabelled inputs, the budget is too small, the network can't be narrowed, or it has no layer
-            whose output are the features.
+        InputError: There are no unlabelled inputs, the budget is too small, the network can't be
+            narrowed, or it has no layer whose output are the features.
         Diverged: A training did.
     """
     if not isinstance(problem, Problem):
-        raise InputError(f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, training set and recipe")
+        raise InputError(
+            f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
+            "training set and recipe"
+        )
     given = _Asked(budget, anchors, draws, seed, emulator or Forest(), narrow, share, layer)
     parts, proxies = given.looked_at(problem, inputs), given.proxies(problem)
     if (known := parts["calibration"].count) < FEW_KNOWN:
-        warnings.warn(f"quantify got {known} unlabelled inputs: u is learned from how networks differ on them, and is rough "
-                      f"below {FEW_KNOWN}; give some thousand", stacklevel=2)
+        warnings.warn(
+            f"quantify got {known} unlabelled inputs: u is learned from how networks differ on "
+            f"them, and is rough below {FEW_KNOWN}; give some thousand",
+            stacklevel=2,
+        )
     with problem.measured() as spent:
-        found = _quantified(problem, given, {name: part.inputs for name, part in parts.items()}, *proxies)
+        found = _quantified(
+            problem, given, {name: part.inputs for name, part in parts.items()}, *proxies
+        )
     return replace(found, cost=spent.cost)
 
 
@@ -173,52 +199,87 @@ class _Asked:
         if self.share is not None:
             in_range("share", self.share, 1e-9, 1)
         if self.narrow is not None and self.share is None:
-            raise InputError("quantify got narrow and no share, needs both: give its hidden channels over those of the network")
+            raise InputError(
+                "quantify got narrow and no share, needs both: give its hidden channels over "
+                "those of the network"
+            )
         if not isinstance(self.emulator, Emulator):
-            raise InputError(f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or thalweg.Engression()")
+            raise InputError(
+                f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or "
+                "thalweg.Engression()"
+            )
         if not self.emulator.uses_proxies:
-            raise InputError(f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow networks: give "
-                             "Forest() or Engression(), or call its emulate on anchors' predictions")
+            raise InputError(
+                f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow "
+                "networks: give Forest() or Engression(), or call its emulate on anchors' "
+                "predictions"
+            )
         if self.layer is not None and not isinstance(self.layer, str):
-            raise InputError(f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network")
+            raise InputError(
+                f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network"
+            )
 
     def looked_at(self, problem: Problem, inputs: Loader | Tensor) -> dict[str, Asked]:
         """The unlabelled inputs and those that are asked about, looked at."""
         if problem.unlabelled is None:
-            raise InputError("quantify got a problem without unlabelled inputs, and needs some thousand, as networks agree on "
-                             "what they were trained on: give Problem(unlabelled=...), inputs that were not trained on")
-        known, asked = (look(problem, given, name, alike=self.emulator.uses_features)
-                        for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs")))
+            raise InputError(
+                "quantify got a problem without unlabelled inputs, and needs some thousand, as "
+                "networks agree on what they were trained on: give Problem(unlabelled=...), "
+                "inputs that were not trained on"
+            )
+        known, asked = (
+            look(problem, given, name, alike=self.emulator.uses_features)
+            for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs"))
+        )
         if known.count < LEAST_KNOWN:
-            raise InputError(f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better some thousand: u is "
-                             "learned from how networks differ on them")
+            raise InputError(
+                f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better "
+                "some thousand: u is learned from how networks differ on them"
+            )
         if self.draws * asked.count * asked.classes > LARGEST:
-            raise InputError(f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} classes, needs "
-                             f"{LARGEST:.0e} numbers or fewer, to hold them in memory: ask about fewer inputs at a time, or for "
-                             "fewer draws")
+            raise InputError(
+                f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} "
+                f"classes, needs {LARGEST:.0e} numbers or fewer, to hold them in memory: ask "
+                "about fewer inputs at a time, or for fewer draws"
+            )
         return {"calibration": known, "asked": asked}
 
     def proxies(self, problem: Problem) -> tuple[Problem, float, int]:
-        """The problem of the narrow networks, their share and their number; all that will be asked of them is tried."""
+        """The problem of the narrow networks, their share and their number; all that will be asked
+        of them is tried.
+        """
         if self.narrow is not None:
             check_narrow(problem, self.narrow)
             cost = relative_cost(problem, narrow_problem(problem, self.share or 1, self.narrow))
             if cost >= 1:
-                raise InputError(f"narrow() makes a network whose training costs {cost:.3g} of a whole one's, and share got "
-                                 f"{self.share:g}: make it narrower, and give the share of the hidden channels that it has")
+                raise InputError(
+                    f"narrow() makes a network whose training costs {cost:.3g} of a whole one's, "
+                    f"and share got {self.share:g}: make it narrower, and give the share of the "
+                    "hidden channels that it has"
+                )
         else:
             _check_narrowing(problem)
             stored = problem.inspection.stored if problem.inspection is not None else ()
             if stored:
-                warnings.warn(f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow ones are cut from it: "
-                              "they know less than yours, and may not tell how its retrainings differ: give narrow= and share=, "
-                              "or two full trainings (DeepEnsemble(members=2)) and Neighbours", stacklevel=5)
+                warnings.warn(
+                    f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow "
+                    "ones are cut from it: they know less than yours, and may not tell how its "
+                    "retrainings differ: give narrow= and share=, or two full trainings "
+                    "(DeepEnsemble(members=2)) and Neighbours",
+                    stacklevel=5,
+                )
             if self.share is not None and self.share < SHARES[-1]:
                 least = least_share(problem.build("network"))
-                if self.share < least / 2:  # what is told would be another share than the one that is made
-                    raise InputError(f"share got {self.share:g}, but each layer keeps one channel or more, {least:.2g} of all: "
-                                     "give that or more")
-        share, members = NarrowEnsemble(budget=self.budget, share=self.share).chosen(problem, self.narrow)
+                if (
+                    self.share < least / 2
+                ):  # what is told would be another share than the one that is made
+                    raise InputError(
+                        f"share got {self.share:g}, but each layer keeps one channel or more, "
+                        f"{least:.2g} of all: give that or more"
+                    )
+        share, members = NarrowEnsemble(budget=self.budget, share=self.share).chosen(
+            problem, self.narrow
+        )
         narrowed = narrow_problem(problem, share, self.narrow)
         if self.emulator.uses_features:
             for own in (problem, narrowed):
@@ -231,30 +292,49 @@ def _check_narrowing(problem: Problem) -> None:
         narrow_problem(problem, SHARES[0]).build("narrow")
     except InputError as error:
         reason = str(error).split(": ")[0].split(" (")[0]
-        raise InputError(f"quantify can't make a narrower network of this one ({reason}): give narrow=, a function that makes "
-                         "one, and share=, its hidden channels over those of the network; or do without: anchors=2 trained by "
-                         "DeepEnsemble(members=2), and their predictions given to Neighbours().emulate (docs/guide.md)") from None
+        raise InputError(
+            f"quantify can't make a narrower network of this one ({reason}): give narrow=, a "
+            "function that makes one, and share=, its hidden channels over those of the "
+            "network; or do without: anchors=2 trained by DeepEnsemble(members=2), and their "
+            "predictions given to Neighbours().emulate (docs/guide.md)"
+        ) from None
 
 
-def _quantified(problem: Problem, given: _Asked, parts: Parts, narrowed: Problem, share: float, members: int) -> Quantified:
+def _quantified(
+    problem: Problem, given: _Asked, parts: Parts, narrowed: Problem, share: float, members: int
+) -> Quantified:
     networks = Members(trained(problem, given.anchors))
     proxies = train_narrow(problem, narrowed, members)
     try:
-        found = gather(problem, networks, narrowed, proxies, share, parts, features=given.emulator.uses_features,
-                       layer=given.layer)
+        found = gather(
+            problem,
+            networks,
+            narrowed,
+            proxies,
+            share,
+            parts,
+            features=given.emulator.uses_features,
+            layer=given.layer,
+        )
         with problem.meter.emulating():
-            predictions = given.emulator.emulate(found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed))
+            predictions = given.emulator.emulate(
+                found["calibration"], found["asked"], draws=given.draws, seed=int(given.seed)
+            )
         known = found["calibration"]
         check = transfer(Group.of(known), _portraits(problem, networks, narrowed, proxies))
     except ValueError as error:  # of ours, or of an emulator's
-        raise InputError(f"{error} (nothing is lost: all {given.anchors + members} networks are kept with this problem, and the "
-                         "next quantify takes them)") from None
+        raise InputError(
+            f"{error} (nothing is lost: all {given.anchors + members} networks are kept with "
+            "this problem, and the next quantify takes them)"
+        ) from None
     if check is not None and not check.holds:
         warnings.warn(check.warning(), stacklevel=3)
     return Quantified(predictions, share, known.members - given.anchors, check, problem.cost)
 
 
-def _portraits(problem: Problem, networks: Members, narrowed: Problem, proxies: Members) -> list[Portrait]:
+def _portraits(
+    problem: Problem, networks: Members, narrowed: Problem, proxies: Members
+) -> list[Portrait]:
     """The portraits of all networks, anchors first."""
     found = [portrait(problem, weights) for weights in networks.points]
     with charged(problem, narrowed, relative_cost(problem, narrowed)):
@@ -274,7 +354,8 @@ def gather(
     archive: Archive | None = None,
     keys: tuple[str, ...] = (),
 ) -> dict[str, Evidence]:
-    """What networks know of several sets of inputs; forward work is metered in the problem, in its network's evaluations.
+    """What networks know of several sets of inputs; forward work is metered in the problem, in its
+    network's evaluations.
 
     Args:
         problem: Of the anchors.
@@ -296,7 +377,11 @@ def gather(
     witnesses = []
     for number, (own, weights) in enumerate(pairs):
         key = keys[number] if archive is not None and number < len(keys) else None
-        found = archive.witness(key, features=features) if archive is not None and key is not None else None
+        found = (
+            archive.witness(key, features=features)
+            if archive is not None and key is not None
+            else None
+        )
         done = found is None
         if found is None:
             if features and not near:
@@ -304,33 +389,50 @@ def gather(
             found = _witness(own, weights, parts, near, layer)
             if archive is not None and key is not None:
                 archive.keep(key, found)
-        for cost, what in ((found.cost, "predictions"), (found.features_cost, "features"))[: 2 if features else 1]:
-            problem.meter.charge(cost.of_network(1.0 if own is problem else ratio), key and (what, key), done=done)
+        for cost, what in ((found.cost, "predictions"), (found.features_cost, "features"))[
+            : 2 if features else 1
+        ]:
+            problem.meter.charge(
+                cost.of_network(1.0 if own is problem else ratio), key and (what, key), done=done
+            )
         witnesses.append(found)
     first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
     full = len(anchors.points)
     failed = untrained(first, full)
     if failed:
-        warnings.warn(f"{len(failed)} of {len(pairs) - full} narrow networks did not learn the task, and are left out: give a "
-                      "larger share, or a recipe that trains narrow networks reliably", stacklevel=2)
+        warnings.warn(
+            f"{len(failed)} of {len(pairs) - full} narrow networks did not learn the task, and "
+            "are left out: give a larger share, or a recipe that trains narrow networks reliably",
+            stacklevel=2,
+        )
         witnesses = [w for k, w in enumerate(witnesses) if k not in failed]
     result = {}
     for name in parts:
         log_probs = torch.stack([w.log_probs[name] for w in witnesses])
         rows = torch.stack([w.features[name] for w in witnesses]) if features else None
-        result[name] = Evidence(Predictions(log_probs[:full]), Predictions(log_probs[full:]) if len(log_probs) > full else None,
-                                share if len(log_probs) > full else 1.0, rows)
+        result[name] = Evidence(
+            Predictions(log_probs[:full]),
+            Predictions(log_probs[full:]) if len(log_probs) > full else None,
+            share if len(log_probs) > full else 1.0,
+            rows,
+        )
     return result
 
 
-def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None) -> Witness:
-    """What a network predicts, and its features where neighbours are given: one evaluation of the inputs serves both."""
+def _witness(
+    problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None
+) -> Witness:
+    """What a network predicts, and its features where neighbours are given: one evaluation of the
+    inputs serves both.
+    """
     log_probs: dict[str, Tensor] = {}
     rows: dict[str, Tensor] = {}
 
     def look() -> None:
         if not near:
-            log_probs.update({name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()})
+            log_probs.update(
+                {name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()}
+            )
             return
         geometry = Geometry(problem, weights, layer)
         for name, part in parts.items():
@@ -341,5 +443,13 @@ def _witness(problem: Problem, weights: Weights, parts: Parts, near: Mapping[str
         return Witness(log_probs, rows, spent, Cost())
     evaluated = sum(len(own) for own in log_probs.values())
     seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
-    return Witness(log_probs, rows, replace(spent, forward_examples=evaluated, seconds=seconds),
-                   replace(spent, forward_examples=spent.forward_examples - evaluated, seconds=spent.seconds - seconds))
+    return Witness(
+        log_probs,
+        rows,
+        replace(spent, forward_examples=evaluated, seconds=seconds),
+        replace(
+            spent,
+            forward_examples=spent.forward_examples - evaluated,
+            seconds=spent.seconds - seconds,
+        ),
+    )

@@ -1,4 +1,6 @@
-"""Registries: what plans name is found by name, each file in a folder, and the entry points of other packages."""
+"""Registries: what plans name is found by name, each file in a folder, and the entry points of
+other packages.
+"""
 
 import importlib
 import pkgutil
@@ -17,7 +19,8 @@ class Registry(Generic[T]):
 
     Args:
         kind: What an error calls them.
-        package: The folder whose files register them, and the group of entry points by which other packages add theirs.
+        package: The folder whose files register them, and the group of entry points by which other
+            packages add theirs.
 
     Attributes:
         found: Those that are registered so far.

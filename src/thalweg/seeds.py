@@ -1,6 +1,8 @@
-"""Randomness: every random number of thalweg is drawn inside `seeded(seed, *purpose)` or from `generator(...)`.
+"""Randomness: every random number of thalweg is drawn inside `seeded(seed, *purpose)` or from
+`generator(...)`.
 
-A purpose is a name, not an offset: `seed + 1` collides with the next seed, `derive(seed, "order")` does not.
+A purpose is a name, not an offset: `seed + 1` collides with the next seed, `derive(seed, "order")`
+does not.
 """
 
 import hashlib
@@ -18,7 +20,9 @@ import torch
 from thalweg.errors import InputError
 
 EXCLUSIVE = threading.RLock()
-"""Held by whatever uses the process's random states: several threads take turns, and get the numbers of one after the other."""
+"""Held by whatever uses the process's random states: several threads take turns, and get the
+numbers of one after the other.
+"""
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -35,9 +39,11 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds torch, numpy and random for a purpose; the caller's own random states come back afterwards.
+    """Seeds torch, numpy and random for a purpose; the caller's own random states come back
+    afterwards.
 
-    These states are the whole process's: another thread that comes here waits until this one has left.
+    These states are the whole process's: another thread that comes here waits until this one has
+    left.
     """
     number = derive(seed, *purpose)
     with EXCLUSIVE, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -53,7 +59,9 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 def _seed_torch(number: int) -> None:
-    """As `torch.manual_seed`, for devices that are there: that one queues a call (with its stack's text) for each that is not."""
+    """As `torch.manual_seed`, for devices that are there: that one queues a call (with its stack's
+    text) for each that is not.
+    """
     torch.default_generator.manual_seed(number)
     for device in (torch.cuda, torch.xpu, torch.mps):
         if device.is_available():
@@ -61,7 +69,9 @@ def _seed_torch(number: int) -> None:
 
 
 class Rewind:
-    """Torch's random state when this is made; a call brings it back, so that what follows meets the same random numbers again."""
+    """Torch's random state when this is made; a call brings it back, so that what follows meets the
+    same random numbers again.
+    """
 
     def __init__(self) -> None:
         self._cpu = torch.random.get_rng_state()
@@ -74,9 +84,13 @@ class Rewind:
 
 
 def position() -> tuple[object, ...]:
-    """Where torch's and Python's random states are: it has changed where something was drawn without a generator of its own."""
+    """Where torch's and Python's random states are: it has changed where something was drawn
+    without a generator of its own.
+    """
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return tuple(state.numpy().tobytes() for state in (torch.random.get_rng_state(), *devices)), random.getstate()
+    return tuple(
+        state.numpy().tobytes() for state in (torch.random.get_rng_state(), *devices)
+    ), random.getstate()
 
 
 def numpy_position() -> tuple[object, ...]:
@@ -103,13 +117,18 @@ def parts(loader: Any) -> list[Any]:
 def seeded_loader(loader: Any, seed: int, *purpose: str | int) -> Iterator[None]:
     """Seeds the generators that a loader has of its own for a purpose; their states come back.
 
-    They are looked for in the loader, what it wraps, samplers, data sets and transforms: torch's, NumPy's and Python's. A sampler
-    whose order follows from a `seed` and `set_epoch`, such as `DistributedSampler`, gets a seed for the purpose. Workers that
-    persist are ended first: their random states would hold what ran before.
+    They are looked for in the loader, what it wraps, samplers, data sets and transforms: torch's,
+    NumPy's and Python's. A sampler whose order follows from a `seed` and `set_epoch`, such as
+    `DistributedSampler`, gets a seed for the purpose. Workers that persist are ended first: their
+    random states would hold what ran before.
     """
     number = derive(seed, *purpose)
     held: list[tuple[Any, Any]] = []
-    numbered = [part for part in parts(loader) if hasattr(part, "set_epoch") and isinstance(getattr(part, "seed", None), int)]
+    numbered = [
+        part
+        for part in parts(loader)
+        if hasattr(part, "set_epoch") and isinstance(getattr(part, "seed", None), int)
+    ]
     for own in _generators(loader):
         held.append((own, _state(own)))
         _set_state(own, _new_state(own, number))
@@ -136,18 +155,34 @@ def set_epoch(loader: Any, number: int) -> None:
 
 def _end_workers(loader: Any) -> None:
     for part in parts(loader):
-        if getattr(part, "persistent_workers", False) and getattr(part, "_iterator", None) is not None:
+        if (
+            getattr(part, "persistent_workers", False)
+            and getattr(part, "_iterator", None) is not None
+        ):
             with suppress(AttributeError):
                 part._iterator._shutdown_workers()
             part._iterator = None
 
 
-_LEAVES = torch.Tensor | np.ndarray | torch.nn.Module | str | bytes | int | float | type | ModuleType | None
+_LEAVES = (
+    torch.Tensor
+    | np.ndarray
+    | torch.nn.Module
+    | str
+    | bytes
+    | int
+    | float
+    | type
+    | ModuleType
+    | None
+)
 _Generator = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
 
 
 def _generators(loader: Any, depth: int = 5) -> list[Any]:
-    """All generators that are reached from a loader by the attributes of objects, list items and closures."""
+    """All generators that are reached from a loader by the attributes of objects, list items and
+    closures.
+    """
     found: list[Any] = []
     seen: set[int] = set()
     level = parts(loader)
@@ -174,7 +209,9 @@ def _inside(thing: Any) -> list[Any]:
     for cell in getattr(thing, "__closure__", None) or ():
         with suppress(ValueError):  # a cell that is still empty
             inner.append(cell.cell_contents)
-    own = [getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")]  # of bound methods and partials
+    own = [
+        getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")
+    ]  # of bound methods and partials
     return inner + [part for part in own if part is not None]
 
 

@@ -1,7 +1,9 @@
-"""Ctrl-C and SIGTERM, where thalweg is the command: one line, and the end, at any moment, while torch is imported too.
+"""Ctrl-C and SIGTERM, where thalweg is the command: one line, and the end, at any moment, while
+torch is imported too.
 
-Nothing has to be tidied up: files appear whole or not at all, and workers end with this process. So no exception makes its way
-through networks, libraries and destructors, any of which might swallow it or add its own lines.
+Nothing has to be tidied up: files appear whole or not at all, and workers end with this process. So
+no exception makes its way through networks, libraries and destructors, any of which might swallow
+it or add its own lines.
 """
 
 import multiprocessing
@@ -21,14 +23,21 @@ _SHOW_CURSOR = b"\x1b[?25h\n"  # progress bars hide it
 
 
 def is_command() -> bool:
-    """Whether this process is the command line, `thalweg ...` or `python -m thalweg.cli ...`, and no child of it."""
+    """Whether this process is the command line, `thalweg ...` or `python -m thalweg.cli ...`, and
+    no child of it.
+    """
     by_name = Path(sys.argv[0]).stem == "thalweg" if sys.argv else False
-    by_module = any(pair == ("-m", "thalweg.cli") for pair in zip(sys.orig_argv, sys.orig_argv[1:], strict=False))
+    by_module = any(
+        pair == ("-m", "thalweg.cli")
+        for pair in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    )
     return (by_name or by_module) and multiprocessing.parent_process() is None
 
 
 def stop_at_once() -> None:
-    """From now on Ctrl-C and SIGTERM end this process, unless it ignores them, as a shell's background job ignores Ctrl-C."""
+    """From now on Ctrl-C and SIGTERM end this process, unless it ignores them, as a shell's
+    background job ignores Ctrl-C.
+    """
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _Stop(os.getpid()))
@@ -36,7 +45,10 @@ def stop_at_once() -> None:
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end this process while the block lasts. In a thread nothing changes: signals are the main thread's."""
+    """Ctrl-C and SIGTERM end this process while the block lasts.
+
+    In a thread nothing changes: signals are the main thread's.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,7 @@
-"""What every registered baseline must fulfil, with its defaults. A new one needs no new test here."""
+"""What every registered baseline must fulfil, with its defaults.
+
+A new one needs no new test here.
+"""
 
 import ast
 import dataclasses
@@ -46,8 +49,14 @@ def check(name: str, network: str, loader: str, tmp_path) -> None:
     drawn = list(found.draw(found.size, seed=0))
     contract.check_points(predicting, drawn)
     assert float((predictions.mean().argmax(-1) == y).double().mean()) > 0.8, "it did not learn"
-    assert predictions.members == found.size and (predictions.probs().std(0) > 1e-4).any(), "its members are all the same"
-    assert cost.trainings > 0 and cost.seconds > 0 and given.cost.backward_examples == cost.backward_examples
+    assert predictions.members == found.size and (predictions.probs().std(0) > 1e-4).any(), (
+        "its members are all the same"
+    )
+    assert (
+        cost.trainings > 0
+        and cost.seconds > 0
+        and given.cost.backward_examples == cost.backward_examples
+    )
 
     save(found, tmp_path / "found.safetensors")
     contract.assert_same(drawn, list(load(tmp_path / "found.safetensors").draw(found.size, seed=0)))
@@ -76,24 +85,36 @@ def test_counted_cost_equals_measured_flops(name, network, monkeypatch):
     """
     looking = []
     module = inspect.getmodule(baselines()[name])
-    monkeypatch.setattr(module, "flops", lambda p: looking.append(flops(p)) or looking[-1], raising=False)
+    monkeypatch.setattr(
+        module, "flops", lambda p: looking.append(flops(p)) or looking[-1], raising=False
+    )
     given = problem(network)
     _, both = contract.flops_of_one(given)
     with FlopCounterMode(display=False) as training:
         baselines()[name]().train(given)
-    assert training.get_total_flops() - sum(looking) == pytest.approx(given.cost.backward_examples * both, rel=0.02)
+    assert training.get_total_flops() - sum(looking) == pytest.approx(
+        given.cost.backward_examples * both, rel=0.02
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_another_seed_is_another_run(name):
-    first, second = (next(baselines()[name]().train(problem("cnn", seed=seed))[1].draw(1, seed=0)) for seed in (0, 1))
+    first, second = (
+        next(baselines()[name]().train(problem("cnn", seed=seed))[1].draw(1, seed=0))
+        for seed in (0, 1)
+    )
     assert all(not torch.equal(p, second.params[key]) for key, p in first.params.items())
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_it_is_a_documented_frozen_dataclass_and_no_explorer(name):
     cls = baselines()[name]
-    assert dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen and cls() == cls() and isinstance(cls(), Baseline)
+    assert (
+        dataclasses.is_dataclass(cls)
+        and cls.__dataclass_params__.frozen
+        and cls() == cls()
+        and isinstance(cls(), Baseline)
+    )
     source = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(cls)))) or ""
     assert "arXiv" in source and "explores nothing" in source and name not in explorers()
     assert all(f"{field.name}:" in (cls.__doc__ or "") for field in dataclasses.fields(cls))

@@ -47,9 +47,13 @@ def test_it_starts_from_random_signs():
     assert all(torch.equal(bias, bias[:1].expand(4, -1)) for bias in ensemble.biases)
 
 
-@pytest.mark.parametrize(("batch", "sizes"), [(16, [4, 4, 4, 4]), (15, [4, 4, 4, 3]), (7, [3, 2, 2]), (3, [3]), (1, [1])])
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(16, [4, 4, 4, 4]), (15, [4, 4, 4, 3]), (7, [3, 2, 2]), (3, [3]), (1, [1])]
+)
 def test_a_batch_is_divided_among_members(batch, sizes):
-    """Every output is that of one member; a part has two examples at least; over many steps all members see as much."""
+    """Every output is that of one member; a part has two examples at least; over many steps all
+    members see as much.
+    """
     ensemble = RankOne(network, 4)
     for p in ensemble.parameters():
         nn.init.normal_(p)
@@ -63,7 +67,9 @@ def test_a_batch_is_divided_among_members(batch, sizes):
     for _ in range(200):
         out = ensemble(x)
         of = torch.stack([(out - own).abs().amax(1) < 1e-9 for own in each]).int()
-        assert (of.sum(0) == 1).all() and sorted(of.sum(1).tolist(), reverse=True)[: len(sizes)] == sizes
+        assert (of.sum(0) == 1).all() and sorted(of.sum(1).tolist(), reverse=True)[
+            : len(sizes)
+        ] == sizes
         seen += of.sum(1)
     assert (seen - 200 * batch / 4).abs().max() < 30 * sizes[0]
 
@@ -82,7 +88,9 @@ def test_members_differ_by_factors_of_rank_one():
 @pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("settings", [{}, {"nesterov": True}, {"optimizer": "adamw"}])
 def test_factors_have_no_weight_decay(settings, clip):
-    """The run equals a plain loop with two optimisers, of which the factors' has none; both share the clipped norm."""
+    """The run equals a plain loop with two optimisers, of which the factors' has none; both share
+    the clipped norm.
+    """
     recipe = Recipe(epochs=2, lr=0.02, weight_decay=0.1, clip=clip, **settings)
     x, y = cases.task()
     problem = Problem(lambda: cases.no_norm().double(), Batches(x.double(), y, size=16), recipe)
@@ -96,8 +104,15 @@ def test_factors_have_no_weight_decay(settings, clip):
         params = [p for p in twin.parameters() if p.requires_grad]
         make = torch.optim.SGD if recipe.optimizer == "sgd" else torch.optim.AdamW
         more = {"momentum": 0.9, "nesterov": recipe.nesterov} if recipe.optimizer == "sgd" else {}
-        slow, own = (make([p for p in params if (id(p) in fast) is side], recipe.lr, weight_decay=weight_decay, **more)
-                     for side, weight_decay in ((False, recipe.weight_decay), (True, decay)))  # fmt: skip
+        slow, own = (
+            make(
+                [p for p in params if (id(p) in fast) is side],
+                recipe.lr,
+                weight_decay=weight_decay,
+                **more,
+            )
+            for side, weight_decay in ((False, recipe.weight_decay), (True, decay))
+        )
         batches, step = problem.batches("batch-ensemble"), 0
         for epoch in range(2):
             for inner, labels in batches.epoch(epoch):
@@ -113,7 +128,9 @@ def test_factors_have_no_weight_decay(settings, clip):
         return twin.members()[0].params
 
     expected, decayed = plain(0.0), plain(recipe.weight_decay)
-    assert all(torch.allclose(found.params[name], p, rtol=0, atol=1e-10) for name, p in expected.items())
+    assert all(
+        torch.allclose(found.params[name], p, rtol=0, atol=1e-10) for name, p in expected.items()
+    )
     assert max(float((decayed[name] - p).abs().max()) for name, p in expected.items()) > 1e-3
 
 
@@ -142,12 +159,16 @@ def test_layers_that_are_not_trained_get_no_factors():
 
 
 def weight_norm() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(36, 8)), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(36, 8)), nn.Linear(8, 3)
+    )
 
 
 def test_a_weight_that_is_made_by_a_parametrisation_is_refused_before_anything_is_trained():
     problem = Problem(weight_norm, cases.batches(), cases.RECIPE)
-    with pytest.raises(InputError, match=r"layer '1' whose weight is made by a parametrisation.*remove_para") as caught:
+    with pytest.raises(
+        InputError, match=r"layer '1' whose weight is made by a parametrisation.*remove_para"
+    ) as caught:
         BatchEnsemble().train(problem)
     assert "\n" not in str(caught.value) and problem.cost.backward_examples == 0
     frozen = weight_norm()
@@ -156,7 +177,9 @@ def test_a_weight_that_is_made_by_a_parametrisation_is_refused_before_anything_i
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match=r"batch-ensemble.members got 0, needs a whole number, 1 or more"):
+    with pytest.raises(
+        InputError, match=r"batch-ensemble.members got 0, needs a whole number, 1 or more"
+    ):
         BatchEnsemble(members=0)
     with pytest.raises(InputError, match=r"batch-ensemble.budget got 0, needs 1e-09 or more"):
         BatchEnsemble(budget=0)

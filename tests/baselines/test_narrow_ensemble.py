@@ -1,12 +1,26 @@
-"""Narrow ensembles: independent trainings of a narrow network, whose share of the width the law of width chooses."""
+"""Narrow ensembles: independent trainings of a narrow network, whose share of the width the law of
+width chooses.
+"""
 
 import pytest
 import torch
 from torch import nn
 
 import cases
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem, relative_cost, train_narrow
-from thalweg.baselines.width import SHARES, feared_error, impurity_before, spread, squared_bias, variance
+from thalweg.baselines.narrow_ensemble import (
+    NarrowEnsemble,
+    narrow_problem,
+    relative_cost,
+    train_narrow,
+)
+from thalweg.baselines.width import (
+    SHARES,
+    feared_error,
+    impurity_before,
+    spread,
+    squared_bias,
+    variance,
+)
 from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
 from thalweg.training.problem import Problem
@@ -45,7 +59,14 @@ def test_members_are_independent_trainings_of_a_narrow_network():
     for k, weights in enumerate(found.points):
         alone = narrow.build("anchor", k)
         narrow.fit(alone, narrow.recipe, "anchor", k)
-        assert [tuple(p.shape) for p in weights.params.values()] == [(16, 36), (16,), (16, 16), (16,), (3, 16), (3,)]
+        assert [tuple(p.shape) for p in weights.params.values()] == [
+            (16, 36),
+            (16,),
+            (16, 16),
+            (16,),
+            (3, 16),
+            (3,),
+        ]
         for name, expected in Weights.of(alone).params.items():
             assert torch.equal(weights.params[name], expected), name
 
@@ -54,14 +75,15 @@ def test_members_are_independent_trainings_of_a_narrow_network():
     (0.4, 0.25, 2), (0.6, 0.35, 2), (1.0, 0.5, 2), (1.3, 0.7, 2), (3.0, 0.7, 5),
 ])  # fmt: skip
 def test_the_share_is_that_of_least_feared_error(budget, share, members):
-    """By hand: widths 22, 16, 11 and 8 cost 0.571, 0.364, 0.221 and 0.148; so many fit, with so much error.
+    """By hand: widths 22, 16, 11 and 8 cost 0.571, 0.364, 0.221 and 0.148; so many fit, with so
+    much error.
 
-        budget    0.7           1/2           0.35          1/4
-        0.4       0             1             1             2, 2.69
-        0.6       1             1             2, 1.46       4, 2.25
-        1         1             2, 0.87       4, 1.08       6, 2.10
-        1.3       2, 0.62       3, 0.64       5, 1.00       8, 2.02
-        3         5, 0.27       8, 0.37       13, 0.81      20, 1.89
+    budget    0.7           1/2           0.35          1/4
+    0.4       0             1             1             2, 2.69
+    0.6       1             1             2, 1.46       4, 2.25
+    1         1             2, 0.87       4, 1.08       6, 2.10
+    1.3       2, 0.62       3, 0.64       5, 1.00       8, 2.02
+    3         5, 0.27       8, 0.37       13, 0.81      20, 1.89
     """
     given = problem()
     costs = [operations(width) / operations(32) for width in (22, 16, 11, 8)]
@@ -74,11 +96,19 @@ def test_the_share_is_that_of_least_feared_error(budget, share, members):
 def test_the_law_of_width():
     """As on Fashion-MNIST, where impurities are as they are before training."""
     shares = (0.5, 0.35, 0.25)
-    assert [spread(s, impurity_before(s)) for s in shares] == pytest.approx([1.19, 1.30, 1.41], abs=0.005)
-    assert [variance(s, impurity_before(s)) for s in shares] == pytest.approx([1.33, 1.55, 1.78], abs=0.005)
+    assert [spread(s, impurity_before(s)) for s in shares] == pytest.approx(
+        [1.19, 1.30, 1.41], abs=0.005
+    )
+    assert [variance(s, impurity_before(s)) for s in shares] == pytest.approx(
+        [1.33, 1.55, 1.78], abs=0.005
+    )
     assert [squared_bias(s) for s in shares] == pytest.approx([0.04, 0.138, 0.36], abs=5e-4)
-    assert (spread(0.5, 3.0), variance(0.5, 3.0)) == pytest.approx((3 * 2 ** (1 / 6), 3 * 2 ** (1 / 3)))
-    assert [feared_error(s, m) for s, m in ((0.5, 2), (0.35, 4))] == pytest.approx([0.667 + 0.2, 0.387 + 0.690], abs=1e-3)
+    assert (spread(0.5, 3.0), variance(0.5, 3.0)) == pytest.approx(
+        (3 * 2 ** (1 / 6), 3 * 2 ** (1 / 3))
+    )
+    assert [feared_error(s, m) for s, m in ((0.5, 2), (0.35, 4))] == pytest.approx(
+        [0.667 + 0.2, 0.387 + 0.690], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("settings", [{}, {"budget": 0.5}, {"share": 0.25}])
@@ -89,7 +119,9 @@ def test_the_cost_is_that_of_the_members_and_within_the_budget(settings):
     narrow, found = wanted.train(given)
     width = {0.7: 22, 0.5: 16, 0.35: 11, 0.25: 8}[share]
     assert found.size == members and narrow.cost.trainings == members
-    assert given.cost.trainings == pytest.approx(members * operations(width) / operations(32), rel=1e-2)
+    assert given.cost.trainings == pytest.approx(
+        members * operations(width) / operations(32), rel=1e-2
+    )
     assert given.cost.trainings <= wanted.budget == wanted.trainings
     assert given.cost.seconds > 0
 
@@ -100,7 +132,10 @@ def test_a_number_of_members_is_not_bounded_by_the_budget():
 
 
 def test_a_budget_that_is_too_small_names_what_suffices():
-    with pytest.raises(InputError, match=r"got a budget of 0.2 trainings, needs 0.30 or more for two narrow networks"):
+    with pytest.raises(
+        InputError,
+        match=r"got a budget of 0.2 trainings, needs 0.30 or more for two narrow networks",
+    ):
         NarrowEnsemble(budget=0.2).chosen(problem())
     with pytest.raises(InputError, match=r"needs 0.73 or more"):
         NarrowEnsemble(budget=0.72, share=0.5).chosen(problem())
@@ -120,7 +155,9 @@ def test_networks_that_are_kept_are_used_by_all_rows_of_the_share_and_charged():
     assert len(cache) == 2
     given = problem(cache=cache, identity="a")
     _, three = NarrowEnsemble(share=0.5, members=3).train(given)
-    assert len(cache) == 3 and given.cost.trainings == pytest.approx(3 * operations(16) / operations(32), rel=1e-2)
+    assert len(cache) == 3 and given.cost.trainings == pytest.approx(
+        3 * operations(16) / operations(32), rel=1e-2
+    )
     for mine, theirs in zip(two.points, three.points, strict=False):
         assert all(torch.equal(p, theirs.params[name]) for name, p in mine.params.items())
     NarrowEnsemble(share=0.25, members=2).train(problem(cache=cache, identity="a"))
@@ -132,13 +169,19 @@ def test_networks_that_are_kept_are_used_by_all_rows_of_the_share_and_charged():
 
 def test_a_user_s_own_narrow_network():
     """Nobody knows what it is, so it is not kept; it is no part of what was trained already."""
+
     def own() -> nn.Module:
         return mlp((1, 6, 6), cases.CLASSES, hidden=(5,))
 
     cache = Cache()
     given = problem(cache=cache, identity="a", start=wide().state_dict())
     narrow = narrow_problem(given, 0.5, own)
-    assert narrow.cache is None and narrow.identity == "" and narrow.start is None and narrow.seed != given.seed
+    assert (
+        narrow.cache is None
+        and narrow.identity == ""
+        and narrow.start is None
+        and narrow.seed != given.seed
+    )
     found = train_narrow(given, narrow, 2)
     assert found.points[0].params["1.weight"].shape == (5, 36) and not cache
     ratio = (3 * (36 * 5 + 15) - 36 * 5) / operations(32)

@@ -1,4 +1,6 @@
-"""Packed-Ensembles: against networks that are trained alone, and against the paper's grouped convolutions."""
+"""Packed-Ensembles: against networks that are trained alone, and against the paper's grouped
+convolutions.
+"""
 
 from dataclasses import replace
 
@@ -34,29 +36,57 @@ def test_a_member_is_a_narrow_network_that_was_trained_alone(network, clip):
 
 
 def test_it_is_the_paper_s_grouped_convolution():
-    """The first layer gives all members' channels, the others have a group a member, the last one all members' classes."""
+    """The first layer gives all members' channels, the others have a group a member, the last one
+    all members' classes.
+    """
     torch.manual_seed(0)
-    wide = [nn.Sequential(nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Conv2d(8, 12, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                          nn.Linear(12, 3)).double() for _ in range(4)]  # fmt: skip
+    wide = [
+        nn.Sequential(
+            nn.Conv2d(2, 8, 3),
+            nn.ReLU(),
+            nn.Conv2d(8, 12, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(12, 3),
+        ).double()
+        for _ in range(4)
+    ]
     members = [narrowed(network, 0.5) for network in wide]
-    params = [[torch.cat(same) for same in zip(*(list(m.parameters())[i : i + 2] for m in members), strict=True)]
-              for i in (0, 2, 4)]  # fmt: skip
+    params = [
+        [
+            torch.cat(same)
+            for same in zip(*(list(m.parameters())[i : i + 2] for m in members), strict=True)
+        ]
+        for i in (0, 2, 4)
+    ]
     weights = [p[0] for p in params]
     biases = [p[1] for p in params]
     x = torch.randn(5, 2, 8, 8, dtype=torch.float64)
     hidden = functional.conv2d(x, weights[0], biases[0]).relu()
-    hidden = functional.conv2d(hidden, weights[1], biases[1], groups=4).relu().mean((2, 3), keepdim=True)
+    hidden = (
+        functional.conv2d(hidden, weights[1], biases[1], groups=4).relu().mean((2, 3), keepdim=True)
+    )
     packed = functional.conv2d(hidden, weights[2][:, :, None, None], biases[2], groups=4).flatten(1)
     assert [tuple(w.shape) for w in weights] == [(16, 2, 3, 3), (24, 4, 3, 3), (12, 6)]
-    assert torch.allclose(SideBySide(members)(x), packed.unflatten(1, (4, 3)).transpose(0, 1), rtol=0, atol=1e-12)
+    assert torch.allclose(
+        SideBySide(members)(x), packed.unflatten(1, (4, 3)).transpose(0, 1), rtol=0, atol=1e-12
+    )
 
 
 def test_the_original_meter_is_charged_in_its_own_unit():
-    """Operations of the narrow networks, in trainings of the full one: hidden layers cost alpha^2 / M, the first one alpha."""
-    given = Problem(lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(32, 32)), cases.batches(), cases.RECIPE)
+    """Operations of the narrow networks, in trainings of the full one: hidden layers cost alpha^2 /
+    M, the first one alpha.
+    """
+    given = Problem(
+        lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(32, 32)), cases.batches(), cases.RECIPE
+    )
     narrow, found = PackedEnsemble().train(given)
-    full, one = (3 * sum(a * b for a, b in widths) - widths[0][0] * widths[0][1]  # inputs have no gradient
-                 for widths in ([(36, 32), (32, 32), (32, 3)], [(36, 16), (16, 16), (16, 3)]))  # fmt: skip
+    # inputs have no gradient
+    full, one = (
+        3 * sum(a * b for a, b in widths) - widths[0][0] * widths[0][1]
+        for widths in ([(36, 32), (32, 32), (32, 3)], [(36, 16), (16, 16), (16, 3)])
+    )
     assert given.cost.trainings == pytest.approx(4 * one / full, rel=1e-3) and found.size == 4
     assert narrow.cost.trainings == 4 and narrow.meter is not given.meter and given.cost.seconds > 0
     assert PackedEnsemble().trainings == 1 and PackedEnsemble(members=8, alpha=4).trainings == 2
@@ -64,8 +94,12 @@ def test_the_original_meter_is_charged_in_its_own_unit():
 
 
 def test_a_network_without_hidden_channels_costs_a_training_a_member():
-    """`trainings` is what the work would be if all layers were hidden ones; predictions are metered in the returned problem."""
-    given = Problem(lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), cases.batches(), cases.RECIPE)
+    """`trainings` is what the work would be if all layers were hidden ones; predictions are metered
+    in the returned problem.
+    """
+    given = Problem(
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), cases.batches(), cases.RECIPE
+    )
     narrow, found = PackedEnsemble().train(given)
     assert given.cost.trainings == pytest.approx(4, rel=1e-3)
     predict(narrow, found, cases.held_out()[0])
@@ -93,6 +127,8 @@ def test_bad_settings(settings, message):
 
 def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
     given = cases.problem("buffers")
-    with pytest.raises(InputError, match=r"outside of a layer.*alignment, packed-ensemble and narrow-ensemble"):
+    with pytest.raises(
+        InputError, match=r"outside of a layer.*alignment, packed-ensemble and narrow-ensemble"
+    ):
         PackedEnsemble().train(given)
     assert given.cost.backward_examples == 0

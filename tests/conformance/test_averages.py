@@ -1,4 +1,6 @@
-"""Stochastic weight averaging and SWAG (Izmailov et al. 2018, arXiv 1803.05407; Maddox et al. 2019, arXiv 1902.02476)."""
+"""Stochastic weight averaging and SWAG (Izmailov et al. 2018, arXiv 1803.05407; Maddox et al. 2019,
+arXiv 1902.02476).
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,9 @@ def test_constant_iterates_have_that_mean_and_no_variance(subject, rank):
 
 
 def textbook(iterates: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of the paper's algorithm 1, one iterate after the other, in double precision."""
+    """Mean and covariance of the paper's algorithm 1, one iterate after the other, in double
+    precision.
+    """
     mean, second, columns = iterates[0] * 0, iterates[0] * 0, []
     for n, iterate in enumerate(iterates):
         mean = (n * mean + iterate) / (n + 1)
@@ -37,7 +41,9 @@ def textbook(iterates: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_covariance_of_draws_is_low_rank_plus_diagonal_across_layers(subject):
-    """100,000 draws of five parameters; one random vector serves all layers, or the blocks between them would be zero."""
+    """100,000 draws of five parameters; one random vector serves all layers, or the blocks between
+    them would be zero.
+    """
     random = np.random.default_rng(0)
     iterates = random.normal(size=(12, 5)) @ random.normal(size=(5, 5)) + 3
     draws = subject.swag_draws(two_layers(), iterates, 4, 100_000)

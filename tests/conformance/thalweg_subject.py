@@ -1,4 +1,7 @@
-"""thalweg as a subject of the conformance suite. Arrays are numpy's, weights vectors in the order of `network.parameters()`."""
+"""thalweg as a subject of the conformance suite.
+
+Arrays are numpy's, weights vectors in the order of `network.parameters()`.
+"""
 
 import numpy as np
 import torch
@@ -52,7 +55,9 @@ def swag_draws(network: nn.Module, iterates: np.ndarray, rank: int, draws: int) 
 
 
 def curve_points(kind: str, vertices: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Points `[n, params]` at t `[n]` in 0 .. 1 of a `bezier` curve or a polygonal `chain` with vertices `[k, params]`."""
+    """Points `[n, params]` at t `[n]` in 0 .. 1 of a `bezier` curve or a polygonal `chain` with
+    vertices `[k, params]`.
+    """
     coefficients = {"bezier": bernstein, "chain": hats}[kind](torch.as_tensor(t), len(vertices))
     curve = Subspace(tuple(Weights({"w": torch.as_tensor(v)}) for v in vertices))
     return vectors([curve.at(c) for c in coefficients])
@@ -69,10 +74,14 @@ def log_volume(vertices: np.ndarray) -> float:
     return float(log_squared_volume([[torch.as_tensor(v)] for v in vertices])) / 2
 
 
-def langevin_draws(precision: np.ndarray, mean: np.ndarray, *, copies: int, lr: float, steps: int, momentum: float) -> np.ndarray:
-    """Stochastic-gradient Langevin (momentum 0) or Hamiltonian dynamics at a constant step size on a Gaussian.
+def langevin_draws(
+    precision: np.ndarray, mean: np.ndarray, *, copies: int, lr: float, steps: int, momentum: float
+) -> np.ndarray:
+    """Stochastic-gradient Langevin (momentum 0) or Hamiltonian dynamics at a constant step size on
+    a Gaussian.
 
-    Independent chains from zero; their last positions `[copies, dims]`, whose law is exp(-1/2 (x - mean)' precision (x - mean)).
+    Independent chains from zero; their last positions `[copies, dims]`, whose law is exp(-1/2 (x -
+    mean)' precision (x - mean)).
     """
     module = Chains(copies, torch.as_tensor(precision).float(), torch.as_tensor(mean).float())
     recipe = Recipe(epochs=steps, lr=lr, schedule="constant", momentum=momentum, weight_decay=0.0)
@@ -96,18 +105,29 @@ class Chains(nn.Module):
         return ((away @ self.precision) * away).sum(1, keepdim=True) / 2
 
 
-def laplace_draws(features: np.ndarray, weights: np.ndarray, precision: float, draws: int) -> np.ndarray:
-    """Laplace about a linear layer `weights` `[outputs, features]`: draws `[draws, outputs, features]`.
+def laplace_draws(
+    features: np.ndarray, weights: np.ndarray, precision: float, draws: int
+) -> np.ndarray:
+    """Laplace about a linear layer `weights` `[outputs, features]`: draws `[draws, outputs,
+    features]`.
 
-    The likelihood is Gaussian with unit variance about `features @ weights.T`, the prior N(0, 1 / precision).
+    The likelihood is Gaussian with unit variance about `features @ weights.T`, the prior N(0, 1 /
+    precision).
     """
     x = torch.as_tensor(features).float()
-    problem = Problem(lambda: nn.Linear(weights.shape[1], weights.shape[0], bias=False), Batches(x, torch.zeros(len(x)).long()))
+    problem = Problem(
+        lambda: nn.Linear(weights.shape[1], weights.shape[0], bias=False),
+        Batches(x, torch.zeros(len(x)).long()),
+    )
     anchor = Weights({"weight": torch.as_tensor(weights).float()}, {})
     found = posterior(problem, anchor, precision, gaussian)
     return torch.stack([w.params["weight"] for w in found.draw(draws, seed=0)]).double().numpy()
 
 
 def align(network: nn.Module, fixed: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Weights `moved` `[params]` of a network without batch norm, their hidden units permuted towards `fixed`."""
-    return vectors([alignment.align(network, weights_of(network, fixed), weights_of(network, moved))])[0]
+    """Weights `moved` `[params]` of a network without batch norm, their hidden units permuted
+    towards `fixed`.
+    """
+    return vectors(
+        [alignment.align(network, weights_of(network, fixed), weights_of(network, moved))]
+    )[0]

@@ -11,9 +11,13 @@ def by_loop(x, padding, border, shift, mirror):
     mode = {"reflect": {"mode": "reflect"}, "zero": {"mode": "constant"}}[border]
     height, width = x.shape[2:]
     images = []
-    for image, (down, right), mirrored in zip(x.numpy(), shift.tolist(), mirror.tolist(), strict=True):
+    for image, (down, right), mirrored in zip(
+        x.numpy(), shift.tolist(), mirror.tolist(), strict=True
+    ):
         padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)), **mode)
-        cut = padded[:, padding + down : padding + down + height, padding + right : padding + right + width]
+        cut = padded[
+            :, padding + down : padding + down + height, padding + right : padding + right + width
+        ]
         images.append(cut[:, :, ::-1] if mirrored else cut)
     return torch.from_numpy(np.stack(images))
 

@@ -17,9 +17,16 @@ def digits():
 
 
 def small(**change):
-    facts = {"name": "small", "class_names": ("a", "b"), "train": torch.zeros(4, 3, 5, 6, dtype=torch.uint8),
-             "train_labels": torch.tensor([0, 1, 1, 0]), "test": torch.zeros(2, 3, 5, 6, dtype=torch.uint8),
-             "test_labels": torch.tensor([1, 0]), "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    facts = {
+        "name": "small",
+        "class_names": ("a", "b"),
+        "train": torch.zeros(4, 3, 5, 6, dtype=torch.uint8),
+        "train_labels": torch.tensor([0, 1, 1, 0]),
+        "test": torch.zeros(2, 3, 5, 6, dtype=torch.uint8),
+        "test_labels": torch.tensor([1, 0]),
+        "mean": (0.5,) * 3,
+        "std": (0.2,) * 3,
+    }
     return Dataset(**(facts | change))
 
 
@@ -27,16 +34,22 @@ def test_facts_of_a_data_set():
     assert small().shape == (3, 5, 6) and small().classes == 2
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"train": torch.zeros(4, 3, 5, 6)}, "small: train: got images of type torch.float32"),
-    ({"test": torch.zeros(0, 3, 5, 6, dtype=torch.uint8)}, "small: test: got images .*none of them 0"),
-    ({"test": torch.zeros(2, 3, 5, 5, dtype=torch.uint8)}, "need the same"),
-    ({"train_labels": torch.tensor([0, 1, 2, 0])}, "labels from 0 to 2, needs 0 to 1"),
-    ({"train_labels": torch.tensor([0, 1, -1, 0])}, "labels from -1 to 1"),
-    ({"test_labels": torch.tensor([1])}, r"needs int64 \(2,\)"),
-    ({"test_labels": torch.tensor([1.0, 0.0])}, "labels of type torch.float32"),
-    ({"mean": (0.5,)}, "got 1 means and 3 standard deviations, needs 3"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": torch.zeros(4, 3, 5, 6)}, "small: train: got images of type torch.float32"),
+        (
+            {"test": torch.zeros(0, 3, 5, 6, dtype=torch.uint8)},
+            "small: test: got images .*none of them 0",
+        ),
+        ({"test": torch.zeros(2, 3, 5, 5, dtype=torch.uint8)}, "need the same"),
+        ({"train_labels": torch.tensor([0, 1, 2, 0])}, "labels from 0 to 2, needs 0 to 1"),
+        ({"train_labels": torch.tensor([0, 1, -1, 0])}, "labels from -1 to 1"),
+        ({"test_labels": torch.tensor([1])}, r"needs int64 \(2,\)"),
+        ({"test_labels": torch.tensor([1.0, 0.0])}, "labels of type torch.float32"),
+        ({"mean": (0.5,)}, "got 1 means and 3 standard deviations, needs 3"),
+    ],
+)
 def test_what_does_not_fit_is_refused(change, message):
     with pytest.raises(InputError, match=message) as error:
         small(**change)
@@ -46,7 +59,11 @@ def test_what_does_not_fit_is_refused(change, message):
 def test_fingerprint_sees_every_part():
     original = fingerprint(small())
     assert fingerprint(small()) == original
-    changes = [{"train": torch.ones(4, 3, 5, 6, dtype=torch.uint8)}, {"test_labels": torch.tensor([0, 0])}, {"name": "other"}]
+    changes = [
+        {"train": torch.ones(4, 3, 5, 6, dtype=torch.uint8)},
+        {"test_labels": torch.tensor([0, 0])},
+        {"name": "other"},
+    ]
     assert len({original, *(fingerprint(small(**change)) for change in changes)}) == 4
 
 
@@ -57,8 +74,13 @@ def test_digits_are_scikit_learns(digits):
     # as multisets of (image, label): nothing lost, nothing twice, no label moved
     labels = torch.cat([digits.train_labels, digits.test_labels]).tolist()
     got = sorted((image.tobytes(), label) for image, label in zip(ours, labels, strict=True))
-    scaled = [[[int(value * 255 / 16 + 0.5) for value in row] for row in image] for image in bunch.images]
-    want = sorted((np.array(image, np.uint8).tobytes(), int(label)) for image, label in zip(scaled, bunch.target, strict=True))
+    scaled = [
+        [[int(value * 255 / 16 + 0.5) for value in row] for row in image] for image in bunch.images
+    ]
+    want = sorted(
+        (np.array(image, np.uint8).tobytes(), int(label))
+        for image, label in zip(scaled, bunch.target, strict=True)
+    )
     assert got == want
 
 
@@ -72,17 +94,23 @@ def test_prepared_training_images_have_mean_0_and_deviation_1(digits):
     x = prepare(digits.train)
     assert x.dtype == torch.float32 and abs(x.mean()) < 1e-3 and abs(x.std() - 1) < 1e-3
     one = digits.train[7, 0, 3, 4].item()
-    assert x[7, 0, 3, 4].item() == pytest.approx((one / 255 - digits.mean[0]) / digits.std[0], rel=1e-5)
+    assert x[7, 0, 3, 4].item() == pytest.approx(
+        (one / 255 - digits.mean[0]) / digits.std[0], rel=1e-5
+    )
 
 
 def test_every_channel_is_prepared_with_its_own_numbers():
     means, stds = (0.49, 0.1, 0.9), (0.2, 0.05, 0.3)
     images = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
-    expected = [[(value / 255 - m) / s for value in range(256)] for m, s in zip(means, stds, strict=True)]
+    expected = [
+        [(value / 255 - m) / s for value in range(256)] for m, s in zip(means, stds, strict=True)
+    ]
     kept = images.clone()
     for _ in range(2):  # its constants are kept, and must stay what they are
         found = Prepare(means, stds)(images)
-        assert np.allclose(found.flatten(2)[0], expected, rtol=0, atol=1e-5) and torch.equal(images, kept)
+        assert np.allclose(found.flatten(2)[0], expected, rtol=0, atol=1e-5) and torch.equal(
+            images, kept
+        )
         found.zero_()
     other = Prepare(means[::-1], stds[::-1])(images)
     assert np.allclose(other.flip(1).flatten(2)[0], expected, rtol=0, atol=1e-5)
@@ -102,7 +130,16 @@ def counted(train=50, test=20):
     """A data set whose images are numbered, so that one can see where each went."""
     numbers = torch.arange(train + test, dtype=torch.uint8).view(-1, 1, 1, 1)
     labels = torch.arange(train + test) % 2
-    return Dataset("counted", tuple("ab"), numbers[:train], labels[:train], numbers[train:], labels[train:], (0.5,), (0.5,))
+    return Dataset(
+        "counted",
+        tuple("ab"),
+        numbers[:train],
+        labels[:train],
+        numbers[train:],
+        labels[train:],
+        (0.5,),
+        (0.5,),
+    )
 
 
 def test_splits_are_disjoint_and_keep_their_labels():
@@ -110,7 +147,9 @@ def test_splits_are_disjoint_and_keep_their_labels():
     numbers = [part.flatten().tolist() for part in (parts.train, parts.validation, parts.test)]
     assert [len(part) for part in numbers] == [30, 15, 12]
     assert len(set().union(*numbers)) == 57 and max(numbers[0] + numbers[1]) < 50 <= min(numbers[2])
-    for part, labels in zip(numbers, (parts.train_labels, parts.validation_labels, parts.test_labels), strict=True):
+    for part, labels in zip(
+        numbers, (parts.train_labels, parts.validation_labels, parts.test_labels), strict=True
+    ):
         assert [number % 2 for number in part] == labels.tolist()
 
 
@@ -128,11 +167,17 @@ def test_splits_leave_the_callers_random_state():
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize(("sizes", "message"), [
-    ({"train": 40, "validation": 11}, "40 training and 11 validation images, .*50 at most"),
-    ({"validation": 50}, "got 0 training"), ({"validation": -1}, "got 51 training and -1 validation"),
-    ({"train": 0, "validation": 1}, "got 0 training"),
-    ({"validation": 1, "test": 21}, "got 21 test images, needs 1 to 20"), ({"validation": 1, "test": 0}, "got 0 test")])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"train": 40, "validation": 11}, "40 training and 11 validation images, .*50 at most"),
+        ({"validation": 50}, "got 0 training"),
+        ({"validation": -1}, "got 51 training and -1 validation"),
+        ({"train": 0, "validation": 1}, "got 0 training"),
+        ({"validation": 1, "test": 21}, "got 21 test images, needs 1 to 20"),
+        ({"validation": 1, "test": 0}, "got 0 test"),
+    ],
+)
 def test_splits_that_can_not_be_had(sizes, message):
     with pytest.raises(InputError, match=message):
         splits(counted(), **sizes)
@@ -140,13 +185,25 @@ def test_splits_that_can_not_be_had(sizes, message):
 
 def test_ood_images_made_of_the_test_images(digits):
     originals = {image.numpy().tobytes() for image in digits.test}
-    for name, back in (("rotated", lambda image: np.rot90(image, -1)), ("inverted", lambda image: 255 - image)):
+    for name, back in (
+        ("rotated", lambda image: np.rot90(image, -1)),
+        ("inverted", lambda image: 255 - image),
+    ):
         images = load_ood(name, digits)
-        assert images.shape == digits.test.shape and images.dtype == torch.uint8  # there are only 600
-        assert all(np.ascontiguousarray(back(image[0].numpy())).tobytes() in originals for image in images)
+        assert (
+            images.shape == digits.test.shape and images.dtype == torch.uint8
+        )  # there are only 600
+        assert all(
+            np.ascontiguousarray(back(image[0].numpy())).tobytes() in originals for image in images
+        )
         assert torch.equal(load_ood(name, digits, count=7), images[:7])
     noise = load_ood("noise", digits, count=2000).float()
-    assert len(noise) == 2000 and abs(noise.mean() - 127.5) < 1 and noise.min() == 0 and noise.max() == 255
+    assert (
+        len(noise) == 2000
+        and abs(noise.mean() - 127.5) < 1
+        and noise.min() == 0
+        and noise.max() == 255
+    )
 
 
 def test_adapted_images():

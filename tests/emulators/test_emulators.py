@@ -16,7 +16,9 @@ from thalweg.prediction import Predictions
 def anchors(members=2, inputs=50, classes=4, seed=0) -> Predictions:
     random = torch.Generator().manual_seed(seed)
     mean = 2 * torch.randn(1, inputs, classes, generator=random)
-    return Predictions((mean + 0.5 * torch.randn(members, inputs, classes, generator=random)).log_softmax(-1))
+    return Predictions(
+        (mean + 0.5 * torch.randn(members, inputs, classes, generator=random)).log_softmax(-1)
+    )
 
 
 @pytest.mark.parametrize("members", [2, 5])
@@ -37,7 +39,11 @@ def test_contract(name, members):
 @pytest.mark.parametrize("name", emulators())
 def test_it_is_a_documented_frozen_dataclass(name):
     cls = find_emulator(name)
-    assert dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen and isinstance(cls(), Emulator)
+    assert (
+        dataclasses.is_dataclass(cls)
+        and cls.__dataclass_params__.frozen
+        and isinstance(cls(), Emulator)
+    )
     assert ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(cls))))
     assert all(f"{field.name}:" in (cls.__doc__ or "") for field in dataclasses.fields(cls))
 

@@ -13,7 +13,14 @@ from thalweg.baselines.width import bias_of_spread, spread, squared_bias, togeth
 from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.outputs import Probabilities, Values
-from thalweg.emulators.scale import Group, Scale, leave_one_out, narrow_spreads, unbiased_spread, untrained
+from thalweg.emulators.scale import (
+    Group,
+    Scale,
+    leave_one_out,
+    narrow_spreads,
+    unbiased_spread,
+    untrained,
+)
 from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
@@ -22,22 +29,47 @@ from thalweg.prediction import Predictions
 SMALL = Forest(trees=20)
 
 
-def gaussian(members: int, inputs: int = 4000, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
-    """One output that scatters about a mean of each input's own `[members, inputs, 1]`; the mean is that of every seed."""
-    mean = 3 * torch.randn(inputs, 1, generator=torch.Generator().manual_seed(99), dtype=torch.float64)
+def gaussian(
+    members: int, inputs: int = 4000, seed: int = 0, scale: float = 1.0, shift: float = 0.0
+) -> torch.Tensor:
+    """One output that scatters about a mean of each input's own `[members, inputs, 1]`; the mean is
+    that of every seed.
+    """
+    mean = 3 * torch.randn(
+        inputs, 1, generator=torch.Generator().manual_seed(99), dtype=torch.float64
+    )
     random = torch.Generator().manual_seed(seed)
-    return mean + shift + scale * torch.randn(members, inputs, 1, generator=random, dtype=torch.float64)
+    return (
+        mean
+        + shift
+        + scale * torch.randn(members, inputs, 1, generator=random, dtype=torch.float64)
+    )
 
 
-def cut(predictions: Predictions, first: int, features: torch.Tensor | None = None, share: float = 0.5) -> Evidence:
+def cut(
+    predictions: Predictions, first: int, features: torch.Tensor | None = None, share: float = 0.5
+) -> Evidence:
     """The first members as anchors, the others as proxies."""
-    return Evidence(Predictions(predictions.log_probs[:first]), Predictions(predictions.log_probs[first:]), share, features)
+    return Evidence(
+        Predictions(predictions.log_probs[:first]),
+        Predictions(predictions.log_probs[first:]),
+        share,
+        features,
+    )
 
 
 def features_of(predictions: Predictions, seed: int = 0) -> torch.Tensor:
     """Noise, and last what tells how far an input's retrainings scatter `[members, inputs, 3]`."""
-    noise = torch.randn(predictions.members, predictions.inputs, 2, generator=torch.Generator().manual_seed(seed))
-    return torch.cat([noise, predictions.mean().max(-1).values.float().expand(predictions.members, -1)[..., None]], 2)
+    noise = torch.randn(
+        predictions.members, predictions.inputs, 2, generator=torch.Generator().manual_seed(seed)
+    )
+    return torch.cat(
+        [
+            noise,
+            predictions.mean().max(-1).values.float().expand(predictions.members, -1)[..., None],
+        ],
+        2,
+    )
 
 
 @pytest.mark.parametrize("anchors", [2, 4])
@@ -47,7 +79,9 @@ def test_on_synthetic_retrainings_u_ranks_and_has_the_right_scale(anchors):
     found = SMALL.emulate(calibration, asked, draws=10, seed=0)
     u, expected = found.u(), truth.u()
     assert (u.mean() / expected.mean()).item() == pytest.approx(1, abs=0.1)
-    assert stats.spearmanr(u, expected).statistic > max(0.9, stats.spearmanr(asked.u(), expected).statistic)
+    assert stats.spearmanr(u, expected).statistic > max(
+        0.9, stats.spearmanr(asked.u(), expected).statistic
+    )
 
 
 def test_draws_are_worth_more_retrainings_than_the_members():
@@ -56,7 +90,10 @@ def test_draws_are_worth_more_retrainings_than_the_members():
     found = SMALL.emulate(calibration, asked, draws=60, seed=0)
     resamples = Resamples.of(400, 30, 20)
     gaps = spacing(reference, resamples)
-    emulated, own = (retraining_equivalents([distances(p, reference)], gaps, resamples)["k_eq"].value for p in (found, asked))
+    emulated, own = (
+        retraining_equivalents([distances(p, reference)], gaps, resamples)["k_eq"].value
+        for p in (found, asked)
+    )
     assert own == pytest.approx(2, rel=0.15) and emulated > 1.2 * own
 
 
@@ -65,11 +102,15 @@ def test_the_mean_of_the_draws_is_the_centre_and_their_spread_is_u_and_the_centr
     known, asked = gaussian(3, 1500), gaussian(3, 1500, seed=1)
     drawn, u, _ = Forest(trees=50, inflation=1.0).emulate_values(known, asked, draws=100, seed=0)
     assert torch.allclose(drawn.mean(0), asked.mean(0), rtol=0, atol=1e-12)
-    assert drawn.std(0).square().mean().sqrt().item() == pytest.approx(math.sqrt(1 + 1 / 3) * float(u.mean()), rel=0.05)
+    assert drawn.std(0).square().mean().sqrt().item() == pytest.approx(
+        math.sqrt(1 + 1 / 3) * float(u.mean()), rel=0.05
+    )
 
 
 def test_values_scatter_with_the_width_of_their_input():
-    """A regression whose retrainings scatter twice as far where the mean is positive; another unit scales all."""
+    """A regression whose retrainings scatter twice as far where the mean is positive; another unit
+    scales all.
+    """
     mean = gaussian(1, 2000, scale=0)[0]
     known, asked = (mean + (gaussian(3, 2000, seed) - mean) * (1 + (mean > 0)) for seed in (0, 1))
     trees = Forest(trees=20, tried=1.0)  # of two columns, 0.4 looks at one, and finds less
@@ -84,11 +125,16 @@ def test_values_scatter_with_the_width_of_their_input():
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
     drawn, u, outside = SMALL.emulate_values(known, asked, draws=6, seed=0, anchors=1, share=0.5)
-    assert torch.allclose(drawn.mean(0), Scale.of(Group(known, 1, 0.5)).centre(Group(asked, 1, 0.5)))
+    assert torch.allclose(
+        drawn.mean(0), Scale.of(Group(known, 1, 0.5)).centre(Group(asked, 1, 0.5))
+    )
     assert drawn.shape == (6, 50, 1) and u.shape == outside.shape == (50,)
 
 
-@pytest.mark.parametrize("shapes", [((1, 9, 2), (1, 9, 2)), ((2, 9, 2), (3, 9, 2)), ((2, 9, 2), (2, 9, 3)), ((2, 9), (2, 9))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((1, 9, 2), (1, 9, 2)), ((2, 9, 2), (3, 9, 2)), ((2, 9, 2), (2, 9, 3)), ((2, 9), (2, 9))],
+)
 def test_values_of_other_shapes_are_refused(shapes):
     with pytest.raises(InputError, match=r"\[members, inputs, outputs\] of the same two or more"):
         SMALL.emulate_values(*(torch.zeros(shape) for shape in shapes), draws=2, seed=0)
@@ -115,7 +161,9 @@ def test_probabilities_residuals_are_centred_log_ratios_by_rank():
 
 
 def test_draws_of_values_are_the_centre_and_centred_residuals():
-    found = Values().draws(torch.tensor([[1.0], [5.0]]), torch.tensor([[[0.0], [2.0]], [[3.0], [-3.0]]]))
+    found = Values().draws(
+        torch.tensor([[1.0], [5.0]]), torch.tensor([[[0.0], [2.0]], [[3.0], [-3.0]]])
+    )
     assert found.squeeze(-1).tolist() == [[0, 2], [8, 2]]
     assert Values().residuals(torch.tensor([3.0]), torch.tensor([1.0])).tolist() == [2]
 
@@ -149,10 +197,14 @@ def test_a_bias_of_the_proxies_is_between_the_law_s_and_what_shows(anchors, shif
     """Of Gaussian values that scatter as the law says it shows exactly, but for noise."""
     share = 0.5
     width = math.sqrt(variance(share, 1.0))
-    values = torch.cat([gaussian(anchors, 20000, seed=1), gaussian(4, 20000, seed=2, scale=width, shift=shift)])
+    values = torch.cat(
+        [gaussian(anchors, 20000, seed=1), gaussian(4, 20000, seed=2, scale=width, shift=shift)]
+    )
     found = Scale.of(Group(values, anchors, share))
     assert found.bias == pytest.approx((squared_bias(share) + shift**2) / 2, rel=0.05, abs=0.02)
-    assert found.weight == pytest.approx(together(1 / anchors, variance(share, 1.0) / 4 + found.bias)[0])
+    assert found.weight == pytest.approx(
+        together(1 / anchors, variance(share, 1.0) / 4 + found.bias)[0]
+    )
 
 
 def test_one_anchor_and_one_proxy_show_no_bias():
@@ -176,13 +228,20 @@ def test_less_sure_proxies_are_taken_to_scatter_farther():
     predictions = Predictions(torch.cat([4 * logits[:1], logits[1:]]).log_softmax(-1))
     p = predictions.probs().double()
     impurity = (1 - p.square().sum(-1)).mean(1)
-    assert Group.of(cut(predictions, 1)).impurity == pytest.approx(float(impurity[1:].mean() / impurity[0]))
+    assert Group.of(cut(predictions, 1)).impurity == pytest.approx(
+        float(impurity[1:].mean() / impurity[0])
+    )
 
 
 def test_the_directions_in_which_members_differ():
-    """Between two classes one, between ten that are alike nine; inputs on which networks are sure do not count."""
+    """Between two classes one, between ten that are alike nine; inputs on which networks are sure
+    do not count.
+    """
+
     def of(*rows: list[float]) -> float:
-        return Group.of(Evidence(Predictions(torch.tensor([list(rows)]).double().clamp_min(1e-30).log()))).dimensions
+        return Group.of(
+            Evidence(Predictions(torch.tensor([list(rows)]).double().clamp_min(1e-30).log()))
+        ).dimensions
 
     two, ten, sure = [0.5, 0.5] + 8 * [0.0], 10 * [0.1], [1.0] + 9 * [0.0]
     assert of(two, two, sure) == pytest.approx(1) and of(ten, sure) == pytest.approx(9)
@@ -197,7 +256,9 @@ def test_the_bias_of_a_standard_deviation(members, c4):
 
 
 def test_squares_of_several_dimensions_are_less_biased():
-    """Sixteen dimensions count as four: the mean of chi of twelve degrees of freedom over their root, by integration."""
+    """Sixteen dimensions count as four: the mean of chi of twelve degrees of freedom over their
+    root, by integration.
+    """
     assert bias_of_spread(4, 16.0) == pytest.approx(stats.chi(12).mean() / math.sqrt(12))
 
 
@@ -208,14 +269,20 @@ def test_the_mean_spread_of_gaussian_values_is_their_scale(members):
     assert scale.level == pytest.approx(0.3, rel=0.03)
     assert scale.spread(group).mean().item() == pytest.approx(0.3, rel=0.03)
     assert unbiased_spread(group.values, 1.0).mean().item() == pytest.approx(0.3, rel=0.03)
-    assert leave_one_out(group.values) == pytest.approx([0.3 * math.sqrt(2 / math.pi)] * members, rel=0.05)
+    assert leave_one_out(group.values) == pytest.approx(
+        [0.3 * math.sqrt(2 / math.pi)] * members, rel=0.05
+    )
 
 
 @pytest.mark.parametrize(("proxies", "share"), [(1, 0.5), (4, 0.5), (6, 0.25)])
 def test_the_mean_spread_with_proxies_that_scatter_and_err_as_the_law_says(proxies, share):
     narrow, off = 0.3 * spread(share, 1.0), 0.3 * math.sqrt(squared_bias(share))
-    shifts = torch.randn(4000, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * off
-    values = torch.cat([gaussian(1, seed=1, scale=0.3), gaussian(proxies, seed=2, scale=narrow) + shifts])
+    shifts = (
+        torch.randn(4000, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * off
+    )
+    values = torch.cat(
+        [gaussian(1, seed=1, scale=0.3), gaussian(proxies, seed=2, scale=narrow) + shifts]
+    )
     group = Group(values, 1, share)
     assert narrow_spreads(group) == pytest.approx([0.3] * min(proxies, 2), rel=0.04)
     assert Scale.of(group).level == pytest.approx(0.3, rel=0.03)
@@ -237,7 +304,9 @@ def test_inputs_unlike_all_others_are_outside():
     parts = {"like": Evidence(like, features=here), "far": Evidence(like, features=far)}
     found = SMALL.emulate_parts(Evidence(calibration, features=known), parts, draws=2, seed=0)
     assert found["like"].outside.float().mean() < 0.05
-    assert found["far"].outside[:20].all() and torch.equal(found["far"].outside[20:], found["like"].outside[20:])
+    assert found["far"].outside[:20].all() and torch.equal(
+        found["far"].outside[20:], found["like"].outside[20:]
+    )
     rest = ~found["like"].outside[20:]
     assert torch.allclose(found["far"].u()[20:][rest], found["like"].u()[20:][rest])
     own = Scale.of(Group.of(Evidence(calibration))).spread(Group.of(Evidence(like)))
@@ -250,7 +319,9 @@ def test_parts_together_are_those_alone():
     together = SMALL.emulate_parts(cut(calibration, 1), parts, draws=3, seed=0)
     for name, asked in parts.items():
         alone = SMALL.emulate(cut(calibration, 1), asked, draws=3, seed=0)
-        assert torch.equal(alone.log_probs, together[name].log_probs) and torch.equal(alone.u(), together[name].u())
+        assert torch.equal(alone.log_probs, together[name].log_probs) and torch.equal(
+            alone.u(), together[name].u()
+        )
         assert torch.equal(alone.outside, together[name].outside)
 
 
@@ -262,11 +333,14 @@ def test_blocks_of_inputs_change_nothing(monkeypatch):
     whole = SMALL.emulate(calibration, asked, draws=2, seed=0)
     monkeypatch.setattr(forest, "_BLOCK", 7)
     blocks = SMALL.emulate(calibration, asked, draws=2, seed=0)
-    assert torch.allclose(blocks.log_probs, whole.log_probs, rtol=0, atol=1e-12) and torch.equal(blocks.outside, whole.outside)
+    assert torch.allclose(blocks.log_probs, whole.log_probs, rtol=0, atol=1e-12) and torch.equal(
+        blocks.outside, whole.outside
+    )
 
 
 def test_features_are_looked_at_where_that_is_wanted():
     """Predictions that all look alike, and a feature that tells where retrainings scatter."""
+
     def evidence(seed: int) -> tuple[Evidence, torch.Tensor]:
         random = torch.Generator().manual_seed(seed)
         scale = 0.1 + torch.rand(600, generator=random, dtype=torch.float64)
@@ -278,7 +352,12 @@ def test_features_are_looked_at_where_that_is_wanted():
     told = SMALL.emulate(known, asked, draws=2, seed=0).u()
     untold = Forest(trees=20, geometry=False).emulate(known, asked, draws=2, seed=0)
     without = SMALL.emulate(known.anchors, asked.anchors, draws=2, seed=0)
-    assert stats.spearmanr(told, scale).statistic > 0.9 > 0.8 > stats.spearmanr(untold.u(), scale).statistic
+    assert (
+        stats.spearmanr(told, scale).statistic
+        > 0.9
+        > 0.8
+        > stats.spearmanr(untold.u(), scale).statistic
+    )
     assert torch.equal(untold.u(), without.u()) and torch.equal(untold.log_probs, without.log_probs)
 
 
@@ -287,7 +366,9 @@ def test_one_anchor_and_one_proxy_suffice_and_one_network_does_not():
     found = SMALL.emulate(cut(calibration, 1), cut(asked, 1), draws=3, seed=0)
     assert found.members == 3 and (found.u() > 0).all()
     (one,) = synthetic(60, 1)
-    with pytest.raises(InputError, match="Forest got 1 anchor, needs 2 or more, or proxies beside it"):
+    with pytest.raises(
+        InputError, match="Forest got 1 anchor, needs 2 or more, or proxies beside it"
+    ):
         SMALL.emulate(one, one, draws=3, seed=0)
 
 
@@ -295,14 +376,32 @@ def test_evidence_that_does_not_fit():
     (known,) = synthetic(60, 3)
     rows = features_of(known)
     for calibration, asked, message in [
-        (Evidence(known, features=rows), Evidence(known, features=rows[..., :2]), "have 3 features, those asked about 2"),
-        (Evidence(known, features=rows), Evidence(known), "have 3 features, those asked about None"),
-        (cut(known, 1), cut(known, 1, share=0.25), "3 networks of share 0.5, those asked about are 3 of share 0.25"),
-        (cut(known, 1), Evidence(Predictions(known.log_probs[:1])), "3 networks of share 0.5, those asked about are 1"),
+        (
+            Evidence(known, features=rows),
+            Evidence(known, features=rows[..., :2]),
+            "have 3 features, those asked about 2",
+        ),
+        (
+            Evidence(known, features=rows),
+            Evidence(known),
+            "have 3 features, those asked about None",
+        ),
+        (
+            cut(known, 1),
+            cut(known, 1, share=0.25),
+            "3 networks of share 0.5, those asked about are 3 of share 0.25",
+        ),
+        (
+            cut(known, 1),
+            Evidence(Predictions(known.log_probs[:1])),
+            "3 networks of share 0.5, those asked about are 1",
+        ),
     ]:
         with pytest.raises(InputError, match=message):
             SMALL.emulate(calibration, asked, draws=2, seed=0)
-    with pytest.raises(InputError, match=r"features of shape \(2, 60, 3\), needs \[3, 60, features\]"):
+    with pytest.raises(
+        InputError, match=r"features of shape \(2, 60, 3\), needs \[3, 60, features\]"
+    ):
         cut(known, 1, rows[:2])
     with pytest.raises(InputError, match="give both on the same inputs"):
         Evidence(known, synthetic(59, 1)[0], 0.5)
@@ -310,10 +409,15 @@ def test_evidence_that_does_not_fit():
         cut(known, 1, share=2)
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"trees": 0}, "forest.trees got 0"), ({"leaf": 0}, "forest.leaf got 0"), ({"tried": 1.5}, "forest.tried got 1.5"),
-    ({"inflation": -1}, "forest.inflation got -1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trees": 0}, "forest.trees got 0"),
+        ({"leaf": 0}, "forest.leaf got 0"),
+        ({"tried": 1.5}, "forest.tried got 1.5"),
+        ({"inflation": -1}, "forest.inflation got -1"),
+    ],
+)
 def test_bad_settings(settings, message):
     with pytest.raises(InputError, match=message):
         Forest(**settings)
@@ -321,7 +425,11 @@ def test_bad_settings(settings, message):
 
 def test_a_proxy_that_did_not_learn_is_found():
     world = torch.randn(1, 60, 4, generator=torch.Generator().manual_seed(0)).mul(3)
-    values = (world + 0.2 * torch.randn(5, 60, 4, generator=torch.Generator().manual_seed(1))).softmax(-1).double()
+    values = (
+        (world + 0.2 * torch.randn(5, 60, 4, generator=torch.Generator().manual_seed(1)))
+        .softmax(-1)
+        .double()
+    )
     assert untrained(values, 1) == []
     values[3] = 0.25
     assert untrained(values, 1) == [3]

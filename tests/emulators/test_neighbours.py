@@ -18,7 +18,9 @@ def test_u_equals_the_loop(anchors, neighbours):
     (calibration,) = synthetic(60, anchors, seed=0)
     (asked,) = synthetic(30, anchors, seed=1)
     found = Neighbours(neighbours).emulate(calibration, asked, draws=2, seed=0)
-    expected = reference.neighbours_u(calibration.log_probs.numpy(), asked.log_probs.numpy(), neighbours)
+    expected = reference.neighbours_u(
+        calibration.log_probs.numpy(), asked.log_probs.numpy(), neighbours
+    )
     assert np.allclose(found.u().numpy(), expected, rtol=0, atol=1e-12)
 
 
@@ -29,7 +31,9 @@ def test_blocks_of_inputs_change_nothing(monkeypatch):
     (asked,) = synthetic(50, 2, seed=1)
     whole = Neighbours().emulate(calibration, asked, draws=2, seed=0).u()
     monkeypatch.setattr(neighbours, "_BLOCK", 7)
-    assert torch.allclose(Neighbours().emulate(calibration, asked, draws=2, seed=0).u(), whole, rtol=0, atol=1e-14)
+    assert torch.allclose(
+        Neighbours().emulate(calibration, asked, draws=2, seed=0).u(), whole, rtol=0, atol=1e-14
+    )
 
 
 def centred(predictions: Predictions) -> torch.Tensor:
@@ -37,7 +41,9 @@ def centred(predictions: Predictions) -> torch.Tensor:
 
 
 def test_draws_scatter_about_the_anchors_mean():
-    """Their residuals are those of single anchors about their mean, which sum to zero, widened by both factors."""
+    """Their residuals are those of single anchors about their mean, which sum to zero, widened by
+    both factors.
+    """
     (calibration,) = synthetic(300, 2)
     (asked,) = synthetic(20, 2, seed=1)
     found = Neighbours(300).emulate(calibration, asked, draws=4000, seed=0)
@@ -62,7 +68,9 @@ def test_on_synthetic_retrainings_u_ranks_and_has_the_right_scale(anchors):
 
 def test_another_seed_gives_other_draws_and_the_same_u():
     (calibration,) = synthetic(60, 2)
-    first, second = (Neighbours().emulate(calibration, calibration, draws=5, seed=s) for s in (0, 1))
+    first, second = (
+        Neighbours().emulate(calibration, calibration, draws=5, seed=s) for s in (0, 1)
+    )
     assert not torch.equal(first.log_probs, second.log_probs) and torch.equal(first.u(), second.u())
 
 
@@ -70,4 +78,6 @@ def test_logits_need_no_common_level():
     """A shift of all logits of an input, as log-probabilities have, changes nothing."""
     (calibration,) = synthetic(60, 2)
     found = Neighbours().emulate(calibration, calibration, draws=3, seed=0)
-    assert torch.allclose(centred(found).sum(-1), torch.zeros(3, 60, dtype=torch.float64), atol=1e-10)
+    assert torch.allclose(
+        centred(found).sum(-1), torch.zeros(3, 60, dtype=torch.float64), atol=1e-10
+    )

@@ -13,7 +13,9 @@ from thalweg.prediction import Predictions, impurity
 def test_on_calibration_the_mean_square_of_u_is_the_anchors_mean_variance(anchors, power):
     (calibration,) = synthetic(200, anchors)
     found = Trivial(power).emulate(calibration, calibration, draws=3, seed=0)
-    assert found.u().square().mean().item() == pytest.approx(calibration.u().square().mean().item(), rel=1e-12)
+    assert found.u().square().mean().item() == pytest.approx(
+        calibration.u().square().mean().item(), rel=1e-12
+    )
     assert torch.equal(found.log_probs, calibration.log_probs), "its draws are the anchors"
 
 
@@ -22,7 +24,9 @@ def test_u_is_in_proportion_to_the_impurity_of_the_first_anchor():
     (asked,) = synthetic(50, 2, seed=1)
     found = Trivial().emulate(calibration, asked, draws=3, seed=0)
     p = asked.log_probs[0].exp()
-    assert torch.allclose(found.u() / found.u()[0], (1 - p.square().sum(-1)) / (1 - p[0].square().sum()), rtol=1e-12)
+    assert torch.allclose(
+        found.u() / found.u()[0], (1 - p.square().sum(-1)) / (1 - p[0].square().sum()), rtol=1e-12
+    )
 
 
 def test_sure_networks_have_no_uncertainty():

@@ -1,4 +1,6 @@
-"""Curves between anchors and learned curves with several bends: ends, start, weight decay of the drawn point, the barrier."""
+"""Curves between anchors and learned curves with several bends: ends, start, weight decay of the
+drawn point, the barrier.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -35,7 +37,12 @@ SHORT = 1 / 30  # a step
 def deep() -> nn.Module:
     """Two hidden layers: straight segments between its trainings have a barrier."""
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, cases.CLASSES)
+        nn.Flatten(),
+        nn.Linear(36, 16),
+        nn.ReLU(),
+        nn.Linear(16, 16),
+        nn.ReLU(),
+        nn.Linear(16, cases.CLASSES),
     )
 
 
@@ -46,7 +53,9 @@ def test_ends_of_a_curve_equal_its_anchors(network, form, bends):
     problem = cases.problem(network)
     kept = [{name: p.clone() for name, p in problem.anchor(k).params.items()} for k in range(2)]
     found = ConnectingCurve(form=form, bends=bends, share=SHORT).explore(problem)
-    assert len(found.vertices) == bends + 2 and found.coefficients == (Bezier() if form == "bezier" else Chain())
+    assert len(found.vertices) == bends + 2 and found.coefficients == (
+        Bezier() if form == "bezier" else Chain()
+    )
     rows = torch.zeros(2, bends + 2, dtype=torch.float64)
     rows[0, 0] = rows[1, -1] = 1
     for k, (row, place) in enumerate(zip(rows, (0, -1), strict=True)):
@@ -67,16 +76,30 @@ class Seen(Problem):
 
 @pytest.mark.parametrize("form", ["bezier", "chain"])
 def test_bends_start_evenly_on_the_straight_segment_and_alone_are_trained(form):
-    problem = Seen(cases.no_norm, cases.batches(), replace(cases.RECIPE, warmup=0.5, schedule="linear", cycles=2))
+    problem = Seen(
+        cases.no_norm,
+        cases.batches(),
+        replace(cases.RECIPE, warmup=0.5, schedule="linear", cycles=2),
+    )
     found = ConnectingCurve(form=form, bends=3, share=0.2).explore(problem)
     module, recipe = problem._memory[-1]
     first, last = (flatten(problem.anchor(k).params) for k in range(2))
     for k, start in enumerate(module.start):
-        assert torch.allclose(flatten(start.params), first + k / 4 * (last - first), rtol=0, atol=1e-6)
-    moved = [not torch.equal(flatten(a.params), flatten(b.params)) for a, b in zip(module.start, found.vertices, strict=True)]
+        assert torch.allclose(
+            flatten(start.params), first + k / 4 * (last - first), rtol=0, atol=1e-6
+        )
+    moved = [
+        not torch.equal(flatten(a.params), flatten(b.params))
+        for a, b in zip(module.start, found.vertices, strict=True)
+    ]
     assert moved == [False, True, True, True, False]
     assert recipe == replace(
-        cases.RECIPE, epochs=1.0, lr=0.1 * 0.3, final_lr=recipe.final_lr, weight_decay=0.0, schedule="cosine"
+        cases.RECIPE,
+        epochs=1.0,
+        lr=0.1 * 0.3,
+        final_lr=recipe.final_lr,
+        weight_decay=0.0,
+        schedule="cosine",
     )
     assert recipe.final_lr == pytest.approx(0.0003) and module.draws == 1
 
@@ -92,12 +115,16 @@ def test_cost(share, cost):
 @pytest.mark.parametrize("draws", [1, 2])
 @pytest.mark.parametrize("network", ["groupnorm", "tied", "frozen"])
 def test_decay_of_the_drawn_point_equals_automatic_differentiation(network, draws):
-    """An epoch with momentum, of 1/2 decay |w(t)|^2 in the loss, all trained parameters alike, through the mixing."""
+    """An epoch with momentum, of 1/2 decay |w(t)|^2 in the loss, all trained parameters alike,
+    through the mixing.
+    """
     points, decay = double_points(network, 3), 0.3
     rows = bernstein(torch.rand(6 * draws, dtype=torch.float64), 3).tolist()
     x, y = cases.task()
     batches, recipe = Batches(x.double(), y, size=16), Recipe(epochs=1, lr=0.1, weight_decay=0.0)
-    module = SubspaceModule(cases.NETWORKS[network]().double(), points, Fixed(*rows), fixed=[0, 2], draws=draws)
+    module = SubspaceModule(
+        cases.NETWORKS[network]().double(), points, Fixed(*rows), fixed=[0, 2], draws=draws
+    )
     module_start = module.free.detach().clone()
     train(module, batches, recipe, Meter(), adjust=partial(module.carry, decay))
 
@@ -110,8 +137,12 @@ def test_decay_of_the_drawn_point_equals_automatic_differentiation(network, draw
         total = 0.0
         for _ in range(draws):
             a, b, c = next(coefficients)
-            mixed = {n: a * points[0].params[n] + b * bend[n] + c * points[2].params[n] for n in trained}
-            total = total + nn.functional.cross_entropy(functional_call(twin.train(), mixed, (inner,)), labels)
+            mixed = {
+                n: a * points[0].params[n] + b * bend[n] + c * points[2].params[n] for n in trained
+            }
+            total = total + nn.functional.cross_entropy(
+                functional_call(twin.train(), mixed, (inner,)), labels
+            )
             total = total + 0.5 * decay * sum(p.square().sum() for p in mixed.values())
         gradients = torch.autograd.grad(total / draws, list(bend.values()))
         with torch.no_grad():
@@ -124,19 +155,25 @@ def test_decay_of_the_drawn_point_equals_automatic_differentiation(network, draw
 
 
 def test_a_curve_decays_by_the_recipes_weight_decay(monkeypatch):
-    """After one step from a straight segment, decay of w(t) has moved the bend by -lr c decay w(t), with c = 2t(1 - t)."""
+    """After one step from a straight segment, decay of w(t) has moved the bend by -lr c decay w(t),
+    with c = 2t(1 - t).
+    """
     ends = [Weights.of(cases.problem().build("end", k)) for k in range(2)]
     monkeypatch.setattr(connecting_curve, "connectable", lambda *_, **__: ends)
     bends = []
     for decay in (0.0, 0.5):
         problem = cases.problem(recipe=replace(cases.RECIPE, weight_decay=decay))
-        bends.append(flatten(ConnectingCurve(share=SHORT, lr_ratio=2.0).explore(problem).vertices[1].params))
+        bends.append(
+            flatten(ConnectingCurve(share=SHORT, lr_ratio=2.0).explore(problem).vertices[1].params)
+        )
     first, last = (flatten(w.params) for w in ends)
     basis = torch.stack([first, last], 1)
     a, b = torch.linalg.lstsq(basis, (bends[1] - bends[0])[:, None]).solution[:, 0].tolist()
     t = b / (a + b)
     assert 0 < t < 1 and a + b == pytest.approx(-0.1 * 2.0 * 0.5 * 2 * t * (1 - t), rel=1e-3)
-    assert torch.allclose(bends[1] - bends[0], basis @ torch.tensor([a, b], dtype=torch.float64), rtol=0, atol=1e-6)
+    assert torch.allclose(
+        bends[1] - bends[0], basis @ torch.tensor([a, b], dtype=torch.float64), rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("form", ["bezier", "chain"])
@@ -147,7 +184,10 @@ def test_the_barrier_of_a_trained_curve_is_far_lower_than_that_of_the_straight_s
     assert straight > 0.1 and profile(problem, found).barrier < straight / 8
 
 
-@pytest.mark.parametrize("explorer", [ConnectingCurve(share=0.2), ConnectingCurve("chain", 2, share=0.2), LearnedCurve(bends=2)])
+@pytest.mark.parametrize(
+    "explorer",
+    [ConnectingCurve(share=0.2), ConnectingCurve("chain", 2, share=0.2), LearnedCurve(bends=2)],
+)
 def test_points_by_length_are_those_of_the_same_curve(explorer, tmp_path):
     even = explorer.explore(cases.problem())
     found = replace(explorer, sampling="arc-length").explore(cases.problem())
@@ -158,10 +198,14 @@ def test_points_by_length_are_those_of_the_same_curve(explorer, tmp_path):
     path = torch.stack([flatten(even.at(row).params) for row in curve_rows(even, segments)])
     lengths = torch.cat([torch.zeros(1), (path[1:] - path[:-1]).norm(dim=1).cumsum(0)])
     expected = (lengths / lengths[-1])[:: segments // (len(found.coefficients.lengths) - 1)]
-    assert torch.allclose(torch.tensor(found.coefficients.lengths), expected.float(), rtol=0, atol=1e-4)
+    assert torch.allclose(
+        torch.tensor(found.coefficients.lengths), expected.float(), rtol=0, atol=1e-4
+    )
     save(found, tmp_path / "curve.safetensors")
     assert load(tmp_path / "curve.safetensors").coefficients == found.coefficients
-    contract.assert_same(list(load(tmp_path / "curve.safetensors").draw(3, seed=0)), list(found.draw(3, seed=0)))
+    contract.assert_same(
+        list(load(tmp_path / "curve.safetensors").draw(3, seed=0)), list(found.draw(3, seed=0))
+    )
 
 
 def curve_rows(found: Subspace, segments: int) -> torch.Tensor:
@@ -173,7 +217,9 @@ def curve_rows(found: Subspace, segments: int) -> torch.Tensor:
 
 def test_only_curves_have_points_by_length():
     points = tuple(Weights.of(cases.no_norm()) for _ in range(3))
-    with pytest.raises(InputError, match=r"by_length got a subspace with Simplex, needs Bezier\(\) or Chain\(\)"):
+    with pytest.raises(
+        InputError, match=r"by_length got a subspace with Simplex, needs Bezier\(\) or Chain\(\)"
+    ):
         Subspace(points).by_length()
     with pytest.raises(InputError, match="with layerwise coefficients, needs"):
         Subspace(points, Bezier(), layerwise=True).by_length()
@@ -183,9 +229,16 @@ def test_only_curves_have_points_by_length():
 def test_a_learned_curve_has_as_many_bends_as_it_was_asked_for(bends):
     problem = cases.problem()
     found = LearnedCurve(beta=0.0, bends=bends).explore(problem)
-    assert len(found.vertices) == bends + 2 and found.coefficients == Bezier() and problem.cost.trainings == 1
+    assert (
+        len(found.vertices) == bends + 2
+        and found.coefficients == Bezier()
+        and problem.cost.trainings == 1
+    )
     starts = [Weights.of(problem.build("learned-curve", k)) for k in range(bends + 2)]
-    assert all(not torch.equal(v.params["1.weight"], s.params["1.weight"]) for v, s in zip(found.vertices, starts, strict=True))
+    assert all(
+        not torch.equal(v.params["1.weight"], s.params["1.weight"])
+        for v, s in zip(found.vertices, starts, strict=True)
+    )
     edges = gram_of([list(v.params.values()) for v in found.vertices])
     assert torch.linalg.matrix_rank(edges) == bends + 1, "all control points are apart"
 
@@ -215,7 +268,9 @@ def test_alignment_undoes_a_permutation_of_the_first_anchor():
 
 
 def test_what_is_not_trained_is_that_of_the_first_anchor():
-    """Two random frozen layers: there is no path between them that only moves trained parameters."""
+    """Two random frozen layers: there is no path between them that only moves trained
+    parameters.
+    """
     problem = cases.problem("frozen")
     first, second = connectable(problem, 2, align=False)
     assert first is problem.anchor(0)
@@ -223,9 +278,13 @@ def test_what_is_not_trained_is_that_of_the_first_anchor():
         other = first if name.startswith("0.") else problem.anchor(1)
         assert torch.equal(p, other.params[name])
     plain = cases.problem()
-    assert [w is plain.anchor(k) for k, w in enumerate(connectable(plain, 3, align=False))] == [True] * 3
+    assert [w is plain.anchor(k) for k, w in enumerate(connectable(plain, 3, align=False))] == [
+        True
+    ] * 3
     for weights in ConnectingCurve(share=SHORT).explore(problem).draw(5, seed=0):
-        assert torch.allclose(weights.params["0.weight"], first.params["0.weight"], rtol=0, atol=1e-6)
+        assert torch.allclose(
+            weights.params["0.weight"], first.params["0.weight"], rtol=0, atol=1e-6
+        )
 
 
 def pretrained() -> nn.Module:
@@ -243,11 +302,16 @@ def test_alignment_beside_a_frozen_part_in_common_changes_no_outputs():
     problem = cases.problem(model=pretrained, recipe=replace(cases.RECIPE, epochs=20))
     first, aligned = connectable(problem, 2, align=True)
     second = problem.anchor(1)
-    assert distance(first, aligned) < 0.98 * distance(first, second), "units of the second hidden layer are permuted"
+    assert distance(first, aligned) < 0.98 * distance(first, second), (
+        "units of the second hidden layer are permuted"
+    )
     x, _ = cases.held_out()
     outputs = [problem.network(w).eval()(x) for w in (second, aligned)]
     assert torch.allclose(*outputs, rtol=0, atol=1e-5)
-    assert all(torch.equal(aligned.params[f"1.{part}"], first.params[f"1.{part}"]) for part in ("weight", "bias"))
+    assert all(
+        torch.equal(aligned.params[f"1.{part}"], first.params[f"1.{part}"])
+        for part in ("weight", "bias")
+    )
 
 
 class Branch(nn.Module):

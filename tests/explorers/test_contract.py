@@ -1,4 +1,7 @@
-"""Every registered explorer, with its defaults, on every kind of network and loader. A new explorer needs no new test here."""
+"""Every registered explorer, with its defaults, on every kind of network and loader.
+
+A new explorer needs no new test here.
+"""
 
 from functools import partial
 
@@ -46,17 +49,25 @@ def test_another_seed_is_another_exploration(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_frozen_parameters_stay(name):
-    """Those of an initialisation: one an anchor or, without anchors, one in all; mixing equal numbers may round."""
+    """Those of an initialisation: one an anchor or, without anchors, one in all; mixing equal
+    numbers may round.
+    """
     explorer = explorers()[name]()
-    trained = explorer.members if name in ("short-ensemble", "multiswag") else max(1, explorer.anchors)  # scratch, each its own
+    trained = (
+        explorer.members if name in ("short-ensemble", "multiswag") else max(1, explorer.anchors)
+    )  # scratch, each its own
     found = explorer.explore(cases.problem("frozen"))
-    distinct = {round(float(w.params["0.weight"].sum()), 4) for w in found.draw(found.size or 6, seed=0)}
+    distinct = {
+        round(float(w.params["0.weight"].sum()), 4) for w in found.draw(found.size or 6, seed=0)
+    }
     assert len(distinct) <= trained
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_draws_use_the_buffers_of_their_anchor(name):
-    """Random features are made with a network: a draw with those of another network would be worse than chance."""
+    """Random features are made with a network: a draw with those of another network would be worse
+    than chance.
+    """
     problem = cases.problem("buffers-batchnorm")
     found = explorers()[name]().explore(problem)
     fresh = problem.build("network").frequencies
@@ -71,14 +82,22 @@ def test_a_users_own_trained_network_is_the_first_anchor(name, kind):
     torch.manual_seed(7)
     mine = cases.conv_batchnorm()
     mine.load_state_dict(
-        cases.problem("conv-batchnorm", seed=9).network(cases.problem("conv-batchnorm", seed=9).anchor(0)).state_dict()
+        cases.problem("conv-batchnorm", seed=9)
+        .network(cases.problem("conv-batchnorm", seed=9).anchor(0))
+        .state_dict()
     )
     kept = {key: value.clone() for key, value in mine.state_dict().items()}
-    problem = cases.problem("conv-batchnorm", start=mine.state_dict() if kind == "state_dict" else Weights.of(mine))
+    problem = cases.problem(
+        "conv-batchnorm", start=mine.state_dict() if kind == "state_dict" else Weights.of(mine)
+    )
     explorer = explorers()[name]()
     found = explorer.explore(problem)
     assert problem.cost.trainings == pytest.approx(explorer.trainings, rel=0.02)
     anchor = problem.anchor(0)
-    assert all(torch.equal({**anchor.params, **anchor.buffers}[key], value) for key, value in kept.items())
+    assert all(
+        torch.equal({**anchor.params, **anchor.buffers}[key], value) for key, value in kept.items()
+    )
     predict(problem, found, cases.held_out()[0], draws=3)
-    assert all(torch.equal(mine.state_dict()[key], value) for key, value in kept.items()), "the user's module moved"
+    assert all(torch.equal(mine.state_dict()[key], value) for key, value in kept.items()), (
+        "the user's module moved"
+    )

@@ -1,4 +1,6 @@
-"""Trainings in cycles: learning rates are those of the papers, and members are taken where they are lowest."""
+"""Trainings in cycles: learning rates are those of the papers, and members are taken where they are
+lowest.
+"""
 
 from dataclasses import replace
 
@@ -36,18 +38,26 @@ class Watched(Problem):
 
 def watched(epochs: float = 5, *, network=cases.no_norm, batches: int = 6, **settings) -> Watched:
     """A training of so many epochs; with one batch, an epoch is a step."""
-    problem = Watched(network, Batches(*cases.task(16 * batches), size=16), Recipe(epochs=epochs, lr=0.1, **settings))
+    problem = Watched(
+        network,
+        Batches(*cases.task(16 * batches), size=16),
+        Recipe(epochs=epochs, lr=0.1, **settings),
+    )
     object.__setattr__(problem, "notes", [])
     return problem
 
 
 def test_fge_goes_as_published():
-    """200 epochs, of which 160 come first, then cycles of 4 between 0.05 and 0.0005, a member in the middle of each."""
+    """200 epochs, of which 160 come first, then cycles of 4 between 0.05 and 0.0005, a member in
+    the middle of each.
+    """
     problem = watched(200, batches=1)
     found = Fge().explore(problem)
     (_, first, _), (_, second, weights) = problem.notes
     assert len(first) == 160 and first[0] == 0.1 and first[-1] == pytest.approx(0.05, rel=1e-3)
-    assert second == pytest.approx([reference.triangle(step, 4, 0.05, 0.0005) for step in range(40)], rel=1e-12)
+    assert second == pytest.approx(
+        [reference.triangle(step, 4, 0.05, 0.0005) for step in range(40)], rel=1e-12
+    )
     assert min(second) == pytest.approx(0.0005)
     contract.assert_same(list(found.points), weights[2::4])
 
@@ -57,7 +67,10 @@ def test_fge_members_are_where_the_rate_is_lowest(cycle):
     problem = watched(cycle, batches=5)  # the cyclic part is one epoch a cycle
     found = Fge(share=1.0, cycles=5).explore(problem)
     ((_, rates, weights),) = problem.notes
-    lowest = [min(range(start, start + cycle), key=rates.__getitem__) for start in range(0, 5 * cycle, cycle)]
+    lowest = [
+        min(range(start, start + cycle), key=rates.__getitem__)
+        for start in range(0, 5 * cycle, cycle)
+    ]
     contract.assert_same(list(found.points), [weights[step] for step in lowest])
 
 
@@ -75,15 +88,21 @@ def test_fge_from_an_anchor_leaves_it_alone():
     explorer = Fge(share=0.4, start="anchor")
     with problem.measured() as own:
         explorer.explore(problem)
-    assert all(torch.equal({**anchor.params, **anchor.buffers}[name], p) for name, p in kept.items())
-    assert explorer.anchors == 1 and own.cost.trainings == pytest.approx(1.4) == pytest.approx(explorer.trainings)
+    assert all(
+        torch.equal({**anchor.params, **anchor.buffers}[name], p) for name, p in kept.items()
+    )
+    assert explorer.anchors == 1 and own.cost.trainings == pytest.approx(1.4) == pytest.approx(
+        explorer.trainings
+    )
 
 
 def test_snapshots_go_as_published():
     problem = watched(200, batches=1)
     found = Snapshot().explore(problem)
     ((_, rates, weights),) = problem.notes
-    assert rates == pytest.approx([reference.annealing(step, 40, 0.2) for step in range(200)], rel=1e-12)
+    assert rates == pytest.approx(
+        [reference.annealing(step, 40, 0.2) for step in range(200)], rel=1e-12
+    )
     contract.assert_same(list(found.points), weights[39::40])
 
 
@@ -92,7 +111,9 @@ def test_weak_restarts_go_as_published():
     explorer = Snapshot(cycles=10, budget=10 * 40 / 300, lr_ratio=0.4)
     found = explorer.explore(problem)
     ((_, rates, weights),) = problem.notes
-    assert rates == pytest.approx([reference.annealing(step, 40, 0.04) for step in range(400)], rel=1e-12)
+    assert rates == pytest.approx(
+        [reference.annealing(step, 40, 0.04) for step in range(400)], rel=1e-12
+    )
     contract.assert_same(list(found.points), weights[39::40])
     assert problem.cost.trainings == pytest.approx(4 / 3) == pytest.approx(explorer.trainings)
 
@@ -112,14 +133,19 @@ def test_the_momentum_goes_on_over_a_restart():
         optimizer.step()
         if step % 5 == 4:
             member = found.points[step // 5]
-            assert all(torch.allclose(member.params[name], p, atol=1e-6) for name, p in network.named_parameters())
+            assert all(
+                torch.allclose(member.params[name], p, atol=1e-6)
+                for name, p in network.named_parameters()
+            )
 
 
 def test_a_warm_up_is_kept_in_the_first_cycle_in_proportion():
     problem = watched(100, batches=1, warmup=0.2)
     found = Snapshot(4).explore(problem)
     ((_, rates, weights),) = problem.notes
-    assert rates[:6] == pytest.approx([0.2 * (k + 1) / 6 for k in range(6)])  # 0.2 of a cycle of 25: five steps, then the peak
+    assert rates[:6] == pytest.approx(
+        [0.2 * (k + 1) / 6 for k in range(6)]
+    )  # 0.2 of a cycle of 25: five steps, then the peak
     rises = [step for step in range(6, 100) if rates[step] > rates[step - 1]]
     assert len(rises) == 3 and all(rates[step] > 0.19 for step in rises)
     contract.assert_same(list(found.points), [weights[step - 1] for step in [*rises, 100]])
@@ -133,12 +159,19 @@ def test_cycles_are_cut_where_the_rate_jumps(number, steps, warmup):
     found = cycles(recipe, steps)
     assert [step for own in found for step in own] == list(range(steps)) and len(found) == number
     rates = [recipe.learning_rate(step, steps) for step in range(steps)]
-    jumps = [step for step in range(1, steps) if rates[step] > rates[step - 1] and step > warmup * steps + 1]
+    jumps = [
+        step
+        for step in range(1, steps)
+        if rates[step] > rates[step - 1] and step > warmup * steps + 1
+    ]
     assert [own[0] for own in found[1:]] == jumps
 
 
 def test_a_training_without_room_for_its_cycles_says_so():
-    with pytest.raises(InputError, match=r"31 cycles got a training of 30 steps, needs a step a cycle.*raise epochs, or lower"):
+    with pytest.raises(
+        InputError,
+        match=r"31 cycles got a training of 30 steps, needs a step a cycle.*raise epochs, or lower",
+    ):
         Snapshot(31).explore(watched())
 
 
@@ -146,7 +179,9 @@ def test_members_keep_their_own_batchnorm_statistics():
     problem = watched(network=cases.conv_batchnorm)
     for explorer in (Fge(), Snapshot()):
         points = explorer.explore(problem).points
-        assert not torch.equal(points[0].buffers["1.running_mean"], points[-1].buffers["1.running_mean"])
+        assert not torch.equal(
+            points[0].buffers["1.running_mean"], points[-1].buffers["1.running_mean"]
+        )
 
 
 def test_another_recipe_schedule_does_not_change_the_cycles():

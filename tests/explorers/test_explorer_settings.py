@@ -8,17 +8,29 @@ from thalweg.explorers.base import explorers, find_explorer
 
 def test_they_are_found_by_name():
     assert set(explorers()) >= {
-        "deep-ensemble", "short-ensemble", "learned-line", "learned-curve", "learned-simplex", "spro", "espro", "swag",
+        "deep-ensemble",
+        "short-ensemble",
+        "learned-line",
+        "learned-curve",
+        "learned-simplex",
+        "spro",
+        "espro",
+        "swag",
         "snapshot",
-    }  # fmt: skip
+    }
     assert list(explorers()) == sorted(explorers()) and find_explorer("swag") is explorers()["swag"]
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(InputError, match=r"unknown explorer 'snapshoot': did you mean 'snapshot'\?") as caught:
+    with pytest.raises(
+        InputError, match=r"unknown explorer 'snapshoot': did you mean 'snapshot'\?"
+    ) as caught:
         find_explorer("snapshoot")
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=r"unknown explorer 'xyzzy': \(known: connecting-curve, csghmc, csgld, deep-ensemble"):
+    with pytest.raises(
+        InputError,
+        match=r"unknown explorer 'xyzzy': \(known: connecting-curve, csghmc, csgld, deep-ensemble",
+    ):
         find_explorer("xyzzy")
 
 
@@ -57,10 +69,15 @@ def test_settings_out_of_range(name, settings):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["deep-ensemble", "short-ensemble", "snapshot", "spro", "espro", "learned-simplex", "swag"])
+@pytest.mark.parametrize(
+    "name",
+    ["deep-ensemble", "short-ensemble", "snapshot", "spro", "espro", "learned-simplex", "swag"],
+)
 def test_counts_are_whole_numbers(name):
     key = next(
-        k for k in ("members", "cycles", "simplexes", "vertices", "collect") if k in find_explorer(name).__dataclass_fields__
+        k
+        for k in ("members", "cycles", "simplexes", "vertices", "collect")
+        if k in find_explorer(name).__dataclass_fields__
     )
     with pytest.raises(InputError, match=f"{key} got 2.5, needs a whole number"):
         find_explorer(name)(**{key: 2.5})
@@ -68,7 +85,9 @@ def test_counts_are_whole_numbers(name):
 
 @pytest.mark.parametrize("name", ["spro", "espro"])
 def test_a_flat_start_has_no_volume_to_reward(name):
-    with pytest.raises(InputError, match=r"spro.offset got 0, needs more than 0 with a reward for volume") as caught:
+    with pytest.raises(
+        InputError, match=r"spro.offset got 0, needs more than 0 with a reward for volume"
+    ) as caught:
         find_explorer(name)(offset=0.0)
     assert "\n" not in str(caught.value)
     find_explorer(name)(offset=0.0, volume=0.0)

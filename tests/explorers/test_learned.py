@@ -15,7 +15,10 @@ from thalweg.weights.subspace import SubspaceModule
 
 def cosine(first: Weights, second: Weights) -> float:
     """Over all weights with two axes or more."""
-    a, b = (torch.cat([p.double().reshape(-1) for p in w.params.values() if p.dim() > 1]) for w in (first, second))
+    a, b = (
+        torch.cat([p.double().reshape(-1) for p in w.params.values() if p.dim() > 1])
+        for w in (first, second)
+    )
     return float(a @ b / (a.norm() * b.norm()))
 
 
@@ -47,7 +50,11 @@ def test_the_penaltys_gradient_equals_automatic_differentiation(network):
 
 
 def test_the_penalty_meets_every_pair_and_no_vertex_with_itself():
-    module = SubspaceModule(cases.no_norm().double(), [Weights.of(cases.no_norm().double()) for _ in range(3)], Simplex())
+    module = SubspaceModule(
+        cases.no_norm().double(),
+        [Weights.of(cases.no_norm().double()) for _ in range(3)],
+        Simplex(),
+    )
     x, y = cases.task()
     adjust, pairs = learned._repelling(module, 1.0), set()
     torch.manual_seed(0)
@@ -89,7 +96,11 @@ def test_vertices_start_apart_and_beta_keeps_them_so():
 
 @pytest.mark.parametrize(
     ("explorer", "vertices", "law"),
-    [(LearnedLine(), 2, Simplex()), (LearnedCurve(), 3, Bezier()), (LearnedSimplex(4), 4, Simplex())],
+    [
+        (LearnedLine(), 2, Simplex()),
+        (LearnedCurve(), 3, Bezier()),
+        (LearnedSimplex(4), 4, Simplex()),
+    ],
 )
 def test_kinds(explorer, vertices, law):
     problem = cases.problem()
@@ -102,10 +113,17 @@ def test_kinds(explorer, vertices, law):
 
 
 def problem_name(explorer) -> str:
-    return {LearnedLine: "learned-line", LearnedCurve: "learned-curve", LearnedSimplex: "learned-simplex"}[type(explorer)]
+    return {
+        LearnedLine: "learned-line",
+        LearnedCurve: "learned-curve",
+        LearnedSimplex: "learned-simplex",
+    }[type(explorer)]
 
 
-@pytest.mark.parametrize("explorer", [LearnedLine(layerwise=True), LearnedCurve(layerwise=True), LearnedSimplex(layerwise=True)])
+@pytest.mark.parametrize(
+    "explorer",
+    [LearnedLine(layerwise=True), LearnedCurve(layerwise=True), LearnedSimplex(layerwise=True)],
+)
 def test_layerwise(explorer, monkeypatch):
     trained = []
 
@@ -128,7 +146,8 @@ def test_layerwise(explorer, monkeypatch):
 def project(point, vertices, layer) -> torch.Tensor:
     """The coefficients of a point's layer."""
     columns = [
-        torch.cat([p.double().reshape(-1) for n, p in v.params.items() if n.startswith(layer)]) for v in (*vertices, point)
+        torch.cat([p.double().reshape(-1) for n, p in v.params.items() if n.startswith(layer)])
+        for v in (*vertices, point)
     ]
     basis = torch.stack(columns[:-1], 1)
     return torch.linalg.lstsq(basis, columns[-1]).solution

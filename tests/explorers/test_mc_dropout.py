@@ -1,4 +1,6 @@
-"""MC dropout: trained as with torch's own layers in the same places, or a finished network with layers of its own."""
+"""MC dropout: trained as with torch's own layers in the same places, or a finished network with
+layers of its own.
+"""
 
 import tomllib
 
@@ -24,7 +26,9 @@ def test_it_trains_as_with_torchs_layers_in_the_same_places():
     network = problem.build("mc-dropout")
     problem.fit(network, problem.recipe, "mc-dropout")
     twin = Weights.of(network).params
-    assert all(torch.equal(a, b) for a, b in zip(found.mean.params.values(), twin.values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(found.mean.params.values(), twin.values(), strict=True)
+    )
 
 
 def test_an_anchor_with_dropout_of_its_own():
@@ -39,7 +43,9 @@ def test_an_anchor_with_dropout_of_its_own():
 
 def test_a_network_without_dropout_says_so_before_it_trains():
     problem = cases.problem("no-norm")
-    with pytest.raises(InputError, match=r"got no dropout layer.* give a rate, and dropout is inserted") as caught:
+    with pytest.raises(
+        InputError, match=r"got no dropout layer.* give a rate, and dropout is inserted"
+    ) as caught:
         McDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0 and "\n" not in str(caught.value)
 
@@ -57,5 +63,7 @@ def test_other_words_for_a_rate(rate, given):
 
 
 def test_a_plan_can_ask_for_the_networks_own_dropout():
-    (row,) = tiny.plan(methods=tomllib.loads('[[methods]]\nexplorer = "mc-dropout"\nrate = "own"')["methods"]).methods
+    (row,) = tiny.plan(
+        methods=tomllib.loads('[[methods]]\nexplorer = "mc-dropout"\nrate = "own"')["methods"]
+    ).methods
     assert row.explorer == McDropout(rate="own")

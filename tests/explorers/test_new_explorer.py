@@ -1,4 +1,6 @@
-"""Adding an explorer is adding one file: this one has about 20 lines, is found, and passes the same contract."""
+"""Adding an explorer is adding one file: this one has about 20 lines, is found, and passes the same
+contract.
+"""
 
 import importlib
 import sys

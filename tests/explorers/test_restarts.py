@@ -22,7 +22,9 @@ from thalweg.weights.point import Weights
 
 
 class Watched(Problem):
-    """Notes every training but those of anchors: its recipe, and the weights that it starts from."""
+    """Notes every training but those of anchors: its recipe, and the weights that it starts
+    from.
+    """
 
     def fit(self, module, recipe, *name, **settings):
         if name[0] != "anchor":
@@ -41,7 +43,9 @@ def test_a_restart_is_a_short_warm_up_and_a_cosine():
     Restarts(members=2, share=2.0).explore(problem)
     for recipe, _ in problem.notes:
         rates = [recipe.learning_rate(step, 60) for step in range(recipe.steps(6))]
-        assert rates == pytest.approx([reference.learning_rate(step, 60, 0.2, 0.0, "cosine", 0.05) for step in range(60)])
+        assert rates == pytest.approx(
+            [reference.learning_rate(step, 60, 0.2, 0.0, "cosine", 0.05) for step in range(60)]
+        )
         assert rates[0] < rates[2] < rates[3] == 0.2
 
 
@@ -49,7 +53,9 @@ def test_restarts_of_a_star_all_start_at_the_anchor():
     problem = watched("conv-batchnorm")
     found = Restarts(members=3).explore(problem)
     contract.assert_same([start for _, start in problem.notes], [problem.anchor(0)] * 3)
-    assert found.size == 3 and not torch.equal(found.points[0].params["0.weight"], found.points[1].params["0.weight"])
+    assert found.size == 3 and not torch.equal(
+        found.points[0].params["0.weight"], found.points[1].params["0.weight"]
+    )
 
 
 def test_members_of_a_star_know_nothing_of_each_other():
@@ -58,28 +64,48 @@ def test_members_of_a_star_know_nothing_of_each_other():
     problem = cases.problem("conv-batchnorm")
     backwards = [restart(problem, problem.anchor(0), explorer, k) for k in (2, 1, 0)]
     contract.assert_same(list(found), backwards[::-1])
-    contract.assert_same(list(found[:2]), list(replace(explorer, members=2).explore(cases.problem("conv-batchnorm")).points))
+    contract.assert_same(
+        list(found[:2]),
+        list(replace(explorer, members=2).explore(cases.problem("conv-batchnorm")).points),
+    )
 
 
 def test_each_restart_of_a_chain_starts_where_the_last_one_ended():
     problem = watched("conv-batchnorm")
     found = Restarts(members=3, form="chain").explore(problem)
-    contract.assert_same([start for _, start in problem.notes], [problem.anchor(0), *found.points[:2]])
+    contract.assert_same(
+        [start for _, start in problem.notes], [problem.anchor(0), *found.points[:2]]
+    )
 
 
 def test_the_anchor_is_a_member_when_it_is_kept():
     problem = cases.problem()
-    kept, others = (Restarts(members=2, keep_anchor=keep).explore(problem).points for keep in (True, False))
+    kept, others = (
+        Restarts(members=2, keep_anchor=keep).explore(problem).points for keep in (True, False)
+    )
     contract.assert_same(list(kept), [problem.anchor(0), *others])
 
 
 NAMES = [
-    ("conv-batchnorm", [["0.weight", "0.bias", "1.weight", "1.bias"], ["4.weight", "4.bias", "5.weight", "5.bias"],
-                        ["8.weight", "8.bias"]]),
+    (
+        "conv-batchnorm",
+        [
+            ["0.weight", "0.bias", "1.weight", "1.bias"],
+            ["4.weight", "4.bias", "5.weight", "5.bias"],
+            ["8.weight", "8.bias"],
+        ],
+    ),
     ("layernorm", [["1.weight", "1.bias", "2.weight", "2.bias"], ["4.weight", "4.bias"]]),
     ("frozen", [["5.weight", "5.bias"]]),
-    ("tied", [["first.weight", "first.bias"], ["second.weight", "second.bias"], ["head.weight", "head.bias"]]),
-]  # fmt: skip
+    (
+        "tied",
+        [
+            ["first.weight", "first.bias"],
+            ["second.weight", "second.bias"],
+            ["head.weight", "head.bias"],
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize(("network", "names"), NAMES)
@@ -109,7 +135,10 @@ def test_the_last_layers_are_drawn_anew_and_the_others_stay(reinit):
         elif name in ("1.bias", "5.bias"):
             assert (p == 0).all()
         else:
-            assert not torch.isclose(p, anchor.params[name]).any() and not torch.isclose(p, second.params[name]).any()
+            assert (
+                not torch.isclose(p, anchor.params[name]).any()
+                and not torch.isclose(p, second.params[name]).any()
+            )
             inputs = {"8": 36, "4": 36, "0": 9}[name[0]]
             assert p.abs().max() <= inputs**-0.5  # the bound of torch's initialisation
     contract.assert_same([Weights({}, first.buffers)], [Weights({}, anchor.buffers)])
@@ -131,7 +160,9 @@ def test_frozen_parameters_are_not_shaken():
     network, fresh = cases.frozen(), cases.frozen()
     before = Weights.of(network).params
     shake(network, fresh, 1, 0.5, 0.5)
-    assert torch.equal(network[0].weight, before["0.weight"]) and not torch.equal(network[5].weight, before["5.weight"])
+    assert torch.equal(network[0].weight, before["0.weight"]) and not torch.equal(
+        network[5].weight, before["5.weight"]
+    )
 
 
 def test_more_new_layers_than_there_are():
@@ -145,14 +176,23 @@ def test_more_new_layers_than_there_are():
 
 @pytest.mark.parametrize(
     ("settings", "cost"),
-    [({}, 2.0), ({"members": 2, "share": 0.4}, 1.8), ({"form": "chain", "members": 1, "reinit": 2}, 1.2),
-     ({"calibrate": True, "members": 3}, 4.2)],
-)  # fmt: skip
+    [
+        ({}, 2.0),
+        ({"members": 2, "share": 0.4}, 1.8),
+        ({"form": "chain", "members": 1, "reinit": 2}, 1.2),
+        ({"calibrate": True, "members": 3}, 4.2),
+    ],
+)
 def test_cost(settings, cost):
-    problem, explorer = cases.problem(unlabelled=cases.held_out()[0]), Restarts(tolerance=100.0, **settings)
+    problem, explorer = (
+        cases.problem(unlabelled=cases.held_out()[0]),
+        Restarts(tolerance=100.0, **settings),
+    )
     explorer.explore(problem)
     assert problem.cost.trainings == pytest.approx(cost) == pytest.approx(explorer.trainings)
-    assert (problem.cost.forward_examples > 0) == explorer.calibrate and explorer.anchors == 1 + explorer.calibrate
+    assert (
+        problem.cost.forward_examples > 0
+    ) == explorer.calibrate and explorer.anchors == 1 + explorer.calibrate
 
 
 TOLERANCE = 0.05
@@ -161,12 +201,18 @@ TOLERANCE = 0.05
 
 
 def linear() -> Problem:
-    return Problem(lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), cases.batches(), Recipe(epochs=1),
-                   unlabelled=cases.held_out()[0])  # fmt: skip
+    return Problem(
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3)),
+        cases.batches(),
+        Recipe(epochs=1),
+        unlabelled=cases.held_out()[0],
+    )
 
 
 def point(matrix: np.ndarray) -> Weights:
-    return Weights({"1.weight": torch.tensor(matrix, dtype=torch.float32), "1.bias": torch.zeros(3)}, {})
+    return Weights(
+        {"1.weight": torch.tensor(matrix, dtype=torch.float32), "1.bias": torch.zeros(3)}, {}
+    )
 
 
 def probs(matrix: np.ndarray, x: torch.Tensor) -> np.ndarray:
@@ -184,14 +230,20 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def constructed() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """An anchor that separates the classes, a retraining, and trials that are further and further off."""
+    """An anchor that separates the classes, a retraining, and trials that are further and further
+    off.
+    """
     random = np.random.default_rng(0)
     base = np.zeros((3, 6, 6))
     for c in range(3):
         base[c, 2 * c] = 0.2
     base = base.reshape(3, 36)
     directions = random.normal(size=(2, 3, 36)) / 6
-    return base, base + 0.75 * directions[0], [base + size * directions[1] for size in (0.05, 0.2, 0.5, 1.0, 2.0)]
+    return (
+        base,
+        base + 0.75 * directions[0],
+        [base + size * directions[1] for size in (0.05, 0.2, 0.5, 1.0, 2.0)],
+    )
 
 
 def test_the_trial_that_is_as_far_away_as_the_retraining_is_chosen():
@@ -199,14 +251,19 @@ def test_the_trial_that_is_as_far_away_as_the_retraining_is_chosen():
     misses = [abs(apart(base, trial) - apart(base, other)) for trial in trials]
     assert np.argmin(misses) == 2 and sorted(misses)[1] > 3 * min(misses)
     for order in ((0, 1, 2, 3, 4), (2, 4, 0, 1, 3), (4, 3, 1, 0, 2)):
-        found, accepted = matching(linear(), point(base), point(other), [point(trials[k]) for k in order], 100.0)
+        found, accepted = matching(
+            linear(), point(base), point(other), [point(trials[k]) for k in order], 100.0
+        )
         assert order[found] == 2 and accepted
 
 
 def test_a_trial_of_high_loss_is_rejected_however_well_it_matches():
     base, other, trials = constructed()
     # as far away as the retraining, and without what tells the classes apart
-    worse = min((base * (1 - s) for s in np.linspace(0, 1, 201)), key=lambda m: abs(apart(base, m) - apart(base, other)))
+    worse = min(
+        (base * (1 - s) for s in np.linspace(0, 1, 201)),
+        key=lambda m: abs(apart(base, m) - apart(base, other)),
+    )
     above = loss(worse) - max(loss(base), loss(other))
     assert above > 0.01 and loss(trials[1]) < loss(worse) - 0.01
     points = [point(trials[1]), point(worse)]
@@ -227,23 +284,36 @@ def test_a_loss_that_is_many_times_that_of_anchors_that_interpolate_is_accepted(
     base, other, weak, strong = 8 * base, 8 * base + 3.3 * one, 8 * base + two, 8 * base + 3.5 * two
     assert loss(other) < 3e-4 and 2 * loss(other) < loss(strong) < 0.01
     assert 10 * apart(base, weak) < apart(base, other) < 1.5 * apart(base, strong)
-    assert matching(linear(), point(base), point(other), [point(weak), point(strong)], Restarts().tolerance) == (1, True)
+    assert matching(
+        linear(), point(base), point(other), [point(weak), point(strong)], Restarts().tolerance
+    ) == (1, True)
 
 
 def test_calibrated_restarts_are_those_of_the_chosen_strength():
-    """And the choice is the one that can be made by hand, from nine explorations of one restart each."""
+    """And the choice is the one that can be made by hand, from nine explorations of one restart
+    each.
+    """
     problem = cases.problem(unlabelled=cases.held_out()[0])
     explorer = Restarts(calibrate=True, members=3, tolerance=TOLERANCE, keep_anchor=True)
     found = explorer.explore(problem)
     contract.assert_same(list(found.points[:2]), [problem.anchor(0), problem.anchor(1)])
     x, y = cases.task()
     networks = {name: problem.network(weights) for name, weights in enumerate(found.points[:2])}
-    settings = [Restarts(members=1, lr_ratio=lr, reinit=reinit) for lr in (1.0, 2.0, 4.0) for reinit in (0, 1, 2)]
+    settings = [
+        Restarts(members=1, lr_ratio=lr, reinit=reinit)
+        for lr in (1.0, 2.0, 4.0)
+        for reinit in (0, 1, 2)
+    ]
     for own in settings:
         networks[own] = problem.network(own.explore(replace(problem, meter=Meter())).points[0])
     with torch.no_grad():
-        loss = {name: float(nn.functional.cross_entropy(network.eval()(x), y)) for name, network in networks.items()}
-        probs = {name: network(cases.held_out()[0]).softmax(-1) for name, network in networks.items()}
+        loss = {
+            name: float(nn.functional.cross_entropy(network.eval()(x), y))
+            for name, network in networks.items()
+        }
+        probs = {
+            name: network(cases.held_out()[0]).softmax(-1) for name, network in networks.items()
+        }
     distance = {name: float((p - probs[0]).abs().sum(-1).mean() / 2) for name, p in probs.items()}
     accepted = [own for own in settings if loss[own] <= max(loss[0], loss[1]) + TOLERANCE]
     assert 1 < len(accepted) < 9
@@ -261,8 +331,11 @@ def test_calibrated_restarts_are_those_of_the_chosen_strength():
 def test_calibration_needs_inputs_that_were_not_trained_on():
     problem = cases.problem()
     for calibrated in (Restarts(calibrate=True).explore, Restarts().calibrated):
-        with pytest.raises(InputError, match=r"restarts.calibrate got a problem without unlabelled inputs, .* "
-                                             r"give Problem\(unlabelled=\.\.\.\), inputs that were not trained on") as caught:
+        with pytest.raises(
+            InputError,
+            match=r"restarts.calibrate got a problem without unlabelled inputs, .* "
+            r"give Problem\(unlabelled=\.\.\.\), inputs that were not trained on",
+        ) as caught:
             calibrated(problem)
         assert "\n" not in str(caught.value)
     assert problem.cost.trainings == 0
@@ -272,7 +345,9 @@ def test_a_strength_that_was_not_accepted_is_said():
     """The losses of restarts that are nearly no training are above those of trainings."""
     problem = cases.problem(unlabelled=cases.held_out()[0])
     explorer = Restarts(calibrate=True, members=1, share=1 / 30, noise=3.0, tolerance=0.0)
-    with pytest.warns(UserWarning, match=r"restarts.calibrate: none of 9 trials .* within 0 of .* lr_ratio=") as caught:
+    with pytest.warns(
+        UserWarning, match=r"restarts.calibrate: none of 9 trials .* within 0 of .* lr_ratio="
+    ) as caught:
         chosen, _, _ = explorer.calibrated(problem)
     assert f"lr_ratio={chosen.lr_ratio:g}, reinit={chosen.reinit}" in str(caught[0].message)
 
@@ -288,7 +363,9 @@ def test_the_tried_restart_is_the_first_of_a_calibrated_chain(monkeypatch):
     problem = cases.problem(unlabelled=cases.held_out()[0])
     found = Restarts(calibrate=True, members=3, form="chain", tolerance=100.0).explore(problem)
     assert [k for k, _ in starts] == [0] * 9 + [1, 2] and found.size == 4
-    contract.assert_same([start for _, start in starts], [problem.anchor(0)] * 9 + list(found.points[1:3]))
+    contract.assert_same(
+        [start for _, start in starts], [problem.anchor(0)] * 9 + list(found.points[1:3])
+    )
 
 
 def test_a_trial_that_diverges_is_rejected(monkeypatch):
@@ -301,7 +378,9 @@ def test_a_trial_that_diverges_is_rejected(monkeypatch):
     limit = 1.0
     problem = watched(unlabelled=cases.held_out()[0])
     assert Restarts(calibrate=True, members=2, tolerance=100.0).explore(problem).size == 3
-    assert all(recipe.lr == cases.RECIPE.lr for recipe, _ in problem.notes) and len(problem.notes) == 4
+    assert (
+        all(recipe.lr == cases.RECIPE.lr for recipe, _ in problem.notes) and len(problem.notes) == 4
+    )
     limit = 0.5
     with pytest.raises(Diverged, match="all 9 trial restarts diverged"):
         Restarts(calibrate=True).explore(problem)
@@ -311,7 +390,10 @@ def test_a_network_of_one_layer_is_calibrated_too():
     problem = cases.problem("frozen", unlabelled=cases.held_out()[0])
     explorer = Restarts(calibrate=True, members=2, tolerance=100.0)
     assert explorer.explore(problem).size == 3
-    assert problem.cost.trainings == pytest.approx(2 + (2 + 5) * 0.2) and problem.cost.trainings < explorer.trainings
+    assert (
+        problem.cost.trainings == pytest.approx(2 + (2 + 5) * 0.2)
+        and problem.cost.trainings < explorer.trainings
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ Y = np.array([0.5, -1.0, 0.2, 0.8])
 
 
 class Chains(nn.Module):
-    """Linear regression with two weights, many times over: `[examples, 2]` to `[examples, chains]`."""
+    """Linear regression with two weights, many times over: `[examples, 2]` to `[examples,
+    chains]`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +41,10 @@ class Chains(nn.Module):
 
 
 def squares(outputs, targets):
-    """Of every chain: half the mean squared error over the examples. Summed, so that each has its own gradient."""
+    """Of every chain: half the mean squared error over the examples.
+
+    Summed, so that each has its own gradient.
+    """
     return (outputs - targets[:, None]).square().mean(0).sum() / 2
 
 
@@ -56,12 +61,21 @@ def run(recipe: Recipe, temperature: float) -> np.ndarray:
 @pytest.mark.parametrize(("momentum", "lr"), [(0.0, 0.05), (0.1, 0.05), (0.9, 0.005)])
 @pytest.mark.parametrize(("temperature", "weight_decay"), [(1.0, 0.0), (0.25, 0.3)])
 def test_chains_follow_the_gaussian_posterior(momentum, lr, temperature, weight_decay):
-    """Density exp(-N (loss + weight decay / 2 |theta|^2) / T): mean A^-1 X'y / N, covariance T / N A^-1."""
-    recipe = Recipe(epochs=400, lr=lr, momentum=momentum, weight_decay=weight_decay, schedule="constant")
+    """Density exp(-N (loss + weight decay / 2 |theta|^2) / T): mean A^-1 X'y / N, covariance T / N
+    A^-1.
+    """
+    recipe = Recipe(
+        epochs=400, lr=lr, momentum=momentum, weight_decay=weight_decay, schedule="constant"
+    )
     theta = run(recipe, temperature)
     curvature = X.T @ X / len(X) + weight_decay * np.eye(2)
-    mean, covariance = np.linalg.solve(curvature, X.T @ Y / len(X)), temperature / len(X) * np.linalg.inv(curvature)
-    own = reference.sgd_covariance(curvature, lr, momentum, 2 * (1 - momentum) * temperature / (len(X) * lr))
+    mean, covariance = (
+        np.linalg.solve(curvature, X.T @ Y / len(X)),
+        temperature / len(X) * np.linalg.inv(curvature),
+    )
+    own = reference.sgd_covariance(
+        curvature, lr, momentum, 2 * (1 - momentum) * temperature / (len(X) * lr)
+    )
     assert np.abs(own / covariance - 1).max() < 0.03, "small steps: nearly the posterior"
     error = np.sqrt(np.diag(own) / CHAINS)
     assert (np.abs(theta.mean(1) - mean) < 5 * error).all()
@@ -82,14 +96,18 @@ def test_the_noise_has_the_variance_of_the_formula(momentum, lr):
     """Where it has noise at all, at the learning rate of the step."""
     torch.manual_seed(0)
     module = nn.Linear(150, 150)
-    adjust = langevin(module, Recipe(lr=lr, momentum=momentum, schedule="linear"), 10, {3, 8}, variance=0.7)
+    adjust = langevin(
+        module, Recipe(lr=lr, momentum=momentum, schedule="linear"), 10, {3, 8}, variance=0.7
+    )
     for step in range(10):
         module.weight.grad, module.bias.grad = torch.ones_like(module.weight), None
         adjust()
         rate = reference.learning_rate(step, 10, lr, 0.0, "linear", 0.0)
         wanted = 2 * (1 - momentum) * 0.7 / rate if step in (3, 8) else 0.0
         assert float(module.weight.grad.double().var()) == pytest.approx(wanted, rel=0.05)
-        assert float(module.weight.grad.double().mean()) == pytest.approx(1, abs=5 * math.sqrt(wanted / 150**2))
+        assert float(module.weight.grad.double().mean()) == pytest.approx(
+            1, abs=5 * math.sqrt(wanted / 150**2)
+        )
         assert module.bias.grad is None
 
 
@@ -101,7 +119,11 @@ class Watched(Problem):
             before = [p.grad.clone() for p in module.parameters()]
             adjust()
             after = [p.grad for p in module.parameters()]
-            changed.append(math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(after, before, strict=True))))
+            changed.append(
+                math.sqrt(
+                    sum(float((a - b).square().sum()) for a, b in zip(after, before, strict=True))
+                )
+            )
 
         def both(tick):
             weights.append(Weights.of(module))
@@ -114,7 +136,11 @@ class Watched(Problem):
 
 def watched(epochs: float = 200, *, batches: int = 1, **settings) -> Watched:
     """With one batch, an epoch is a step."""
-    problem = Watched(cases.no_norm, Batches(*cases.task(16 * batches), size=16), Recipe(epochs=epochs, lr=0.1, **settings))
+    problem = Watched(
+        cases.no_norm,
+        Batches(*cases.task(16 * batches), size=16),
+        Recipe(epochs=epochs, lr=0.1, **settings),
+    )
     object.__setattr__(problem, "notes", [])
     return problem
 
@@ -126,17 +152,28 @@ def test_it_goes_as_published(explorer):
     found = explorer.explore(problem)
     ((recipe, changed, weights),) = problem.notes
     momentum = 0.1 if isinstance(explorer, Csghmc) else 0.0
-    # the authors' 0.5 of batch 64, in steps of lr / batch; the usual training's 0.1 / (1 - 0.9) of batch 128
+    # the authors' 0.5 of batch 64, in steps of lr / batch; the usual training's 0.1 / (1 - 0.9) of
+    # batch 128
     peak = 0.5 / 64 * 128
     rates = [recipe.learning_rate(step, 200) for step in range(200)]
     assert recipe.momentum == pytest.approx(momentum) and not recipe.nesterov
-    assert rates == pytest.approx([reference.annealing(step, 50, peak) for step in range(200)], rel=1e-12)
-    assert [step for step in range(200) if changed[step]] == [step for step in range(200) if step % 50 >= 45]
-    contract.assert_same(list(found.points), [weights[step] for step in range(200) if step % 50 >= 47])
-    variances = {step: 2 * (1 - momentum) / (16 * 16 * rates[step]) for step in range(200) if changed[step]}
+    assert rates == pytest.approx(
+        [reference.annealing(step, 50, peak) for step in range(200)], rel=1e-12
+    )
+    assert [step for step in range(200) if changed[step]] == [
+        step for step in range(200) if step % 50 >= 45
+    ]
+    contract.assert_same(
+        list(found.points), [weights[step] for step in range(200) if step % 50 >= 47]
+    )
+    variances = {
+        step: 2 * (1 - momentum) / (16 * 16 * rates[step]) for step in range(200) if changed[step]
+    }
     numbers = sum(p.numel() for p in weights[0].params.values())
     for step, variance in variances.items():
-        assert changed[step] == pytest.approx(math.sqrt(numbers * variance), rel=0.2)  # chi with 323 degrees of freedom
+        assert changed[step] == pytest.approx(
+            math.sqrt(numbers * variance), rel=0.2
+        )  # chi with 323 degrees of freedom
 
 
 def test_the_effective_rate_is_the_recipes():
@@ -154,7 +191,9 @@ def test_without_momentum_csghmc_is_csgld():
     Csgld(**law).explore(one)
     Csghmc(momentum=0.0, **law).explore(other)
     assert one.notes[0][0] == other.notes[0][0]
-    own, others = ([step for step, size in enumerate(problem.notes[0][1]) if size] for problem in (one, other))
+    own, others = (
+        [step for step, size in enumerate(problem.notes[0][1]) if size] for problem in (one, other)
+    )
     assert own == others == [step for step in range(60) if step % 20 >= 14]
 
 
@@ -172,7 +211,10 @@ def test_without_temperature_it_is_plain_training():
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(x), y).backward()
         optimizer.step()
-    assert all(torch.allclose(found.points[-1].params[name], p, atol=1e-5) for name, p in network.named_parameters())
+    assert all(
+        torch.allclose(found.points[-1].params[name], p, atol=1e-5)
+        for name, p in network.named_parameters()
+    )
 
 
 def test_a_short_training_has_samples_and_noise_at_every_step_of_the_end():
@@ -208,12 +250,17 @@ def test_gradients_are_not_clipped_lest_the_noise_be():
 
 
 def test_an_adaptive_optimiser_has_no_such_law():
-    with pytest.raises(InputError, match=r"csghmc got a recipe with optimizer 'adamw', needs 'sgd'"):
+    with pytest.raises(
+        InputError, match=r"csghmc got a recipe with optimizer 'adamw', needs 'sgd'"
+    ):
         Csghmc().explore(cases.problem(recipe=replace(cases.RECIPE, optimizer="adamw")))
 
 
 def test_a_cycle_too_short_for_its_samples_says_so():
-    with pytest.raises(InputError, match=r"csgld.samples got 8, but a cycle has . steps: .*raise epochs, or lower cycles"):
+    with pytest.raises(
+        InputError,
+        match=r"csgld.samples got 8, but a cycle has . steps: .*raise epochs, or lower cycles",
+    ):
         Csgld(samples=8).explore(cases.problem())
 
 

@@ -1,4 +1,6 @@
-"""Subspace inference: its sampler against a posterior in closed form, its subspace against a singular value decomposition."""
+"""Subspace inference: its sampler against a posterior in closed form, its subspace against a
+singular value decomposition.
+"""
 
 import math
 
@@ -17,14 +19,18 @@ from thalweg.weights.gaussian import LowRankGaussian, Moments
 from thalweg.weights.point import Weights, flatten
 
 
-def chain(samples: int, seed: int = 0, std: float = 1.0, data: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+def chain(
+    samples: int, seed: int = 0, std: float = 1.0, data: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """A chain whose likelihood is N(y; A z, 1), and the posterior's mean and covariance."""
     a = data * torch.tensor([[1.0, 0.5], [0.0, 1.5], [-1.0, 1.0]], dtype=torch.float64)
     y = data * torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
     covariance = torch.linalg.inv(a.T @ a + torch.eye(2, dtype=torch.float64) / std**2)
     random = torch.Generator().manual_seed(seed)
     start = torch.zeros(2, dtype=torch.float64)
-    found = elliptical_slice(lambda z: -0.5 * float((y - a @ z).square().sum()), start, samples, random, std=std)
+    found = elliptical_slice(
+        lambda z: -0.5 * float((y - a @ z).square().sum()), start, samples, random, std=std
+    )
     return found, covariance @ a.T @ y, covariance
 
 
@@ -33,7 +39,9 @@ def test_the_samples_of_a_gaussian_posterior(std):
     n = 3000
     found, mean, covariance = chain(n, std=std)
     scale = covariance.diag()
-    effective = n / 10  # samples of a chain are not independent: here, one in two to five is worth one that is
+    effective = (
+        n / 10
+    )  # samples of a chain are not independent: here, one in two to five is worth one that is
     assert ((found.mean(0) - mean).abs() < 4 * (scale / effective).sqrt()).all()
     standard_error = ((covariance**2 + scale[:, None] * scale[None, :]) / effective).sqrt()
     assert ((torch.cov(found.T) - covariance).abs() < 4 * standard_error).all()
@@ -47,16 +55,21 @@ def test_without_data_the_samples_are_the_priors():
 
 def test_points_without_a_likelihood_are_never_samples():
     """A half plane, and one where it is not a number."""
+
     def half(z: Tensor) -> float:
         return 0.0 if z[0] > 0 else (-math.inf if z[1] > 0 else math.nan)
 
     found = elliptical_slice(half, torch.tensor([1.0, 0.0]), 300, torch.Generator().manual_seed(0))
-    assert (found[:, 0] > 0).all() and found[:, 0].mean().item() == pytest.approx(math.sqrt(2 / math.pi), abs=0.15)
+    assert (found[:, 0] > 0).all() and found[:, 0].mean().item() == pytest.approx(
+        math.sqrt(2 / math.pi), abs=0.15
+    )
 
 
 @pytest.mark.parametrize("height", [math.nan, -math.inf])
 def test_a_start_without_a_likelihood(height):
-    with pytest.raises(InputError, match=rf"where sampling starts got {height}, needs a finite number"):
+    with pytest.raises(
+        InputError, match=rf"where sampling starts got {height}, needs a finite number"
+    ):
         elliptical_slice(lambda _: height, torch.zeros(2), 1, torch.Generator())
 
 
@@ -89,8 +102,16 @@ def gaussian_of(steps: list[Weights], rank: int) -> LowRankGaussian:
 
 def test_principal_components():
     random = torch.Generator().manual_seed(0)
-    steps = [Weights({"a": torch.randn(3, 4, generator=random, dtype=torch.float64),
-                      "b": torch.randn(5, generator=random, dtype=torch.float64)}, {}) for _ in range(7)]
+    steps = [
+        Weights(
+            {
+                "a": torch.randn(3, 4, generator=random, dtype=torch.float64),
+                "b": torch.randn(5, generator=random, dtype=torch.float64),
+            },
+            {},
+        )
+        for _ in range(7)
+    ]
     iterates = gaussian_of(steps, 6)
     rows = torch.cat([d.reshape(6, -1) for d in iterates.deviations.values()], 1)
     singular, vectors = torch.linalg.svd(rows, full_matrices=False)[1:]
@@ -98,13 +119,19 @@ def test_principal_components():
     assert mean is iterates.mean and len(components) == 3
     for found, length, expected in zip(components, singular / math.sqrt(5), vectors, strict=False):
         along = flatten(found.params) @ expected
-        assert along.abs().item() == pytest.approx(length.item()) == pytest.approx(flatten(found.params).norm().item())
+        assert (
+            along.abs().item()
+            == pytest.approx(length.item())
+            == pytest.approx(flatten(found.params).norm().item())
+        )
     origin = at([mean, *components], torch.zeros(3))
     assert torch.equal(flatten(origin.params), flatten(mean.params)) and origin.buffers is None
 
 
 def coordinates(points, vertices) -> tuple[Tensor, Tensor]:
-    """Least-squares coordinates `[points, rank]` of points along the components, and how far from the subspace they are."""
+    """Least-squares coordinates `[points, rank]` of points along the components, and how far from
+    the subspace they are.
+    """
     mean, *components = (flatten(v.params) for v in vertices)
     shifts = torch.stack([flatten(p.params) - mean for p in points])
     solved = torch.linalg.lstsq(torch.stack(components, 1), shifts.T).solution.T
@@ -113,7 +140,9 @@ def coordinates(points, vertices) -> tuple[Tensor, Tensor]:
 
 def test_a_hot_posterior_is_the_prior_about_the_swa_mean():
     problem = watched()
-    found = SubspaceInference(rank=3, samples=100, temperature=1e9, prior=2.0, share=0.4, collect=4, examples=16).explore(problem)
+    found = SubspaceInference(
+        rank=3, samples=100, temperature=1e9, prior=2.0, share=0.4, collect=4, examples=16
+    ).explore(problem)
     vertices = principal(gaussian_of(problem.notes[2::3], 4), 3)
     z, off = coordinates(found.points, vertices)
     assert off.max().item() < 1e-5
@@ -122,7 +151,10 @@ def test_a_hot_posterior_is_the_prior_about_the_swa_mean():
 
 
 def test_a_cold_posterior_stays_where_the_loss_is_low():
-    hot, cold = (SubspaceInference(temperature=t, prior=3.0, samples=10).explore(cases.problem()) for t in (1e9, 1e-3))
+    hot, cold = (
+        SubspaceInference(temperature=t, prior=3.0, samples=10).explore(cases.problem())
+        for t in (1e9, 1e-3)
+    )
     problem = cases.problem()
     assert losses(problem, cold.points).mean() < losses(problem, hot.points).mean()
 
@@ -141,12 +173,25 @@ def test_the_same_seed_gives_the_same_samples():
     contract.assert_same(list(first.points), list(second.points))
 
 
-@pytest.mark.parametrize("settings", [
-    {"rank": 0}, {"rank": 20}, {"samples": 0}, {"temperature": 0}, {"prior": 0}, {"examples": 0}, {"share": 2}, {"collect": 1},
-    {"lr_ratio": -1},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rank": 0},
+        {"rank": 20},
+        {"samples": 0},
+        {"temperature": 0},
+        {"prior": 0},
+        {"examples": 0},
+        {"share": 2},
+        {"collect": 1},
+        {"lr_ratio": -1},
+    ],
+    ids=str,
+)
 def test_settings_out_of_range(settings):
     ((key, value),) = settings.items()
-    with pytest.raises(InputError, match=rf"subspace-inference\.{key} got {value}, needs") as caught:
+    with pytest.raises(
+        InputError, match=rf"subspace-inference\.{key} got {value}, needs"
+    ) as caught:
         SubspaceInference(**settings)
     assert "\n" not in str(caught.value)

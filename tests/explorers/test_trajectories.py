@@ -58,7 +58,10 @@ def watched(network: str = "no-norm", recipe: Recipe = cases.RECIPE) -> Problem:
 
 
 def mean_of(steps: list[Weights]) -> dict[str, torch.Tensor]:
-    return {name: torch.stack([w.params[name] for w in steps]).double().mean(0) for name in steps[0].params}
+    return {
+        name: torch.stack([w.params[name] for w in steps]).double().mean(0)
+        for name in steps[0].params
+    }
 
 
 def test_swa_is_the_mean_of_the_iterates_at_a_constant_rate():
@@ -66,16 +69,30 @@ def test_swa_is_the_mean_of_the_iterates_at_a_constant_rate():
     found = Swa(share=0.4, collect=4).explore(problem)
     (first, _), (second, steps) = problem.notes
     assert (first.epochs, second.epochs) == (3, 2) and len(steps) == 12
-    assert first.final_lr == second.lr == pytest.approx(0.2 * cases.RECIPE.lr) and second.schedule == "constant"
+    assert (
+        first.final_lr == second.lr == pytest.approx(0.2 * cases.RECIPE.lr)
+        and second.schedule == "constant"
+    )
     for name, expected in mean_of(steps[2::3]).items():
         assert torch.allclose(found.points[0].params[name].double(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [
-    {"schedule": "constant"}, {"schedule": "triangle"}, {"schedule": "triangle", "cycles": 3}, {"schedule": "linear"}, {},
-    {"cycles": 2}, {"schedule": "constant", "warmup": 0.2},
-], ids=str)  # fmt: skip
-@pytest.mark.parametrize(("explorer", "ratio"), [(Swa(), 0.2), (Fge(lr_ratio=0.3), 0.3)], ids=["swa", "fge"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": "constant"},
+        {"schedule": "triangle"},
+        {"schedule": "triangle", "cycles": 3},
+        {"schedule": "linear"},
+        {},
+        {"cycles": 2},
+        {"schedule": "constant", "warmup": 0.2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("explorer", "ratio"), [(Swa(), 0.2), (Fge(lr_ratio=0.3), 0.3)], ids=["swa", "fge"]
+)
 def test_the_first_part_ends_at_the_rate_of_the_last(explorer, ratio, settings):
     """The next step would have it, whatever the recipe's schedule."""
     recipe = replace(cases.RECIPE, epochs=50, **settings)
@@ -83,19 +100,33 @@ def test_the_first_part_ends_at_the_rate_of_the_last(explorer, ratio, settings):
     explorer.explore(problem)
     (first, steps), (last, _) = problem.notes
     rates = [first.learning_rate(step, len(steps)) for step in range(len(steps))]
-    assert last.lr == pytest.approx(ratio * recipe.lr) and max(rates) == pytest.approx(recipe.lr, rel=0.02)
+    assert last.lr == pytest.approx(ratio * recipe.lr) and max(rates) == pytest.approx(
+        recipe.lr, rel=0.02
+    )
     assert rates[-1] == pytest.approx(last.lr, rel=0.05)
     assert (first.schedule, first.cycles, first.warmup) == {
-        "constant": ("cosine", 1, recipe.warmup), "triangle": ("cosine", 1, 0.0)
+        "constant": ("cosine", 1, recipe.warmup),
+        "triangle": ("cosine", 1, 0.0),
     }.get(recipe.schedule, (recipe.schedule, recipe.cycles, 0.0))
 
 
-@pytest.mark.parametrize("explorer", [
-    Swa(share=0.03), MultiSwag(share=0.03), SubspaceInference(share=0.03), Swag(share=0.03), Swag(share=0.03, start="anchor"),
-], ids=lambda explorer: type(explorer).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "explorer",
+    [
+        Swa(share=0.03),
+        MultiSwag(share=0.03),
+        SubspaceInference(share=0.03),
+        Swag(share=0.03),
+        Swag(share=0.03, start="anchor"),
+    ],
+    ids=lambda explorer: type(explorer).__name__,
+)
 def test_a_last_part_of_one_step_is_refused_before_a_training(explorer):
     problem = cases.problem()
-    with pytest.raises(InputError, match="got 1 step to collect iterates in, needs 2 or more: raise epochs or share") as caught:
+    with pytest.raises(
+        InputError,
+        match="got 1 step to collect iterates in, needs 2 or more: raise epochs or share",
+    ) as caught:
         explorer.explore(problem)
     assert problem.cost.trainings == 0 and "\n" not in str(caught.value)
 
@@ -108,24 +139,41 @@ def test_swa_is_refreshed_where_it_predicts():
     assert all(torch.equal(found.points[0].stale[name], b) for name, b in last.buffers.items())
     (refreshed,) = problem.refresh(problem.build("network"), found.points)
     x = cases.held_out()[0]
-    assert torch.equal(predict(problem, found, x).log_probs, predict(problem, refreshed, x).log_probs)
+    assert torch.equal(
+        predict(problem, found, x).log_probs, predict(problem, refreshed, x).log_probs
+    )
 
 
 def test_multiswag_has_a_gaussian_for_each_training():
     problem = watched()
     found = MultiSwag(members=2, share=0.4, collect=4, rank=3, scale=0.7).explore(problem)
     assert problem.cost.trainings == 2.0 and len(problem.notes) == 4
-    assert not torch.equal(problem.notes[0][1][0].params["1.weight"], problem.notes[2][1][0].params["1.weight"])
+    assert not torch.equal(
+        problem.notes[0][1][0].params["1.weight"], problem.notes[2][1][0].params["1.weight"]
+    )
     for part, (_, steps) in zip(found.parts, problem.notes[1::2], strict=True):
-        assert isinstance(part, LowRankGaussian) and part.scale == 0.7 and part.deviations["1.weight"].shape == (3, 8, 36)
+        assert (
+            isinstance(part, LowRankGaussian)
+            and part.scale == 0.7
+            and part.deviations["1.weight"].shape == (3, 8, 36)
+        )
         for name, expected in mean_of(steps[2::3]).items():
             assert torch.allclose(part.mean.params[name].double(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("cls", "settings"), [
-    (Swa, {"share": 1.5}), (Swa, {"collect": 1}), (Swa, {"lr_ratio": -1}),
-    (MultiSwag, {"members": 0}), (MultiSwag, {"share": 0}), (MultiSwag, {"rank": -1}), (MultiSwag, {"scale": -1}),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("cls", "settings"),
+    [
+        (Swa, {"share": 1.5}),
+        (Swa, {"collect": 1}),
+        (Swa, {"lr_ratio": -1}),
+        (MultiSwag, {"members": 0}),
+        (MultiSwag, {"share": 0}),
+        (MultiSwag, {"rank": -1}),
+        (MultiSwag, {"scale": -1}),
+    ],
+    ids=str,
+)
 def test_settings_out_of_range(cls, settings):
     ((key, value),) = settings.items()
     with pytest.raises(InputError, match=rf"swag?\.{key} got {value}, needs") as caught:

@@ -1,6 +1,8 @@
-"""Every reader of files, given arbitrary bytes and damaged files: a result or a one-line error, in bounded memory. Nothing else.
+"""Every reader of files, given arbitrary bytes and damaged files: a result or a one-line error, in
+bounded memory. Nothing else.
 
-The quick tests draw the same examples every time; `pytest -m slow tests/fuzz` draws many more, and others each time.
+The quick tests draw the same examples every time; `pytest -m slow tests/fuzz` draws many more, and
+others each time.
 """
 
 import gzip
@@ -38,17 +40,42 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))
 from synthetic import METHODS, write_results
 
 HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=HEALTH)
+QUICK = settings(
+    derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=HEALTH
+)
 LONG = settings(database=None, deadline=None, max_examples=3000, suppress_health_check=HEALTH)
 MEMORY = 300_000  # kB that the process may grow by during a test
 
-COST = {"backward_examples": 128, "forward_examples": 60, "training_examples": 128, "seconds": 0.5, "peak_memory": 10**8}
-RUN = {"kind": "method", "index": 0, "title": "swag, base 0", "status": "ok", "error": None, "started": 1.0, "ended": 2.5,
-       "fingerprint": "0123456789abcdef0123", "cost": {**COST, "trainings": 1.0, "forward_trainings": 0.5}, "stored_bytes": 100,
-       "evaluations_per_input": 4}  # fmt: skip
-PLANNED = {"plan": tiny.plan().facts(), "data_fingerprint": "a", "images_fingerprint": "b", "ood": None, "augmented": False,
-           "parameters": 610, "runs": [{"kind": "pool", "index": 0, "method": 0, "fingerprint": "0" * 20}],
-           "environment": {"versions": {"torch": "2"}, "hardware": {}, "system": "Linux"}}  # fmt: skip
+COST = {
+    "backward_examples": 128,
+    "forward_examples": 60,
+    "training_examples": 128,
+    "seconds": 0.5,
+    "peak_memory": 10**8,
+}
+RUN = {
+    "kind": "method",
+    "index": 0,
+    "title": "swag, base 0",
+    "status": "ok",
+    "error": None,
+    "started": 1.0,
+    "ended": 2.5,
+    "fingerprint": "0123456789abcdef0123",
+    "cost": {**COST, "trainings": 1.0, "forward_trainings": 0.5},
+    "stored_bytes": 100,
+    "evaluations_per_input": 4,
+}
+PLANNED = {
+    "plan": tiny.plan().facts(),
+    "data_fingerprint": "a",
+    "images_fingerprint": "b",
+    "ood": None,
+    "augmented": False,
+    "parameters": 610,
+    "runs": [{"kind": "pool", "index": 0, "method": 0, "fingerprint": "0" * 20}],
+    "environment": {"versions": {"torch": "2"}, "hardware": {}, "system": "Linux"},
+}
 WEIGHTS = thalweg.Weights({"w": torch.arange(4.0), "b": torch.ones(1)}, {"n": torch.tensor(3)})
 
 
@@ -64,7 +91,9 @@ class Reader:
 
 def idx(path, shape) -> None:
     header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
-    path.write_bytes(gzip.compress(header + bytes(k % 250 for k in range(int(np.prod(shape)))), mtime=0))
+    path.write_bytes(
+        gzip.compress(header + bytes(k % 250 for k in range(int(np.prod(shape)))), mtime=0)
+    )
 
 
 def svhn(path, write) -> None:
@@ -83,14 +112,20 @@ def in_folder(path: Path) -> torch.Tensor:
 
 
 def record(content, form) -> Reader:
-    return Reader(lambda path: files.write_record(path, content), lambda path: files.read_record(path, form), summed=True)
+    return Reader(
+        lambda path: files.write_record(path, content),
+        lambda path: files.read_record(path, form),
+        summed=True,
+    )
 
 
 def parquet(path: Path) -> None:
     buffer = io.BytesIO()
     import pandas as pd
 
-    pd.DataFrame({"metric": ["nll", "ece"], "members": [1, 2], "value": [0.5, 0.25]}).to_parquet(buffer)
+    pd.DataFrame({"metric": ["nll", "ece"], "members": [1, 2], "value": [0.5, 0.25]}).to_parquet(
+        buffer
+    )
     path.write_bytes(buffer.getvalue())
 
 
@@ -101,26 +136,46 @@ def table(path: Path) -> object:
     return folder.table("curves")
 
 
-PREDICTED = thalweg.Predictions(torch.full((2, 3, 4), 0.25).log(), torch.ones(3), torch.tensor([True, False, True]))
+PREDICTED = thalweg.Predictions(
+    torch.full((2, 3, 4), 0.25).log(), torch.ones(3), torch.tensor([True, False, True])
+)
 READERS = {
     "idx images": Reader(lambda path: idx(path, (2, 3, 4)), read_images),
     "idx labels": Reader(lambda path: idx(path, (7,)), read_labels),
-    "cifar": Reader(lambda path: path.write_bytes(bytes(2 * 3073)), lambda path: read_records(path, labels=1, records=2)),
-    "class names": Reader(lambda path: path.write_text("apple\nbear\n"), lambda path: read_names(path, 2)),
-    "svhn excerpt": Reader(lambda path: svhn(path, lambda f, x: np.savez_compressed(f, X=x.reshape(2, 32, 32, 3))), in_folder,
-                           "train_first1083.npz"),
-    "svhn published": Reader(lambda path: svhn(path, lambda f, x: scipy.io.savemat(f, {"X": x.reshape(32, 32, 3, 2)},
-                                                                                   do_compression=True)),
-                             in_folder, "test_32x32.mat"),
-    "weights": Reader(lambda path: thalweg.save(thalweg.Members((WEIGHTS,)), path), thalweg.load, summed=True),
-    "predictions": Reader(lambda path: PREDICTED.save(path, of="x"), lambda path: thalweg.Predictions.load(path, of="x"),
-                          summed=True),
+    "cifar": Reader(
+        lambda path: path.write_bytes(bytes(2 * 3073)),
+        lambda path: read_records(path, labels=1, records=2),
+    ),
+    "class names": Reader(
+        lambda path: path.write_text("apple\nbear\n"), lambda path: read_names(path, 2)
+    ),
+    "svhn excerpt": Reader(
+        lambda path: svhn(path, lambda f, x: np.savez_compressed(f, X=x.reshape(2, 32, 32, 3))),
+        in_folder,
+        "train_first1083.npz",
+    ),
+    "svhn published": Reader(
+        lambda path: svhn(
+            path,
+            lambda f, x: scipy.io.savemat(f, {"X": x.reshape(32, 32, 3, 2)}, do_compression=True),
+        ),
+        in_folder,
+        "test_32x32.mat",
+    ),
+    "weights": Reader(
+        lambda path: thalweg.save(thalweg.Members((WEIGHTS,)), path), thalweg.load, summed=True
+    ),
+    "predictions": Reader(
+        lambda path: PREDICTED.save(path, of="x"),
+        lambda path: thalweg.Predictions.load(path, of="x"),
+        summed=True,
+    ),
     "plan": Reader(lambda path: tiny.write_toml(path, tiny.raw()), read_plan),
     "run.json": record(RUN, RunRecord),
     "anchor.json": record(COST, AnchorRecord),
     "plan.json": record(PLANNED, PlanRecord),
     "parquet": Reader(parquet, table, "curves.parquet"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +201,14 @@ def outcome(read, path) -> object:
 
 @st.composite
 def damaged(draw, data: bytes) -> bytes:
-    """A few of: flipped bits, other bytes, parts that are cut out, doubled, overwritten or inserted."""
+    """A few of: flipped bits, other bytes, parts that are cut out, doubled, overwritten or
+    inserted.
+    """
     for _ in range(draw(st.integers(1, 4))):
         at, length = draw(st.integers(0, max(len(data) - 1, 0))), draw(st.integers(1, 16))
-        kind = draw(st.sampled_from(["flip", "flip", "byte", "cut", "end", "double", "insert", "number"]))
+        kind = draw(
+            st.sampled_from(["flip", "flip", "byte", "cut", "end", "double", "insert", "number"])
+        )
         if not data:
             break
         if kind == "flip":
@@ -165,7 +224,10 @@ def damaged(draw, data: bytes) -> bytes:
         elif kind == "insert":
             data = data[:at] + draw(st.binary(max_size=16)) + data[at:]
         else:
-            number = struct.pack(draw(st.sampled_from(["<I", ">I", "<Q"])), draw(st.sampled_from([0, 1, 2**31, 2**32 - 1])))
+            number = struct.pack(
+                draw(st.sampled_from(["<I", ">I", "<Q"])),
+                draw(st.sampled_from([0, 1, 2**31, 2**32 - 1])),
+            )
             data = data[:at] + number + data[at + len(number) :]
     return data
 
@@ -222,10 +284,18 @@ def test_many_damaged_files(name, place):
     damaged_files(name, place, LONG)
 
 
-LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=8),
-                   st.sampled_from(["../x", "ok", "method", "deep-ensemble", "swag", "a:b", "nan", "\x00"]))  # fmt: skip
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["../x", "ok", "method", "deep-ensemble", "swag", "a:b", "nan", "\x00"]),
+)
 KEYS = st.text(max_size=6)
-VALUES = st.recursive(LEAVES, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(KEYS, v, max_size=3)))
+VALUES = st.recursive(
+    LEAVES, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(KEYS, v, max_size=3))
+)
 
 
 @st.composite
@@ -264,16 +334,32 @@ def strange_records(place: Path, profile: settings) -> None:
     store = Store(place / "study")
 
     @profile
-    @given(changed(RUN), changed(PLANNED), changed(COST), changed({"log_probs": COST, "features_cost": COST, "key": "k"}))
+    @given(
+        changed(RUN),
+        changed(PLANNED),
+        changed(COST),
+        changed({"log_probs": COST, "features_cost": COST, "key": "k"}),
+    )
     def test(run: dict, planned: dict, cost: dict, facts: dict) -> None:
         name = RUN["fingerprint"]
-        for path, content in ((store._run(name) / "run.json", run), (store.folder / "plan.json", planned),
-                              (store._anchor("k").with_suffix(".json"), cost)):  # fmt: skip
-            files.write_bytes(path, files._sealed(content).encode() if "sha256" not in content else b"")
+        for path, content in (
+            (store._run(name) / "run.json", run),
+            (store.folder / "plan.json", planned),
+            (store._anchor("k").with_suffix(".json"), cost),
+        ):
+            files.write_bytes(
+                path, files._sealed(content).encode() if "sha256" not in content else b""
+            )
         found = store.record(name)
-        assert found is None or (found["cost"]["training_examples"] >= 1 and found["ended"] >= 0) or found["status"] == "failed"
+        assert (
+            found is None
+            or (found["cost"]["training_examples"] >= 1 and found["ended"] >= 0)
+            or found["status"] == "failed"
+        )
         store.get("k"), store.is_whole(name, ["test"])
-        facts_of_plan = outcome(lambda path: files.read_record(path, PlanRecord), store.folder / "plan.json")
+        facts_of_plan = outcome(
+            lambda path: files.read_record(path, PlanRecord), store.folder / "plan.json"
+        )
         if facts_of_plan is not None:
             outcome(plan_of, facts_of_plan["plan"])
         files.write_tensors(store._witness("k"), {"log_probs|a": torch.zeros(2)}, facts)

@@ -1,4 +1,6 @@
-"""What the tests of stored files share: a study to damage, flipped bits, and a seal as a stranger could make it."""
+"""What the tests of stored files share: a study to damage, flipped bits, and a seal as a stranger
+could make it.
+"""
 
 import random
 import re
@@ -46,7 +48,11 @@ def as_of_0_1(path: Path, *dropped: str) -> None:
 
 def runs(folder: Path, kind: str) -> list[Path]:
     """The folders of a study's runs of a kind."""
-    return sorted(p.parent for p in folder.glob("runs/*/run.json") if re.search(rf'"kind": "{kind}"', p.read_text()))
+    return sorted(
+        p.parent
+        for p in folder.glob("runs/*/run.json")
+        if re.search(rf'"kind": "{kind}"', p.read_text())
+    )
 
 
 def study(folder: Path, **changes) -> None:

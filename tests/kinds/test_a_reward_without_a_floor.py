@@ -1,4 +1,6 @@
-"""A reward without a floor: SPRO's reward for volume does not blow a simplex up along the random offset that it starts with."""
+"""A reward without a floor: SPRO's reward for volume does not blow a simplex up along the random
+offset that it starts with.
+"""
 
 import math
 
@@ -24,9 +26,15 @@ def farthest(explorer) -> float:
     """How far a vertex is from the first, over the first one's norm."""
     found = explorer.explore(vectors.problem(linear))
     parts = getattr(found, "parts", (found,))
-    zero = [Weights({name: torch.zeros_like(p) for name, p in part.vertices[0].params.items()}) for part in parts]
-    return max(distance(part.vertices[0], vertex) / distance(part.vertices[0], none)
-               for part, none in zip(parts, zero, strict=True) for vertex in part.vertices[1:])
+    zero = [
+        Weights({name: torch.zeros_like(p) for name, p in part.vertices[0].params.items()})
+        for part in parts
+    ]
+    return max(
+        distance(part.vertices[0], vertex) / distance(part.vertices[0], none)
+        for part, none in zip(parts, zero, strict=True)
+        for vertex in part.vertices[1:]
+    )
 
 
 @pytest.mark.parametrize("form", ["mean", "paper"])
@@ -37,16 +45,24 @@ def test_a_simplex_that_starts_almost_flat_stays_near(form, volume, offset):
     assert farthest(Spro(form=form, volume=volume, offset=offset)) < 0.3
 
 
-@pytest.mark.parametrize("explorer", [Espro(volume=0.2, offset=1e-4), Espro(volume=0.2, offset=1e-4, form="paper")])
+@pytest.mark.parametrize(
+    "explorer", [Espro(volume=0.2, offset=1e-4), Espro(volume=0.2, offset=1e-4, form="paper")]
+)
 def test_several_simplexes_too(explorer):
     assert farthest(explorer) < 0.2
 
 
 @pytest.mark.parametrize("form", ["mean", "paper"])
 def test_a_complex_too(form):
-    """Its second connector, which alone has a reward, against one without. Without the floor they were 5.2 apart."""
+    """Its second connector, which alone has a reward, against one without.
+
+    Without the floor they were 5.2 apart.
+    """
     rewarded, without = (
-        SproComplex(volume=volume, offset=1e-4, form=form).explore(vectors.problem(linear)).vertices[3] for volume in (0.2, 0)
+        SproComplex(volume=volume, offset=1e-4, form=form)
+        .explore(vectors.problem(linear))
+        .vertices[3]
+        for volume in (0.2, 0)
     )
     assert distance(rewarded, without) < 0.5
 
@@ -67,13 +83,21 @@ def test_its_gradient_is_that_of_the_formula():
     shapes = {name: p.shape for name, p in network.named_parameters()}
     sizes = [shape.numel() for shape in shapes.values()]
     vertices = [
-        Weights({name: part.reshape(shapes[name]) for name, part in zip(shapes, point.split(sizes), strict=True)}, {})
+        Weights(
+            {
+                name: part.reshape(shapes[name])
+                for name, part in zip(shapes, point.split(sizes), strict=True)
+            },
+            {},
+        )
         for point in (a, b, c)
     ]
     module = SubspaceModule(network, vertices, Simplex(), fixed=[0, 1])
     spro._volume(module, 0.3, [[0, 1]])().backward()
     step = 1e-6 * torch.eye(21, dtype=torch.float64)
-    expected = torch.tensor([(reward(c + d) - reward(c - d)) / 2e-6 for d in step], dtype=torch.float64)
+    expected = torch.tensor(
+        [(reward(c + d) - reward(c - d)) / 2e-6 for d in step], dtype=torch.float64
+    )
     assert torch.allclose(module.free.grad[0], expected, rtol=1e-5, atol=1e-6)
 
 

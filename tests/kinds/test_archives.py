@@ -1,4 +1,6 @@
-"""Archives and data files: they stay in their folder, and no more is unpacked than a header declares and the data set has."""
+"""Archives and data files: they stay in their folder, and no more is unpacked than a header
+declares and the data set has.
+"""
 
 import gzip
 import hashlib
@@ -48,10 +50,18 @@ def link(name, target, kind=tarfile.SYMTYPE):
     return member
 
 
-@pytest.mark.parametrize("member", [
-    tarfile.TarInfo("../outside"), tarfile.TarInfo("/tmp/thalweg-outside"), tarfile.TarInfo("a/../../outside"),
-    tarfile.TarInfo("."), link("inside", "/etc/passwd"), link("inside", "../outside", tarfile.LNKTYPE),
-], ids=lambda m: f"{m.name} {m.linkname}")  # fmt: skip
+@pytest.mark.parametrize(
+    "member",
+    [
+        tarfile.TarInfo("../outside"),
+        tarfile.TarInfo("/tmp/thalweg-outside"),
+        tarfile.TarInfo("a/../../outside"),
+        tarfile.TarInfo("."),
+        link("inside", "/etc/passwd"),
+        link("inside", "../outside", tarfile.LNKTYPE),
+    ],
+    ids=lambda m: f"{m.name} {m.linkname}",
+)
 def test_an_archive_stays_in_its_folder(member, tmp_path, monkeypatch):
     data = served(monkeypatch, tmp_path, (member, b""), (tarfile.TarInfo("ok/a.bin"), b"a"))
     with pytest.raises(InputError, match="below its own folder: do not trust it") as caught:
@@ -87,15 +97,25 @@ def bomb(head: bytes, megabytes: int) -> bytes:
     """A gzip file that unpacks to so many zeros."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = bytes(10**6)
-    return packer.compress(head) + b"".join(packer.compress(zeros) for _ in range(megabytes)) + packer.flush()
+    return (
+        packer.compress(head)
+        + b"".join(packer.compress(zeros) for _ in range(megabytes))
+        + packer.flush()
+    )
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 3), (60_000, 28, 28), (2**32 - 1, 2**32 - 1, 2**32 - 1), (70_000, 28, 28)])
+@pytest.mark.parametrize(
+    "shape", [(2, 2, 3), (60_000, 28, 28), (2**32 - 1, 2**32 - 1, 2**32 - 1), (70_000, 28, 28)]
+)
 def test_an_idx_file_that_grows(shape, tmp_path):
-    """To 100 MB here; it is read as far as its header declares and a byte more, and the header is not believed beyond MNIST."""
+    """To 100 MB here; it is read as far as its header declares and a byte more, and the header is
+    not believed beyond MNIST.
+    """
     path = tmp_path / "a.gz"
     path.write_bytes(bomb(bytes([0, 0, 8, 3]) + struct.pack(">III", *shape), 100))
-    assert measured(lambda: read_images(path)) < (1 if shape == (2, 2, 3) or shape[0] > 60_000 else 150)
+    assert measured(lambda: read_images(path)) < (
+        1 if shape == (2, 2, 3) or shape[0] > 60_000 else 150
+    )
 
 
 def test_labels_are_held_to_their_number(tmp_path):
@@ -104,11 +124,25 @@ def test_labels_are_held_to_their_number(tmp_path):
     assert measured(lambda: read_labels(path, 60_000)) < 1
 
 
-@pytest.mark.parametrize(("data", "right"), [
-    (gzip.compress(IMAGES[:10]) + gzip.compress(IMAGES[10:]), True), (gzip.compress(IMAGES) + bytes(20), True),
-    (gzip.compress(IMAGES) + b"trailing", False), (gzip.compress(IMAGES) + gzip.compress(b"0"), False),
-    (gzip.compress(IMAGES)[:-4] + b"0000", False), (gzip.compress(IMAGES)[:-8] + b"00000000", False),
-], ids=["two members", "zeros behind", "text behind", "one value more", "wrong length", "wrong checksum"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "right"),
+    [
+        (gzip.compress(IMAGES[:10]) + gzip.compress(IMAGES[10:]), True),
+        (gzip.compress(IMAGES) + bytes(20), True),
+        (gzip.compress(IMAGES) + b"trailing", False),
+        (gzip.compress(IMAGES) + gzip.compress(b"0"), False),
+        (gzip.compress(IMAGES)[:-4] + b"0000", False),
+        (gzip.compress(IMAGES)[:-8] + b"00000000", False),
+    ],
+    ids=[
+        "two members",
+        "zeros behind",
+        "text behind",
+        "one value more",
+        "wrong length",
+        "wrong checksum",
+    ],
+)
 def test_members_and_what_stands_behind(data, right, tmp_path):
     path = tmp_path / "a.gz"
     path.write_bytes(data)
@@ -120,7 +154,10 @@ def test_members_and_what_stands_behind(data, right, tmp_path):
     one_line(caught)
 
 
-@pytest.mark.parametrize("read", [lambda path: read_records(path, labels=1, records=1), lambda path: read_names(path, 100)])
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: read_records(path, labels=1, records=1), lambda path: read_names(path, 100)],
+)
 def test_a_file_without_an_end_is_not_read(read, tmp_path):
     """By its size, before anything is read."""
     path = tmp_path / "a.bin"
@@ -143,8 +180,12 @@ MAT = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
 NPZ = {
     "an array of terabytes": lambda: npz({**BYTES, "shape": (10**9, 32, 32, 3)}, b"0" * 3072),
     "more than declared": lambda: npz({**BYTES, "shape": (1, 32, 32, 3)}, bytes(3 * 10**6)),
-    "more than there are images": lambda: npz({**BYTES, "shape": (40_000, 32, 32, 3)}, bytes(40_000 * 3072)),
-    "objects": lambda: npz({"descr": "|O", "fortran_order": False, "shape": (1, 32, 32, 3)}, b"0" * 3072),
+    "more than there are images": lambda: npz(
+        {**BYTES, "shape": (40_000, 32, 32, 3)}, bytes(40_000 * 3072)
+    ),
+    "objects": lambda: npz(
+        {"descr": "|O", "fortran_order": False, "shape": (1, 32, 32, 3)}, b"0" * 3072
+    ),
 }
 
 
@@ -160,7 +201,9 @@ def test_a_published_svhn_that_grows(tmp_path):
     packed = bomb(struct.pack("<II", 14, 10**8), 100)
     packed = zlib.compress(zlib.decompress(packed, 31), 9)
     (tmp_path / "svhn").mkdir()
-    (tmp_path / "svhn/test_32x32.mat").write_bytes(MAT + struct.pack("<II", 15, len(packed)) + packed)
+    (tmp_path / "svhn/test_32x32.mat").write_bytes(
+        MAT + struct.pack("<II", 15, len(packed)) + packed
+    )
     assert measured(lambda: read_svhn([tmp_path])) < 250
 
 
@@ -168,9 +211,13 @@ def test_a_whole_process_needs_no_memory_for_it(tmp_path):
     """80 MB are not unpacked: the system's own count, of the whole process."""
     path = tmp_path / "a.gz"
     path.write_bytes(bomb(bytes([0, 0, 8, 3]) + struct.pack(">III", 2, 2, 3), 80))
-    code = ("import resource, sys\nfrom pathlib import Path\nfrom thalweg.data.idx import read_images\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "try:\n    read_images(Path(sys.argv[1]))\nexcept ValueError as error:\n    print(error)\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n")  # fmt: skip
-    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout.splitlines()
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom thalweg.data.idx import "
+        "read_images\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\ntry:\n    "
+        "read_images(Path(sys.argv[1]))\nexcept ValueError as error:\n    "
+        "print(error)\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - "
+        "before)\n")  # fmt: skip
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert "holds more than 12 values" in out[0] and int(out[1]) < 50_000

@@ -1,4 +1,6 @@
-"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new weights, and a norm of 1."""
+"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new
+weights, and a norm of 1.
+"""
 
 import copy
 
@@ -20,7 +22,9 @@ from thalweg.weights.subspace import Subspace
 
 
 def new() -> nn.Module:
-    return nn.Sequential(parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3))
+    return nn.Sequential(
+        parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
+    )
 
 
 def old() -> nn.Module:
@@ -30,9 +34,13 @@ def old() -> nn.Module:
 def convolution() -> nn.Module:
     """With more columns than rows, the rows on another axis, and a batch norm."""
     return nn.Sequential(
-        nn.Unflatten(1, (1, 6)), parametrizations.spectral_norm(nn.Conv1d(1, 3, 3), dim=1), nn.BatchNorm1d(3),
-        nn.utils.spectral_norm(nn.ConvTranspose1d(3, 2, 3)), nn.Flatten(), nn.Linear(12, 3),
-    )  # fmt: skip
+        nn.Unflatten(1, (1, 6)),
+        parametrizations.spectral_norm(nn.Conv1d(1, 3, 3), dim=1),
+        nn.BatchNorm1d(3),
+        nn.utils.spectral_norm(nn.ConvTranspose1d(3, 2, 3)),
+        nn.Flatten(),
+        nn.Linear(12, 3),
+    )
 
 
 def shared() -> nn.Module:
@@ -47,10 +55,20 @@ def norms(problem, weights) -> list[float]:
         network(vectors.X[:2])  # the old form computes its weight in a hook
     found = []
     for module in network.modules():
-        hooks = [hook for hook in module._forward_pre_hooks.values() if hasattr(hook, "n_power_iterations")]
+        hooks = [
+            hook
+            for hook in module._forward_pre_hooks.values()
+            if hasattr(hook, "n_power_iterations")
+        ]
         if parametrize.is_parametrized(module) or hooks:
             spectral = hooks[0] if hooks else module.parametrizations.weight[0]
-            found.append(float(torch.linalg.matrix_norm(module.weight.detach().movedim(spectral.dim, 0).flatten(1), 2)))
+            found.append(
+                float(
+                    torch.linalg.matrix_norm(
+                        module.weight.detach().movedim(spectral.dim, 0).flatten(1), 2
+                    )
+                )
+            )
     assert found
     return found
 
@@ -64,10 +82,14 @@ def test_the_norm_is_one_between_anchors(name):
     segment = Subspace((problem.anchor(0), problem.anchor(1)))
     points = [segment.at(torch.tensor(c)) for c in ([0.0, 1.0], [0.5, 0.5], [0.3, 0.7])]
     for weights in problem.refresh(problem.build("network"), points):
-        assert norms(problem, weights) == pytest.approx([1.0] * len(norms(problem, weights)), abs=1e-3)
+        assert norms(problem, weights) == pytest.approx(
+            [1.0] * len(norms(problem, weights)), abs=1e-3
+        )
 
 
-@pytest.mark.parametrize("explorer", [Spro(vertices=1), Swag(), LearnedLine(), ConnectingCurve(share=0.2)])
+@pytest.mark.parametrize(
+    "explorer", [Spro(vertices=1), Swag(), LearnedLine(), ConnectingCurve(share=0.2)]
+)
 @pytest.mark.parametrize("name", ["new", "old"])
 def test_the_norm_is_one_at_draws(explorer, name):
     problem = vectors.problem(MODELS[name])
@@ -112,8 +134,17 @@ def test_weight_norm_has_no_buffers_and_needs_nothing(form):
     point = mix([Weights.of(network) for network in made], [0.25, 0.75])
     (found,) = refresh(made[0], [point], [], None, vectors.behaviour(made[0]))
     found.load_into(made[0])
-    g, v = (p for name, p in point.params.items() if name in (
-        "0.weight_g", "0.weight_v", "0.parametrizations.weight.original0", "0.parametrizations.weight.original1"))
+    g, v = (
+        p
+        for name, p in point.params.items()
+        if name
+        in (
+            "0.weight_g",
+            "0.weight_v",
+            "0.parametrizations.weight.original0",
+            "0.parametrizations.weight.original1",
+        )
+    )
     bias = point.params["0.bias"]
     expected = made[0][1](vectors.X @ (g * v / v.norm(dim=1, keepdim=True)).T + bias)
     assert torch.allclose(made[0](vectors.X), expected, rtol=0, atol=1e-6)
@@ -121,7 +152,9 @@ def test_weight_norm_has_no_buffers_and_needs_nothing(form):
 
 def test_orthogonal_weights_stay_orthogonal():
     """Between two networks of one start: its base is a buffer that never changes."""
-    problem = vectors.problem(lambda: nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)), nn.Linear(6, 3)))
+    problem = vectors.problem(
+        lambda: nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)), nn.Linear(6, 3))
+    )
     for weights in sample(problem, Spro(vertices=1).explore(problem), 3):
         q = problem.network(weights)[0].weight
         assert torch.allclose(q @ q.T, torch.eye(6), rtol=0, atol=1e-5)
@@ -151,7 +184,9 @@ def test_a_training_that_diverges_says_so(name):
 
 
 class Kept(nn.Module):
-    """A layer that stays in evaluation mode: what it is divided by are fixed vectors times its weights."""
+    """A layer that stays in evaluation mode: what it is divided by are fixed vectors times its
+    weights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +205,9 @@ def test_vectors_that_do_not_train_stay_as_they_are():
     problem = vectors.problem(Kept)
     anchor = problem.anchor(0)
     for weights in sample(problem, Spro(vertices=1, share=0.5).explore(problem), 3):
-        assert all(torch.equal(buffer, anchor.buffers[name]) for name, buffer in weights.buffers.items())
+        assert all(
+            torch.equal(buffer, anchor.buffers[name]) for name, buffer in weights.buffers.items()
+        )
 
 
 class Written(nn.Module):
@@ -200,7 +237,9 @@ class After(nn.Module):
         return self.layer(x)
 
 
-@pytest.mark.parametrize(("model", "named"), [(Written, "'right'"), (After, "'layer.parametrizations.weight.1._u'")])
+@pytest.mark.parametrize(
+    ("model", "named"), [(Written, "'right'"), (After, "'layer.parametrizations.weight.1._u'")]
+)
 def test_what_is_not_known_is_refused_by_name(model, named):
     problem = vectors.problem(model)
     with pytest.raises(InputError, match=named):

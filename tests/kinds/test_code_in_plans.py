@@ -1,4 +1,6 @@
-"""Code in plans: a plan runs no code of its own unless its user says so; comparing and reporting build no network at all."""
+"""Code in plans: a plan runs no code of its own unless its user says so; comparing and reporting
+build no network at all.
+"""
 
 import sys
 from pathlib import Path
@@ -30,7 +32,10 @@ def trap(tmp_path, monkeypatch):
     mark, name = tmp_path / "run", f"trap_{abs(hash(str(tmp_path)))}"
     (tmp_path / f"{name}.py").write_text(SOURCE.format(mark=str(mark)))
     monkeypatch.chdir(tmp_path)
-    plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(model={"name": f"{name}:make", "hidden": None}, methods=ONE))
+    plan = tiny.write_toml(
+        tmp_path / "plan.toml",
+        tiny.raw(model={"name": f"{name}:make", "hidden": None}, methods=ONE),
+    )
     yield plan, mark, name
     sys.modules.pop(name, None)
 
@@ -38,8 +43,15 @@ def trap(tmp_path, monkeypatch):
 REFUSED = "is code that the plan would have run: give --model"
 
 
-@pytest.mark.parametrize("arguments", [("study", "plan.toml", "--dry-run"), ("study", "plan.toml", "--jobs", "1"),
-                                       ("study", "plan.toml", "--quick", "--dry-run"), ("landscape", "plan.toml")])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("study", "plan.toml", "--dry-run"),
+        ("study", "plan.toml", "--jobs", "1"),
+        ("study", "plan.toml", "--quick", "--dry-run"),
+        ("landscape", "plan.toml"),
+    ],
+)
 def test_code_that_a_plan_names_is_not_run(arguments, trap, thalweg):
     code, _, err = thalweg(*arguments)
     assert code == 2 and REFUSED in err and len(err.splitlines()) == 1
@@ -62,8 +74,14 @@ def test_it_runs_where_its_user_says_so(flag, trap, thalweg):
 
 
 def test_from_python_too(trap):
-    assert not read_plan(trap[0]).trusted and read_plan(trap[0], trust=True).trusted and read_plan(trap[0], model="mlp").trusted
-    own = make_plan(tiny.raw(model={"name": f"{trap[2]}:make", "hidden": None}))  # no file: the caller wrote it
+    assert (
+        not read_plan(trap[0]).trusted
+        and read_plan(trap[0], trust=True).trusted
+        and read_plan(trap[0], model="mlp").trusted
+    )
+    own = make_plan(
+        tiny.raw(model={"name": f"{trap[2]}:make", "hidden": None})
+    )  # no file: the caller wrote it
     assert own.trusted and not plan_of(own.facts()).trusted
 
 

@@ -1,4 +1,6 @@
-"""Parts that are not trained and differ from network to network: what connects such networks says so before it is paid for."""
+"""Parts that are not trained and differ from network to network: what connects such networks says
+so before it is paid for.
+"""
 
 import warnings
 
@@ -10,7 +12,10 @@ from torch.nn.utils import prune
 import thalweg
 from small import problem
 
-EXPLORERS = [thalweg.ConnectingCurve(share=0.25), thalweg.SproComplex(modes=2, connectors=1, share=0.25, draws=2)]
+EXPLORERS = [
+    thalweg.ConnectingCurve(share=0.25),
+    thalweg.SproComplex(modes=2, connectors=1, share=0.25, draws=2),
+]
 
 
 class Fourier(nn.Module):
@@ -40,18 +45,28 @@ def in_common() -> nn.Module:
 
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize(("model", "name"), [(Fourier, "frequencies"), (frozen, "0.weight"), (pruned, "0.weight_mask")])
+@pytest.mark.parametrize(
+    ("model", "name"), [(Fourier, "frequencies"), (frozen, "0.weight"), (pruned, "0.weight_mask")]
+)
 def test_it_is_said(model, name, explorer):
     found = problem(model)
-    with pytest.warns(UserWarning, match=rf"'{name}' is not trained, and differs from network to network"):
+    with pytest.warns(
+        UserWarning, match=rf"'{name}' is not trained, and differs from network to network"
+    ):
         explorer.explore(found)
 
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("model", [
-    in_common, lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
-    lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        in_common,
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
+        ),
+    ],
+)
 def test_what_is_in_common_or_taken_again_is_not(model, explorer):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

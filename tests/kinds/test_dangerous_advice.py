@@ -1,4 +1,6 @@
-"""Dangerous advice: a file that thalweg did not write is called by its format, with the way to use it; none is to be deleted."""
+"""Dangerous advice: a file that thalweg did not write is called by its format, with the way to use
+it; none is to be deleted.
+"""
 
 import gzip
 import io
@@ -55,7 +57,11 @@ FILES = {
     "old.pth": (checkpoint(old=True), "is a PyTorch checkpoint", STATE),
     "script.pt": (script(), "is a TorchScript file", "torch.jit.load('{path}').state_dict()"),
     "net.pkl": (pickle.dumps({"a": 1}), "is a Python pickle", "state_dict() as Problem(start=...)"),
-    "net.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file", "state_dict() as Problem(start=...)"),
+    "net.h5": (
+        b"\x89HDF\r\n\x1a\n" + bytes(100),
+        "is an HDF5 file",
+        "state_dict() as Problem(start=...)",
+    ),
     "net.npz": (arrays(), "is an archive of NumPy arrays", "state_dict()"),
     "net.tar": (tarred(), "is a tar archive", "unpack it first"),
     "net.gguf": (b"GGUF" + bytes(100), "is a GGUF file", "state_dict() as Problem(start=...)"),
@@ -64,10 +70,13 @@ FILES = {
     "plan.toml": (b'name = "digits"\n', "is a text file", ""),
     "utf16.txt": ("größe".encode("utf-16"), "is a text file", ""),
     "empty.pt": (b"", "is an empty file", ""),
-    "foreign.safetensors": (safetensors.torch.save(NETWORK.state_dict()), "holds no weight distribution",
-                            "Problem(start=safetensors.torch.load_file(path))"),
+    "foreign.safetensors": (
+        safetensors.torch.save(NETWORK.state_dict()),
+        "holds no weight distribution",
+        "Problem(start=safetensors.torch.load_file(path))",
+    ),
     "noise.bin": (bytes(range(256)) * 9, "is damaged or truncated", "give a whole copy of it"),
-}  # fmt: skip
+}
 READERS = {"load": thalweg.load, "Predictions.load": thalweg.Predictions.load}
 
 
@@ -107,7 +116,9 @@ def test_a_cut_file_of_thalwegs_own_is_the_users_too(length, tmp_path):
     path = tmp_path / "a.safetensors"
     thalweg.save(thalweg.Members((thalweg.Weights.of(NETWORK),)), path)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(InputError, match=r"is damaged or truncated .*: give a whole copy of it$") as caught:
+    with pytest.raises(
+        InputError, match=r"is damaged or truncated .*: give a whole copy of it$"
+    ) as caught:
         thalweg.load(path)
     assert "delete" not in one_line(caught)
 
@@ -121,7 +132,10 @@ def test_a_file_that_may_not_be_read_is_one_line(reader, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.open", denied)
-    with pytest.raises(InputError, match=r"a\.safetensors can't be read \(Permission denied\): give a file that can be"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.safetensors can't be read \(Permission denied\): give a file that can be",
+    ):
         READERS[reader](path)
     with pytest.raises(InputError, match="got a NoneType, needs text"):
         READERS[reader](None)

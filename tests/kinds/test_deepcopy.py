@@ -1,4 +1,6 @@
-"""Networks that deepcopy refuses: those that keep a tensor with a history, as old weight norm and pruning do, work everywhere."""
+"""Networks that deepcopy refuses: those that keep a tensor with a history, as old weight norm and
+pruning do, work everywhere.
+"""
 
 import copy
 import threading
@@ -21,12 +23,16 @@ from thalweg.weights.point import Weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated"),
-    pytest.mark.filterwarnings("ignore:There is a performance drop"),  # of old weight norm in a stack
+    pytest.mark.filterwarnings(
+        "ignore:There is a performance drop"
+    ),  # of old weight norm in a stack
 ]
 
 
 def old_weight_norm() -> nn.Module:
-    return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 8)), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.utils.weight_norm(nn.Linear(6, 8)), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+    )
 
 
 def pruned() -> nn.Module:
@@ -42,7 +48,11 @@ class Keeps(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.norm, self.last = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
-        self.hidden, self.all, self.named = self.first.weight * 2, [self.first.weight + 1], {"a": ({"b": self.first.weight + 1},)}
+        self.hidden, self.all, self.named = (
+            self.first.weight * 2,
+            [self.first.weight + 1],
+            {"a": ({"b": self.first.weight + 1},)},
+        )
 
     def forward(self, x):
         self.hidden = self.norm(self.first(x)).relu()
@@ -54,9 +64,19 @@ NETWORKS = {"old weight norm": old_weight_norm, "pruned": pruned, "keeps": Keeps
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("explorer", [
-    "swa", "swag", "spro", "espro", "learned-line", "connecting-curve", "subspace-inference", "multiswag",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "explorer",
+    [
+        "swa",
+        "swag",
+        "spro",
+        "espro",
+        "learned-line",
+        "connecting-curve",
+        "subspace-inference",
+        "multiswag",
+    ],
+)
 def test_explorers_of_new_points_work(explorer, name):
     problem = vectors.problem(NETWORKS[name], epochs=4)
     predictions = predict(problem, explorers()[explorer]().explore(problem), vectors.X, draws=2)
@@ -74,7 +94,9 @@ def test_a_copy_is_the_same_network_and_stands_alone(name):
     own = {p.data_ptr() for p in [*network.parameters(), *network.buffers()]}
     assert not own & {p.data_ptr() for p in [*twin.parameters(), *twin.buffers()]}
     twin(vectors.X).sum().backward()
-    assert all(p.grad is None for p in network.parameters()) and any(p.grad is not None for p in twin.parameters())
+    assert all(p.grad is None for p in network.parameters()) and any(
+        p.grad is not None for p in twin.parameters()
+    )
 
 
 def test_an_ordinary_copy_is_that_of_deepcopy():
@@ -89,7 +111,10 @@ def test_a_stack_trains_as_one_after_the_other(name):
     together = anchors(vectors.problem(NETWORKS[name], epochs=2, stack=2), 2)
     alone = [vectors.problem(NETWORKS[name], epochs=2).anchor(k) for k in range(2)]
     for first, second in zip(together, alone, strict=True):
-        assert all(torch.allclose(first.params[key], p, rtol=0, atol=1e-5) for key, p in second.params.items())
+        assert all(
+            torch.allclose(first.params[key], p, rtol=0, atol=1e-5)
+            for key, p in second.params.items()
+        )
 
 
 def test_a_stack_of_pruned_networks():
@@ -127,7 +152,9 @@ def test_what_can_t_be_copied_is_one_line():
                 return self.layer(x)
 
     vectors.problem(Locked).anchor(0)
-    with pytest.raises(InputError, match=r"can't be copied \(cannot pickle '_thread.lock' object\)"):
+    with pytest.raises(
+        InputError, match=r"can't be copied \(cannot pickle '_thread.lock' object\)"
+    ):
         anchors(vectors.problem(Locked, stack=2), 2)
     with pytest.raises(InputError, match=r"can't be copied"):
         narrowed(Locked(), 0.5)

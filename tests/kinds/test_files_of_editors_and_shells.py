@@ -1,4 +1,6 @@
-"""Files of editors and shells: marks, line ends, home folders, long paths, folders, pipes, locked files work or are one line."""
+"""Files of editors and shells: marks, line ends, home folders, long paths, folders, pipes, locked
+files work or are one line.
+"""
 
 import os
 import shutil
@@ -22,17 +24,40 @@ MEMBERS = package.Members((package.Weights({"w": torch.ones(2)}, {}),))
 
 @pytest.fixture
 def text(tmp_path):
-    return tiny.write_toml(tmp_path / "given.toml", tiny.raw(title="größe", methods=ONE)).read_text()
+    return tiny.write_toml(
+        tmp_path / "given.toml", tiny.raw(title="größe", methods=ONE)
+    ).read_text()
 
 
-@pytest.mark.parametrize(("encode", "right"), [
-    (lambda t: b"\xef\xbb\xbf" + t.encode(), True), (lambda t: t.replace("\n", "\r\n").encode(), True),
-    (lambda t: b"\xef\xbb\xbf" + t.replace("\n", "\r\n").encode(), True), (lambda t: t.encode() + b"\n\n# end", True),
-    (lambda t: t.encode("utf-16"), "is saved as UTF-16, needs UTF-8"),
-    (lambda t: b"\xfe\xff" + t.encode("utf-16-be"), "is saved as UTF-16, needs UTF-8"),
-    (lambda t: t.encode("latin-1"), "is no UTF-8"), (lambda t: t.replace("\n", "\r").encode(), True),
-    (lambda t: b"\x00" * 40, "is no TOML"), (lambda t: b"[" * 100_000, "is no TOML"), (lambda t: b" " * 2**21, "or less"),
-], ids=["mark", "windows", "mark, windows", "no end", "utf-16", "utf-16 be", "latin-1", "old mac", "zeros", "deep", "large"])
+@pytest.mark.parametrize(
+    ("encode", "right"),
+    [
+        (lambda t: b"\xef\xbb\xbf" + t.encode(), True),
+        (lambda t: t.replace("\n", "\r\n").encode(), True),
+        (lambda t: b"\xef\xbb\xbf" + t.replace("\n", "\r\n").encode(), True),
+        (lambda t: t.encode() + b"\n\n# end", True),
+        (lambda t: t.encode("utf-16"), "is saved as UTF-16, needs UTF-8"),
+        (lambda t: b"\xfe\xff" + t.encode("utf-16-be"), "is saved as UTF-16, needs UTF-8"),
+        (lambda t: t.encode("latin-1"), "is no UTF-8"),
+        (lambda t: t.replace("\n", "\r").encode(), True),
+        (lambda t: b"\x00" * 40, "is no TOML"),
+        (lambda t: b"[" * 100_000, "is no TOML"),
+        (lambda t: b" " * 2**21, "or less"),
+    ],
+    ids=[
+        "mark",
+        "windows",
+        "mark, windows",
+        "no end",
+        "utf-16",
+        "utf-16 be",
+        "latin-1",
+        "old mac",
+        "zeros",
+        "deep",
+        "large",
+    ],
+)
 def test_plans_of_editors(encode, right, text, tmp_path):  # fmt: skip
     path = tmp_path / "plan.toml"
     path.write_bytes(encode(text.replace("\\u00f6", "ö").replace("\\u00df", "ß")))
@@ -62,7 +87,9 @@ def test_a_tilde_is_the_home_folder_everywhere(home, text, thalweg, monkeypatch)
     assert (home / "a.safetensors").is_file() and package.load("~/a.safetensors").points
     package.Predictions(torch.zeros(1, 2, 1)).save("~/p.safetensors")
     assert package.Predictions.load("~/p.safetensors").inputs == 2
-    code, out, err = thalweg("study", "~/plan.toml", "--output", "~/out", "--jobs", 1, "--shard", "1/1")
+    code, out, err = thalweg(
+        "study", "~/plan.toml", "--output", "~/out", "--jobs", 1, "--shard", "1/1"
+    )
     assert code == 0, (out, err)
     assert (home / "out/plan.json").is_file() and not os.path.exists("~")
     run(Material(read_plan("~/plan.toml")), "~/out")
@@ -75,8 +102,14 @@ IMPOSSIBLE = ("~nobody-of-that-name/x", "x" * 256, "x" * 300 + "/y", "a\x00b", "
 @pytest.mark.parametrize("path", IMPOSSIBLE, ids=lambda p: p[:12])
 def test_paths_that_can_not_be_are_one_line(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for use in (package.load, read_plan, compare, package.Predictions.load, lambda p: package.save(MEMBERS, p),
-                lambda p: run(Material(tiny.plan(methods=ONE)), p)):
+    for use in (
+        package.load,
+        read_plan,
+        compare,
+        package.Predictions.load,
+        lambda p: package.save(MEMBERS, p),
+        lambda p: run(Material(tiny.plan(methods=ONE)), p),
+    ):
         with pytest.raises(InputError) as caught:
             use(path)
         assert "free the disk" not in str(caught.value)
@@ -110,13 +143,22 @@ def things(tmp_path):
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "loop", "nothing"])
 def test_what_is_no_file_is_one_line_and_not_waited_for(what, things):
-    for use in (package.load, read_plan, package.Predictions.load, lambda p: files.read_record(p, dict)):
-        with pytest.raises(InputError, match=r"needs a file|give the path of a|does not exist") as caught:
+    for use in (
+        package.load,
+        read_plan,
+        package.Predictions.load,
+        lambda p: files.read_record(p, dict),
+    ):
+        with pytest.raises(
+            InputError, match=r"needs a file|give the path of a|does not exist"
+        ) as caught:
             use(things / what)
         one_line(caught)
 
 
-@pytest.mark.parametrize("command", [("compare",), ("report",), ("study", "plan.toml", "--jobs", "1", "--output")])
+@pytest.mark.parametrize(
+    "command", [("compare",), ("report",), ("study", "plan.toml", "--jobs", "1", "--output")]
+)
 @pytest.mark.parametrize("what", ["pipe", "file"])
 def test_a_file_for_a_folder(command, what, things, text, thalweg):
     (things / "file").write_text("mine")

@@ -1,4 +1,6 @@
-"""Hooks and shared parts: gradient hooks, tied weights and modules of two names mean the same at new points as in a network."""
+"""Hooks and shared parts: gradient hooks, tied weights and modules of two names mean the same at
+new points as in a network.
+"""
 
 import pytest
 import torch
@@ -38,7 +40,9 @@ def accumulated() -> nn.Module:
 def of_the_module() -> nn.Module:
     """All gradients are taken from the first layer by a hook of the next."""
     network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
-    network[1].register_full_backward_hook(lambda module, inputs, outputs: (torch.zeros_like(inputs[0]),))
+    network[1].register_full_backward_hook(
+        lambda module, inputs, outputs: (torch.zeros_like(inputs[0]),)
+    )
     return network
 
 
@@ -69,13 +73,17 @@ def test_hooks_of_modules_do_too():
     problem = vectors.problem(of_the_module, weight_decay=0.0)
     found = Spro(vertices=1, share=0.5, volume=0.0, offset=0.0).explore(problem)
     anchor, vertex = (weights.params for weights in found.vertices)
-    assert torch.equal(anchor["0.weight"], vertex["0.weight"]) and not torch.equal(anchor["2.weight"], vertex["2.weight"])
+    assert torch.equal(anchor["0.weight"], vertex["0.weight"]) and not torch.equal(
+        anchor["2.weight"], vertex["2.weight"]
+    )
 
 
 def test_a_stack_refuses_hooks_by_name():
     from thalweg.training.stack import Stack
 
-    with pytest.raises(InputError, match=r"parameter '0\.weight' has a hook on its gradient.*set stack = 1"):
+    with pytest.raises(
+        InputError, match=r"parameter '0\.weight' has a hook on its gradient.*set stack = 1"
+    ):
         Stack([masked(), masked()])
 
 
@@ -88,9 +96,13 @@ def test_tied_weights_at_a_mixed_point():
     problem = vectors.problem(Tied)
     (point,) = problem.refresh(problem.build("network"), [Weights(p)])
     x = vectors.X
-    hidden = (x @ p["first.weight"].T + p["first.bias"]).relu() @ p["first.weight"].T + p["second.bias"]
+    hidden = (x @ p["first.weight"].T + p["first.bias"]).relu() @ p["first.weight"].T + p[
+        "second.bias"
+    ]
     expected = hidden @ p["last.weight"].T + x @ p["last.weight"].T + 2 * p["last.bias"]
-    assert torch.allclose(predict(problem, point, x).log_probs[0], expected.log_softmax(-1), rtol=0, atol=1e-5)
+    assert torch.allclose(
+        predict(problem, point, x).log_probs[0], expected.log_softmax(-1), rtol=0, atol=1e-5
+    )
 
 
 def test_gradients_of_tied_weights_are_those_of_the_formula():
@@ -137,6 +149,8 @@ class InAList(nn.Module):
 
 
 def test_weights_in_a_list_are_refused_by_what_to_do():
-    with pytest.raises(InputError, match="InAList does not use the parameters and buffers that it is given") as caught:
+    with pytest.raises(
+        InputError, match="InAList does not use the parameters and buffers that it is given"
+    ) as caught:
         vectors.problem(InAList)
     assert "\n" not in str(caught.value) and "nn.ParameterList" in str(caught.value)

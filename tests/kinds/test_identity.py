@@ -1,4 +1,6 @@
-"""What a fingerprint must hold: all of a loss that changes a training, or there is no cache, and a word."""
+"""What a fingerprint must hold: all of a loss that changes a training, or there is no cache, and a
+word.
+"""
 
 import functools
 import threading
@@ -125,11 +127,14 @@ PAIRS = {
     "a module of the user's": lambda k: Focal(float(k)),
     "a partial": lambda k: functools.partial(weighted, weight=1.0 + k),
     "a closure": lambda k: with_closure(1.0 + k),
-    "lambdas on two lines": lambda k: (lambda o, y: nn.functional.cross_entropy(o, y) * 1.0) if k else (
-        lambda o, y: nn.functional.cross_entropy(o, y) * 2.0),
+    "lambdas on two lines": lambda k: (
+        (lambda o, y: nn.functional.cross_entropy(o, y) * 1.0)
+        if k
+        else (lambda o, y: nn.functional.cross_entropy(o, y) * 2.0)
+    ),
     "a tensor in a closure": lambda k: with_closure(torch.tensor(1.0 + k)),
     "a method": lambda k: Focal(float(k)).forward,
-}  # fmt: skip
+}
 
 
 def key(loss) -> str:

@@ -1,4 +1,6 @@
-"""Jobs with workers: `jobs=2` with a DataLoader that has workers of its own gives the same bits as one job, or one line."""
+"""Jobs with workers: `jobs=2` with a DataLoader that has workers of its own gives the same bits as
+one job, or one line.
+"""
 
 import multiprocessing
 import threading
@@ -37,34 +39,62 @@ def own() -> Dataset:
 
 
 LOADERS = {
-    "fork": lambda: DataLoader(own(), 32, shuffle=True, num_workers=2, multiprocessing_context="fork"),
+    "fork": lambda: DataLoader(
+        own(), 32, shuffle=True, num_workers=2, multiprocessing_context="fork"
+    ),
     "the system's way": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=2),
-    "persistent": lambda: DataLoader(Own(), 32, shuffle=True, num_workers=1, persistent_workers=True),
-    "wrapped": lambda: pairs(DataLoader(own(), 32, num_workers=1, multiprocessing_context="fork"), lambda pair: pair),
+    "persistent": lambda: DataLoader(
+        Own(), 32, shuffle=True, num_workers=1, persistent_workers=True
+    ),
+    "wrapped": lambda: pairs(
+        DataLoader(own(), 32, num_workers=1, multiprocessing_context="fork"), lambda pair: pair
+    ),
     "own start": lambda: DataLoader(
-        Own(), 32, num_workers=1, multiprocessing_context="fork", worker_init_fn=lambda number: torch.manual_seed(number)
+        Own(),
+        32,
+        num_workers=1,
+        multiprocessing_context="fork",
+        worker_init_fn=lambda number: torch.manual_seed(number),
     ),
 }
 
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_the_same_bits_as_one_job(name):
-    found = [anchors(Problem(cases.no_norm, LOADERS[name](), SHORT, jobs=jobs), 2) for jobs in (1, 2)]
-    assert all(torch.equal(p, b.params[n]) for a, b in zip(*found, strict=True) for n, p in a.params.items())
+    found = [
+        anchors(Problem(cases.no_norm, LOADERS[name](), SHORT, jobs=jobs), 2) for jobs in (1, 2)
+    ]
+    assert all(
+        torch.equal(p, b.params[n])
+        for a, b in zip(*found, strict=True)
+        for n, p in a.params.items()
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["spawn", "forkserver"])
 def test_other_ways_to_start(start):
-    loader = DataLoader(TensorDataset(*cases.task(64)), 32, shuffle=True, num_workers=1, multiprocessing_context=start)
+    loader = DataLoader(
+        TensorDataset(*cases.task(64)),
+        32,
+        shuffle=True,
+        num_workers=1,
+        multiprocessing_context=start,
+    )
     found = [anchors(Problem(cases.no_norm, loader, SHORT, jobs=jobs), 2) for jobs in (1, 2)]
-    assert all(torch.equal(p, b.params[n]) for a, b in zip(*found, strict=True) for n, p in a.params.items())
+    assert all(
+        torch.equal(p, b.params[n])
+        for a, b in zip(*found, strict=True)
+        for n, p in a.params.items()
+    )
 
 
 def test_a_data_set_that_cannot_be_sent_is_one_line():
     loader = DataLoader(Own(threading.Lock()), 32, num_workers=1, multiprocessing_context="fork")
     problem = Problem(cases.no_norm, loader, SHORT, jobs=2)
-    with pytest.raises(InputError, match=r"can't be sent to other processes .*lock.*: set jobs = 1") as caught:
+    with pytest.raises(
+        InputError, match=r"can't be sent to other processes .*lock.*: set jobs = 1"
+    ) as caught:
         anchors(problem, 2)
     assert "\n" not in str(caught.value)
     assert len(anchors(Problem(cases.no_norm, loader, SHORT), 2)) == 2, "which works"
@@ -76,7 +106,9 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
     loader = DataLoader(made, 32, num_workers=1, multiprocessing_context="spawn")
     problem = Problem(cases.no_norm, [*DataLoader(made, 32)], SHORT, jobs=2)
     object.__setattr__(problem, "train", loader)  # a look at it would tell before
-    with pytest.raises(InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"):
+    with pytest.raises(
+        InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"
+    ):
         anchors(problem, 2)
 
 
@@ -91,7 +123,9 @@ def _train(jobs: int, line) -> None:
 @pytest.mark.parametrize(("jobs", "daemon"), [(1, True), (2, False), (2, True)])
 def test_in_a_process_that_was_forked(jobs, daemon):
     """Its parent has workers already, which are not its own."""
-    expected = [w.params["1.bias"].tolist() for w in anchors(cases.problem(jobs=2, recipe=SHORT), 2)]
+    expected = [
+        w.params["1.bias"].tolist() for w in anchors(cases.problem(jobs=2, recipe=SHORT), 2)
+    ]
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_train, args=(jobs, theirs), daemon=daemon)
@@ -101,13 +135,20 @@ def test_in_a_process_that_was_forked(jobs, daemon):
     process.join(10)
     assert process.exitcode == 0
     if jobs > 1 and daemon:
-        assert found.startswith("jobs got more than 1 in a daemonic process") and "set jobs = 1" in found
+        assert (
+            found.startswith("jobs got more than 1 in a daemonic process")
+            and "set jobs = 1" in found
+        )
     else:
         assert found == expected
-    assert len(anchors(cases.problem(jobs=2, recipe=SHORT, seed=1), 2)) == 2, "the parent's workers are still there"
+    assert len(anchors(cases.problem(jobs=2, recipe=SHORT, seed=1), 2)) == 2, (
+        "the parent's workers are still there"
+    )
 
 
 def test_the_network_is_an_ordinary_one():
     """A check of the tests' own: training moves it."""
     weights = anchors(Problem(cases.no_norm, LOADERS["fork"](), SHORT), 1)[0]
-    assert isinstance(cases.no_norm(), nn.Module) and not torch.equal(weights.params["1.bias"], torch.zeros(8))
+    assert isinstance(cases.no_norm(), nn.Module) and not torch.equal(
+        weights.params["1.bias"], torch.zeros(8)
+    )

@@ -22,20 +22,27 @@ class Switching(nn.Module):
         return self.branches[self.calls % 2 if self.calls > 2 else 0](x)
 
 
-@pytest.mark.filterwarnings("ignore:the network gives other outputs in training mode")  # it counts its calls, on purpose
+@pytest.mark.filterwarnings(
+    "ignore:the network gives other outputs in training mode"
+)  # it counts its calls, on purpose
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_it_trains_as_with_plain_torch(optimizer, nesterov):
     if nesterov and optimizer != "sgd":
         return
-    recipe = thalweg.Recipe(epochs=3, lr=0.05, schedule="constant", optimizer=optimizer, nesterov=nesterov)
+    recipe = thalweg.Recipe(
+        epochs=3, lr=0.05, schedule="constant", optimizer=optimizer, nesterov=nesterov
+    )
     found = problem(Switching, recipe=recipe, train=thalweg.Batches(X, Y, 50), seed=2)
     weights = found.anchor(0)
 
     network = found.build("anchor", 0)
     batches = found.batches("anchor", 0)
-    plain = (torch.optim.SGD(network.parameters(), 0.05, 0.9, weight_decay=5e-4, nesterov=nesterov) if optimizer == "sgd"
-             else torch.optim.AdamW(network.parameters(), 0.05, weight_decay=5e-4))
+    plain = (
+        torch.optim.SGD(network.parameters(), 0.05, 0.9, weight_decay=5e-4, nesterov=nesterov)
+        if optimizer == "sgd"
+        else torch.optim.AdamW(network.parameters(), 0.05, weight_decay=5e-4)
+    )
     for epoch in range(3):
         for x, y in batches.epoch(epoch):
             plain.zero_grad()
@@ -47,7 +54,12 @@ def test_it_trains_as_with_plain_torch(optimizer, nesterov):
 
 def test_predictions_that_depend_on_their_batch_are_said():
     def model():
-        return nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.ReLU(), nn.Linear(4, 3))
+        return nn.Sequential(
+            nn.Linear(6, 4),
+            nn.BatchNorm1d(4, track_running_stats=False),
+            nn.ReLU(),
+            nn.Linear(4, 3),
+        )
 
     with pytest.warns(UserWarning, match=r"depends on the other inputs of its batch"):
         problem(model)

@@ -19,7 +19,10 @@ class Says:
         return self.says
 
     def __iter__(self):
-        return ((X[i * 10 : i * 10 + 10], Y[i * 10 : i * 10 + 10]) for i in torch.randperm(20)[: self.gives].tolist())
+        return (
+            (X[i * 10 : i * 10 + 10], Y[i * 10 : i * 10 + 10])
+            for i in torch.randperm(20)[: self.gives].tolist()
+        )
 
 
 class Stream(IterableDataset):
@@ -37,7 +40,9 @@ class Stream(IterableDataset):
         return ((X[i], Y[i]) for i in range(first, len(X), step))
 
 
-@pytest.mark.parametrize(("says", "gives", "said"), [(10, 4, "gave 4"), (4, 10, "gave more"), (5, 20, "gave more")])
+@pytest.mark.parametrize(
+    ("says", "gives", "said"), [(10, 4, "gave 4"), (4, 10, "gave more"), (5, 20, "gave more")]
+)
 def test_a_wrong_length_is_refused_before_training(says, gives, said):
     with pytest.raises(InputError, match=f"says that it has {says} batches, and {said}") as caught:
         problem(train=Says(says, gives))
@@ -46,9 +51,15 @@ def test_a_wrong_length_is_refused_before_training(says, gives, said):
 
 @pytest.mark.filterwarnings("ignore:Length of IterableDataset")
 def test_workers_that_each_read_everything_are_refused():
-    with pytest.raises(InputError, match=r"gave more.*each worker of an iterable data set must read its own part"):
+    with pytest.raises(
+        InputError, match=r"gave more.*each worker of an iterable data set must read its own part"
+    ):
         problem(train=DataLoader(Stream(parted=False), 50, num_workers=2))
-    found = problem(train=DataLoader(Stream(parted=True), 50, num_workers=2), sources=("init",), recipe=thalweg.Recipe(epochs=1))
+    found = problem(
+        train=DataLoader(Stream(parted=True), 50, num_workers=2),
+        sources=("init",),
+        recipe=thalweg.Recipe(epochs=1),
+    )
     assert found.training_examples == len(X)
 
 
@@ -66,11 +77,19 @@ def test_a_length_that_changes_later_is_an_error_and_no_wrong_cost():
         found.anchor(0)
 
 
-@pytest.mark.parametrize(("settings", "examples"), [
-    ({"batch_size": 64}, 200), ({"batch_size": 64, "drop_last": True}, 192), ({"batch_size": 33}, 200),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "examples"),
+    [
+        ({"batch_size": 64}, 200),
+        ({"batch_size": 64, "drop_last": True}, 192),
+        ({"batch_size": 33}, 200),
+    ],
+)
 def test_examples_are_counted_as_they_are(settings, examples):
-    found = problem(train=DataLoader(TensorDataset(X, Y), shuffle=True, **settings), recipe=thalweg.Recipe(epochs=2))
+    found = problem(
+        train=DataLoader(TensorDataset(X, Y), shuffle=True, **settings),
+        recipe=thalweg.Recipe(epochs=2),
+    )
     assert found.training_examples == 2 * examples
     found.anchor(0)
     assert found.cost.backward_examples == 2 * examples and found.cost.trainings == 1

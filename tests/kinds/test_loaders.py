@@ -67,9 +67,15 @@ def data(workers: int = 0, **settings) -> DataLoader:
 
 
 REDRAWN = {
-    "a data set with torch's generator": lambda: DataLoader(Noisy(torch.Generator().manual_seed(0)), 50, shuffle=True),
-    "a data set with NumPy's": lambda: DataLoader(Noisy(np.random.default_rng(0)), 50, shuffle=True),
-    "a data set with NumPy's old one": lambda: DataLoader(Noisy(np.random.RandomState(0)), 50, shuffle=True),
+    "a data set with torch's generator": lambda: DataLoader(
+        Noisy(torch.Generator().manual_seed(0)), 50, shuffle=True
+    ),
+    "a data set with NumPy's": lambda: DataLoader(
+        Noisy(np.random.default_rng(0)), 50, shuffle=True
+    ),
+    "a data set with NumPy's old one": lambda: DataLoader(
+        Noisy(np.random.RandomState(0)), 50, shuffle=True
+    ),
     "a data set with Python's": lambda: DataLoader(Noisy(random.Random(0)), 50, shuffle=True),
     "a sampler with NumPy's": lambda: data(sampler=Own()),
     "a distributed sampler": lambda: data(sampler=DistributedSampler(TensorDataset(X, Y), 1, 0)),
@@ -157,17 +163,28 @@ def test_randomness_that_no_seed_reaches_is_said():
 
         def __iter__(self):
             rng = np.random.default_rng()
-            return (((X + torch.from_numpy(rng.normal(size=(200, 6))).float())[i * 50 : i * 50 + 50], Y[i * 50 : i * 50 + 50])
-                    for i in range(4))
+            return (
+                (
+                    (X + torch.from_numpy(rng.normal(size=(200, 6))).float())[i * 50 : i * 50 + 50],
+                    Y[i * 50 : i * 50 + 50],
+                )
+                for i in range(4)
+            )
 
     with pytest.warns(UserWarning, match=r"other batches after the same seed"):
         problem(train=Wild())
 
 
-@pytest.mark.parametrize("loader", [
-    lambda: data(shuffle=True), lambda: data(sampler=Own()), lambda: data(sampler=DistributedSampler(TensorDataset(X, Y), 1, 0)),
-    Wrapped, lambda: DataLoader(Noisy(torch.Generator()), 50),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "loader",
+    [
+        lambda: data(shuffle=True),
+        lambda: data(sampler=Own()),
+        lambda: data(sampler=DistributedSampler(TensorDataset(X, Y), 1, 0)),
+        Wrapped,
+        lambda: DataLoader(Noisy(torch.Generator()), 50),
+    ],
+)
 def test_predictions_in_shuffled_order_are_refused(loader):
     found = problem()
     with pytest.raises(InputError, match=r"the loader to predict on"):
@@ -196,20 +213,29 @@ class Noise(torch.nn.Module):
         return self.layer(x) * torch.from_numpy(self.rng.random(3)).float()
 
 
-@pytest.mark.parametrize("rng", [torch.Generator().manual_seed(0), np.random.default_rng(0)], ids=["torch", "numpy"])
+@pytest.mark.parametrize(
+    "rng", [torch.Generator().manual_seed(0), np.random.default_rng(0)], ids=["torch", "numpy"]
+)
 def test_a_network_with_a_generator_of_its_own_is_said(rng):
-    with pytest.warns(UserWarning, match=r"other outputs in training mode after the same seed.*generator of its own"):
+    with pytest.warns(
+        UserWarning,
+        match=r"other outputs in training mode after the same seed.*generator of its own",
+    ):
         problem(lambda: Noise(rng))
 
 
 def test_networks_whose_randomness_a_seed_reaches_are_not():
-    for model in (lambda: torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(6), linear()),
-                  lambda: torch.nn.utils.parametrizations.spectral_norm(linear())):
+    for model in (
+        lambda: torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(6), linear()),
+        lambda: torch.nn.utils.parametrizations.spectral_norm(linear()),
+    ):
         problem(model)  # without a warning, which is an error in tests
 
 
 @pytest.mark.filterwarnings("ignore:Got pickle error")  # torch's own
 def test_a_loader_whose_workers_can_t_be_started_is_one_line():
     loader = data(1, shuffle=True, multiprocessing_context="spawn", collate_fn=lambda batch: batch)
-    with pytest.raises(InputError, match=r"the training loader raised .*mend it, or its collate_fn"):
+    with pytest.raises(
+        InputError, match=r"the training loader raised .*mend it, or its collate_fn"
+    ):
         problem(train=loader)

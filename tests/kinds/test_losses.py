@@ -20,9 +20,15 @@ SEVERAL = {  # all that evaluate several networks in one step
 }
 LOSSES = {
     "module": nn.CrossEntropyLoss(),
-    "wrong axis where there are draws": lambda outputs, labels: nn.functional.nll_loss(outputs.log_softmax(1), labels),
-    "in place": lambda outputs, labels: nn.functional.cross_entropy(outputs.sub_(outputs.amax(1, keepdim=True).detach()), labels),
-    "by hand": lambda outputs, labels: (outputs.logsumexp(1) - outputs.gather(1, labels[:, None])[:, 0]).mean(),
+    "wrong axis where there are draws": lambda outputs, labels: nn.functional.nll_loss(
+        outputs.log_softmax(1), labels
+    ),
+    "in place": lambda outputs, labels: nn.functional.cross_entropy(
+        outputs.sub_(outputs.amax(1, keepdim=True).detach()), labels
+    ),
+    "by hand": lambda outputs, labels: (
+        outputs.logsumexp(1) - outputs.gather(1, labels[:, None])[:, 0]
+    ).mean(),
 }
 
 
@@ -36,7 +42,9 @@ def test_the_same_loss_written_by_the_user_gives_the_same(method, loss):
             assert torch.allclose(p, other.params[name], atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [thalweg.BatchEnsemble(members=2), thalweg.PackedEnsemble(members=2)])
+@pytest.mark.parametrize(
+    "method", [thalweg.BatchEnsemble(members=2), thalweg.PackedEnsemble(members=2)]
+)
 def test_ensembles_inside_one_network_too(method):
     def model():
         return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -71,19 +79,34 @@ def test_label_smoothing_beside_a_loss_is_refused():
 def test_class_weights_are_used():
     heavy = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 20.0]))
     plain, weighted = (problem(loss=own) for own in (None, heavy))
-    shares = [float((thalweg.predict(p, p.anchor(0), X).mean().argmax(1) == 2).double().mean()) for p in (plain, weighted)]
+    shares = [
+        float((thalweg.predict(p, p.anchor(0), X).mean().argmax(1) == 2).double().mean())
+        for p in (plain, weighted)
+    ]
     assert shares[1] > shares[0] + 0.05 and not same(plain.anchor(0), weighted.anchor(0))
 
 
-@pytest.mark.parametrize(("loss", "message"), [
-    (nn.CrossEntropyLoss(reduction="none"), r"gave shape \(50,\).*reduction='mean'"),
-    (lambda outputs, labels: nn.functional.cross_entropy(outputs, labels).detach(), "without a graph of gradients"),
-    (lambda outputs, labels: nn.functional.cross_entropy(outputs, labels).item(), "gave float"),
-    (lambda outputs, labels: nn.functional.cross_entropy(outputs, labels[:, None]), "one trial step raised"),
-    (lambda outputs: outputs.sum(), "one trial step raised TypeError"),
-    (lambda outputs, labels: nn.functional.cross_entropy(outputs, labels) * float("nan"), "loss is nan"),
-    ("cross-entropy", "loss got a str"),
-])
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (nn.CrossEntropyLoss(reduction="none"), r"gave shape \(50,\).*reduction='mean'"),
+        (
+            lambda outputs, labels: nn.functional.cross_entropy(outputs, labels).detach(),
+            "without a graph of gradients",
+        ),
+        (lambda outputs, labels: nn.functional.cross_entropy(outputs, labels).item(), "gave float"),
+        (
+            lambda outputs, labels: nn.functional.cross_entropy(outputs, labels[:, None]),
+            "one trial step raised",
+        ),
+        (lambda outputs: outputs.sum(), "one trial step raised TypeError"),
+        (
+            lambda outputs, labels: nn.functional.cross_entropy(outputs, labels) * float("nan"),
+            "loss is nan",
+        ),
+        ("cross-entropy", "loss got a str"),
+    ],
+)
 def test_a_loss_that_can_t_be_trained_with_is_one_line(loss, message):
     with pytest.raises(InputError, match=message) as caught:
         problem(loss=loss)
@@ -91,7 +114,9 @@ def test_a_loss_that_can_t_be_trained_with_is_one_line(loss, message):
 
 
 def test_sums_are_the_user_s_choice():
-    found = problem(linear, loss=nn.CrossEntropyLoss(reduction="sum"), recipe=thalweg.Recipe(epochs=2, lr=1e-4))
+    found = problem(
+        linear, loss=nn.CrossEntropyLoss(reduction="sum"), recipe=thalweg.Recipe(epochs=2, lr=1e-4)
+    )
     assert torch.isfinite(found.anchor(0).params["weight"]).all() and len(Y) == 200
 
 
@@ -121,7 +146,9 @@ def counting():
 
 def with_a_generator_of_its_own():
     random = torch.Generator().manual_seed(0)
-    return lambda outputs, labels: nn.functional.cross_entropy(outputs + torch.randn(outputs.shape, generator=random), labels)
+    return lambda outputs, labels: nn.functional.cross_entropy(
+        outputs + torch.randn(outputs.shape, generator=random), labels
+    )
 
 
 @pytest.mark.parametrize("made", [counting, with_a_generator_of_its_own])
@@ -130,13 +157,23 @@ def test_a_loss_that_changes_from_call_to_call_is_said(made):
         problem(loss=made())
 
 
-@pytest.mark.parametrize("noise", [
-    lambda outputs: torch.randn_like(outputs),
-    lambda outputs: torch.from_numpy(np.random.standard_normal(outputs.shape)).float(),  # noqa: NPY002  what users do
-    lambda outputs: random.random() * torch.ones_like(outputs).cumsum(1),
-], ids=["torch", "NumPy", "Python"])  # fmt: skip
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda outputs: torch.randn_like(outputs),
+        lambda outputs: torch.from_numpy(np.random.standard_normal(outputs.shape)).float(),  # noqa: NPY002  what users do
+        lambda outputs: random.random() * torch.ones_like(outputs).cumsum(1),
+    ],
+    ids=["torch", "NumPy", "Python"],
+)
 def test_a_loss_that_draws_from_the_global_generators_is_right(noise):
     """Without a warning, which is an error in tests; and one seed gives one training."""
-    found = [problem(loss=lambda outputs, labels: nn.functional.cross_entropy(outputs + noise(outputs), labels)).anchor(0)
-             for _ in range(2)]  # fmt: skip
+    found = [
+        problem(
+            loss=lambda outputs, labels: nn.functional.cross_entropy(
+                outputs + noise(outputs), labels
+            )
+        ).anchor(0)
+        for _ in range(2)
+    ]
     assert same(*found)

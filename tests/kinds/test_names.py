@@ -1,4 +1,6 @@
-"""Names: that of a study is one folder's, whatever it is; a label is text in tables, figures, pages and on a terminal."""
+"""Names: that of a study is one folder's, whatever it is; a label is text in tables, figures, pages
+and on a terminal.
+"""
 
 import io
 import re
@@ -19,8 +21,35 @@ from thalweg.study.plan import make_plan, plan_of, read_plan
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 from synthetic import METHODS, write_results
 
-FOLDERS = {"../../x", "/abs", ".", "..", "", " ", "a/b", "a\\b", "C:", "a\x00b", "a\nb", "CON", "nul.txt", "com1", "a?", "a*",
-           "<a>", 'a"b', "a|b", "a.", " a", "a ", "x" * 300, "\u00e9" * 150, "a\x7f", "~/x", "\ud800"}  # fmt: skip
+FOLDERS = {
+    "../../x",
+    "/abs",
+    ".",
+    "..",
+    "",
+    " ",
+    "a/b",
+    "a\\b",
+    "C:",
+    "a\x00b",
+    "a\nb",
+    "CON",
+    "nul.txt",
+    "com1",
+    "a?",
+    "a*",
+    "<a>",
+    'a"b',
+    "a|b",
+    "a.",
+    " a",
+    "a ",
+    "x" * 300,
+    "\u00e9" * 150,
+    "a\x7f",
+    "~/x",
+    "\ud800",
+}
 
 
 @pytest.mark.parametrize("name", sorted(FOLDERS), ids=repr)
@@ -33,7 +62,10 @@ def test_names_that_are_no_folder_are_one_line(name):
         plan_of(facts)
 
 
-@pytest.mark.parametrize("name", ["digits", "a b", "été 2026", ".hidden", "a.b", "console", "$x$", "x" * 200, "\u65e5\u672c"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits", "a b", "été 2026", ".hidden", "a.b", "console", "$x$", "x" * 200, "\u65e5\u672c"],
+)
 def test_names_that_are(name, tmp_path):
     assert make_plan(tiny.raw(name=name)).name == name
     (tmp_path / name).mkdir()
@@ -51,13 +83,17 @@ def test_the_command_makes_no_folder_elsewhere(thalweg, tmp_path):
 @pytest.mark.parametrize("name", [3, True, ["a"], {"a": 1}])
 def test_names_of_another_type(name, tmp_path):
     path = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(name="x"))
-    text = {3: "3", True: "true"}.get(name if isinstance(name, int) else None, '["a"]' if name == ["a"] else "{ a = 1 }")
+    text = {3: "3", True: "true"}.get(
+        name if isinstance(name, int) else None, '["a"]' if name == ["a"] else "{ a = 1 }"
+    )
     path.write_text(path.read_text().replace('name = "x"', f"name = {text}", 1))
     with pytest.raises(InputError, match=r"plan\.toml: name got .*valid string"):
         read_plan(path)
 
 
-@pytest.mark.parametrize("label", ["a\nb", "a\x00", "\x02", "x" * 1001, 3, ["a"], "\u2028"], ids=repr)
+@pytest.mark.parametrize(
+    "label", ["a\nb", "a\x00", "\x02", "x" * 1001, 3, ["a"], "\u2028"], ids=repr
+)
 def test_labels_that_are_no_line_of_text(label):
     methods = [{"explorer": "deep-ensemble", "members": 2, "label": label}]
     with pytest.raises(InputError, match=r"plan: methods\[0\]\.label got ") as caught:
@@ -65,9 +101,25 @@ def test_labels_that_are_no_line_of_text(label):
     one_line(caught)
 
 
-LABELS = [r"$\frac$", "a_b^c_{", "#set page(width: 1cm)", "<script>alert(1)</script>", "*bold* **x", "`code` ```", "[red]x[/]",
-          "[/]", "\U0001f600 :smile:", "reference", "w" * 300, "&amp; \\ % ~",
-          "{{ 7 * 7 }}", "</script><b>", "=1+1", "\u65e5\u672c", "K_eq $"]  # fmt: skip
+LABELS = [
+    r"$\frac$",
+    "a_b^c_{",
+    "#set page(width: 1cm)",
+    "<script>alert(1)</script>",
+    "*bold* **x",
+    "`code` ```",
+    "[red]x[/]",
+    "[/]",
+    "\U0001f600 :smile:",
+    "reference",
+    "w" * 300,
+    "&amp; \\ % ~",
+    "{{ 7 * 7 }}",
+    "</script><b>",
+    "=1+1",
+    "\u65e5\u672c",
+    "K_eq $",
+]
 
 
 def test_labels_are_text_everywhere(tmp_path):
@@ -75,14 +127,19 @@ def test_labels_are_text_everywhere(tmp_path):
     from thalweg.report.content import content
     from thalweg.report.pdf import pdf
 
-    methods = [(label, *m[1:]) for label, m in zip(LABELS, [METHODS[k % 9 + 1] for k in range(len(LABELS))], strict=True)]
+    methods = [
+        (label, *m[1:])
+        for label, m in zip(LABELS, [METHODS[k % 9 + 1] for k in range(len(LABELS))], strict=True)
+    ]
     whole = content(load(write_results(tmp_path, methods, failures=False)))
     assert pdf(whole).startswith(b"%PDF")
     page = html(whole)
     from html import escape
 
     shown = set(re.findall(r'<span class="dot"[^>]*></span>(.*?)<sup>', page))
-    assert shown == {escape(label).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") for label in LABELS}
+    assert shown == {
+        escape(label).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") for label in LABELS
+    }
     assert "<script>alert" not in page
 
 

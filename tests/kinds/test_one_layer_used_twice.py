@@ -1,4 +1,6 @@
-"""One layer used twice in a forward: its running statistics are the averages over all its uses, as those of update_bn."""
+"""One layer used twice in a forward: its running statistics are the averages over all its uses, as
+those of update_bn.
+"""
 
 import pytest
 import torch
@@ -84,7 +86,9 @@ def test_they_are_those_of_update_bn(model):
     expected = by_torch(network, 40, 40, 40)
     for buffers in found:
         assert set(buffers) == set(expected)
-        assert all(torch.allclose(buffers[name], b, rtol=1e-5, atol=1e-5) for name, b in expected.items())
+        assert all(
+            torch.allclose(buffers[name], b, rtol=1e-5, atol=1e-5) for name, b in expected.items()
+        )
 
 
 def test_a_short_last_batch_counts_for_less():
@@ -99,15 +103,22 @@ def test_a_layer_that_every_second_evaluation_uses():
     network = EverySecond()
     found = vectors.refreshed(network, 50, 50, 50, 50, points=2)
     x = vectors.X.split(50)
-    possible = [(x[0].mean(0) + x[2].mean(0)) / 2, (x[1].mean(0) + x[3].mean(0)) / 2]  # it goes on counting
+    possible = [
+        (x[0].mean(0) + x[2].mean(0)) / 2,
+        (x[1].mean(0) + x[3].mean(0)) / 2,
+    ]  # it goes on counting
     for buffers in found:
-        assert any(torch.allclose(buffers["bn.running_mean"], mean, rtol=0, atol=1e-6) for mean in possible)
+        assert any(
+            torch.allclose(buffers["bn.running_mean"], mean, rtol=0, atol=1e-6) for mean in possible
+        )
         assert buffers["bn.num_batches_tracked"] == 2
     assert vectors.behaviour(network).uneven and not vectors.behaviour(Loop()).uneven
 
 
 class Skipped(nn.Module):
-    """Stochastic depth: a block with a batch norm, which a training evaluation leaves out now and then."""
+    """Stochastic depth: a block with a batch norm, which a training evaluation leaves out now and
+    then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +133,10 @@ def test_a_layer_that_is_left_out_at_random():
     network = Skipped()
     sizes = [20] * 10
     found = vectors.refreshed(network, *sizes, points=2)
-    assert all(torch.equal(found[0][name], b) for name, b in found[1].items()), "the same batches at both points"
+    assert all(torch.equal(found[0][name], b) for name, b in found[1].items()), (
+        "the same batches at both points"
+    )
     assert 0 < found[0]["block.1.num_batches_tracked"] < 10
-    assert torch.allclose(found[0]["block.1.running_mean"], network.block[0](vectors.X).mean(0), rtol=0, atol=0.3)
+    assert torch.allclose(
+        found[0]["block.1.running_mean"], network.block[0](vectors.X).mean(0), rtol=0, atol=0.3
+    )

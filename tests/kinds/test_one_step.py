@@ -145,12 +145,22 @@ def raises():
     raise FileNotFoundError("weights.pt")
 
 
-SHARED, CACHED, OWN = nn.Linear(6, 6), itertools.cycle([linear(), linear()]), torch.Generator().manual_seed(0)
+SHARED, CACHED, OWN = (
+    nn.Linear(6, 6),
+    itertools.cycle([linear(), linear()]),
+    torch.Generator().manual_seed(0),
+)
 IDS = torch.randint(0, 10, (200, 5), generator=torch.Generator().manual_seed(1))
 
 REFUSED = {
-    "a tuple in training mode": (lambda: Tuple(when="training"), r"output is tuple for 50 inputs in training mode"),
-    "a tuple in evaluation mode": (lambda: Tuple(when="evaluation"), "output is tuple for 2 inputs"),
+    "a tuple in training mode": (
+        lambda: Tuple(when="training"),
+        r"output is tuple for 50 inputs in training mode",
+    ),
+    "a tuple in evaluation mode": (
+        lambda: Tuple(when="evaluation"),
+        "output is tuple for 2 inputs",
+    ),
     "a dict": (lambda: Tuple(when="always", kind=dict), "output is dict .*wrap it in a module"),
     "a list in training mode": (lambda: Tuple(when="training", kind=list), "output is list"),
     "one logit": (lambda: Counts(1), r"output is \(2,\)"),
@@ -158,21 +168,42 @@ REFUSED = {
     "outputs without gradients": (Detached, "no graph of gradients in training mode"),
     "a buffer that is resized": (Growing, r"changed the shape of '.*mask' from \(1, 1\) to"),
     "a layer that is made late": (Late, "changed the shape of 'second.weight' from nothing"),
-    "weights that are kept in a list": (Copies, "does not use the parameters and buffers that it is given"),
-    "a ScriptModule": (lambda: torch.jit.script(linear()), "gave a ScriptModule.*give the Python module"),
+    "weights that are kept in a list": (
+        Copies,
+        "does not use the parameters and buffers that it is given",
+    ),
+    "a ScriptModule": (
+        lambda: torch.jit.script(linear()),
+        "gave a ScriptModule.*give the Python module",
+    ),
     "a factory that seeds torch": (seeds_itself, "seeds torch itself"),
-    "a factory that shares a layer": (lambda: nn.Sequential(SHARED, linear()), "share '0.weight'.*copy.deepcopy"),
+    "a factory that shares a layer": (
+        lambda: nn.Sequential(SHARED, linear()),
+        "share '0.weight'.*copy.deepcopy",
+    ),
     "a factory with a cache": (functools.cache(linear), "gave the same module twice"),
     "a factory that gives two in turn": (lambda: next(CACHED), "gave the same module twice"),
     "a factory with a generator of its own": (own_generator, "draws from a generator of its own"),
     "a factory that raises": (raises, "raised FileNotFoundError .weights.pt"),
-    "a factory with arguments": (lambda width: nn.Linear(6, width), "raised TypeError.*without arguments"),
+    "a factory with arguments": (
+        lambda width: nn.Linear(6, width),
+        "raised TypeError.*without arguments",
+    ),
     "a factory whose networks differ": (differing, "differ in the names or shapes"),
-    "weights without numbers": (lambda: nn.Linear(6, 3, device="meta"), "'weight' is on the device 'meta'"),
+    "weights without numbers": (
+        lambda: nn.Linear(6, 3, device="meta"),
+        "'weight' is on the device 'meta'",
+    ),
     "complex weights": (lambda: Complex(), "'layer.weight' is complex, needs real numbers"),
-    "an exported graph": (lambda: torch.export.export(linear(), (X[:2],)).module(), "can't be put in training and in evaluation"),
-    "frozen altogether": (lambda: linear().requires_grad_(False), "no parameter that requires a gradient"),
-}  # fmt: skip
+    "an exported graph": (
+        lambda: torch.export.export(linear(), (X[:2],)).module(),
+        "can't be put in training and in evaluation",
+    ),
+    "frozen altogether": (
+        lambda: linear().requires_grad_(False),
+        "no parameter that requires a gradient",
+    ),
+}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -185,7 +216,9 @@ def test_it_is_one_line(kind):
 
 
 def test_sparse_gradients_are_one_line_or_work():
-    """torch's fused and momentum-free SGD take some of them; what it does not take is said before anything is trained."""
+    """torch's fused and momentum-free SGD take some of them; what it does not take is said before
+    anything is trained.
+    """
     loader = thalweg.Batches(IDS, Y, 50)
     with pytest.raises(InputError, match=r"one trial step raised .*(sparse|Sparse)"):
         problem(sparse, train=loader)
@@ -198,7 +231,12 @@ def test_lazy_layers_get_their_sizes():
     def plain():
         return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
-    for explorer in (thalweg.DeepEnsemble(2), thalweg.Spro(vertices=1, share=0.25), thalweg.Swag(), thalweg.LearnedLine()):
+    for explorer in (
+        thalweg.DeepEnsemble(2),
+        thalweg.Spro(vertices=1, share=0.25),
+        thalweg.Swag(),
+        thalweg.LearnedLine(),
+    ):
         lazy, known = problem(model), problem(plain)
         one, other = (thalweg.predict(p, explorer.explore(p), X, draws=2) for p in (lazy, known))
         assert one.log_probs.shape == other.log_probs.shape and torch.isfinite(one.log_probs).all()
@@ -211,23 +249,33 @@ def test_wrappers_are_taken_off():
     plain = problem()
     for wrap in (nn.DataParallel, lambda network: torch.compile(network, backend="eager")):
         wrapped = problem(lambda wrap=wrap: wrap(linear()))
-        assert all(torch.equal(p, plain.anchor(0).params[name]) for name, p in wrapped.anchor(0).params.items())
+        assert all(
+            torch.equal(p, plain.anchor(0).params[name])
+            for name, p in wrapped.anchor(0).params.items()
+        )
 
 
 def test_gradients_that_are_switched_off():
     expected = problem().anchor(0)
     with torch.no_grad():
         found = problem()
-        assert all(torch.equal(p, expected.params[name]) for name, p in found.anchor(0).params.items())
+        assert all(
+            torch.equal(p, expected.params[name]) for name, p in found.anchor(0).params.items()
+        )
         thalweg.predict(found, thalweg.Spro(vertices=1, share=0.25).explore(found), X, draws=2)
-    with torch.inference_mode(), pytest.raises(InputError, match=r"inference_mode.*no_grad.* does no harm"):
+    with (
+        torch.inference_mode(),
+        pytest.raises(InputError, match=r"inference_mode.*no_grad.* does no harm"),
+    ):
         problem()
     with torch.inference_mode(), pytest.raises(InputError, match=r"inference_mode"):
         found.fit(linear(), found.recipe, "anchor", 0)
     was = torch.is_grad_enabled()
     torch.set_grad_enabled(False)
     try:
-        assert all(torch.equal(p, expected.params[name]) for name, p in problem().anchor(0).params.items())
+        assert all(
+            torch.equal(p, expected.params[name]) for name, p in problem().anchor(0).params.items()
+        )
     finally:
         torch.set_grad_enabled(was)
 
@@ -238,7 +286,9 @@ def test_labels_that_are_no_classes_far_into_a_long_loader():
     with pytest.raises(InputError, match=r"label 7, needs 0 to 2"):
         problem(train=thalweg.Batches(X, wrong, 50))
     with pytest.raises(InputError, match=r"label"):
-        found = problem(train=DataLoader(TensorDataset(X.repeat(50, 1), wrong.repeat(50)), 10, shuffle=True))
+        found = problem(
+            train=DataLoader(TensorDataset(X.repeat(50, 1), wrong.repeat(50)), 10, shuffle=True)
+        )
         found.anchor(0)
 
 

@@ -1,4 +1,6 @@
-"""Other running statistics: those of torch's norms are refreshed whatever the layer, and others are refused by name at once."""
+"""Other running statistics: those of torch's norms are refreshed whatever the layer, and others are
+refused by name at once.
+"""
 
 import pytest
 import torch
@@ -66,7 +68,9 @@ class Own(nn.Module):
         self.register_buffer("width", torch.ones(6))
 
     def forward(self, x):
-        return nn.functional.batch_norm(x, self.centre, self.width, training=self.training, momentum=0.01)
+        return nn.functional.batch_norm(
+            x, self.centre, self.width, training=self.training, momentum=0.01
+        )
 
 
 class Cached(nn.Module):
@@ -105,11 +109,19 @@ def test_instance_norm():
     assert torch.allclose(found["1.running_var"], IMAGES[:80].var(2).mean(0), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("layer", [
-    nn.BatchNorm1d(6), nn.BatchNorm1d(6, momentum=None), nn.SyncBatchNorm(6), nn.BatchNorm1d(6, affine=False), Own(),
-    nn.Sequential(nn.Unflatten(1, (6, 1)), nn.SyncBatchNorm(6), nn.Flatten()),
-    nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.BatchNorm2d(6), nn.Flatten()),
-], ids=lambda layer: type(layer).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.BatchNorm1d(6),
+        nn.BatchNorm1d(6, momentum=None),
+        nn.SyncBatchNorm(6),
+        nn.BatchNorm1d(6, affine=False),
+        Own(),
+        nn.Sequential(nn.Unflatten(1, (6, 1)), nn.SyncBatchNorm(6), nn.Flatten()),
+        nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.BatchNorm2d(6), nn.Flatten()),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
 def test_all_that_are_torchs_are_averages_over_the_data(layer):
     (found,) = vectors.refreshed(with_head(layer), 50, 50)
     mean = next(b for name, b in found.items() if name.endswith(("mean", "centre")))
@@ -134,7 +146,15 @@ def test_every_explorer_works_or_refuses_by_name_before_anything_is_paid(name, k
     except InputError as error:
         assert named in str(error) and "\n" not in str(error) and "deep-ensemble" in str(error)
         assert problem.cost.trainings == 0 and problem.cost.seconds == 0
-        assert name not in ("deep-ensemble", "restarts", "snapshot", "fge", "short-ensemble", "last-layer-laplace", "csgld")
+        assert name not in (
+            "deep-ensemble",
+            "restarts",
+            "snapshot",
+            "fge",
+            "short-ensemble",
+            "last-layer-laplace",
+            "csgld",
+        )
     else:
         assert all(weights.buffers is not None for weights in found.draw(3, seed=0))
 
@@ -187,7 +207,9 @@ class Features(nn.Module):
     (Unregistered, r"'0\.average'"), (Numbers, "in its attributes"), (Features, r"'0\.average'"),
 ])  # fmt: skip
 def test_what_weights_do_not_hold_is_refused_when_the_problem_is_made(model, named):
-    with pytest.raises(InputError, match=f"keeps something else .{named}.: make it a buffer, register_buffer"):
+    with pytest.raises(
+        InputError, match=f"keeps something else .{named}.: make it a buffer, register_buffer"
+    ):
         vectors.problem(lambda: with_head(model()))
 
 
@@ -208,7 +230,9 @@ def test_counters_and_what_is_made_once_are_kept():
 
 
 def test_nothing_that_the_caller_has_is_changed():
-    """The look trains nothing, draws from no random state of the caller's, and leaves the network's modes alone."""
+    """The look trains nothing, draws from no random state of the caller's, and leaves the network's
+    modes alone.
+    """
     network = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3)).eval()
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     before = torch.random.get_rng_state()

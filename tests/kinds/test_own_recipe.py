@@ -1,4 +1,6 @@
-"""Own recipe told wrongly: quantify notices that a network was not trained by the recipe that it was told."""
+"""Own recipe told wrongly: quantify notices that a network was not trained by the recipe that it
+was told.
+"""
 
 import warnings
 from dataclasses import replace
@@ -23,13 +25,23 @@ TOLD = Recipe(epochs=12)
 @cache
 def digits() -> tuple[Tensor, Tensor, Tensor]:
     data = read_digits()
-    return data.train[:600].float() / 255 - 0.5, data.train_labels[:600].long(), data.test[:400].float() / 255 - 0.5
+    return (
+        data.train[:600].float() / 255 - 0.5,
+        data.train_labels[:600].long(),
+        data.test[:400].float() / 255 - 0.5,
+    )
 
 
 def problem(recipe: Recipe = TOLD, train: Batches | None = None, **settings) -> Problem:
     x, y, unlabelled = digits()
     train = train or Batches(x, y, 32)
-    return Problem(partial(mlp, (1, 8, 8), 10, hidden=(48, 48)), train, recipe, unlabelled=unlabelled, **settings)
+    return Problem(
+        partial(mlp, (1, 8, 8), 10, hidden=(48, 48)),
+        train,
+        recipe,
+        unlabelled=unlabelled,
+        **settings,
+    )
 
 
 def mixed(x: Tensor, random: torch.Generator) -> Tensor:
@@ -50,7 +62,9 @@ def quantified(start: Weights, budget: float = 1.0) -> tuple[Quantified, list[st
     own.narrowed.update(given.narrowed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = quantify(own, digits()[2][:50], draws=3, budget=budget, emulator=Forest(trees=5, geometry=False))
+        found = quantify(
+            own, digits()[2][:50], draws=3, budget=budget, emulator=Forest(trees=5, geometry=False)
+        )
     given.narrowed.update(own.narrowed)
     return found, [str(w.message) for w in caught]
 
@@ -72,8 +86,18 @@ def wrong(name: str) -> Problem:
     }[name]()
 
 
-WRONG = ["rate / 5", "rate x 4", "AdamW", "weight decay x 20", "half of the epochs", "label smoothing", "batches x 4",
-         "half of the data", "a quarter of the labels random", "mixup"]  # fmt: skip
+WRONG = [
+    "rate / 5",
+    "rate x 4",
+    "AdamW",
+    "weight decay x 20",
+    "half of the epochs",
+    "label smoothing",
+    "batches x 4",
+    "half of the data",
+    "a quarter of the labels random",
+    "mixup",
+]
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -81,7 +105,10 @@ def test_a_wrong_recipe_is_noticed(name):
     found, said = quantified(wrong(name).anchor(0))
     assert found.transfer is not None and not found.transfer.holds
     (warning,) = said
-    assert "See first that the network was trained by this recipe" in warning and "do not trust the scale of u" in warning
+    assert (
+        "See first that the network was trained by this recipe" in warning
+        and "do not trust the scale of u" in warning
+    )
     assert warning in str(found)
 
 
@@ -90,13 +117,20 @@ def test_the_right_recipe_is_not(seed, budget):
     found, said = quantified(problem(seed=seed + 10).anchor(0), budget)
     assert found.transfer is not None and found.transfer.holds and not said, str(found)
     assert found.proxies >= 2 and "no sign that they are unlike" in str(found)
-    assert [reading.name for reading in found.transfer.readings] == ["impurity", "overconfidence", "weights", "centre"]
+    assert [reading.name for reading in found.transfer.readings] == [
+        "impurity",
+        "overconfidence",
+        "weights",
+        "centre",
+    ]
 
 
 def test_one_proxy_speaks_too(monkeypatch):
     """As where others did not learn."""
     module = __import__("thalweg.quantify", fromlist=["untrained"])
-    monkeypatch.setattr(module, "untrained", lambda values, anchors: list(range(anchors + 1, len(values))))
+    monkeypatch.setattr(
+        module, "untrained", lambda values, anchors: list(range(anchors + 1, len(values)))
+    )
     for start, holds in ((problem(seed=20).anchor(0), True), (wrong("rate / 5").anchor(0), False)):
         found, _ = quantified(start)
         assert found.proxies == 1 and found.transfer is not None and found.transfer.holds == holds

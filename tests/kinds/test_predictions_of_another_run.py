@@ -1,4 +1,6 @@
-"""Predictions: those of another run, of other shape or type, or with NaN are no results, whatever their checksum says."""
+"""Predictions: those of another run, of other shape or type, or with NaN are no results, whatever
+their checksum says.
+"""
 
 import pytest
 import torch
@@ -21,11 +23,15 @@ def swapped(first, second):
 @pytest.mark.parametrize("what", ["two references", "reference and pool", "two parts of one run"])
 def test_files_that_changed_places_are_found_and_done_again(what, whole, copied):
     references, pool = runs(copied, "reference"), runs(copied, "pool")
-    first, second = {"two references": (references[0] / "test.safetensors", references[1] / "test.safetensors"),
-                     "reference and pool": (references[0] / "ood.safetensors", pool[0] / "ood.safetensors"),
-                     "two parts of one run": (pool[0] / "test.safetensors", pool[0] / "ood.safetensors")}[what]  # fmt: skip
+    first, second = {
+        "two references": (references[0] / "test.safetensors", references[1] / "test.safetensors"),
+        "reference and pool": (references[0] / "ood.safetensors", pool[0] / "ood.safetensors"),
+        "two parts of one run": (pool[0] / "test.safetensors", pool[0] / "ood.safetensors"),
+    }[what]
     swapped(first, second)
-    with pytest.raises(InputError, match=r"holds those of .*, needs .*: run 'thalweg study' again, which makes it") as caught:
+    with pytest.raises(
+        InputError, match=r"holds those of .*, needs .*: run 'thalweg study' again, which makes it"
+    ) as caught:
         compare(copied)
     one_line(caught)
     assert len(tiny.again(copied, methods=ONE)) == (1 if what == "two parts of one run" else 2)
@@ -45,7 +51,10 @@ WRONG = {
     "fewer inputs": lambda t: {"log_probs": t[:, :-1]},
     "fewer classes": lambda t: {"log_probs": t[..., :-1]},
     "no member": lambda t: {"log_probs": t[:0]},
-    "u that is infinite": lambda t: {"log_probs": t, "stated_u": torch.full(t.shape[1:2], float("inf"))},
+    "u that is infinite": lambda t: {
+        "log_probs": t,
+        "stated_u": torch.full(t.shape[1:2], float("inf")),
+    },
     "another name": lambda t: {"probs": t},
 }
 
@@ -75,7 +84,9 @@ def test_what_is_damaged_is_done_again_by_the_study(whole, copied):
 def test_no_flipped_bit_is_read(tmp_path):
     """Header and numbers; a probability of 0 is a number like any other."""
     path = tmp_path / "p.safetensors"
-    given = thalweg.Predictions(LOG_PROBS, torch.tensor([0.1, 0.2, 0.3]), torch.tensor([True, False, False]))
+    given = thalweg.Predictions(
+        LOG_PROBS, torch.tensor([0.1, 0.2, 0.3]), torch.tensor([True, False, False])
+    )
     given.save(path, of="a test")
     found = thalweg.Predictions.load(path, of="a test")
     assert torch.equal(found.log_probs, LOG_PROBS) and torch.equal(found.outside, given.outside)
@@ -112,4 +123,6 @@ def write_as_of_0_1(path, tensors) -> None:
     for tensor in tensors.values():
         checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
     facts = {"metadata": {}, "order": list(tensors), "crc32": checksum}
-    path.write_bytes(safetensors.torch.save(tensors, {"thalweg": json.dumps(facts, sort_keys=True)}))
+    path.write_bytes(
+        safetensors.torch.save(tensors, {"thalweg": json.dumps(facts, sort_keys=True)})
+    )

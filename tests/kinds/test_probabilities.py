@@ -34,8 +34,12 @@ ENDS = {
     "a softmax layer": lambda: nn.Sequential(nn.Linear(6, 3), nn.Softmax(1)),
     "a softmax function": lambda: Functional(lambda z: z.softmax(-1)),
     "a softmax that is clamped": lambda: Functional(lambda z: z.softmax(-1).clamp(1e-6, 1)),
-    "numbers divided by their sum": lambda: Functional(lambda z: z.exp() / z.exp().sum(1, keepdim=True)),
-    "a mixture of softmaxes": lambda: Functional(lambda z: 0.5 * z.softmax(1) + 0.5 * (z * 2).softmax(1)),
+    "numbers divided by their sum": lambda: Functional(
+        lambda z: z.exp() / z.exp().sum(1, keepdim=True)
+    ),
+    "a mixture of softmaxes": lambda: Functional(
+        lambda z: 0.5 * z.softmax(1) + 0.5 * (z * 2).softmax(1)
+    ),
     "a sigmoid layer": lambda: nn.Sequential(nn.Linear(6, 3), nn.Sigmoid()),
     "a sigmoid function": lambda: Functional(torch.sigmoid),
     "a softmax, seen through a view": lambda: Functional(lambda z: z.softmax(-1).view(-1, 3)),
@@ -49,17 +53,25 @@ def test_a_network_that_ends_so_is_refused(end):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("end", [
-    lambda: nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)), lambda: Functional(lambda z: z.log_softmax(-1)),
-    lambda: nn.Sequential(nn.Linear(6, 3), nn.ReLU()), lambda: Functional(lambda z: 10 * torch.tanh(z)),
-    lambda: InEvaluation(lambda z: z.log_softmax(1)), lambda: Functional(lambda z: z.clamp(-5, 5)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)),
+        lambda: Functional(lambda z: z.log_softmax(-1)),
+        lambda: nn.Sequential(nn.Linear(6, 3), nn.ReLU()),
+        lambda: Functional(lambda z: 10 * torch.tanh(z)),
+        lambda: InEvaluation(lambda z: z.log_softmax(1)),
+        lambda: Functional(lambda z: z.clamp(-5, 5)),
+    ],
+)
 def test_logits_and_log_probabilities_are_not(end):
     found = problem(end)
     network = found.network(found.anchor(0)).eval()
     with torch.no_grad():
         expected = torch.softmax(network(X), 1)
-    assert torch.allclose(thalweg.predict(found, found.anchor(0), X).probs()[0], expected, atol=1e-6)
+    assert torch.allclose(
+        thalweg.predict(found, found.anchor(0), X).probs()[0], expected, atol=1e-6
+    )
 
 
 def test_a_last_layer_of_zeros_is_no_probability():
@@ -70,4 +82,7 @@ def test_a_last_layer_of_zeros_is_no_probability():
         return network
 
     found = problem(model, sources=("order",))
-    assert float((thalweg.predict(found, found.anchor(0), X).mean().argmax(1) == Y).double().mean()) > 0.8
+    assert (
+        float((thalweg.predict(found, found.anchor(0), X).mean().argmax(1) == Y).double().mean())
+        > 0.8
+    )

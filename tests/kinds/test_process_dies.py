@@ -1,7 +1,9 @@
-"""The process dies: strided 1x1 convolutions of few channels are never evaluated with channels-last weights on a CPU.
+"""The process dies: strided 1x1 convolutions of few channels are never evaluated with channels-last
+weights on a CPU.
 
-torch 2.13's backward pass of these writes outside of its memory, on processors (or with libraries limited to them) that have AVX2
-and not AVX-512. A process of its own tries it, with the library limited so.
+torch 2.13's backward pass of these writes outside of its memory, on processors (or with libraries
+limited to them) that have AVX2 and not AVX-512. A process of its own tries it, with the library
+limited so.
 """
 
 import os
@@ -76,22 +78,32 @@ print("done")
 '''
 
 
-@pytest.mark.parametrize(("network", "method"), [
-    ("option B, wider", "quantify"), ("pre-activation", "spro"), ("ordered by its author", "ensemble"),
-    ("a function", "ensemble"),
-])
+@pytest.mark.parametrize(
+    ("network", "method"),
+    [
+        ("option B, wider", "quantify"),
+        ("pre-activation", "spro"),
+        ("ordered by its author", "ensemble"),
+        ("a function", "ensemble"),
+    ],
+)
 def test_it_runs(network, method):
     limited = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", NETWORKS, network, method]
     run = subprocess.run(command, env=limited, capture_output=True, text=True, check=False)
-    assert run.returncode == 0 and run.stdout.strip() == "done", f"exit {run.returncode}: {run.stderr[-400:]}"
+    assert run.returncode == 0 and run.stdout.strip() == "done", (
+        f"exit {run.returncode}: {run.stderr[-400:]}"
+    )
 
 
 def strided(channels: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, channels, 3), nn.Conv2d(channels, 2 * channels, 1, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(1, channels, 3),
+        nn.Conv2d(channels, 2 * channels, 1, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
         nn.Linear(2 * channels, 3),
-    )  # fmt: skip
+    )
 
 
 def images() -> thalweg.Batches:
@@ -99,7 +111,10 @@ def images() -> thalweg.Batches:
 
 
 def test_the_layer_is_known_and_others_are_left_alone():
-    assert unsafe_channels_last(strided(4), "cpu") == "1" and unsafe_channels_last(strided(4), "cuda") is None
+    assert (
+        unsafe_channels_last(strided(4), "cpu") == "1"
+        and unsafe_channels_last(strided(4), "cuda") is None
+    )
     assert unsafe_channels_last(strided(16), "cpu") is None
     assert thalweg.Problem(lambda: strided(16), images()).inspection.channels_last
     found = thalweg.Problem(lambda: strided(4), images())
@@ -119,5 +134,7 @@ def test_weights_of_functions_are_known_and_scales_of_channels_left_alone():
 
 
 def test_asking_for_it_is_one_line():
-    with pytest.raises(InputError, match=r"channels_last got True, and layer '1' is a strided 1x1 convolution"):
+    with pytest.raises(
+        InputError, match=r"channels_last got True, and layer '1' is a strided 1x1 convolution"
+    ):
         thalweg.Problem(lambda: strided(4), images(), channels_last=True)

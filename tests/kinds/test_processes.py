@@ -1,4 +1,6 @@
-"""Processes: whatever ends the main one, at any moment, all that it started are gone within two seconds, and nothing is lost."""
+"""Processes: whatever ends the main one, at any moment, all that it started are gone within two
+seconds, and nothing is lost.
+"""
 
 import os
 import signal
@@ -19,7 +21,9 @@ from thalweg.stopping import LINE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 # "begun" appears when the first worker builds a network, so that training is about to begin there
-LONG = START + """
+LONG = (
+    START
+    + """
 import os, pathlib
 main, folder = os.getpid(), pathlib.Path(sys.argv[1])
 def model():
@@ -28,7 +32,10 @@ def model():
     return nn.Linear(20, 3)
 anchors(Problem(model, Batches(x, y, 20), Recipe(epochs=10**6), jobs=int(sys.argv[2])), 4)
 """
-LOADER = START + """
+)
+LOADER = (
+    START
+    + """
 import pathlib, threading
 from thalweg.training.loop import cross_entropy
 calls = []
@@ -40,6 +47,7 @@ def loss(outputs, targets):
 loader = DataLoader(TensorDataset(x, y), 20, num_workers=2, multiprocessing_context="fork")
 anchors(Problem(lambda: nn.Linear(20, 3), loader, Recipe(epochs=10**6), loss=loss, jobs=int(sys.argv[2])), 2)
 """
+)
 
 
 def until(condition, seconds: float = 60) -> None:
@@ -63,10 +71,16 @@ def started(monkeypatch, tmp_path, script: str, jobs: int, *, fork: bool = True)
     return begin(Case("own", jobs, 0), folder, fork=fork), folder
 
 
-@pytest.mark.parametrize(("moment", "sent"), [
-    ("starting", signal.SIGKILL), ("starting", signal.SIGTERM), ("starting", signal.SIGINT), ("training", signal.SIGKILL),
-    ("training", signal.SIGINT),
-])
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        ("starting", signal.SIGKILL),
+        ("starting", signal.SIGTERM),
+        ("starting", signal.SIGINT),
+        ("training", signal.SIGKILL),
+        ("training", signal.SIGINT),
+    ],
+)
 def test_workers_are_gone_when_the_main_process_is(moment, sent, monkeypatch, tmp_path):
     running, folder = started(monkeypatch, tmp_path, LONG, 2)
     until((folder / "begun").exists if moment == "training" else lambda: workers(running.pid))
@@ -74,8 +88,11 @@ def test_workers_are_gone_when_the_main_process_is(moment, sent, monkeypatch, tm
     until(lambda: running.poll() is not None, 2)
     assert gone(running.pid) < 2
     code, said = running.end()
-    # Python's own start of a process complains where its parent dies before it has told what to run; nothing of ours does
-    assert code == -sent and ("Traceback" not in said or (moment == "starting" and "EOFError: Ran out of input" in said))
+    # Python's own start of a process complains where its parent dies before it has told what to
+    # run; nothing of ours does
+    assert code == -sent and (
+        "Traceback" not in said or (moment == "starting" and "EOFError: Ran out of input" in said)
+    )
 
 
 def test_a_loaders_workers_are_gone_too(monkeypatch, tmp_path):
@@ -97,7 +114,9 @@ def test_loaders_workers_in_workers_are_gone_too(monkeypatch, tmp_path):
     assert gone(running.pid) < 2
 
 
-@pytest.mark.parametrize(("moment", "sent"), [("importing", signal.SIGINT), ("training", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("moment", "sent"), [("importing", signal.SIGINT), ("training", signal.SIGTERM)]
+)
 def test_the_command_line_ends_with_one_line(moment, sent, tmp_path):
     """While torch is imported, too; a second signal changes nothing."""
     folder = tmp_path / "out"
@@ -105,7 +124,12 @@ def test_the_command_line_ends_with_one_line(moment, sent, tmp_path):
     case = Case("study", 1, 0)
     running = begin(case, folder, fork=False)
     if moment == "importing":  # from the first of thalweg's own files on
-        until(lambda: "_C.cpython" in Path(f"/proc/{running.pid}/maps").read_text() or running.poll() is not None)
+        until(
+            lambda: (
+                "_C.cpython" in Path(f"/proc/{running.pid}/maps").read_text()
+                or running.poll() is not None
+            )
+        )
     else:
         until(lambda: count(folder) > 3)
     os.killpg(running.pid, sent)

@@ -1,4 +1,6 @@
-"""What can be looked at first: quantify finds every mistake before anything is trained, and keeps what it trained."""
+"""What can be looked at first: quantify finds every mistake before anything is trained, and keeps
+what it trained.
+"""
 
 import warnings
 from dataclasses import make_dataclass
@@ -35,7 +37,12 @@ def model(width: int = 16, classes: int = CLASSES) -> nn.Module:
 def problem(**settings) -> Problem:
     x = numbers(100, "train")
     given = {"unlabelled": numbers(400), **settings}
-    return Problem(given.pop("model", model), Batches(x, x[:, :CLASSES].argmax(1), 50), Recipe(epochs=2), **given)
+    return Problem(
+        given.pop("model", model),
+        Batches(x, x[:, :CLASSES].argmax(1), 50),
+        Recipe(epochs=2),
+        **given,
+    )
 
 
 def with_nan(count: int, at: int) -> Tensor:
@@ -57,15 +64,23 @@ def loader(x: Tensor, **settings) -> DataLoader:
 
 WRONG_INPUTS = {
     "NaN": (lambda: with_nan(30, 20), "NaN or infinite"),
-    "NaN late in a loader": (lambda: loader(with_nan(300, 290)), "batch 4 of {name} has NaN or infinite"),
+    "NaN late in a loader": (
+        lambda: loader(with_nan(300, 290)),
+        "batch 4 of {name} has NaN or infinite",
+    ),
     "empty": (lambda: torch.zeros(0, FEATURES), "needs one input or more"),
     "empty loader": (list, "{name} is empty"),
-    "wrong width": (lambda: torch.zeros(40, FEATURES + 1), "needs as many numbers as those of the training set"),
+    "wrong width": (
+        lambda: torch.zeros(40, FEATURES + 1),
+        "needs as many numbers as those of the training set",
+    ),
     "one input without a batch": (lambda: torch.zeros(FEATURES), "{name}"),
     "shuffled": (lambda: loader(numbers(300), shuffle=True), "shuffle"),
     "augmenting": (lambda: DataLoader(Noisy(numbers(100)), batch_size=50), "gives other inputs"),
-    "augmenting batches": (lambda: Batches(numbers(60), torch.zeros(60).long(), shuffle=False, augment=lambda x, g: x),
-                           "augment"),
+    "augmenting batches": (
+        lambda: Batches(numbers(60), torch.zeros(60).long(), shuffle=False, augment=lambda x, g: x),
+        "augment",
+    ),
     "dictionaries": (lambda: [{"image": numbers(40)}], "dictionary"),
     "ragged": (lambda: [numbers(40), torch.zeros(4, FEATURES + 2)], "pad them to one shape"),
     "a generator": (lambda: iter([numbers(40)]), "can be read once only"),
@@ -74,13 +89,15 @@ WRONG_INPUTS = {
     "words": (lambda: np.array([["a"] * FEATURES] * 30), "needs numbers"),
     "a path": (lambda: "inputs.csv", "got a str"),
     "nothing": (lambda: 3, "got a int"),
-}  # fmt: skip
+}
 
 
 def refused(given: Problem, match: str, inputs=None, **settings) -> None:
     """One line, and nothing was trained or evaluated at length."""
     with pytest.raises(InputError, match=match) as caught:
-        quantify(given, numbers(20, "asked") if inputs is None else inputs, **{"draws": 5, **settings})
+        quantify(
+            given, numbers(20, "asked") if inputs is None else inputs, **{"draws": 5, **settings}
+        )
     assert "\n" not in str(caught.value)
     assert (given.cost.backward_examples, given.cost.forward_examples) == (0, 0)
     assert not given.has(0) and not any(own.has(0) for own in given.narrowed.values())
@@ -108,33 +125,48 @@ def test_no_unlabelled_inputs_or_too_few():
     refused(problem(unlabelled=numbers(1)), "unlabelled got 1 inputs, needs 10 or more")
 
 
-@pytest.mark.parametrize(("settings", "match"), [
-    ({"draws": 0}, "draws got 0"),
-    ({"draws": 2.5}, "draws got 2.5"),
-    ({"draws": 10**9}, "numbers or fewer, to hold them in memory"),
-    ({"anchors": 0}, "anchors got 0"),
-    ({"anchors": 10**6}, "anchors got 1000000, needs 1 to 100"),
-    ({"budget": 1e9}, r"budget got 1000000000.0, needs 1e-09 to 100"),
-    ({"budget": float("nan")}, "budget got nan"),
-    ({"budget": 0.01}, "needs .* or more for two narrow networks"),
-    ({"seed": "a"}, "seed got 'a'"),
-    ({"seed": 0.5}, "seed got 0.5"),
-    ({"share": 1.5}, "share got 1.5"),
-    ({"share": 0.0}, "share got 0.0"),
-    ({"share": 1e-4}, "share got 0.0001, but each layer keeps one channel or more, 0.062 of all"),
-    ({"narrow": lambda: 1 / 0, "share": 0.5}, r"narrow\(\) raised ZeroDivisionError"),
-    ({"narrow": lambda width: model(width), "share": 0.5}, r"narrow\(\) raised TypeError .* without arguments"),
-    ({"emulator": "forest"}, "emulator got 'forest'"),
-    ({"emulator": Forest}, "emulator got"),
-    ({"layer": 3}, "layer got a int"),
-    ({"layer": "nowhere"}, "nowhere"),
-    ({"narrow": lambda: model(4)}, "narrow and no share"),
-    ({"narrow": model(4), "share": 0.5}, "narrow got a Sequential, needs a function"),
-    ({"narrow": lambda: "net", "share": 0.5}, r"narrow\(\) gave a str"),
-    ({"narrow": lambda: model(4, 5), "share": 0.5}, r"narrow\(\) has outputs \(2, 5\) where the network has \(2, 3\)"),
-    ({"narrow": lambda: nn.Linear(9, 3), "share": 0.5}, "narrow: the network can't evaluate inputs of shape"),
-    ({"narrow": lambda: nn.LSTM(FEATURES, 3), "share": 0.5}, r"narrow\(\) has outputs tuple"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"draws": 0}, "draws got 0"),
+        ({"draws": 2.5}, "draws got 2.5"),
+        ({"draws": 10**9}, "numbers or fewer, to hold them in memory"),
+        ({"anchors": 0}, "anchors got 0"),
+        ({"anchors": 10**6}, "anchors got 1000000, needs 1 to 100"),
+        ({"budget": 1e9}, r"budget got 1000000000.0, needs 1e-09 to 100"),
+        ({"budget": float("nan")}, "budget got nan"),
+        ({"budget": 0.01}, "needs .* or more for two narrow networks"),
+        ({"seed": "a"}, "seed got 'a'"),
+        ({"seed": 0.5}, "seed got 0.5"),
+        ({"share": 1.5}, "share got 1.5"),
+        ({"share": 0.0}, "share got 0.0"),
+        (
+            {"share": 1e-4},
+            "share got 0.0001, but each layer keeps one channel or more, 0.062 of all",
+        ),
+        ({"narrow": lambda: 1 / 0, "share": 0.5}, r"narrow\(\) raised ZeroDivisionError"),
+        (
+            {"narrow": lambda width: model(width), "share": 0.5},
+            r"narrow\(\) raised TypeError .* without arguments",
+        ),
+        ({"emulator": "forest"}, "emulator got 'forest'"),
+        ({"emulator": Forest}, "emulator got"),
+        ({"layer": 3}, "layer got a int"),
+        ({"layer": "nowhere"}, "nowhere"),
+        ({"narrow": lambda: model(4)}, "narrow and no share"),
+        ({"narrow": model(4), "share": 0.5}, "narrow got a Sequential, needs a function"),
+        ({"narrow": lambda: "net", "share": 0.5}, r"narrow\(\) gave a str"),
+        (
+            {"narrow": lambda: model(4, 5), "share": 0.5},
+            r"narrow\(\) has outputs \(2, 5\) where the network has \(2, 3\)",
+        ),
+        (
+            {"narrow": lambda: nn.Linear(9, 3), "share": 0.5},
+            "narrow: the network can't evaluate inputs of shape",
+        ),
+        ({"narrow": lambda: nn.LSTM(FEATURES, 3), "share": 0.5}, r"narrow\(\) has outputs tuple"),
+    ],
+)
 def test_settings(settings, match):
     refused(problem(), match, **settings)
 
@@ -156,8 +188,13 @@ class Branching(nn.Module):
 
 
 def grouped() -> nn.Module:
-    return nn.Sequential(nn.Unflatten(1, (FEATURES, 1)), nn.Conv1d(FEATURES, 12, 1), nn.Conv1d(12, 12, 1, groups=3), nn.Flatten(),
-                         nn.Linear(12, CLASSES))  # fmt: skip
+    return nn.Sequential(
+        nn.Unflatten(1, (FEATURES, 1)),
+        nn.Conv1d(FEATURES, 12, 1),
+        nn.Conv1d(12, 12, 1, groups=3),
+        nn.Flatten(),
+        nn.Linear(12, CLASSES),
+    )
 
 
 @pytest.mark.parametrize("network", [Branching, grouped])
@@ -166,7 +203,9 @@ def test_a_network_that_can_t_be_narrowed_is_told_the_ways_out(network):
     with pytest.raises(InputError) as caught:
         quantify(given, numbers(20))
     text = str(caught.value)
-    assert all(part in text for part in ("narrow=", "share=", "anchors=2", "DeepEnsemble", "Neighbours"))
+    assert all(
+        part in text for part in ("narrow=", "share=", "anchors=2", "DeepEnsemble", "Neighbours")
+    )
     assert "packed-ensemble" not in text and "\n" not in text and given.cost.backward_examples == 0
 
 
@@ -180,7 +219,10 @@ def quietly(given: Problem, inputs, **settings):
 def test_numpy_arrays_are_inputs(kind):
     asked, known = numbers(20, "asked"), numbers(400)
     expected = quietly(problem(), asked)
-    assert torch.equal(quietly(problem(), asked.numpy().astype(kind)).predictions.log_probs, expected.predictions.log_probs)
+    assert torch.equal(
+        quietly(problem(), asked.numpy().astype(kind)).predictions.log_probs,
+        expected.predictions.log_probs,
+    )
     try:
         given = problem(unlabelled=known.numpy().astype(kind))
     except InputError:
@@ -205,7 +247,12 @@ def test_what_was_trained_is_kept_when_a_later_step_fails(monkeypatch):
     far[-1] = 3e38
     with pytest.raises(InputError, match=r"nothing is lost: all 3 networks are kept"):
         quantify(given, far, budget=1.2)
-    assert given.has(0) and all(own.has(k) for own in given.narrowed.values() if own.cost.backward_examples for k in range(2))
+    assert given.has(0) and all(
+        own.has(k)
+        for own in given.narrowed.values()
+        if own.cost.backward_examples
+        for k in range(2)
+    )
 
     def never(*arguments, **settings):
         raise AssertionError("trained again")
@@ -259,7 +306,9 @@ def test_a_network_that_is_only_considered_runs_in_no_kernel():
 
 
 def test_operations_by_hand_and_of_a_network_that_needs_numbers():
-    """Two examples: two operations a multiplication, thrice with the backward pass, less the inputs' gradient."""
+    """Two examples: two operations a multiplication, thrice with the backward pass, less the
+    inputs' gradient.
+    """
     first, last = FEATURES * 16, 16 * CLASSES
     expected = 2 * 2 * (2 * first + 3 * last)
     assert flops(problem()) == expected
@@ -284,13 +333,16 @@ def test_predictions_are_those_of_the_loader():
     one, two = (quietly(problem(), inputs).predictions for inputs in (asked, loader(asked)))
     assert torch.equal(one.u(), two.u())
     given = problem()
-    assert torch.equal(predict(given, given.anchor(0), asked).log_probs, predict(given, given.anchor(0), loader(asked)).log_probs)
-
-
+    assert torch.equal(
+        predict(given, given.anchor(0), asked).log_probs,
+        predict(given, given.anchor(0), loader(asked)).log_probs,
+    )
 
 
 @pytest.mark.parametrize("width", [16, 24])
 def test_a_narrow_network_that_is_as_large_as_the_whole_one_is_refused(width, monkeypatch):
     monkeypatch.setattr("thalweg.training.problem.train", None)  # nothing is trained
-    with pytest.raises(InputError, match=r"narrow\(\) makes a network whose training costs .* of a whole one"):
+    with pytest.raises(
+        InputError, match=r"narrow\(\) makes a network whose training costs .* of a whole one"
+    ):
         quantify(problem(), numbers(20), narrow=lambda: model(width), share=0.5, budget=1.5)

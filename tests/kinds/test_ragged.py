@@ -1,4 +1,6 @@
-"""Ragged batches, as with padding to the longest of each batch: networks take them, and what must put them together says so."""
+"""Ragged batches, as with padding to the longest of each batch: networks take them, and what must
+put them together says so.
+"""
 
 import pytest
 import torch
@@ -27,7 +29,9 @@ def collated() -> DataLoader:
     rows = [(IDS[i, : 2 + i % 6], Y[i]) for i in range(200)]
 
     def collate(batch):
-        return nn.utils.rnn.pad_sequence([x for x, _ in batch], batch_first=True), torch.stack([y for _, y in batch])
+        return nn.utils.rnn.pad_sequence([x for x, _ in batch], batch_first=True), torch.stack(
+            [y for _, y in batch]
+        )
 
     return DataLoader(rows, 3, shuffle=True, collate_fn=collate)
 
@@ -35,7 +39,9 @@ def collated() -> DataLoader:
 @pytest.mark.parametrize("loader", [listed, collated])
 def test_networks_that_take_them_are_trained_and_predict(loader):
     found = problem(bag, train=loader(), recipe=thalweg.Recipe(epochs=2), sources=("init",))
-    predictions = thalweg.predict(found, thalweg.Spro(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2)
+    predictions = thalweg.predict(
+        found, thalweg.Spro(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2
+    )
     assert predictions.inputs == 200 and torch.isfinite(predictions.log_probs).all()
 
 
@@ -44,7 +50,9 @@ def test_networks_that_take_them_are_trained_and_predict(loader):
     lambda p: thalweg.quantify(p, PARTS, draws=5), lambda p: thalweg.quantify(p, IDS, draws=5),
 ])  # fmt: skip
 def test_what_puts_inputs_together_is_one_line(ask):
-    found = problem(bag, train=listed(), recipe=thalweg.Recipe(epochs=1), sources=("init",), unlabelled=PARTS)
+    found = problem(
+        bag, train=listed(), recipe=thalweg.Recipe(epochs=1), sources=("init",), unlabelled=PARTS
+    )
     with pytest.raises(InputError, match=r"shape|pad|as many in both|numbers") as caught:
         ask(found)
     assert "\n" not in str(caught.value) and found.cost.trainings == 0

@@ -1,4 +1,6 @@
-"""Randomness that no switch reaches: MC dropout with a network's own drops whatever draws in training, or refuses by name."""
+"""Randomness that no switch reaches: MC dropout with a network's own drops whatever draws in
+training, or refuses by name.
+"""
 
 import random
 
@@ -117,14 +119,24 @@ class Transformer(nn.Module):
 
 
 DROPPING = {
-    "functional": Functional, "beside": Beside, "channels": Channels, "bernoulli": Bernoulli, "depth": Depth, "noise": Noise,
-    "block": Block, "lstm": Lstm, "transformer": Transformer, "attention": lambda: Attention(weights=False),
+    "functional": Functional,
+    "beside": Beside,
+    "channels": Channels,
+    "bernoulli": Bernoulli,
+    "depth": Depth,
+    "noise": Noise,
+    "block": Block,
+    "lstm": Lstm,
+    "transformer": Transformer,
+    "attention": lambda: Attention(weights=False),
     "attention with weights": lambda: Attention(weights=True),
-}  # fmt: skip
+}
 
 
 def in_training(network: nn.Module, x: torch.Tensor, draws: int) -> torch.Tensor:
-    """Probabilities `[draws, inputs, classes]` of a network in training mode, but for its norm layers."""
+    """Probabilities `[draws, inputs, classes]` of a network in training mode, but for its norm
+    layers.
+    """
     network.train()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -142,7 +154,9 @@ def test_it_drops_as_much_as_in_training(name):
     predictions = predict(problem, found, x, draws=200)
     expected = in_training(problem.network(problem.anchor(0)), x, 200)
     assert (predictions.u() > 0).all()
-    assert float(predictions.u().mean() / expected.std(0).square().sum(-1).sqrt().mean()) == pytest.approx(1, abs=0.05)
+    assert float(
+        predictions.u().mean() / expected.std(0).square().sum(-1).sqrt().mean()
+    ) == pytest.approx(1, abs=0.05)
     assert float((predictions.mean() - expected.mean(0)).abs().max()) < 0.06
     again = predict(problem, found, x, draws=3)
     assert torch.equal(again.log_probs, predictions.log_probs[:3]), "the same seed drops the same"
@@ -162,7 +176,9 @@ def test_without_masks_nothing_drops(name):
     weights = problem.anchor(0)
     network = problem.network(weights).eval()
     expected = network(vectors.X).log_softmax(-1)
-    assert torch.allclose(predict(problem, weights, vectors.X).log_probs[0], expected, rtol=0, atol=1e-5)
+    assert torch.allclose(
+        predict(problem, weights, vectors.X).log_probs[0], expected, rtol=0, atol=1e-5
+    )
 
 
 class Always(Form):
@@ -206,7 +222,9 @@ class Statistics(Functional):
     """Running statistics in the same forward."""
 
     def forward(self, x):
-        x = functional.batch_norm(self.first(x), self.norm.running_mean, self.norm.running_var, training=self.training)
+        x = functional.batch_norm(
+            self.first(x), self.norm.running_mean, self.norm.running_var, training=self.training
+        )
         return self.last(self.drop(x))
 
 
@@ -230,12 +248,19 @@ class Numpy(Form):
         return x * torch.from_numpy(np.random.rand(*x.shape) < 0.7) if self.training else x  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("model", "named"), [(Tuple, "its own forward"), (Statistics, "its own forward"), (Parent, "'drop'")])
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [(Tuple, "its own forward"), (Statistics, "its own forward"), (Parent, "'drop'")],
+)
 def test_what_can_not_be_switched_alone_is_refused_by_name(model, named):
     problem = vectors.problem(model, epochs=2)
     with pytest.raises(InputError, match=f"draws random numbers in {named}") as caught:
         McDropout(rate="own").explore(problem)
-    assert problem.cost.trainings == 0 and "give a rate" in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        problem.cost.trainings == 0
+        and "give a rate" in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
     McDropout(rate=0.1).explore(problem)
 
 
@@ -248,7 +273,9 @@ def test_random_numbers_of_others_are_seen(model):
     assert (first.u() > 0).all() and torch.equal(first.log_probs, second.log_probs)
 
 
-@pytest.mark.parametrize("model", [lambda: nn.Linear(6, 3), lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3))])
+@pytest.mark.parametrize(
+    "model", [lambda: nn.Linear(6, 3), lambda: nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 3))]
+)
 def test_where_nothing_drops_it_says_so(model):
     problem = vectors.problem(model)
     with pytest.raises(InputError, match="got no dropout layer"):
@@ -259,5 +286,8 @@ def test_where_nothing_drops_it_says_so(model):
 def test_modes_come_back():
     network = Beside().eval()
     with active(network, Masks(0), 0, vectors.behaviour(network)):
-        assert [name for name, module in network.named_modules() if module.training] == ["", "layer"]
+        assert [name for name, module in network.named_modules() if module.training] == [
+            "",
+            "layer",
+        ]
     assert not any(module.training for module in network.modules())

@@ -1,4 +1,6 @@
-"""Recognised by name: methods say themselves what they are, and no word in a name or a label makes them something else."""
+"""Recognised by name: methods say themselves what they are, and no word in a name or a label makes
+them something else.
+"""
 
 import json
 from dataclasses import dataclass
@@ -75,8 +77,17 @@ class NonTrivial(emulating.Emulator):
 @pytest.fixture(scope="module", autouse=True)
 def others():
     """Methods of another package whose names hold words of ours."""
-    added = ((exploring, {"deep-kernel": DeepKernel, "online-swap": OurRetrainings, "pooled-restartable": DeepKernel}),
-             (emulating, {"non-trivial": NonTrivial}))  # fmt: skip
+    added = (
+        (
+            exploring,
+            {
+                "deep-kernel": DeepKernel,
+                "online-swap": OurRetrainings,
+                "pooled-restartable": DeepKernel,
+            },
+        ),
+        (emulating, {"non-trivial": NonTrivial}),
+    )
     for room, classes in added:
         room._registry.found |= classes
     yield
@@ -87,7 +98,12 @@ def others():
 
 METHODS = [
     {"explorer": "deep-ensemble", "members": 2},
-    {"explorer": "deep-ensemble", "members": 1, "proxies": {"budget": 1.0}, "label": "deep ensemble of 3"},
+    {
+        "explorer": "deep-ensemble",
+        "members": 1,
+        "proxies": {"budget": 1.0},
+        "label": "deep ensemble of 3",
+    },
     {"explorer": "deep-kernel", "label": "trivial to say"},
     {"explorer": "online-swap"},
     {"explorer": "deep-ensemble", "members": 2, "emulator": "non-trivial"},
@@ -108,9 +124,15 @@ def folder(tmp_path_factory):
 
 def test_every_registered_class_names_a_family_that_reports_draw():
     assert {name: cls.family for name, cls in CLASSES.items() if cls.family not in LOOKS} == {}
-    assert [name for name, cls in explorers().items() if cls.retrainings] == ["deep-ensemble", "online-swap"]
-    assert [name for name, cls in explorers().items() if cls.__module__.startswith("thalweg.") and cls.family == "other"] == [
-        "last-layer-laplace", "mc-dropout"]  # fmt: skip
+    assert [name for name, cls in explorers().items() if cls.retrainings] == [
+        "deep-ensemble",
+        "online-swap",
+    ]
+    assert [
+        name
+        for name, cls in explorers().items()
+        if cls.__module__.startswith("thalweg.") and cls.family == "other"
+    ] == ["last-layer-laplace", "mc-dropout"]
 
 
 def test_a_study_stores_what_its_methods_are(folder):
@@ -123,8 +145,14 @@ def test_the_report_marks_what_is_no_retraining(folder):
     results = load(folder)
     rows = {row.label: (row.mark, row.family) for row in cost_table(results, "Cost").rows}
     labels = [m.label for m in tiny.plan(methods=METHODS).methods]
-    assert rows == {label: ("" if real else "†", name) for label, name, real in zip(labels, FAMILIES, REAL, strict=True)}
-    assert {row.label for row in cost_table(results, "Cost").rows if row.number <= 2} == {labels[0], labels[3]}, "first in tables"
+    assert rows == {
+        label: ("" if real else "†", name)
+        for label, name, real in zip(labels, FAMILIES, REAL, strict=True)
+    }
+    assert {row.label for row in cost_table(results, "Cost").rows if row.number <= 2} == {
+        labels[0],
+        labels[3],
+    }, "first in tables"
 
 
 def test_forward_work_is_foreseen_by_what_a_method_is():
@@ -132,21 +160,35 @@ def test_forward_work_is_foreseen_by_what_a_method_is():
         material = Material(tiny.plan(methods=[entry], protocol={"bases": 1}))
         return forwards_to_do(material, [Task("method")], batch_norm=True)
 
-    assert forwards({"explorer": "online-swap"}) == forwards({"explorer": "deep-ensemble", "members": 2})
+    assert forwards({"explorer": "online-swap"}) == forwards(
+        {"explorer": "deep-ensemble", "members": 2}
+    )
     assert forwards({"explorer": "deep-kernel"}) > forwards({"explorer": "online-swap"})
 
 
 def test_results_of_earlier_versions_are_read_by_whole_names(folder):
     """The committed studies' rows, whose files say no family; and one of another package."""
     methods = pd.read_parquet(folder / "results" / "methods.parquet").drop(columns="family")
-    methods["is_retraining"] = (methods["explorer"] == "deep-ensemble") & methods["emulator"].isna()  # as it was written
-    assert described(methods)["family"].tolist() == ["deep ensemble", "other", "other", "other", "emulator", "trivial", "other"]
+    methods["is_retraining"] = (methods["explorer"] == "deep-ensemble") & methods[
+        "emulator"
+    ].isna()  # as it was written
+    assert described(methods)["family"].tolist() == [
+        "deep ensemble",
+        "other",
+        "other",
+        "other",
+        "emulator",
+        "trivial",
+        "other",
+    ]
     assert described(methods)["is_retraining"].tolist() == [True, *[False] * 6]
     strange = methods.assign(family="their own")
     assert set(described(strange)["family"]) == {"other"}
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.parent.name for path in STUDIES.glob("*/results/methods.parquet")))
+@pytest.mark.parametrize(
+    "name", sorted(path.parent.parent.name for path in STUDIES.glob("*/results/methods.parquet"))
+)
 def test_committed_results_are_what_today_s_classes_say(name):
     methods = described(pd.read_parquet(STUDIES / name / "results" / "methods.parquet"))
     for row in methods.itertuples():
@@ -154,7 +196,9 @@ def test_committed_results_are_what_today_s_classes_say(name):
             expected = CLASSES[row.emulator].family
         elif row.explorer == "deep-ensemble":
             members = json.loads(row.settings)["settings"]["members"]
-            expected = "deep ensemble" if row.cost == members else "other"  # narrow networks beside them cost less than one each
+            expected = (
+                "deep ensemble" if row.cost == members else "other"
+            )  # narrow networks beside them cost less than one each
         else:
             expected = CLASSES[row.explorer].family
         assert row.family == expected, row.method

@@ -1,4 +1,6 @@
-"""Recomputation: with torch's checkpoints, training at several weights a step gives what it gives without, or is refused."""
+"""Recomputation: with torch's checkpoints, training at several weights a step gives what it gives
+without, or is refused.
+"""
 
 import pytest
 import torch
@@ -23,12 +25,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires
 
 
 class Checkpointed(nn.Module):
-    """Blocks that are evaluated again in the backward pass, as modules or as a function of their parameters."""
+    """Blocks that are evaluated again in the backward pass, as modules or as a function of their
+    parameters.
+    """
 
     def __init__(self, form: str = "none") -> None:
         super().__init__()
         self.form = form
-        self.first, self.block, self.last = nn.Linear(6, 8), nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 3)
+        self.first, self.block, self.last = (
+            nn.Linear(6, 8),
+            nn.Sequential(nn.Linear(8, 8), nn.Tanh()),
+            nn.Linear(8, 3),
+        )
         self.second = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
 
     def forward(self, x):
@@ -41,7 +49,11 @@ class Checkpointed(nn.Module):
         if self.form == "none":
             return block(x)
         if self.form == "function":
-            return checkpoint(lambda x: nn.functional.linear(x, block[0].weight, block[0].bias).tanh(), x, use_reentrant=False)
+            return checkpoint(
+                lambda x: nn.functional.linear(x, block[0].weight, block[0].bias).tanh(),
+                x,
+                use_reentrant=False,
+            )
         return checkpoint(block, x, use_reentrant=self.form == "reentrant")
 
 
@@ -56,9 +68,14 @@ class Nested(Checkpointed):
 
 FORMS = ["reentrant", "not reentrant", "function"]
 EXPLORERS = [
-    Spro(share=0.2), Spro(share=0.2, form="paper", draws=3), Espro(share=0.2), SproComplex(share=0.2), LearnedLine(),
-    LearnedLine(layerwise=True), ConnectingCurve(share=0.5),
-]  # fmt: skip
+    Spro(share=0.2),
+    Spro(share=0.2, form="paper", draws=3),
+    Espro(share=0.2),
+    SproComplex(share=0.2),
+    LearnedLine(),
+    LearnedLine(layerwise=True),
+    ConnectingCurve(share=0.5),
+]
 
 
 def explored(explorer, model) -> list[torch.Tensor]:
@@ -69,13 +86,21 @@ def explored(explorer, model) -> list[torch.Tensor]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda explorer: type(explorer).__name__)
 def test_the_same_as_without(explorer, form):
-    expected, found = (explored(explorer, lambda own=own: Checkpointed(own)) for own in ("none", form))
-    assert all(torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(expected, found, strict=True))
+    expected, found = (
+        explored(explorer, lambda own=own: Checkpointed(own)) for own in ("none", form)
+    )
+    assert all(
+        torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(expected, found, strict=True)
+    )
 
 
 def test_a_checkpoint_in_a_checkpoint():
-    expected, found = (explored(Spro(share=0.2), lambda own=own: Nested(own)) for own in ("none", "not reentrant"))
-    assert all(torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(expected, found, strict=True))
+    expected, found = (
+        explored(Spro(share=0.2), lambda own=own: Nested(own)) for own in ("none", "not reentrant")
+    )
+    assert all(
+        torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(expected, found, strict=True)
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -86,7 +111,12 @@ def test_gradients_at_several_draws_are_those_without(form):
         torch.manual_seed(0)
         vertices = [Weights.of(Checkpointed().double()) for _ in range(3)]
         network = Checkpointed(own).double()
-        seen = observe(Checkpointed(own).double(), vectors.X[:8].double(), vectors.Y[:8], nn.functional.cross_entropy)
+        seen = observe(
+            Checkpointed(own).double(),
+            vectors.X[:8].double(),
+            vectors.Y[:8],
+            nn.functional.cross_entropy,
+        )
         module = SubspaceModule(network, vertices, Simplex(), draws=4, behaviour=seen)
         torch.manual_seed(1)
         module(vectors.X[:20].double()).square().sum().backward()
@@ -95,13 +125,21 @@ def test_gradients_at_several_draws_are_those_without(form):
     assert (gradients[0] - gradients[1]).abs().max() < 1e-12 * gradients[0].abs().max()
 
 
-@pytest.mark.parametrize(("form", "named"), [
-    ("reentrant", "'second', 'block'"), ("not reentrant", "'second', 'block'"), ("function", "its own forward"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("form", "named"),
+    [
+        ("reentrant", "'second', 'block'"),
+        ("not reentrant", "'second', 'block'"),
+        ("function", "its own forward"),
+    ],
+)
 def test_what_can_not_work_is_refused_by_name_before_anything_is_paid(form, named):
     problem = vectors.problem(lambda: Checkpointed(form))
     assert problem.behaviour.recomputed
-    with pytest.raises(InputError, match=f"batch-ensemble got a network that evaluates {named} again in the backward pass"):
+    with pytest.raises(
+        InputError,
+        match=f"batch-ensemble got a network that evaluates {named} again in the backward pass",
+    ):
         BatchEnsemble().train(problem)
     assert problem.cost.trainings == 0
     with pytest.raises(InputError, match=r"stack > 1 got a network that evaluates .* again"):
@@ -109,7 +147,11 @@ def test_what_can_not_work_is_refused_by_name_before_anything_is_paid(form, name
 
 
 def test_other_networks_recompute_nothing():
-    for network in (Checkpointed(), nn.Sequential(nn.Linear(6, 4), Doubled(), nn.Linear(4, 3)), nn.Linear(6, 3)):
+    for network in (
+        Checkpointed(),
+        nn.Sequential(nn.Linear(6, 4), Doubled(), nn.Linear(4, 3)),
+        nn.Linear(6, 3),
+    ):
         assert not vectors.behaviour(network).recomputed
 
 

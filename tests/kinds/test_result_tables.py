@@ -1,4 +1,6 @@
-"""Tables: a flipped bit in any result file, or a file of another study, is one line that says what to do; no report shows it."""
+"""Tables: a flipped bit in any result file, or a file of another study, is one line that says what
+to do; no report shows it.
+"""
 
 import shutil
 import sys
@@ -15,7 +17,13 @@ from thalweg.report.results import load
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 from synthetic import write_results
 
-TABLES = ("comparison.parquet", "methods.parquet", "inputs.parquet", "reliability.parquet", "curves.parquet")
+TABLES = (
+    "comparison.parquet",
+    "methods.parquet",
+    "inputs.parquet",
+    "reliability.parquet",
+    "curves.parquet",
+)
 FILES = (*TABLES, "uncertain.safetensors", "landscape.safetensors")
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -35,7 +43,10 @@ def test_no_flipped_bit_reaches_a_report(name, copied):
     path = copied / "results" / name
     for data in flips(path.read_bytes(), 12, name):
         path.write_bytes(data)
-        with pytest.raises(InputError, match=r"is damaged, or another study's .*: run `thalweg compare .*` again, or") as caught:
+        with pytest.raises(
+            InputError,
+            match=r"is damaged, or another study's .*: run `thalweg compare .*` again, or",
+        ) as caught:
             load(copied)
         assert name in one_line(caught)
 
@@ -48,7 +59,9 @@ def test_nor_one_in_committed_results(study, tmp_path):
         data = (folder / "results" / name).read_bytes()
         for damaged in flips(data, 5, study):
             (folder / "results" / name).write_bytes(damaged)
-            with pytest.raises(InputError, match="or, where its runs are not at hand, get its results again") as caught:
+            with pytest.raises(
+                InputError, match="or, where its runs are not at hand, get its results again"
+            ) as caught:
                 load(folder)
             one_line(caught)
         (folder / "results" / name).write_bytes(data)
@@ -64,14 +77,20 @@ def test_a_table_of_another_study_is_one_line(copied, tmp_path):
 def edited(folder, name, edit) -> None:
     path = folder / "results" / name
     edit(pd.read_parquet(path)).to_parquet(path)
-    resealed(folder / "results/study.json", lambda s: s["files"].update({name: files.digest(path.read_bytes())}))
+    resealed(
+        folder / "results/study.json",
+        lambda s: s["files"].update({name: files.digest(path.read_bytes())}),
+    )
 
 
 WRONG = {
     "text for numbers": ("comparison.parquet", lambda t: t.assign(value="3")),
     "truths for numbers": ("methods.parquet", lambda t: t.assign(cost=True)),
     "numbers for text": ("methods.parquet", lambda t: t.assign(method=range(len(t)))),
-    "a label of two lines": ("methods.parquet", lambda t: t.assign(method=[f"a\nb{i}" for i in range(len(t))])),
+    "a label of two lines": (
+        "methods.parquet",
+        lambda t: t.assign(method=[f"a\nb{i}" for i in range(len(t))]),
+    ),
     "nothing for text": ("inputs.parquet", lambda t: t.assign(method=None)),
     "no number in a figure": ("inputs.parquet", lambda t: t.assign(u=float("nan"))),
     "an endless cost": ("methods.parquet", lambda t: t.assign(cost=float("inf"))),

@@ -1,4 +1,6 @@
-"""Results older than the code: a report shows the metrics that its results have, as they tell them, whatever a version knows."""
+"""Results older than the code: a report shows the metrics that its results have, as they tell them,
+whatever a version knows.
+"""
 
 import dataclasses
 import shutil
@@ -21,8 +23,14 @@ from thalweg.report.tables import Table
 sys.path.append(str(Path(__file__).parents[1] / "report"))
 from synthetic import METHODS, write_results
 
-STUDIES = sorted(folder.parents[0] for folder in (Path(__file__).parents[2] / "studies").glob("*/results"))
-FEW = [m for m in METHODS if m[0] in ("deep ensemble of 2", "deep ensemble of 3", "swag", "spro (vertices 3)")]
+STUDIES = sorted(
+    folder.parents[0] for folder in (Path(__file__).parents[2] / "studies").glob("*/results")
+)
+FEW = [
+    m
+    for m in METHODS
+    if m[0] in ("deep ensemble of 2", "deep ensemble of 3", "swag", "spro (vertices 3)")
+]
 
 
 @pytest.fixture
@@ -45,7 +53,9 @@ def without(folder, *metrics) -> None:
 
 @pytest.fixture(autouse=True)
 def _undrawn(request, monkeypatch):
-    """Figures take seconds each: here they are made and not drawn, but for the reports of the slow test."""
+    """Figures take seconds each: here they are made and not drawn, but for the reports of the slow
+    test.
+    """
     if "slow" not in request.keywords:
         for module in (figures, images, landscape):
             monkeypatch.setattr(module, "styled", lambda width, height, draw: Figure())
@@ -57,7 +67,9 @@ def told(folder) -> list[str]:
     texts = [whole.answer]
     for block in (block for section in whole.sections for block in section.blocks):
         if isinstance(block, Table):
-            texts += [text for head in block.head for text in head] + [cell.text for row in block.rows for cell in row.cells]
+            texts += [text for head in block.head for text in head] + [
+                cell.text for row in block.rows for cell in row.cells
+            ]
         elif isinstance(block, Pairs):
             texts += [text for row in block.rows for text in row]
         elif isinstance(block, Paragraph):
@@ -84,13 +96,17 @@ def test_committed_results_are_read(study):
 @pytest.mark.slow
 @pytest.mark.parametrize("study", [folder.name for folder in STUDIES])
 def test_committed_results_give_a_report(study, tmp_path):
-    folder = shutil.copytree(next(folder for folder in STUDIES if folder.name == study), tmp_path / study)
+    folder = shutil.copytree(
+        next(folder for folder in STUDIES if folder.name == study), tmp_path / study
+    )
     for path in write(folder):
         assert path.stat().st_size > 10_000
 
 
 def test_a_metric_that_is_newer_than_the_results(results, monkeypatch):
-    """What closed `thalweg report studies/fashion-mlp`: added to the table of facts after the study."""
+    """What closed `thalweg report studies/fashion-mlp`: added to the table of facts after the
+    study.
+    """
     new = dataclasses.replace(FACTS["nll"], name="luck", title="luck that nobody had")
     monkeypatch.setitem(FACTS, "luck", new)
     texts = told(results)
@@ -113,7 +129,9 @@ def test_a_metric_that_this_version_has_dropped(listed, results, monkeypatch):
     value = load(results).metric("disagreement_ratio")["value"].iloc[0]
     monkeypatch.delitem(FACTS, "disagreement_ratio")
     texts = told(results)
-    assert ("disagreement ratio (disagr.)" if listed else "disagreement ratio (disagreement_ratio)") in texts
+    assert (
+        "disagreement ratio (disagr.)" if listed else "disagreement ratio (disagreement_ratio)"
+    ) in texts
     assert f"{value:{'.2f' if listed else '.4g'}}" in texts
 
 
@@ -122,15 +140,28 @@ def test_a_metric_that_is_told_otherwise_today(results):
 
     def edit(study):
         metric = next(m for m in study["metrics"] if m["name"] == "ece")
-        metric.update(title="calibration error in ten bins", digits=".1f", direction="none", symbol="E10")
+        metric.update(
+            title="calibration error in ten bins", digits=".1f", direction="none", symbol="E10"
+        )
 
     resealed(results / "results/study.json", edit)
     texts = told(results)
-    assert "calibration error in ten bins (E10)" in texts and name_of("ece") not in texts and "E10" in texts
+    assert (
+        "calibration error in ten bins (E10)" in texts
+        and name_of("ece") not in texts
+        and "E10" in texts
+    )
 
 
-@pytest.mark.parametrize("gone", [("k_eq", "efficiency", "gap"), ("k_u", "u_efficiency"), ("coverage",),
-                                  ("k_eq", "k_u", "coverage", "accuracy", "nll")])  # fmt: skip
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ("k_eq", "efficiency", "gap"),
+        ("k_u", "u_efficiency"),
+        ("coverage",),
+        ("k_eq", "k_u", "coverage", "accuracy", "nll"),
+    ],
+)
 def test_headline_figures_that_the_results_do_not_have(gone, results):
     without(results, *gone)
     texts = told(results)

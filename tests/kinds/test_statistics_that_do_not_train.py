@@ -1,4 +1,6 @@
-"""Statistics that do not train: what norm layers that stay in evaluation mode know is kept at new points."""
+"""Statistics that do not train: what norm layers that stay in evaluation mode know is kept at new
+points.
+"""
 
 import pytest
 import torch
@@ -11,11 +13,18 @@ from thalweg.weights.subspace import Subspace
 
 
 class Frozen(nn.Module):
-    """A backbone whose batch norm stays in evaluation mode, with a running mean of 5, and a head with a batch norm of its own."""
+    """A backbone whose batch norm stays in evaluation mode, with a running mean of 5, and a head
+    with a batch norm of its own.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.first, self.own, self.head = nn.BatchNorm1d(6), nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)
+        self.norm, self.first, self.own, self.head = (
+            nn.BatchNorm1d(6),
+            nn.Linear(6, 6),
+            nn.BatchNorm1d(6),
+            nn.Linear(6, 3),
+        )
         self.norm.running_mean.fill_(5)
         self.norm.requires_grad_(requires_grad=False)
 
@@ -58,7 +67,9 @@ class Functional(Frozen):
 
     def forward(self, x):
         norm = self.norm
-        x = nn.functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False)
+        x = nn.functional.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False
+        )
         return self.head(self.own(self.first(x)))
 
 
@@ -81,7 +92,11 @@ def test_they_stay_as_they_are_and_others_are_refreshed(kind):
     assert torch.equal(found["norm.running_var"], torch.ones(6))
     network.eval()
     with torch.no_grad():
-        hidden = network.first(network.norm(vectors.X[:100]) if kind is not Momentum else train(network.norm, vectors.X[:100]))
+        hidden = network.first(
+            network.norm(vectors.X[:100])
+            if kind is not Momentum
+            else train(network.norm, vectors.X[:100])
+        )
     assert torch.allclose(found["own.running_mean"], hidden.mean(0), rtol=0, atol=1e-5)
 
 
@@ -98,7 +113,9 @@ def test_a_draw_at_a_vertex_predicts_what_the_vertex_does(kind):
     (drawn,) = sample(problem, Subspace((anchor,)), 1)
     assert torch.equal(drawn.buffers["norm.running_mean"], anchor.buffers["norm.running_mean"])
     outputs = [problem.network(weights).eval()(vectors.X) for weights in (anchor, drawn)]
-    assert (outputs[0] - outputs[1]).abs().max() < 0.2 * outputs[0].abs().max()  # only the head's own statistics differ
+    assert (outputs[0] - outputs[1]).abs().max() < 0.2 * outputs[
+        0
+    ].abs().max()  # only the head's own statistics differ
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -1,4 +1,6 @@
-"""Records: one flipped bit, a record of another run or of another type is "not done" and done again; nothing else is lost."""
+"""Records: one flipped bit, a record of another run or of another type is "not done" and done
+again; nothing else is lost.
+"""
 
 import json
 import shutil
@@ -17,8 +19,12 @@ from thalweg.study.store import Store
 @pytest.mark.parametrize("kind", ["run.json", "anchor", "plan.json", "study.json"])
 def test_no_flipped_bit_is_read(kind, whole, tmp_path):
     """What a record says is what was written, or it is not read."""
-    path = {"run.json": next(whole.glob("runs/*/run.json")), "anchor": next(whole.glob("anchors/*.json")),
-            "plan.json": whole / "plan.json", "study.json": whole / "results/study.json"}[kind]  # fmt: skip
+    path = {
+        "run.json": next(whole.glob("runs/*/run.json")),
+        "anchor": next(whole.glob("anchors/*.json")),
+        "plan.json": whole / "plan.json",
+        "study.json": whole / "results/study.json",
+    }[kind]
     form = {"run.json": RunRecord, "anchor": AnchorRecord}.get(kind, ANYTHING)
     assert files.read_record(path, form)
     for data in flips(path.read_bytes(), 400, kind):
@@ -28,7 +34,9 @@ def test_no_flipped_bit_is_read(kind, whole, tmp_path):
         one_line(caught)
 
 
-@pytest.mark.parametrize("word", ["ok", "training_examples", "started", '"kind"', "stored_bytes", "sha256", "schema"])
+@pytest.mark.parametrize(
+    "word", ["ok", "training_examples", "started", '"kind"', "stored_bytes", "sha256", "schema"]
+)
 def test_a_flipped_bit_is_done_again_and_nothing_else(word, whole, copied):
     """The bits of status, cost and dates among them."""
     path = runs(copied, "method")[0] / "run.json"
@@ -89,8 +97,14 @@ def test_anchors_that_changed_places_are_trained_again(whole, copied):
 
 def test_a_plan_that_is_damaged_is_one_line_and_written_anew(whole, copied):
     path = copied / "plan.json"
-    edits = (lambda r: r["runs"].pop(), lambda r: r.pop("images_fingerprint"), lambda r: r["runs"][0].update(fingerprint="../x"),
-             lambda r: r["plan"].pop("methods"), lambda r: r["plan"]["methods"].append(3), lambda r: r.update(parameters=0))
+    edits = (
+        lambda r: r["runs"].pop(),
+        lambda r: r.pop("images_fingerprint"),
+        lambda r: r["runs"][0].update(fingerprint="../x"),
+        lambda r: r["plan"].pop("methods"),
+        lambda r: r["plan"]["methods"].append(3),
+        lambda r: r.update(parameters=0),
+    )
     for edit in edits:
         shutil.copy(whole / "plan.json", path)
         resealed(path, edit)
@@ -102,13 +116,17 @@ def test_a_plan_that_is_damaged_is_one_line_and_written_anew(whole, copied):
 
 
 def test_results_folders_of_0_1_are_read(whole, copied):
-    """Records without a seal count; their plan.json is written anew by the study, which does nothing twice."""
+    """Records without a seal count; their plan.json is written anew by the study, which does
+    nothing twice.
+    """
     for path in copied.glob("runs/*/run.json"):
         as_of_0_1(path, "fingerprint")
     for path in copied.glob("anchors/*.json"):
         as_of_0_1(path, "key")
     as_of_0_1(copied / "plan.json", "runs", "images_fingerprint")
-    with pytest.raises(InputError, match=r"is of thalweg 0\.1 .*: run 'thalweg study' again") as caught:
+    with pytest.raises(
+        InputError, match=r"is of thalweg 0\.1 .*: run 'thalweg study' again"
+    ) as caught:
         compare(copied)
     one_line(caught)
     assert tiny.again(copied, methods=ONE) == []

@@ -45,8 +45,17 @@ def test_anchors_of_four_threads_are_those_of_one(shared):
 
 
 def test_exploring_and_predicting_in_threads():
-    explorers = [thalweg.Spro(vertices=1, share=0.25), thalweg.Swag(), thalweg.LearnedLine(), thalweg.McDropout("own")]
-    expected = [thalweg.predict(p, e.explore(p), X, draws=3).log_probs for e in explorers for p in [problem(model)]]
+    explorers = [
+        thalweg.Spro(vertices=1, share=0.25),
+        thalweg.Swag(),
+        thalweg.LearnedLine(),
+        thalweg.McDropout("own"),
+    ]
+    expected = [
+        thalweg.predict(p, e.explore(p), X, draws=3).log_probs
+        for e in explorers
+        for p in [problem(model)]
+    ]
     found: dict[int, torch.Tensor] = {}
 
     def work(k):

@@ -1,4 +1,6 @@
-"""Ties: equal inputs and equal classes are exchangeable, so no metric depends on the order in which they are given."""
+"""Ties: equal inputs and equal classes are exchangeable, so no metric depends on the order in which
+they are given.
+"""
 
 import math
 
@@ -33,7 +35,9 @@ def test_equal_confidences_that_are_right_on_average_have_no_calibration_error(o
     assert float(ece(two_classes([0.7] * 1000), labels)) == pytest.approx(0, abs=1e-12)
     assert float(ece(two_classes([0.9] * 1000), labels)) == pytest.approx(0.2, abs=1e-12)
     table = reliability(two_classes([0.7] * 1000), labels)
-    assert table.accuracy.tolist() == pytest.approx([0.7] * 15) and float(table.count.sum()) == pytest.approx(1000)
+    assert table.accuracy.tolist() == pytest.approx([0.7] * 15) and float(
+        table.count.sum()
+    ) == pytest.approx(1000)
 
 
 def test_a_few_levels_of_confidence_as_of_votes():
@@ -41,14 +45,24 @@ def test_a_few_levels_of_confidence_as_of_votes():
     source = np.random.default_rng(0)
     confidence = source.choice([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], 900)
     labels = (source.random(900) > 0.7).astype(int)
-    means = {level: np.mean(labels[confidence == level] == 0) for level in np.unique(confidence[confidence > 0.5])}
+    means = {
+        level: np.mean(labels[confidence == level] == 0)
+        for level in np.unique(confidence[confidence > 0.5])
+    }
     means[0.5] = 0.5  # two classes are equally probable: either is right half the time
     order = np.argsort(confidence)
     apart = np.array([means[level] - level for level in confidence[order]])
     expected = np.mean([abs(part.mean()) for part in np.split(apart, 15)])
-    for index in (order, order[::-1], np.lexsort((labels, confidence)), np.lexsort((-labels, confidence))):
+    for index in (
+        order,
+        order[::-1],
+        np.lexsort((labels, confidence)),
+        np.lexsort((-labels, confidence)),
+    ):
         index = index.copy()
-        assert float(ece(two_classes(confidence[index]), torch.from_numpy(labels[index]))) == pytest.approx(expected, abs=1e-12)
+        assert float(
+            ece(two_classes(confidence[index]), torch.from_numpy(labels[index]))
+        ) == pytest.approx(expected, abs=1e-12)
 
 
 def test_replicates_do_not_depend_on_the_order_either():
@@ -57,8 +71,15 @@ def test_replicates_do_not_depend_on_the_order_either():
     labels, weights = torch.randint(2, (200,), generator=source), Resamples.of(200, 3, 50).inputs
     expected = ece(two_classes(confidence), labels, weights)
     order = torch.randperm(200, generator=source)
-    assert torch.allclose(ece(two_classes(confidence[order]), labels[order], weights[:, order]), expected, rtol=0, atol=1e-12)
-    repeated = [torch.arange(200).repeat_interleave(row.long()) for row in weights]  # an input drawn thrice is three inputs
+    assert torch.allclose(
+        ece(two_classes(confidence[order]), labels[order], weights[:, order]),
+        expected,
+        rtol=0,
+        atol=1e-12,
+    )
+    repeated = [
+        torch.arange(200).repeat_interleave(row.long()) for row in weights
+    ]  # an input drawn thrice is three inputs
     written_out = torch.cat([ece(two_classes(confidence[row]), labels[row]) for row in repeated])
     assert torch.allclose(written_out, expected, rtol=0, atol=1e-12)
 
@@ -67,8 +88,14 @@ def test_equal_classes_share_the_answer():
     uniform = torch.full((8, 4), -math.log(4))
     for label in range(4):
         assert accuracy(uniform, torch.full((8,), label)).tolist() == [0.25] * 8
-    split = Predictions(torch.tensor([[[0.0, -math.inf, -math.inf]], [[-math.inf, -math.inf, 0.0]]]))  # two votes
-    assert [float(scores(split, torch.tensor([label]))["accuracy"]) for label in range(3)] == [0.5, 0, 0.5]
+    split = Predictions(
+        torch.tensor([[[0.0, -math.inf, -math.inf]], [[-math.inf, -math.inf, 0.0]]])
+    )  # two votes
+    assert [float(scores(split, torch.tensor([label]))["accuracy"]) for label in range(3)] == [
+        0.5,
+        0,
+        0.5,
+    ]
 
 
 def test_ranks_and_auroc_with_ties_equal_scipy_and_scikit_learn():
@@ -77,7 +104,9 @@ def test_ranks_and_auroc_with_ties_equal_scipy_and_scikit_learn():
     ones = torch.ones(1, 60)
     ranks = [weighted_ranks(torch.from_numpy(values).double(), ones) for values in (first, second)]
     assert np.array_equal(ranks[0][0].numpy(), scipy.stats.rankdata(first))
-    assert float(correlation(*ranks, ones)) == pytest.approx(scipy.stats.spearmanr(first, second).statistic, abs=1e-12)
+    assert float(correlation(*ranks, ones)) == pytest.approx(
+        scipy.stats.spearmanr(first, second).statistic, abs=1e-12
+    )
     found = auroc(torch.from_numpy(first).double(), torch.from_numpy(second).double(), ones, ones)
     expected = sklearn.metrics.roc_auc_score([0] * 60 + [1] * 60, np.concatenate([first, second]))
     assert float(found) == pytest.approx(expected, abs=1e-12)
@@ -88,7 +117,9 @@ def permuted(count, seed):
     """The same three numbers in every order, and their softmax: equal but for rounding."""
     source = torch.Generator().manual_seed(seed)
     numbers = 2 * torch.randn(3, generator=source)
-    return torch.stack([numbers[torch.randperm(3, generator=source)] for _ in range(count)]).log_softmax(1)
+    return torch.stack(
+        [numbers[torch.randperm(3, generator=source)] for _ in range(count)]
+    ).log_softmax(1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -97,9 +128,13 @@ def test_rounding_breaks_no_ties(seed):
     confidence, answers = log_probs.max(1)
     labels = answers.clone()
     labels[confidence.argsort()[:400]] += 1  # what was rounded down is wrong
-    assert float(ece(log_probs, labels % 3)) == pytest.approx(abs(0.6 - float(confidence.exp().mean())), abs=1e-5)
+    assert float(ece(log_probs, labels % 3)) == pytest.approx(
+        abs(0.6 - float(confidence.exp().mean())), abs=1e-5
+    )
     voters = torch.stack([log_probs[0].roll(k) for k in range(3)])[:, None].expand(-1, 3, -1)
-    assert accuracy(Predictions(voters).log_mean(), torch.arange(3)).tolist() == pytest.approx([1 / 3] * 3)
+    assert accuracy(Predictions(voters).log_mean(), torch.arange(3)).tolist() == pytest.approx(
+        [1 / 3] * 3
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -118,19 +153,29 @@ def test_scores_that_are_equal_but_for_rounding_tell_nothing(score, seed):
 def voters(members, inputs, seed):
     """Predictions of few levels: ties between inputs, classes and members everywhere."""
     source = torch.Generator().manual_seed(seed)
-    return (torch.randint(4, (members, inputs, 3), generator=source).double() + 1).log().log_softmax(-1)
+    return (
+        (torch.randint(4, (members, inputs, 3), generator=source).double() + 1)
+        .log()
+        .log_softmax(-1)
+    )
 
 
 def reordered(inputs, away, classes):
-    """All metrics of made-up voters with inputs, out-of-distribution inputs and classes in another order."""
+    """All metrics of made-up voters with inputs, out-of-distribution inputs and classes in another
+    order.
+    """
 
     def of(members, seed, order=inputs):
         return Predictions(voters(members, len(order), seed)[:, order][..., classes])
 
-    labels = classes.argsort()[torch.randint(3, (len(inputs),), generator=torch.Generator().manual_seed(9))[inputs]]
+    labels = classes.argsort()[
+        torch.randint(3, (len(inputs),), generator=torch.Generator().manual_seed(9))[inputs]
+    ]
     truth = Truth.of(of(6, 0), of(6, 1), labels, of(6, 2, away), replicates=20)
     methods = [of(4, seed) for seed in (3, 4)]
-    return evaluate(truth, methods, [impurity(m) for m in methods], [of(4, seed, away) for seed in (5, 6)])
+    return evaluate(
+        truth, methods, [impurity(m) for m in methods], [of(4, seed, away) for seed in (5, 6)]
+    )
 
 
 INPUTS, AWAY = torch.arange(120), torch.arange(60)
@@ -148,12 +193,19 @@ def test_no_metric_depends_on_the_order_of_inputs_or_classes(what):
     else:
         classes = torch.tensor([2, 0, 1])
     found = reordered(inputs, away, classes)
-    by_chance = {"calibrated_nll", "dee_calibrated_nll"}  # its halves are drawn, and so are not the same inputs
-    by_answer = {"disagreement_ratio"} if what == "classes" else set()  # a member answers with the first of equal classes
+    by_chance = {
+        "calibrated_nll",
+        "dee_calibrated_nll",
+    }  # its halves are drawn, and so are not the same inputs
+    by_answer = (
+        {"disagreement_ratio"} if what == "classes" else set()
+    )  # a member answers with the first of equal classes
     for name, estimate in expected.items():
         if name not in by_chance | by_answer:
             assert found[name].value == pytest.approx(estimate.value, abs=1e-6, nan_ok=True), name
-    assert found["calibrated_nll"].value == pytest.approx(expected["calibrated_nll"].value, abs=0.02)
+    assert found["calibrated_nll"].value == pytest.approx(
+        expected["calibrated_nll"].value, abs=0.02
+    )
 
 
 def test_the_figure_of_spread_does_not_depend_on_the_order_of_inputs():
@@ -162,7 +214,13 @@ def test_the_figure_of_spread_does_not_depend_on_the_order_of_inputs():
     from thalweg.report import figures
 
     source = np.random.default_rng(0)
-    table = pd.DataFrame({"method": "a", "u": source.integers(1, 4, 200) / 10, "u_reference": source.uniform(0.1, 0.3, 200)})
+    table = pd.DataFrame(
+        {
+            "method": "a",
+            "u": source.integers(1, 4, 200) / 10,
+            "u_reference": source.uniform(0.1, 0.3, 200),
+        }
+    )
     methods = pd.DataFrame({"number": [1], "method": ["a"], "family": ["other"]})
 
     def line(own):
@@ -171,5 +229,9 @@ def test_the_figure_of_spread_does_not_depend_on_the_order_of_inputs():
     expected = np.sort(table["u"])
     squares = [np.mean(table.loc[table["u"] == u, "u_reference"] ** 2) for u in expected]
     by_hand = np.sqrt([np.mean(part) for part in np.split(np.array(squares), 10)])
-    for own in (table, table.sort_values("u_reference"), table.sort_values("u_reference", ascending=False)):
+    for own in (
+        table,
+        table.sort_values("u_reference"),
+        table.sort_values("u_reference", ascending=False),
+    ):
         assert np.allclose(line(own)[:, 1], by_hand)

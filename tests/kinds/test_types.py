@@ -1,4 +1,6 @@
-"""Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it works, or it is one line."""
+"""Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it
+works, or it is one line.
+"""
 
 from fractions import Fraction
 
@@ -20,13 +22,23 @@ def double():
 
 
 def normed():
-    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3)
+    )
 
 
 EXPLORERS = [
-    thalweg.DeepEnsemble(2), thalweg.Spro(vertices=1, share=0.25), thalweg.Swag(), thalweg.LearnedLine(), thalweg.Fge(),
-    thalweg.McDropout("own"), thalweg.LastLayerLaplace(), thalweg.Restarts(), thalweg.ConnectingCurve(), thalweg.Snapshot(),
-]  # fmt: skip
+    thalweg.DeepEnsemble(2),
+    thalweg.Spro(vertices=1, share=0.25),
+    thalweg.Swag(),
+    thalweg.LearnedLine(),
+    thalweg.Fge(),
+    thalweg.McDropout("own"),
+    thalweg.LastLayerLaplace(),
+    thalweg.Restarts(),
+    thalweg.ConnectingCurve(),
+    thalweg.Snapshot(),
+]
 
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: type(e).__name__)
@@ -37,19 +49,27 @@ def test_float64_as_the_default(double, explorer):
     assert torch.allclose(predictions.probs().sum(-1), torch.ones((), dtype=torch.float64))
 
 
-@pytest.mark.filterwarnings("ignore:the network is NOT like its proxies")  # of eight epochs and 200 examples
+@pytest.mark.filterwarnings(
+    "ignore:the network is NOT like its proxies"
+)  # of eight epochs and 200 examples
 def test_float64_is_quantified(double):
     def model():
         return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
 
-    found = problem(model, train=thalweg.Batches(X.double(), Y, 50), unlabelled=torch.cat([X + 0.1, X - 0.1]).double())
+    found = problem(
+        model,
+        train=thalweg.Batches(X.double(), Y, 50),
+        unlabelled=torch.cat([X + 0.1, X - 0.1]).double(),
+    )
     u = thalweg.quantify(found, X.double(), budget=1.0, draws=10).predictions.u()
     assert torch.isfinite(u).all() and (u > 0).any()
 
 
 def test_a_float64_network_beside_a_float32_default():
     found = problem(lambda: normed().double(), train=thalweg.Batches(X.double(), Y, 50))
-    predictions = thalweg.predict(found, thalweg.Spro(vertices=1, share=0.25).explore(found), X.double(), draws=2)
+    predictions = thalweg.predict(
+        found, thalweg.Spro(vertices=1, share=0.25).explore(found), X.double(), draws=2
+    )
     assert predictions.log_probs.dtype == torch.float64
 
 
@@ -58,17 +78,34 @@ def test_a_wrong_dtype_is_one_line():
         problem(train=thalweg.Batches(X.double(), Y, 50))
 
 
-@pytest.mark.parametrize("inputs", [X.numpy(), np.asfortranarray(X.numpy()), X.numpy()[::-1][::-1], X.numpy().astype(">f4")])
-@pytest.mark.parametrize("labels", [Y.numpy(), Y.tolist(), Y.numpy().astype(np.uint8), Y.to(torch.int32)])
+@pytest.mark.parametrize(
+    "inputs",
+    [X.numpy(), np.asfortranarray(X.numpy()), X.numpy()[::-1][::-1], X.numpy().astype(">f4")],
+)
+@pytest.mark.parametrize(
+    "labels", [Y.numpy(), Y.tolist(), Y.numpy().astype(np.uint8), Y.to(torch.int32)]
+)
 def test_numpy_in_batches(inputs, labels):
     recipe = thalweg.Recipe(epochs=1)
-    assert same(problem(train=thalweg.Batches(inputs, labels, 50), recipe=recipe).anchor(0), problem(recipe=recipe).anchor(0))
+    assert same(
+        problem(train=thalweg.Batches(inputs, labels, 50), recipe=recipe).anchor(0),
+        problem(recipe=recipe).anchor(0),
+    )
 
 
-@pytest.mark.parametrize(("inputs", "labels", "message"), [
-    (np.array(["a"] * 200), Y, "Batches.inputs got a ndarray, needs a tensor or an array of numbers"),
-    (X, [None] * 200, "Batches.targets got a list"), (torch.tensor(3.0), Y, r"inputs of shape \(\)"), ({"a": X}, Y, "got a dict"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (
+            np.array(["a"] * 200),
+            Y,
+            "Batches.inputs got a ndarray, needs a tensor or an array of numbers",
+        ),
+        (X, [None] * 200, "Batches.targets got a list"),
+        (torch.tensor(3.0), Y, r"inputs of shape \(\)"),
+        ({"a": X}, Y, "got a dict"),
+    ],
+)
 def test_what_holds_no_numbers_is_one_line(inputs, labels, message):
     with pytest.raises(InputError, match=message) as caught:
         thalweg.Batches(inputs, labels, 50)
@@ -76,24 +113,39 @@ def test_what_holds_no_numbers_is_one_line(inputs, labels, message):
 
 
 def test_numpy_s_numbers_as_settings():
-    given = thalweg.Recipe(epochs=np.int64(3), lr=np.float32(0.05), momentum=np.float64(0.9), weight_decay=np.float16(0.0))
+    given = thalweg.Recipe(
+        epochs=np.int64(3),
+        lr=np.float32(0.05),
+        momentum=np.float64(0.9),
+        weight_decay=np.float16(0.0),
+    )
     assert given == thalweg.Recipe(epochs=3, lr=float(np.float32(0.05)), weight_decay=0.0)
     found = problem(recipe=given, seed=np.int64(4), identity="task")
     assert same(found.anchor(0), problem(recipe=given, seed=4).anchor(0)) and found.fingerprint(0)
-    thalweg.predict(found, thalweg.Spro(vertices=np.int64(1), share=np.float64(0.25)).explore(found), X, draws=np.int64(2))
+    thalweg.predict(
+        found,
+        thalweg.Spro(vertices=np.int64(1), share=np.float64(0.25)).explore(found),
+        X,
+        draws=np.int64(2),
+    )
 
 
 @pytest.mark.parametrize("seed", ["a", float("nan"), 1.0, None, True, 2.5])
 def test_a_seed_that_is_none_is_one_line(seed):
     found = problem()
     members = thalweg.Members((found.anchor(0),))
-    for use in (lambda: problem(seed=seed), lambda: thalweg.predict(found, members, X, draws=3, seed=seed),
-                lambda: next(members.draw(1, seed=seed))):  # fmt: skip
+    for use in (
+        lambda: problem(seed=seed),
+        lambda: thalweg.predict(found, members, X, draws=3, seed=seed),
+        lambda: next(members.draw(1, seed=seed)),
+    ):
         with pytest.raises(InputError, match=r"seed got .*needs a whole number"):
             use()
 
 
-@pytest.mark.parametrize("epochs", ["3", None, float("nan"), float("inf"), True, np.float64("nan"), 1j])
+@pytest.mark.parametrize(
+    "epochs", ["3", None, float("nan"), float("inf"), True, np.float64("nan"), 1j]
+)
 def test_epochs_that_are_none_are_one_line(epochs):
     with pytest.raises(InputError, match=r"recipe.epochs got"):
         thalweg.Recipe(epochs=epochs)
@@ -104,7 +156,12 @@ def test_numpy_where_inputs_are_asked():
     assert torch.equal(found.inputs(10), X[:10])
     expected = thalweg.predict(found, found.anchor(0), X).log_probs
     assert torch.equal(thalweg.predict(found, found.anchor(0), X.numpy()).log_probs, expected)
-    assert torch.equal(thalweg.predict(found, found.anchor(0), [(X[:100].numpy(), 0), (X[100:].numpy(), 0)]).log_probs, expected)
+    assert torch.equal(
+        thalweg.predict(
+            found, found.anchor(0), [(X[:100].numpy(), 0), (X[100:].numpy(), 0)]
+        ).log_probs,
+        expected,
+    )
 
 
 def test_two_equal_linear_layers_are_no_shared_storage():
@@ -114,16 +171,23 @@ def test_two_equal_linear_layers_are_no_shared_storage():
 def test_labels_of_every_whole_type_of_numpy():
     expected = problem().anchor(0)
     for kind in (np.uint16, np.uint32, np.uint64, np.int8):
-        assert same(problem(train=thalweg.Batches(X, Y.numpy().astype(kind), 50)).anchor(0), expected)
+        assert same(
+            problem(train=thalweg.Batches(X, Y.numpy().astype(kind), 50)).anchor(0), expected
+        )
 
 
 def test_inputs_that_have_gradients_are_taken_without():
-    assert same(problem(train=thalweg.Batches(X.clone().requires_grad_(), Y, 50)).anchor(0), problem().anchor(0))
+    assert same(
+        problem(train=thalweg.Batches(X.clone().requires_grad_(), Y, 50)).anchor(0),
+        problem().anchor(0),
+    )
 
 
 def test_fractions_in_a_recipe():
     half = thalweg.Recipe(epochs=Fraction(1, 2))
-    assert half == thalweg.Recipe(epochs=0.5) and same(problem(recipe=half).anchor(0), problem(recipe=half).anchor(0))
+    assert half == thalweg.Recipe(epochs=0.5) and same(
+        problem(recipe=half).anchor(0), problem(recipe=half).anchor(0)
+    )
 
 
 @pytest.mark.parametrize("settings", [{"nesterov": "no"}, {"optimizer": None}, {"schedule": 3}])

@@ -18,7 +18,9 @@ def test_every_filter_has_the_networks_norm(network):
     problem = cases.problem(network)
     point = centre(problem)
     direction = random_direction(problem, point)
-    frozen = {name for name, p in problem.build("network").named_parameters() if not p.requires_grad}
+    frozen = {
+        name for name, p in problem.build("network").named_parameters() if not p.requires_grad
+    }
     assert set(direction) == set(point.params)
     for name, p in point.params.items():
         if p.dim() == 1 or name in frozen:
@@ -32,7 +34,10 @@ def test_every_filter_has_the_networks_norm(network):
 def test_directions_are_random_and_repeatable():
     problem = cases.problem()
     point = centre(problem)
-    one, same, other, second = (random_direction(problem, point, seed=s, number=k) for s, k in ((0, 0), (0, 0), (1, 0), (0, 1)))
+    one, same, other, second = (
+        random_direction(problem, point, seed=s, number=k)
+        for s, k in ((0, 0), (0, 0), (1, 0), (0, 1))
+    )
     name = "1.weight"
     assert torch.equal(one[name], same[name])
     assert not torch.equal(one[name], other[name]) and not torch.equal(one[name], second[name])

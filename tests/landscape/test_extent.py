@@ -1,4 +1,6 @@
-"""Volume and effective dimension: closed forms of regular simplexes, and the spectrum by another way."""
+"""Volume and effective dimension: closed forms of regular simplexes, and the spectrum by another
+way.
+"""
 
 import math
 
@@ -20,18 +22,24 @@ from thalweg.weights.subspace import Subspace
 
 
 def regular(k):
-    """Vertices of a regular simplex, parameter vectors of a linear model with one unit a coordinate."""
+    """Vertices of a regular simplex, parameter vectors of a linear model with one unit a
+    coordinate.
+    """
     return tuple(Weights({"weight": row.reshape(2, -1)}, {}) for row in torch.eye(12)[: k + 1])
 
 
 def linear():
     x, y = cases.task(40)
-    return Problem(lambda: nn.Linear(6, 2, bias=False), Batches(x[:, 0, 0], y % 2, cases.SIZE), cases.RECIPE)
+    return Problem(
+        lambda: nn.Linear(6, 2, bias=False), Batches(x[:, 0, 0], y % 2, cases.SIZE), cases.RECIPE
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 11])
 def test_a_regular_simplex(k):
-    """k dimensions; volume sqrt(k + 1) / k! for edges of sqrt(2); norm of the centre 1 / sqrt(k + 1)."""
+    """k dimensions; volume sqrt(k + 1) / k! for edges of sqrt(2); norm of the centre 1 / sqrt(k +
+    1).
+    """
     found = extent(linear(), Subspace(regular(k)), draws=4)
     assert found.dimension == pytest.approx(k)
     assert found.log_volume == pytest.approx(math.log(math.sqrt(k + 1) / math.factorial(k)))
@@ -49,7 +57,9 @@ def test_larger_weights_have_the_same_relative_volume():
 def test_a_complexs_simplexes_of_most_vertices_count():
     law = Complex(((0, 1, 2), (2, 3, 4), (4, 5)))
     one = extent(linear(), Subspace(regular(2)), draws=2).log_volume
-    assert extent(linear(), Subspace(regular(5), law), draws=2).log_volume == pytest.approx(one + math.log(2))
+    assert extent(linear(), Subspace(regular(5), law), draws=2).log_volume == pytest.approx(
+        one + math.log(2)
+    )
 
 
 def test_a_flat_simplex_and_what_has_no_volume():
@@ -57,14 +67,22 @@ def test_a_flat_simplex_and_what_has_no_volume():
     flat = Subspace((a, b, a))
     assert extent(linear(), flat, draws=2).log_volume == -math.inf
     for found in (Members((a, b)), Subspace((a, b), Bezier()), Subspace((a,), Simplex())):
-        assert extent(linear(), found, draws=2).log_volume is extent(linear(), found, draws=2).relative_log_volume is None
+        assert (
+            extent(linear(), found, draws=2).log_volume
+            is extent(linear(), found, draws=2).relative_log_volume
+            is None
+        )
 
 
 def test_effective_dimension_is_the_participation_ratio():
-    assert effective_dimension([[p] for p in torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 6.0]])]) == pytest.approx(1)
+    assert effective_dimension(
+        [[p] for p in torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, 6.0]])]
+    ) == pytest.approx(1)
     cross = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 3.0], [0.0, -3.0]])  # variances 1 : 9
     assert effective_dimension([[p] for p in cross + 5]) == pytest.approx(10**2 / (1 + 81))
-    assert effective_dimension([[p[:1], p[1:]] for p in cross]) == pytest.approx(10**2 / 82), "tensors are parts of one vector"
+    assert effective_dimension([[p[:1], p[1:]] for p in cross]) == pytest.approx(10**2 / 82), (
+        "tensors are parts of one vector"
+    )
     assert effective_dimension([[torch.ones(3)]] * 4) == 0
 
 
@@ -77,9 +95,13 @@ def test_dimension_of_draws_and_of_predictions():
 
     problem = linear()
     mean = Weights({"weight": torch.zeros(2, 6)}, {})
-    gaussian = LowRankGaussian(mean, {"weight": torch.arange(12.0).reshape(2, 6)}, {"weight": torch.zeros(0, 2, 6)})
+    gaussian = LowRankGaussian(
+        mean, {"weight": torch.arange(12.0).reshape(2, 6)}, {"weight": torch.zeros(0, 2, 6)}
+    )
     found = extent(problem, gaussian, draws=50, seed=3)
-    assert found.dimension == pytest.approx(ratio(torch.stack([w.params["weight"] for w in gaussian.draw(50, seed=3)])))
+    assert found.dimension == pytest.approx(
+        ratio(torch.stack([w.params["weight"] for w in gaussian.draw(50, seed=3)]))
+    )
     probs = predict(problem, gaussian, problem.inputs(), draws=50, seed=3).probs()
     assert found.function_dimension == pytest.approx(ratio(probs), rel=1e-5)
 

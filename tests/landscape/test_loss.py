@@ -25,9 +25,15 @@ def test_they_are_the_cross_entropy_of_each_network(smoothing):
     for weights in points(problem):
         network = problem.network(weights).double().eval()
         with torch.no_grad():
-            expected.append(nn.functional.cross_entropy(network(x.double()), y, label_smoothing=smoothing).item())
+            expected.append(
+                nn.functional.cross_entropy(
+                    network(x.double()), y, label_smoothing=smoothing
+                ).item()
+            )
     assert losses(problem, points(problem)).tolist() == pytest.approx(expected, rel=1e-5)
-    assert problem.cost.backward_examples == 0 and problem.cost.forward_examples == 2 * cases.EXAMPLES
+    assert (
+        problem.cost.backward_examples == 0 and problem.cost.forward_examples == 2 * cases.EXAMPLES
+    )
 
 
 def test_statistics_are_refreshed_where_nobody_trained():

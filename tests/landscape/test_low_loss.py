@@ -20,7 +20,10 @@ def test_every_draw_is_looked_at():
     assert problem.cost.backward_examples == problem.training_examples, "the anchor's alone"
     low, high = float(checked.losses.min()), float(checked.losses.max())
     assert low < high
-    assert low_loss(problem, found, high, seed=2).passed and not low_loss(problem, found, (low + high) / 2, seed=2).passed
+    assert (
+        low_loss(problem, found, high, seed=2).passed
+        and not low_loss(problem, found, (low + high) / 2, seed=2).passed
+    )
 
 
 def test_anchors_pass_at_their_own_loss():
@@ -35,7 +38,9 @@ def test_no_number_is_not_low():
     assert not LowLoss(torch.tensor([0.1, float("nan")]), 1.0).passed
 
 
-@pytest.mark.parametrize(("limit", "draws"), [(float("nan"), 25), ("low", 25), (1.0, 0), (1.0, 2.5)])
+@pytest.mark.parametrize(
+    ("limit", "draws"), [(float("nan"), 25), ("low", 25), (1.0, 0), (1.0, 2.5)]
+)
 def test_mistakes(limit, draws):
     problem = cases.problem()
     with pytest.raises(InputError, match=r"(limit|draws) got "):

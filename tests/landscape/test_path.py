@@ -26,7 +26,9 @@ def opposite(outputs, targets):
 def linear(loss):
     x, y = cases.task(60)
     x = x.flatten(1)
-    return Problem(lambda: nn.Linear(36, cases.CLASSES), Batches(x, y, cases.SIZE), cases.RECIPE, loss=loss), x
+    return Problem(
+        lambda: nn.Linear(36, cases.CLASSES), Batches(x, y, cases.SIZE), cases.RECIPE, loss=loss
+    ), x
 
 
 def points(problem, n):
@@ -35,7 +37,9 @@ def points(problem, n):
 
 @pytest.mark.parametrize(("loss", "sign"), [(squares, 1), (opposite, -1)])
 def test_a_linear_models_quadratic_profile(loss, sign):
-    """L(t) = (1 - t) L(0) + t L(1) - t (1 - t) Q with Q the mean square of the difference of the ends' outputs."""
+    """L(t) = (1 - t) L(0) + t L(1) - t (1 - t) Q with Q the mean square of the difference of the
+    ends' outputs.
+    """
     problem, x = linear(loss)
     a, b = points(problem, 2)
     found = profile(problem, [a, b], points=11)
@@ -55,7 +59,10 @@ def test_disagreement_by_hand():
     found = profile(problem, [a, b], points=5)
     probs = []
     for t in (0, 0.25, 0.5, 0.75, 1):
-        outputs = sum(c * (x @ w.params["weight"].T + w.params["bias"]).double() for c, w in ((1 - t, a), (t, b)))
+        outputs = sum(
+            c * (x @ w.params["weight"].T + w.params["bias"]).double()
+            for c, w in ((1 - t, a), (t, b))
+        )
         probs.append(outputs.exp() / outputs.exp().sum(1, keepdim=True))
     changed = [float((p.argmax(1) != probs[0].argmax(1)).double().mean()) for p in probs]
     assert found.disagreement.tolist() == pytest.approx(changed) and changed[-1] > 0.2
@@ -83,7 +90,9 @@ def test_the_ends_are_the_networks_own(network):
     x, y = cases.task()
     for k, weights in ((0, ends[0]), (2, ends[1])):
         outputs = problem.network(weights).eval()(x).detach()
-        assert found.loss[k] == pytest.approx(float(nn.functional.cross_entropy(outputs, y)), rel=1e-5)
+        assert found.loss[k] == pytest.approx(
+            float(nn.functional.cross_entropy(outputs, y)), rel=1e-5
+        )
     assert found.disagreement[0] == found.total_variation[0] == 0
 
 
@@ -103,7 +112,9 @@ def test_it_is_metered():
     """No batch norm: every position costs the examples and the inputs."""
     problem = cases.problem()
     profile(problem, points_of(problem), points=4, inputs=50)
-    assert problem.cost.forward_examples == 4 * (cases.EXAMPLES + 50) and problem.cost.trainings == 0
+    assert (
+        problem.cost.forward_examples == 4 * (cases.EXAMPLES + 50) and problem.cost.trainings == 0
+    )
     assert problem.cost.seconds > 0
 
 
@@ -117,7 +128,11 @@ def test_all_forms_of_a_path_agree():
     problem = cases.problem()
     vertices = tuple(Weights.of(problem.build("point", k)) for k in range(3))
     chain = profile(problem, vertices, points=5)
-    for same in (Subspace(vertices, Chain()), Subspace(vertices, ArcLength("chain")), along(vertices)):
+    for same in (
+        Subspace(vertices, Chain()),
+        Subspace(vertices, ArcLength("chain")),
+        along(vertices),
+    ):
         assert torch.equal(profile(problem, same, points=5).loss, chain.loss)
     assert torch.equal(chain.loss[[0, 2, 4]], losses(problem, vertices)), "vertices are hit"
     curve = profile(problem, Subspace(vertices, Bezier()), points=5)
@@ -125,7 +140,9 @@ def test_all_forms_of_a_path_agree():
     def bezier(t):
         return mix(vertices, bernstein(torch.tensor([t], dtype=torch.float64), 3)[0])
 
-    torch.testing.assert_close(curve.loss[1:-1], losses(problem, [bezier(t) for t in (0.25, 0.5, 0.75)]))
+    torch.testing.assert_close(
+        curve.loss[1:-1], losses(problem, [bezier(t) for t in (0.25, 0.5, 0.75)])
+    )
     assert not torch.equal(curve.loss, chain.loss)
     line = profile(problem, Subspace(vertices[:2], Simplex()), points=5)
     assert torch.equal(line.loss, profile(problem, vertices[:2], points=5).loss)

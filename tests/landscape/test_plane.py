@@ -29,7 +29,9 @@ def test_the_quadratic_of_a_linear_model():
     """Mean squares of a linear model, by hand at every point of a plane around it."""
     x, y = cases.task(60)
     x = x.flatten(1)
-    problem = Problem(lambda: nn.Linear(36, cases.CLASSES), Batches(x, y, cases.SIZE), cases.RECIPE, loss=squares)
+    problem = Problem(
+        lambda: nn.Linear(36, cases.CLASSES), Batches(x, y, cases.SIZE), cases.RECIPE, loss=squares
+    )
     centre = Weights.of(problem.build("centre"))
     plane = random_plane(problem, centre)
     along_x, along_y = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([-0.5, 2.0])
@@ -37,10 +39,16 @@ def test_the_quadratic_of_a_linear_model():
     assert found.loss.shape == found.error.shape == (2, 3)
     for i, v in enumerate(along_y):
         for j, u in enumerate(along_x):
-            weight = centre.params["weight"] + u * plane.directions[0]["weight"] + v * plane.directions[1]["weight"]
+            weight = (
+                centre.params["weight"]
+                + u * plane.directions[0]["weight"]
+                + v * plane.directions[1]["weight"]
+            )
             outputs = x @ weight.T + centre.params["bias"]
             assert found.loss[i, j] == pytest.approx(float(squares(outputs, y)), rel=1e-5)
-            assert found.error[i, j] == pytest.approx(float((outputs.argmax(1) != y).double().mean()))
+            assert found.error[i, j] == pytest.approx(
+                float((outputs.argmax(1) != y).double().mean())
+            )
 
 
 @pytest.mark.parametrize("network", ["no-norm", "conv-batchnorm", "buffers-batchnorm"])
@@ -52,7 +60,10 @@ def test_a_plane_through_three_points(network):
     cost = problem.cost.forward_examples
     found = survey(problem, plane, x, y, examples=32)
     refreshed = 0 if network == "no-norm" else 95
-    assert problem.cost.forward_examples - cost == 9 * (32 + refreshed) and problem.cost.backward_examples == 0
+    assert (
+        problem.cost.forward_examples - cost == 9 * (32 + refreshed)
+        and problem.cost.backward_examples == 0
+    )
     expected = losses(problem, [plane.at(torch.stack([u, v])) for v in y for u in x], examples=32)
     torch.testing.assert_close(found.loss.flatten(), expected)
 
@@ -65,7 +76,9 @@ def test_another_measure():
         seen.append(row)
         return torch.full((2,), float(len(seen))), torch.zeros(2)
 
-    found = survey(problem, plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0, 2.0]), measure=measure)
+    found = survey(
+        problem, plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0, 2.0]), measure=measure
+    )
     assert found.loss.tolist() == [[1, 1], [2, 2], [3, 3]] and problem.cost.forward_examples == 0
     assert all(isinstance(row, Members) and row.points[0].buffers is not None for row in seen)
 
@@ -85,7 +98,9 @@ def test_points_seen_from_above():
     off = Weights(dict(inside.params))
     name = "3.bias"
     edges = [corners[k].params[name] - corners[0].params[name] for k in (1, 2)]
-    normal = torch.linalg.cross(*edges)  # three classes: orthogonal to both edges, in this tensor and so in all
+    normal = torch.linalg.cross(
+        *edges
+    )  # three classes: orthogonal to both edges, in this tensor and so in all
     off.params[name] = inside.params[name] + 5 * normal
     assert distance(inside, off) > 0.01
     for point in (inside, off):
@@ -99,7 +114,9 @@ def test_a_plane_that_has_a_segment():
     assert corners[1].tolist() == pytest.approx([distance(a, b), 0])
     third = plane_between(problem, a, b).points[2]
     middle = mix([a, b], [0.5, 0.5])
-    for row, own in zip(third.params["1.weight"] - middle.params["1.weight"], middle.params["1.weight"], strict=True):
+    for row, own in zip(
+        third.params["1.weight"] - middle.params["1.weight"], middle.params["1.weight"], strict=True
+    ):
         assert float(row.norm()) == pytest.approx(float(own.norm()), rel=1e-5)
 
 

@@ -11,8 +11,19 @@ from thalweg.metrics.facts import FACTS
 from thalweg.prediction import Predictions, impurity
 
 WORLD, AWAY = World(inputs=300), World(inputs=150, seed=1)
-COSTS = {"cost", "forward", "total", "seconds", "emulator_seconds", "relative_time", "peak_memory", "stored_bytes",
-         "evaluations_per_input", "efficiency", "u_efficiency"}  # fmt: skip
+COSTS = {
+    "cost",
+    "forward",
+    "total",
+    "seconds",
+    "emulator_seconds",
+    "relative_time",
+    "peak_memory",
+    "stored_bytes",
+    "evaluations_per_input",
+    "efficiency",
+    "u_efficiency",
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +81,17 @@ def test_one_member_and_one_base(truth):
     result = judged(truth, 1, bases=1)
     assert result["k_eq"].value == pytest.approx(1, rel=0.2)
     assert result["k_u"].value == 1
-    assert result["spread_ratio"].value == result["disagreement_ratio"].value == result["ood_spread_ratio"].value == 0
+    assert (
+        result["spread_ratio"].value
+        == result["disagreement_ratio"].value
+        == result["ood_spread_ratio"].value
+        == 0
+    )
     assert result["ood_auroc_mutual_information"].value == 0.5
-    assert all(math.isnan(result[name].value) for name in ("fair_gap", "rank_correlation", "partial_correlation"))
+    assert all(
+        math.isnan(result[name].value)
+        for name in ("fair_gap", "rank_correlation", "partial_correlation")
+    )
 
 
 def test_a_stated_u_is_the_u_that_is_judged(truth):

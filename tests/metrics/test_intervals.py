@@ -7,7 +7,10 @@ from thalweg.metrics.intervals import Estimate, Resamples, shifted
 
 
 def test_weights_are_counts_and_the_same_again():
-    resamples, again = Resamples.of(30, 9, 200, seed=3), Resamples.of(30, 9, 200, seed=3, name="inputs")
+    resamples, again = (
+        Resamples.of(30, 9, 200, seed=3),
+        Resamples.of(30, 9, 200, seed=3, name="inputs"),
+    )
     assert torch.equal(resamples.inputs, again.inputs)
     assert (resamples.inputs.sum(1) == 30).all()
     assert (resamples.retrainings.sum(1) == 9).all()
@@ -26,7 +29,9 @@ def test_groups_have_the_variance_of_a_mean():
     values = torch.tensor([1.0, 2, 4, 8, 16], dtype=torch.float64)
     weights = Resamples.of(2, 2, 20_000).groups("bases", 5)
     assert torch.allclose(weights.sum(1), torch.ones(20_000, dtype=torch.float64))
-    assert float((weights @ values).std()) == pytest.approx(float(values.std() / math.sqrt(5)), rel=0.03)
+    assert float((weights @ values).std()) == pytest.approx(
+        float(values.std() / math.sqrt(5)), rel=0.03
+    )
     assert (Resamples.of(2, 2, 10).groups("bases", 1) == 1).all()
 
 
@@ -43,7 +48,9 @@ def test_the_interval_of_a_mean():
 def test_over_inputs_keeps_the_digits_of_a_large_mean():
     resamples = Resamples.of(50, 3, 20)
     table = 1e4 + torch.rand(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert torch.allclose(resamples.over_inputs(table), resamples.inputs.double() @ table / 50, rtol=0, atol=1e-6)
+    assert torch.allclose(
+        resamples.over_inputs(table), resamples.inputs.double() @ table / 50, rtol=0, atol=1e-6
+    )
 
 
 def test_replicates_may_be_infinite_or_missing():

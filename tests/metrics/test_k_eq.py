@@ -7,7 +7,14 @@ import torch
 from worlds import World, probabilities
 
 from thalweg.metrics.intervals import Estimate, Resamples
-from thalweg.metrics.retraining import best_possible_k_eq, distances, input_chunks, k_eq, retraining_equivalents, spacing
+from thalweg.metrics.retraining import (
+    best_possible_k_eq,
+    distances,
+    input_chunks,
+    k_eq,
+    retraining_equivalents,
+    spacing,
+)
 from thalweg.prediction import Predictions
 
 
@@ -16,7 +23,9 @@ def test_gap_equals_the_textbook(members):
     world = World(inputs=23)
     method, reference = world.draw(members, "method", scale=0.7), world.draw(6, "reference")
     resamples = Resamples.of(23, 6, 50)
-    result = retraining_equivalents([distances(method, reference)], spacing(reference, resamples), resamples)
+    result = retraining_equivalents(
+        [distances(method, reference)], spacing(reference, resamples), resamples
+    )
     gap, fair = textbook.retraining_gap(probabilities(method), probabilities(reference))
     assert result["gap"].value == pytest.approx(gap, abs=1e-6)
     assert result["fair_gap"].value == pytest.approx(fair, abs=1e-6, nan_ok=True)
@@ -33,7 +42,9 @@ def test_spacing_leaves_out_pairs_of_a_retraining_with_itself():
     for weights, by_retrainings, counts, by_inputs in zip(
         resamples.retrainings, found.by_retrainings, resamples.inputs, found.by_inputs, strict=True
     ):
-        assert float(by_retrainings) == pytest.approx(textbook.spacing(p, weights.numpy()), rel=1e-6)
+        assert float(by_retrainings) == pytest.approx(
+            textbook.spacing(p, weights.numpy()), rel=1e-6
+        )
         drawn = np.repeat(np.arange(11), counts.int().numpy())
         assert float(by_inputs) == pytest.approx(textbook.spacing(p[:, drawn]), rel=1e-5)
 
@@ -53,10 +64,14 @@ def test_retrainings_are_worth_their_number(members):
 def test_nearly_equal_members_keep_their_small_distances():
     world = World(inputs=50)
     one = world.draw(1, "one").log_probs.double()
-    near = one + 1e-6 * torch.randn(8, *one.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    near = one + 1e-6 * torch.randn(
+        8, *one.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     found = distances(Predictions(near), world.draw(4, "reference"))
     p = near.exp().numpy()
-    expected = np.mean([np.linalg.norm(p[s] - p[t], axis=-1) for s in range(8) for t in range(8)], axis=0)
+    expected = np.mean(
+        [np.linalg.norm(p[s] - p[t], axis=-1) for s in range(8) for t in range(8)], axis=0
+    )
     assert np.allclose(found.within.numpy(), expected, rtol=0.05)
 
 

@@ -8,12 +8,21 @@ from worlds import World, probabilities
 
 from thalweg.metrics.curve import subsets
 from thalweg.metrics.intervals import Resamples
-from thalweg.metrics.uncertainty import ReferenceU, halving_noise, u_curve, u_error, uncertainty_equivalents, weighted_u
+from thalweg.metrics.uncertainty import (
+    ReferenceU,
+    halving_noise,
+    u_curve,
+    u_error,
+    uncertainty_equivalents,
+    weighted_u,
+)
 
 
 def test_weighted_u_equals_the_textbook():
     draws = World(inputs=13).draw(6, "draws")
-    weights = torch.tensor([[1.0, 1, 1, 1, 1, 1], [3, 0, 1, 0, 2, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0]])
+    weights = torch.tensor(
+        [[1.0, 1, 1, 1, 1, 1], [3, 0, 1, 0, 2, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
+    )
     found = weighted_u(draws, weights)
     for row, w in zip(found, weights, strict=True):
         assert np.allclose(row.numpy(), textbook.u(probabilities(draws), w.numpy()), atol=1e-6)
@@ -25,10 +34,14 @@ def test_weighted_u_equals_the_textbook():
 def test_halvings_know_the_noise_of_u(retrainings):
     world = World(inputs=600)
     repeated = torch.stack([world.draw(retrainings, "again", k).u() for k in range(60)])
-    noise = torch.stack([halving_noise(world.draw(retrainings, "reference", k), 0).mean() for k in range(5)]).mean()
+    noise = torch.stack(
+        [halving_noise(world.draw(retrainings, "reference", k), 0).mean() for k in range(5)]
+    ).mean()
     assert float(noise) == pytest.approx(float(repeated.var(0).mean()), rel=0.06)
     # so the error of the true u, whatever the reference, is 0 within its noise
-    square = torch.stack([(repeated.mean(0) - row).square().mean() for row in repeated]).mean() - noise
+    square = (
+        torch.stack([(repeated.mean(0) - row).square().mean() for row in repeated]).mean() - noise
+    )
     assert abs(float(square)) < 0.1 * float(noise)
 
 
@@ -38,7 +51,9 @@ def test_replicates_are_the_definition():
     truth = ReferenceU.of(reference, resamples)
     u = torch.stack([world.draw(3, "method", base).u() for base in range(4)], 1)
     value, replicates = truth.square(u, "bases")
-    assert float(value) == pytest.approx(float(((u - truth.u[:, None]) ** 2).mean() - truth.noise.mean()), abs=1e-7)
+    assert float(value) == pytest.approx(
+        float(((u - truth.u[:, None]) ** 2).mean() - truth.noise.mean()), abs=1e-7
+    )
     again = torch.stack([(row[:, None] - u).square().mean() for row in truth.resampled.double()])
     second_noise = (again - (u - truth.u[:, None]).square().mean()).mean()
     weights = resamples.groups("bases", 4)
@@ -71,7 +86,8 @@ def test_ends_of_the_curve():
     curve = u_curve(world.draw(12, "pool"), truth, (2, 3, 5, 10, 20))
     assert curve.sizes == (1, 2, 3, 5, 10)
     assert float(curve.values[0]) == pytest.approx(
-        math.sqrt(float(truth.u.square().mean() - truth.noise.mean())) / float(truth.u.mean()), rel=1e-6
+        math.sqrt(float(truth.u.square().mean() - truth.noise.mean())) / float(truth.u.mean()),
+        rel=1e-6,
     )
     nothing = uncertainty_equivalents(torch.zeros(500, 3), truth, curve)
     assert nothing["k_u"].value == 1
@@ -85,7 +101,9 @@ def test_ends_of_the_curve():
 def test_a_reference_without_spread_has_no_k_u():
     world = World(inputs=20)
     truth = ReferenceU.of(world.draw(5, "reference", scale=0.0), Resamples.of(20, 5, 50))
-    result = uncertainty_equivalents(torch.ones(20, 2), truth, u_curve(world.draw(5, "pool"), truth))
+    result = uncertainty_equivalents(
+        torch.ones(20, 2), truth, u_curve(world.draw(5, "pool"), truth)
+    )
     assert math.isnan(result["k_u"].value)
 
 

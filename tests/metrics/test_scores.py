@@ -21,7 +21,9 @@ def test_scores_of_the_mean_prediction():
     method = world.draw(4, "method")
     mean, labels = probabilities(method).mean(0), world.labels.numpy()
     log_mean = method.log_mean()
-    assert float(accuracy(log_mean, world.labels).mean()) == sklearn.metrics.accuracy_score(labels, mean.argmax(1))
+    assert float(accuracy(log_mean, world.labels).mean()) == sklearn.metrics.accuracy_score(
+        labels, mean.argmax(1)
+    )
     expected = -np.mean([math.log(mean[n, labels[n]]) for n in range(90)])
     assert float(nll(log_mean, world.labels).mean()) == pytest.approx(expected, rel=1e-5)
     expected = np.mean([((mean[n] - np.eye(4)[labels[n]]) ** 2).sum() for n in range(90)])
@@ -33,12 +35,17 @@ def test_calibrated_nll_equals_the_textbook():
     log_mean = World(inputs=61).draw(3, "method").log_mean().double() * 2  # over-confident
     source = generator(7, "temperature folds")
     orders = [torch.randperm(61, generator=source).numpy() for _ in range(5)]
-    expected = textbook.calibrated_nll(log_mean.numpy(), world.labels.numpy(), [(order[:30], order[30:]) for order in orders])
+    expected = textbook.calibrated_nll(
+        log_mean.numpy(), world.labels.numpy(), [(order[:30], order[30:]) for order in orders]
+    )
     assert np.allclose(calibrated_nll(log_mean, world.labels, 7).numpy(), expected, atol=1e-5)
 
 
 def test_temperatures_that_run_away_stop_at_the_end():
-    log_mean, labels = World(inputs=50).draw(1, "method").log_mean().double(), World(inputs=50).labels
+    log_mean, labels = (
+        World(inputs=50).draw(1, "method").log_mean().double(),
+        World(inputs=50).labels,
+    )
     assert 10 < inverse_temperature(log_mean, log_mean.argmax(1)) <= 100
     assert inverse_temperature(log_mean, log_mean.argmin(1)) == pytest.approx(0.01, rel=1e-2)
     assert inverse_temperature(torch.full_like(log_mean, -math.log(4)), labels) == 1
@@ -49,12 +56,18 @@ def test_ece_equals_the_textbook():
     log_mean = world.draw(2, "method").log_mean()
     confidence, answer = log_mean.double().exp().max(1)
     right = (answer == world.labels).numpy().astype(float)
-    assert float(ece(log_mean, world.labels)) == pytest.approx(textbook.ece(confidence.numpy(), right, 15), rel=1e-9)
+    assert float(ece(log_mean, world.labels)) == pytest.approx(
+        textbook.ece(confidence.numpy(), right, 15), rel=1e-9
+    )
     drawn = torch.tensor([3] * 150)[None].float()
-    assert float(ece(log_mean, world.labels, drawn)) == pytest.approx(float(ece(log_mean, world.labels)), rel=1e-9)
+    assert float(ece(log_mean, world.labels, drawn)) == pytest.approx(
+        float(ece(log_mean, world.labels)), rel=1e-9
+    )
     table = reliability(log_mean, world.labels)
     assert table.count.tolist() == [10] * 15
-    assert float((table.accuracy - table.confidence).abs().mean()) == pytest.approx(float(ece(log_mean, world.labels)))
+    assert float((table.accuracy - table.confidence).abs().mean()) == pytest.approx(
+        float(ece(log_mean, world.labels))
+    )
     assert (table.confidence.diff() >= 0).all()
     assert len(reliability(log_mean[:4], world.labels[:4]).count) == 4
 
@@ -85,7 +98,13 @@ def test_certain_wrong_predictions_stay_finite():
 
 
 @pytest.mark.parametrize(
-    "labels", [torch.zeros(5), torch.zeros(4, dtype=torch.long), torch.tensor([0, 1, 2, 3, 4]), torch.full((5,), -1)]
+    "labels",
+    [
+        torch.zeros(5),
+        torch.zeros(4, dtype=torch.long),
+        torch.tensor([0, 1, 2, 3, 4]),
+        torch.full((5,), -1),
+    ],
 )
 def test_labels_that_do_not_fit(labels):
     with pytest.raises(InputError, match=r"labels .*need"):

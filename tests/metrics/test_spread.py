@@ -36,21 +36,29 @@ def test_coverage_and_disagreement_equal_the_textbook(members):
     classes = Coverage.of(REFERENCE)
     inside = torch.stack([covered(base, REFERENCE, classes) for base in bases], 1)
     found = coverage(inside, classes, RESAMPLES)
-    expected = np.mean([textbook.coverage(probabilities(base), probabilities(REFERENCE)) for base in bases])
+    expected = np.mean(
+        [textbook.coverage(probabilities(base), probabilities(REFERENCE)) for base in bases]
+    )
     assert found.value == pytest.approx(expected, abs=1e-6)
     assert found.low <= found.value <= found.high
     ratio = disagreement_ratio(
-        torch.stack([disagreement(b) for b in bases], 1), reference_disagreement(REFERENCE, RESAMPLES), RESAMPLES
+        torch.stack([disagreement(b) for b in bases], 1),
+        reference_disagreement(REFERENCE, RESAMPLES),
+        RESAMPLES,
     )
     answers = [textbook.disagreement(probabilities(base).argmax(-1)) for base in bases]
-    assert ratio.value == pytest.approx(np.mean(answers) / textbook.disagreement(probabilities(REFERENCE).argmax(-1)), rel=1e-6)
+    assert ratio.value == pytest.approx(
+        np.mean(answers) / textbook.disagreement(probabilities(REFERENCE).argmax(-1)), rel=1e-6
+    )
 
 
 def test_a_retraining_is_inside_its_own_ends():
     classes = Coverage.of(REFERENCE)
     inside = covered(REFERENCE, REFERENCE, classes)
     assert 0 < float(inside.sum() / classes.classes.sum() / 7) < 1
-    one = covered(World(inputs=120).draw(7, "reference").chosen(torch.arange(120)), REFERENCE, classes)
+    one = covered(
+        World(inputs=120).draw(7, "reference").chosen(torch.arange(120)), REFERENCE, classes
+    )
     assert torch.equal(one, inside)
 
 
@@ -58,7 +66,9 @@ def test_spread_ratio():
     truth = ReferenceU.of(REFERENCE, RESAMPLES)
     u = torch.stack([WORLD.draw(5, "method", base).u() for base in range(3)], 1)
     found = spread_ratio(u, truth)
-    assert found.value == pytest.approx(float(u.mean()) / textbook.u(probabilities(REFERENCE)).mean(), rel=1e-5)
+    assert found.value == pytest.approx(
+        float(u.mean()) / textbook.u(probabilities(REFERENCE)).mean(), rel=1e-5
+    )
     assert found.low < found.value < found.high
 
 
@@ -76,7 +86,9 @@ def test_correlations_equal_scipy():
     truth = ReferenceU.of(REFERENCE, RESAMPLES)
     u = [WORLD.draw(3, "method", base).u() for base in range(2)]
     baseline = [impurity(WORLD.draw(1, "network", base)) for base in range(2)]
-    found = correlations(torch.stack(u, 1), torch.stack(baseline, 1), ReferenceRanks.of(truth), RESAMPLES)
+    found = correlations(
+        torch.stack(u, 1), torch.stack(baseline, 1), ReferenceRanks.of(truth), RESAMPLES
+    )
     plain, given = [], []
     for a, b in zip(u, baseline, strict=True):
         ranks = [scipy.stats.rankdata(x.numpy()) for x in (a, truth.u, b)]
@@ -85,7 +97,11 @@ def test_correlations_equal_scipy():
         given.append(np.corrcoef(*left)[0, 1])
     assert found["rank_correlation"].value == pytest.approx(np.mean(plain), abs=1e-9)
     assert found["partial_correlation"].value == pytest.approx(np.mean(given), abs=1e-9)
-    assert found["rank_correlation"].low < found["rank_correlation"].value < found["rank_correlation"].high
+    assert (
+        found["rank_correlation"].low
+        < found["rank_correlation"].value
+        < found["rank_correlation"].high
+    )
 
 
 def test_constant_u_has_no_correlation():
@@ -103,7 +119,10 @@ def test_constant_u_has_no_correlation():
 
 def test_auroc_equals_scikit_learn():
     source = torch.Generator().manual_seed(0)
-    inside, outside = torch.randint(8, (40,), generator=source).float(), torch.randint(3, 11, (30,), generator=source).float()
+    inside, outside = (
+        torch.randint(8, (40,), generator=source).float(),
+        torch.randint(3, 11, (30,), generator=source).float(),
+    )
     weights = torch.ones(2, 40), torch.ones(2, 30)
     weights[0][1], weights[1][1] = (
         torch.randint(4, (40,), generator=source).float(),
@@ -112,7 +131,9 @@ def test_auroc_equals_scikit_learn():
     found = auroc(inside, outside, *weights)
     for row in range(2):
         sample = np.concatenate([weights[0][row], weights[1][row]])
-        expected = sklearn.metrics.roc_auc_score([0] * 40 + [1] * 30, torch.cat([inside, outside]), sample_weight=sample)
+        expected = sklearn.metrics.roc_auc_score(
+            [0] * 40 + [1] * 30, torch.cat([inside, outside]), sample_weight=sample
+        )
         assert float(found[row]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -121,7 +142,9 @@ def test_detection_scores():
     p = probabilities(method)
     h = -(p.mean(0) * np.log(p.mean(0))).sum(-1)
     assert np.allclose(entropy(method).numpy(), h, atol=1e-5)
-    assert np.allclose(mutual_information(method).numpy(), h + (p * np.log(p)).sum(-1).mean(0), atol=1e-5)
+    assert np.allclose(
+        mutual_information(method).numpy(), h + (p * np.log(p)).sum(-1).mean(0), atol=1e-5
+    )
     single = WORLD.draw(1, "single")
     assert not mutual_information(single).any()
     away = Resamples.of(60, 7, 300, name="ood inputs")

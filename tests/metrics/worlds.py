@@ -17,7 +17,9 @@ class World:
         self.labels = torch.multinomial(log_softmax(self.mean).exp(), 1, generator=source)[:, 0]
 
     def draw(self, members, *name, scale=1.0):
-        noise = torch.randn(members, *self.mean.shape, generator=generator(self.seed, "draw", *name))
+        noise = torch.randn(
+            members, *self.mean.shape, generator=generator(self.seed, "draw", *name)
+        )
         return Predictions(log_softmax(self.mean + scale * self.spread * noise))
 
 

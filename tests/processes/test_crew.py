@@ -1,4 +1,6 @@
-"""Crews: results as they come, failures that lose nothing, workers that stay, and see what the caller sees."""
+"""Crews: results as they come, failures that lose nothing, workers that stay, and see what the
+caller sees.
+"""
 
 import itertools
 import multiprocessing
@@ -30,7 +32,9 @@ def test_results_of_all_items_by_workers_that_stay():
 
 
 def test_stages_follow_each_other():
-    results = in_processes(lambda _, i: (time.sleep(0.05 * i), time.monotonic())[1], None, [[0, 3], [1, 2]], 2)
+    results = in_processes(
+        lambda _, i: (time.sleep(0.05 * i), time.monotonic())[1], None, [[0, 3], [1, 2]], 2
+    )
     ends = dict(results)
     assert max(ends[0], ends[3]) <= min(ends[1], ends[2])
     assert not did(len, [])
@@ -93,7 +97,11 @@ def test_an_error_that_cannot_be_sent_is_told():
         did(lambda _, i: (i for _ in range(3)), [0])
 
 
-@pytest.mark.parametrize("end", [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os._exit(3)], ids=["killed", "exits"])
+@pytest.mark.parametrize(
+    "end",
+    [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os._exit(3)],
+    ids=["killed", "exits"],
+)
 def test_a_worker_that_dies_takes_its_own_item_only(end, tmp_path):
     def work(_, i):
         if i == 1:
@@ -104,7 +112,9 @@ def test_a_worker_that_dies_takes_its_own_item_only(end, tmp_path):
         return i
 
     found = {}
-    with pytest.raises(WorkerDied, match=r"a worker process died \((SIGKILL|exit code 3): out of memory\?\)"):
+    with pytest.raises(
+        WorkerDied, match=r"a worker process died \((SIGKILL|exit code 3): out of memory\?\)"
+    ):
         keep(found, work, [0, 1, 2])
     assert found == {0: 0}
     assert did(lambda _, i: i, [5, 6]) == {5: 5, 6: 6}, "the next call works"
@@ -137,7 +147,13 @@ def test_workers_see_what_the_caller_sees(tmp_path, monkeypatch):
         import freshly_made
 
         deterministic = torch.are_deterministic_algorithms_enabled()
-        return os.getcwd(), os.environ.get("THALWEG_TEST"), freshly_made.number, str(torch.zeros(1).dtype), deterministic
+        return (
+            os.getcwd(),
+            os.environ.get("THALWEG_TEST"),
+            freshly_made.number,
+            str(torch.zeros(1).dtype),
+            deterministic,
+        )
 
     torch.set_default_dtype(torch.float64)
     torch.use_deterministic_algorithms(True)
@@ -147,7 +163,9 @@ def test_workers_see_what_the_caller_sees(tmp_path, monkeypatch):
         torch.set_default_dtype(torch.float32)
         torch.use_deterministic_algorithms(False)
     monkeypatch.undo()
-    assert did(lambda _, __: (str(torch.zeros(1).dtype), os.environ.get("THALWEG_TEST")), [0])[0] == ("torch.float32", None)
+    assert did(lambda _, __: (str(torch.zeros(1).dtype), os.environ.get("THALWEG_TEST")), [0])[
+        0
+    ] == ("torch.float32", None)
 
 
 def test_workers_do_not_go_on_with_code_that_was_edited(tmp_path, monkeypatch):
@@ -181,7 +199,10 @@ def test_ctrl_c_waits_for_the_end_of_a_block():
 def test_no_process_is_left_by_those_who_are_dismissed():
     did(lambda _, i: i, [0])
     dismiss()
-    assert not [p for p in multiprocessing.active_children() if p.name == "thalweg worker"] and not crew._idle
+    assert (
+        not [p for p in multiprocessing.active_children() if p.name == "thalweg worker"]
+        and not crew._idle
+    )
 
 
 def test_an_unknown_thing_that_cannot_be_sent():
@@ -202,7 +223,16 @@ print(sorted(r.i for _, r in in_processes(work, 5, [[Own(i) for i in range(3)]],
 def test_a_script_without_a_guard_is_run_once(tmp_path):
     """Its own classes and functions arrive nevertheless."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if Path(p).name == "src")}
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=environment,
-                          check=False)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if Path(p).name == "src"),
+    }
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("script\n[5, 6, 7]\n", "", 0)

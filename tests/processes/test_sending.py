@@ -1,4 +1,6 @@
-"""Parcels: what arrives is what was sent; large arrays are shared, small ones copied, and nothing is left behind."""
+"""Parcels: what arrives is what was sent; large arrays are shared, small ones copied, and nothing
+is left behind.
+"""
 
 import os
 from pathlib import Path
@@ -18,7 +20,9 @@ N = LARGE  # elements, at least as many bytes
 def sent(value):
     """The same, as another process gets it."""
     parcel = pack(value)
-    found = unpack(parcel.pickled, parcel.places, os.dup(parcel.file.fileno()) if parcel.file else None)
+    found = unpack(
+        parcel.pickled, parcel.places, os.dup(parcel.file.fileno()) if parcel.file else None
+    )
     parcel.close()
     return found
 
@@ -41,7 +45,11 @@ def test_large_tensors_are_shared(name):
     assert parcel.file is not None and len(parcel.pickled) < 2000 and len(parcel.places) == 1
     parcel.close()
     found = sent({"own": tensor})["own"]
-    assert torch.equal(found, tensor) and found.dtype == tensor.dtype and found.stride() == tensor.stride()
+    assert (
+        torch.equal(found, tensor)
+        and found.dtype == tensor.dtype
+        and found.stride() == tensor.stride()
+    )
 
 
 OTHERS = {
@@ -74,7 +82,9 @@ def test_what_is_one_thing_stays_one():
     x = torch.randn(2, N)
     array = np.arange(N)
     parcel = pack([x, x, x.view(-1), array, {"again": array}])
-    assert len(parcel.places) == 3 and len(set(parcel.places)) == 2, "the view has the bytes of the tensor"
+    assert len(parcel.places) == 3 and len(set(parcel.places)) == 2, (
+        "the view has the bytes of the tensor"
+    )
     parcel.close()
     a, b, view, one, two = sent([x, x, x.view(-1), array, {"again": array}])
     assert a is b and one is two["again"] and np.array_equal(one, array)
@@ -85,10 +95,14 @@ def test_what_is_one_thing_stays_one():
 def test_each_side_changes_its_own_only():
     x = torch.zeros(N)
     parcel = pack(x)
-    first, second = (unpack(parcel.pickled, parcel.places, os.dup(parcel.file.fileno())) for _ in range(2))
+    first, second = (
+        unpack(parcel.pickled, parcel.places, os.dup(parcel.file.fileno())) for _ in range(2)
+    )
     parcel.close()
     first += 1
-    assert x.sum() == 0 and second.sum() == 0 and first.sum() == N, "and lives longer than the parcel"
+    assert x.sum() == 0 and second.sum() == 0 and first.sum() == N, (
+        "and lives longer than the parcel"
+    )
 
 
 def test_no_file_is_left_and_no_handle():
@@ -99,11 +113,20 @@ def test_no_file_is_left_and_no_handle():
     found = sent(torch.randn(N))
     assert torch.isfinite(found).all()
     del found
-    assert before == (handles(), sorted(Path("/dev/shm").iterdir()) if Path("/dev/shm").exists() else [])
+    assert before == (
+        handles(),
+        sorted(Path("/dev/shm").iterdir()) if Path("/dev/shm").exists() else [],
+    )
 
 
 def test_a_loader_leaves_its_running_workers_at_home():
-    loader = DataLoader(TensorDataset(torch.arange(8)), 4, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
+    loader = DataLoader(
+        TensorDataset(torch.arange(8)),
+        4,
+        num_workers=1,
+        persistent_workers=True,
+        multiprocessing_context="fork",
+    )
     assert len(list(loader)) == 2 and loader._iterator is not None
     found = sent(loader)
     assert found._iterator is None and found.batch_size == 4 and loader._iterator is not None

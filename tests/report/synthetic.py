@@ -1,4 +1,6 @@
-"""Made-up results of a study, plausible and in the format of the result files, to build and test reports without training."""
+"""Made-up results of a study, plausible and in the format of the result files, to build and test
+reports without training.
+"""
 
 import json
 import math
@@ -12,8 +14,17 @@ from thalweg import files
 from thalweg.metrics.facts import FACTS
 from thalweg.study.compare import seal
 
-COSTS = ("cost", "forward", "total", "seconds", "emulator_seconds", "relative_time", "peak_memory", "stored_bytes",
-         "evaluations_per_input")  # fmt: skip
+COSTS = (
+    "cost",
+    "forward",
+    "total",
+    "seconds",
+    "emulator_seconds",
+    "relative_time",
+    "peak_memory",
+    "stored_bytes",
+    "evaluations_per_input",
+)
 CLASSES, INPUTS = 10, 400
 
 # label, explorer, emulator, cost, K_eq, K_u, members
@@ -53,7 +64,11 @@ def write_results(folder: Path, methods=METHODS, *, failures=True) -> Path:
 def _methods(methods, failures) -> pd.DataFrame:
     rows = []
     for i, (label, explorer, emulator, cost, _, _, members) in enumerate(methods):
-        own = {"members": members} if emulator is None else {"settings": {"members": 2}, "emulator_settings": {"neighbours": 40}}
+        own = (
+            {"members": members}
+            if emulator is None
+            else {"settings": {"members": 2}, "emulator_settings": {"neighbours": 40}}
+        )
         rows.append(
             {
                 "method": label,
@@ -85,7 +100,11 @@ def _comparison(methods, rng) -> pd.DataFrame:
                 continue
             value = _value(name, cost, k_eq, k_u, members, emulator, rng)
             half = abs(value) * (
-                0.09 if name.startswith(("k_", "dee", "eff", "u_eff")) else 0.004 if name == "accuracy" else 0.05
+                0.09
+                if name.startswith(("k_", "dee", "eff", "u_eff"))
+                else 0.004
+                if name == "accuracy"
+                else 0.05
             )
             low, high = value - half, value + half * 1.2
             if name in ("k_eq", "efficiency") and k_eq > 9:
@@ -142,7 +161,13 @@ def _curves() -> pd.DataFrame:
         "brier": lambda k: 0.18 + 0.02 / k,
         "u_error": lambda k: 0.9 / math.sqrt(k),
     }
-    return pd.DataFrame([{"metric": m, "members": k, "value": f(k)} for m, f in shapes.items() for k in (1, 2, 3, 5, 10, 20)])
+    return pd.DataFrame(
+        [
+            {"metric": m, "members": k, "value": f(k)}
+            for m, f in shapes.items()
+            for k in (1, 2, 3, 5, 10, 20)
+        ]
+    )
 
 
 def _inputs(methods, rng, results) -> np.ndarray:
@@ -188,9 +213,9 @@ def _reliability(methods, rng) -> pd.DataFrame:
 def _uncertain(methods, rng, results, u) -> None:
     k, side = 12, 28
     y, x = np.mgrid[:side, :side] / side - 0.5
-    images = np.stack([255 * np.exp(-20 * (np.hypot(x, y * (1 + i / 9)) - 0.25) ** 2 * 9) for i in range(k)])[:, None].astype(
-        np.uint8
-    )
+    images = np.stack(
+        [255 * np.exp(-20 * (np.hypot(x, y * (1 + i / 9)) - 0.25) ** 2 * 9) for i in range(k)]
+    )[:, None].astype(np.uint8)
     mean = rng.dirichlet(np.full(CLASSES, 0.4), k)
     std = 0.9 * np.sqrt(mean * (1 - mean)) * 0.7
     tensors = {
@@ -202,7 +227,18 @@ def _uncertain(methods, rng, results, u) -> None:
     for label, *_, members in methods:
         tensors[f"{label}|mean"] = torch.tensor(mean)
         tensors[f"{label}|std"] = torch.tensor(std * (rng.random((k, 1)) if members > 1 else 0))
-    names = ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+    names = [
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ]
     files.write_tensors(results / "uncertain.safetensors", tensors, {"class_names": names})
 
 
@@ -225,13 +261,19 @@ def _landscape(results) -> None:
     files.write_tensors(
         results / "landscape.safetensors",
         {name: torch.tensor(value) for name, value in tensors.items()},
-        {"point_names": ["first end", "second end", "bend"], "about": "the ends and the bend of a learned Bézier curve (base 0)"},
+        {
+            "point_names": ["first end", "second end", "bend"],
+            "about": "the ends and the bend of a learned Bézier curve (base 0)",
+        },
     )
 
 
 def _study(methods, table, failures) -> dict:
     lost = [
-        {"run": f"{row.method}, base 3", "reason": "training diverged at step 412: the loss is not finite"}
+        {
+            "run": f"{row.method}, base 3",
+            "reason": "training diverged at step 412: the loss is not finite",
+        }
         for row in table.itertuples()
         if row.failed
     ]
@@ -250,7 +292,13 @@ def _study(methods, table, failures) -> dict:
                 "ood_images": 500,
             },
             "model": {"name": "mlp", "hidden": [128, 128]},
-            "recipe": {"epochs": 10, "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"},
+            "recipe": {
+                "epochs": 10,
+                "learning_rate": 0.05,
+                "momentum": 0.9,
+                "weight_decay": 5e-4,
+                "schedule": "cosine",
+            },
             "protocol": {
                 "seed": 0,
                 "reference": 40,
@@ -265,8 +313,18 @@ def _study(methods, table, failures) -> dict:
             },
             "methods": [],
         },
-        "versions": {"python": "3.11.7", "thalweg": "0.1.0", "torch": "2.13.0+cpu", "numpy": "2.4.6"},
-        "hardware": {"processor": "Synthetic CPU @ 2.10GHz", "cores": 2, "memory": 25_000_000_000, "accelerators": []},
+        "versions": {
+            "python": "3.11.7",
+            "thalweg": "0.1.0",
+            "torch": "2.13.0+cpu",
+            "numpy": "2.4.6",
+        },
+        "hardware": {
+            "processor": "Synthetic CPU @ 2.10GHz",
+            "cores": 2,
+            "memory": 25_000_000_000,
+            "accelerators": [],
+        },
         "system": "Linux x86_64",
         "dates": {"started": "2025-03-01T08:15:00+00:00", "finished": "2025-03-01T09:47:12+00:00"},
         "failures": lost if failures else [],
@@ -281,7 +339,10 @@ def _study(methods, table, failures) -> dict:
             "failed": len(lost) if failures else 0,
         },
         "shape": [1, 28, 28],
-        "reproduce": ["thalweg study studies/fashion-mlp.toml", "thalweg report results/fashion-mlp"],
+        "reproduce": [
+            "thalweg study studies/fashion-mlp.toml",
+            "thalweg report results/fashion-mlp",
+        ],
     }
 
 

@@ -27,7 +27,9 @@ TABLE = pd.DataFrame(
 
 
 def test_the_theoretical_line_is_drawn_where_it_belongs():
-    with_line, without = (figures.against_cost(TABLE, "K_eq", bound=b).axes[0] for b in (True, False))
+    with_line, without = (
+        figures.against_cost(TABLE, "K_eq", bound=b).axes[0] for b in (True, False)
+    )
     assert len(with_line.lines) == len(without.lines) + 2  # the line and its legend
     dashed = with_line.lines[1]
     k = dashed.get_xdata()
@@ -45,7 +47,11 @@ def test_a_drawing_is_the_same_every_time_and_changes_no_settings():
 def test_the_interactive_figure_has_the_numbers_under_the_pointer():
     figure = interactive.against_cost(TABLE, "K", ".1f", bound=True)
     hover = [text for trace in figure["data"] for text in trace.get("hovertext", [])]
-    assert len(hover) == 2 and "> 2.5" in hover[1] and "total cost 2.25 trainings, 2.00 of them training" in hover[1]
+    assert (
+        len(hover) == 2
+        and "> 2.5" in hover[1]
+        and "total cost 2.25 trainings, 2.00 of them training" in hover[1]
+    )
     assert [trace["x"][0] for trace in figure["data"] if "hovertext" in trace] == [1, 2.25]
     assert "b <i>" not in hover[1]  # labels are text
 

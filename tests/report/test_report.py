@@ -1,4 +1,6 @@
-"""A whole report of made-up results: nothing missing, nothing loaded from elsewhere, one-line errors."""
+"""A whole report of made-up results: nothing missing, nothing loaded from elsewhere, one-line
+errors.
+"""
 
 import html
 import re
@@ -32,7 +34,9 @@ def change(folder, name, edit):
     """Edits a table, and seals the results again, as a stranger might."""
     path = folder / "results" / name
     edit(pd.read_parquet(path)).to_parquet(path)
-    change_study(folder, lambda study: study["files"].update({name: files.digest(path.read_bytes())}))
+    change_study(
+        folder, lambda study: study["files"].update({name: files.digest(path.read_bytes())})
+    )
 
 
 def change_study(folder, edit):
@@ -59,7 +63,11 @@ def test_the_page_loads_nothing(report):
     class Loads(HTMLParser):
         def handle_starttag(self, tag, attrs):
             own = dict(attrs)
-            loads.extend((tag, own[key]) for key in ("src", "srcset", "data", "poster", "action") if own.get(key))
+            loads.extend(
+                (tag, own[key])
+                for key in ("src", "srcset", "data", "poster", "action")
+                if own.get(key)
+            )
             if tag == "link" or tag == "base":
                 loads.append((tag, own.get("href")))
 
@@ -85,7 +93,14 @@ def test_both_have_the_same_sections(report):
     page = report[1].read_text()
     titles = re.findall(r'<h2><span class="no">\d+</span>(.*?)</h2>', page)
     assert len(titles) == 14
-    assert {"Comparison", "Coverage", "Reliability", "What failed", "Definitions", "References"} <= set(titles)
+    assert {
+        "Comparison",
+        "Coverage",
+        "Reliability",
+        "What failed",
+        "Definitions",
+        "References",
+    } <= set(titles)
 
 
 def test_failures_are_said(report):
@@ -96,16 +111,31 @@ def test_failures_are_said(report):
 def test_the_answer_names_the_best_and_its_cost(report):
     answer = re.search(r'<div class="answer">(.*?)</div>', report[1].read_text(), re.S).group(1)
     assert "<strong>neighbours on deep-ensemble (members 2)</strong>" in answer
-    assert "<strong>3.6</strong> [3.3, 4.0] retrainings at a total cost of 2.67 trainings (2.00 of them training)" in answer
+    assert (
+        "<strong>3.6</strong> [3.3, 4.0] retrainings at a total cost of 2.67 trainings (2.00 of "
+        "them training)" in answer
+    )
     assert "clearly more than a deep ensemble" in answer
 
 
 @pytest.mark.parametrize(
     ("name", "edit", "words"),
     [
-        ("comparison.parquet", lambda t: t[(t["metric"] != "nll") | (t["method"] != "swag")], "no 'nll' of 'swag'"),
-        ("comparison.parquet", lambda t: t[t["metric"] != "coverage"], "no 'coverage' of 'deep ensemble of 1'"),
-        ("comparison.parquet", lambda t: t.assign(undefined=False), "no 'fair_gap' of 'deep ensemble of 1'"),
+        (
+            "comparison.parquet",
+            lambda t: t[(t["metric"] != "nll") | (t["method"] != "swag")],
+            "no 'nll' of 'swag'",
+        ),
+        (
+            "comparison.parquet",
+            lambda t: t[t["metric"] != "coverage"],
+            "no 'coverage' of 'deep ensemble of 1'",
+        ),
+        (
+            "comparison.parquet",
+            lambda t: t.assign(undefined=False),
+            "no 'fair_gap' of 'deep ensemble of 1'",
+        ),
         ("comparison.parquet", lambda t: pd.concat([t, t.tail(1)]), "twice"),
         ("comparison.parquet", lambda t: t.drop(columns="low"), "no column 'low'"),
         ("methods.parquet", lambda t: t.assign(seconds=float("nan")), "no 'seconds' of"),
@@ -142,7 +172,9 @@ def test_a_missing_or_damaged_file_is_one_line(tmp_path, name):
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("key", ["counts", "versions", "hardware", "dates", "plan", "failures", "shape", "reproduce"])
+@pytest.mark.parametrize(
+    "key", ["counts", "versions", "hardware", "dates", "plan", "failures", "shape", "reproduce"]
+)
 def test_a_missing_key_of_the_study_is_one_line(tmp_path, key):
     change_study(write_results(tmp_path), lambda study: study.pop(key))
     with pytest.raises(InputError, match=key):
@@ -162,11 +194,27 @@ def test_a_missing_extra_is_one_line(study, monkeypatch, package):
 
 
 def test_many_methods_a_lost_one_and_no_plane(tmp_path):
-    more = [(f"learned curve, seed {i} with a long label", "learned-curve", None, 1.0 + i / 9, 1.5, 1.5, 32) for i in range(13)]
+    more = [
+        (
+            f"learned curve, seed {i} with a long label",
+            "learned-curve",
+            None,
+            1.0 + i / 9,
+            1.5,
+            1.5,
+            32,
+        )
+        for i in range(13)
+    ]
     write_results(tmp_path, (*METHODS, *more), failures=False)
-    change(tmp_path, "methods.parquet", lambda t: t.assign(failed=[5 * (m == "swag") for m in t["method"]]))
+    change(
+        tmp_path,
+        "methods.parquet",
+        lambda t: t.assign(failed=[5 * (m == "swag") for m in t["method"]]),
+    )
     for name in ("comparison.parquet", "inputs.parquet", "reliability.parquet"):
         change(tmp_path, name, lambda t: t[t["method"] != "swag"])
+
     def without(study):
         study["plan"]["protocol"]["landscape"] = "none"
         study["counts"]["ood"] = 0
@@ -177,4 +225,8 @@ def test_many_methods_a_lost_one_and_no_plane(tmp_path):
     (tmp_path / "results" / "landscape.safetensors").unlink()
     change(tmp_path, "comparison.parquet", lambda t: t[~t["metric"].str.startswith("ood_")])
     page = write(tmp_path)[1].read_text()
-    assert "swag<sup>‡</sup>" in page and "Every run of it failed" in page and "asked for no plane" in page
+    assert (
+        "swag<sup>‡</sup>" in page
+        and "Every run of it failed" in page
+        and "asked for no plane" in page
+    )

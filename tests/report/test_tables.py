@@ -23,15 +23,26 @@ def test_intervals_have_true_minus_signs_and_the_facts_digits():
     assert number(-0.0001, ".2f") == "0.00"
 
 
-@pytest.mark.parametrize(("direction", "best"), [("higher", "2.0"), ("lower", "0.5"), ("one", "0.9"), ("none", None)])
+@pytest.mark.parametrize(
+    ("direction", "best"), [("higher", "2.0"), ("lower", "0.5"), ("one", "0.9"), ("none", None)]
+)
 def test_the_best_by_direction(direction, best):
-    cells = with_best([Cell("0.5", order=0.5), Cell("0.9", order=0.9), Cell("2.0", order=2.0), Cell("–")], direction)
+    cells = with_best(
+        [Cell("0.5", order=0.5), Cell("0.9", order=0.9), Cell("2.0", order=2.0), Cell("–")],
+        direction,
+    )
     assert [c.text for c in cells if c.best] == ([best] if best else [])
 
 
 def test_equal_print_is_equally_good():
     assert (
-        sum(c.best for c in with_best([cell(1.01, 1, 2, ".1f"), cell(1.02, 1, 2, ".1f"), cell(0.2, 0, 1, ".1f")], "higher")) == 2
+        sum(
+            c.best
+            for c in with_best(
+                [cell(1.01, 1, 2, ".1f"), cell(1.02, 1, 2, ".1f"), cell(0.2, 0, 1, ".1f")], "higher"
+            )
+        )
+        == 2
     )
 
 

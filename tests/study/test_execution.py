@@ -1,4 +1,6 @@
-"""How a study's work is done: what `[execution]` says changes no result beyond rounding, and no fingerprint."""
+"""How a study's work is done: what `[execution]` says changes no result beyond rounding, and no
+fingerprint.
+"""
 
 import pytest
 import torch
@@ -27,7 +29,10 @@ def alone(tmp_path_factory):
 
 def assert_close(first, second):
     """The same runs, with predictions that agree up to rounding."""
-    one, two = (sorted(p.relative_to(f) for p in (f / "runs").rglob("*.safetensors")) for f in (first, second))
+    one, two = (
+        sorted(p.relative_to(f) for p in (f / "runs").rglob("*.safetensors"))
+        for f in (first, second)
+    )
     assert one == two and one
     for path in one:
         mine, theirs = (Predictions.load(f / path).log_probs for f in (first, second))
@@ -38,18 +43,30 @@ def stacks(monkeypatch) -> list[int]:
     """Sizes of the stacks that are trained from now on, in this process."""
     sizes = []
     real = Stack.__init__
-    monkeypatch.setattr(Stack, "__init__", lambda self, networks: (sizes.append(len(networks)), real(self, networks))[1])
+    monkeypatch.setattr(
+        Stack,
+        "__init__",
+        lambda self, networks: (sizes.append(len(networks)), real(self, networks))[1],
+    )
     return sizes
 
 
 def test_a_stacked_study_has_the_same_runs_as_one_that_is_not(alone, tmp_path, monkeypatch):
     sizes = stacks(monkeypatch)
     assert tiny.study(tmp_path, **STACKED) == []
-    assert sizes == [2, 4, 4, 2], "a check with two; then 4 references, 2 of the pool and 4 anchors, in groups of 4"
+    assert sizes == [2, 4, 4, 2], (
+        "a check with two; then 4 references, 2 of the pool and 4 anchors, in groups of 4"
+    )
     assert_close(alone, tmp_path)
     for path in (tmp_path / "runs").glob("*/run.json"):
-        one, other = (tiny.json.loads((f / "runs" / path.parent.name / "run.json").read_text()) for f in (alone, tmp_path))
-        assert one["cost"]["backward_examples"] == other["cost"]["backward_examples"] and other["cost"]["seconds"] > 0
+        one, other = (
+            tiny.json.loads((f / "runs" / path.parent.name / "run.json").read_text())
+            for f in (alone, tmp_path)
+        )
+        assert (
+            one["cost"]["backward_examples"] == other["cost"]["backward_examples"]
+            and other["cost"]["seconds"] > 0
+        )
     assert tiny.again(tmp_path, methods=ONE) == [], "not part of any fingerprint"
 
 
@@ -77,7 +94,9 @@ def test_a_member_that_diverges_is_recorded_and_the_others_are_kept(alone, tmp_p
 
     monkeypatch.setattr(Problem, "build", built)
     failed = tiny.study(tmp_path, **STACKED)
-    assert [r["title"] for r in failed] == ["reference 2"] and failed[0]["error"].startswith(Diverged.__name__)
+    assert [r["title"] for r in failed] == ["reference 2"] and failed[0]["error"].startswith(
+        Diverged.__name__
+    )
     monkeypatch.undo()
     kept = {p.relative_to(tmp_path) for p in (tmp_path / "runs").rglob("*.safetensors")}
     assert len(kept) == 2 * 7
@@ -88,7 +107,9 @@ def test_a_member_that_diverges_is_recorded_and_the_others_are_kept(alone, tmp_p
 
 def test_a_stacked_study_that_is_killed_again_and_again_goes_on(alone, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        kills = tiny.killed_again_and_again(patched, "stacked", lambda: tiny.study(tmp_path, **STACKED))
+        kills = tiny.killed_again_and_again(
+            patched, "stacked", lambda: tiny.study(tmp_path, **STACKED)
+        )
     assert kills > 2
     assert_close(alone, tmp_path)
 
@@ -96,13 +117,14 @@ def test_a_stacked_study_that_is_killed_again_and_again_goes_on(alone, tmp_path,
 def test_what_cannot_be_stacked_is_said_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "branching_nets.py").write_text(
-        "from torch import nn\n"
-        "class Net(nn.Sequential):\n"
-        "    def forward(self, x):\n        x = super().forward(x)\n        return x if x.sum() > 0 else 2 * x\n"
-        "def make(classes):\n    return Net(nn.Flatten(), nn.Linear(64, classes))\n"
+        "from torch import nn\nclass Net(nn.Sequential):\n    def forward(self, x):\n        x "
+        "= super().forward(x)\n        return x if x.sum() > 0 else 2 * x\ndef make(classes):\n "
+        "   return Net(nn.Flatten(), nn.Linear(64, classes))\n"
     )
     changes = {**STACKED, "model": {"name": "branching_nets:make", "hidden": None}}
-    with pytest.raises(InputError, match=r"execution\.stack: this network can't be stacked \(.*\): set stack = 1") as caught:
+    with pytest.raises(
+        InputError, match=r"execution\.stack: this network can't be stacked \(.*\): set stack = 1"
+    ) as caught:
         tiny.study(tmp_path / "out", **changes)
     assert "\n" not in str(caught.value) and not (tmp_path / "out/anchors").exists()
 
@@ -112,7 +134,9 @@ def test_what_goes_wrong_in_a_stack_only_is_no_failure(alone, tmp_path, monkeypa
         raise KeyError("no way")
 
     monkeypatch.setattr(tasks, "train_together", broken)
-    with pytest.warns(UserWarning, match="a stack of [24] could not be trained, its members will be one by one"):
+    with pytest.warns(
+        UserWarning, match="a stack of [24] could not be trained, its members will be one by one"
+    ):
         assert tiny.study(tmp_path, **STACKED) == []
     assert tiny.predictions(alone) == tiny.predictions(tmp_path)
 

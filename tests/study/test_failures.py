@@ -1,4 +1,6 @@
-"""What goes wrong in a study is recorded or said in one line; what is damaged is found, and can be done again."""
+"""What goes wrong in a study is recorded or said in one line; what is damaged is found, and can be
+done again.
+"""
 
 import errno
 import json
@@ -40,17 +42,25 @@ def test_a_method_that_diverges_is_recorded_and_the_study_goes_on(jobs, tmp_path
         "snapshot (cycles 2, lr_ratio 1000000000.0), base 0",
         "snapshot (cycles 2, lr_ratio 1000000000.0), base 1",
     ]
-    assert all(r["error"].startswith("Diverged: the loss is") and " at step " in r["error"] for r in failed)
+    assert all(
+        r["error"].startswith("Diverged: the loss is") and " at step " in r["error"] for r in failed
+    )
     table = tiny.table(tmp_path)
     assert set(table.method) == {"deep-ensemble (members 2)"}
     methods = pd.read_parquet(tmp_path / "results/methods.parquet").set_index("method")
     assert methods.failed.tolist() == [0, 2] and methods.runs.tolist() == [2, 2]
     study = json.loads((tmp_path / "results/study.json").read_text())
-    assert len(study["failures"]) == study["counts"]["failed"] == 2 and "at step" in study["failures"][0]["reason"]
+    assert (
+        len(study["failures"]) == study["counts"]["failed"] == 2
+        and "at step" in study["failures"][0]["reason"]
+    )
     renamed = [*ONE, WILD[1] | {"label": "wild"}]
     assert tiny.again(tmp_path, methods=renamed) == [], "a divergence would come again"
     tiny.table(tmp_path)
-    assert json.loads((tmp_path / "results/study.json").read_text())["failures"][0]["run"] == "wild, base 0"
+    assert (
+        json.loads((tmp_path / "results/study.json").read_text())["failures"][0]["run"]
+        == "wild, base 0"
+    )
     assert len(tiny.study(tmp_path, methods=WILD)) == 2, "but it is told again"
 
 
@@ -73,7 +83,11 @@ def test_whatever_a_users_network_raises_is_recorded(error, tmp_path, monkeypatc
 
     monkeypatch.setattr(Swag, "explore", broken)
     failed = tiny.study(tmp_path, methods=[*ONE, {"explorer": "swag"}])
-    assert len(failed) == 2 and failed[0]["error"].startswith(f"{error.__name__}: ") and "\n" not in failed[0]["error"]
+    assert (
+        len(failed) == 2
+        and failed[0]["error"].startswith(f"{error.__name__}: ")
+        and "\n" not in failed[0]["error"]
+    )
     assert "Traceback" in failed[0]["traceback"]
     assert set(tiny.table(tmp_path).method) == {"deep-ensemble (members 2)"}
 
@@ -92,10 +106,15 @@ def test_anchors_that_diverge(tmp_path):
 
 @pytest.mark.parametrize("part", ["test", "ood"])
 def test_damaged_predictions(part, copied):
-    path = next(p for p in (copied / "runs").glob(f"*/{part}.safetensors")
-                if json.loads((p.parent / "run.json").read_text())["kind"] == "reference")
+    path = next(
+        p
+        for p in (copied / "runs").glob(f"*/{part}.safetensors")
+        if json.loads((p.parent / "run.json").read_text())["kind"] == "reference"
+    )
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"{path} is damaged or truncated .*: run 'thalweg study' again, which ") as caught:
+    with pytest.raises(
+        InputError, match=rf"{path} is damaged or truncated .*: run 'thalweg study' again, which "
+    ) as caught:
         compare(copied)
     assert "\n" not in str(caught.value)
     assert len(tiny.again(copied, methods=ONE)) == 1, "as the error said"
@@ -156,11 +175,16 @@ def test_a_full_disk_while_it_runs(whole, tmp_path, monkeypatch):
         real(handle)
 
     monkeypatch.setattr(os, "fsync", filling)
-    with pytest.raises(DiskError, match=r"can't write .* \(No space left on device\): free the disk or choose another folder"):
+    with pytest.raises(
+        DiskError,
+        match=r"can't write .* \(No space left on device\): free the disk or choose another folder",
+    ):
         tiny.study(tmp_path, methods=ONE)
     monkeypatch.undo()
     done = len(list(tmp_path.glob("runs/*/run.json")))
-    assert len(tiny.again(tmp_path, methods=ONE)) == 12 - done and done > 0, "nothing that was stored is lost"
+    assert len(tiny.again(tmp_path, methods=ONE)) == 12 - done and done > 0, (
+        "nothing that was stored is lost"
+    )
     tiny.assert_same(whole, tmp_path)
 
 
@@ -168,7 +192,8 @@ def test_a_disk_that_is_too_small(tmp_path, monkeypatch):
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=1000))
     with pytest.raises(
-        DiskError, match=r"GB free, the study needs about .*: free the disk, or choose another folder with --output"
+        DiskError,
+        match=r"GB free, the study needs about .*: free the disk, or choose another folder",
     ):
         tiny.study(tmp_path, methods=ONE)
     assert not list(tmp_path.glob("runs/*")), "said before anything is trained"
@@ -198,7 +223,10 @@ def test_workers_get_the_plan_and_not_the_images():
     preflight_bytes = len(pickle.dumps(material))
     assert preflight_bytes < 10_000
     found = pickle.loads(pickle.dumps(material))
-    assert found.plan == material.plan and found.identity_of_predictions == material.identity_of_predictions
+    assert (
+        found.plan == material.plan
+        and found.identity_of_predictions == material.identity_of_predictions
+    )
 
 
 def test_a_dry_look_makes_nothing(tmp_path):
@@ -215,5 +243,10 @@ def test_a_worker_that_dies(tmp_path, monkeypatch):
         "    if multiprocessing.parent_process() is not None:\n        os._exit(9)\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
     )
-    with pytest.raises(RuntimeError, match=r"a worker process died .*: run the command again to go on, with fewer --jobs"):
-        tiny.study(tmp_path / "out", jobs=2, model={"name": "dying_nets:make", "hidden": None}, methods=ONE)
+    with pytest.raises(
+        RuntimeError,
+        match=r"a worker process died .*: run the command again to go on, with fewer --jobs",
+    ):
+        tiny.study(
+            tmp_path / "out", jobs=2, model={"name": "dying_nets:make", "hidden": None}, methods=ONE
+        )

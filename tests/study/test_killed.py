@@ -1,4 +1,6 @@
-"""A study that is killed at any moment goes on and ends with the same numbers as one that was not."""
+"""A study that is killed at any moment goes on and ends with the same numbers as one that was
+not.
+"""
 
 import os
 import random
@@ -39,13 +41,17 @@ def test_killed_while_writing_again_and_again(moment, undisturbed, tmp_path, mon
         pytest.skip("needs /proc")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process tidies nothing up
-        kills = tiny.killed_again_and_again(patched, moment, lambda: tiny.study(tmp_path, **CHANGES), spoil)
+        kills = tiny.killed_again_and_again(
+            patched, moment, lambda: tiny.study(tmp_path, **CHANGES), spoil
+        )
     assert kills > 3 and list(tmp_path.rglob("*.part"))
     tiny.assert_same(undisturbed, tmp_path)
 
 
 def count(folder: Path) -> int:
-    return len(list(folder.glob("runs/*/run.json"))) + len(list(folder.glob("anchors/*.safetensors")))
+    return len(list(folder.glob("runs/*/run.json"))) + len(
+        list(folder.glob("anchors/*.safetensors"))
+    )
 
 
 def session(leader: int) -> list[int]:
@@ -74,11 +80,27 @@ def test_kill_9_at_three_moments(jobs, undisturbed, tmp_path):
         pytest.skip("needs /proc")
     plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(**CHANGES))
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "thalweg.cli", "study", str(plan), "--output", str(out), "--jobs", str(jobs)]
+    command = [
+        sys.executable,
+        "-m",
+        "thalweg.cli",
+        "study",
+        str(plan),
+        "--output",
+        str(out),
+        "--jobs",
+        str(jobs),
+    ]
     draws = random.Random(jobs)
     for third in range(3):
         target = int((FILES - 6) * (third + draws.random()) / 3) + 1
-        running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        running = subprocess.Popen(
+            command,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         while running.poll() is None and count(out) < target:
             time.sleep(0.002)
         time.sleep(0.02 * draws.random())
@@ -96,9 +118,23 @@ def test_stopped_by_the_keyboard(tmp_path):
     if not Path("/proc/self/stat").exists():
         pytest.skip("needs /proc")
     plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(recipe={"epochs": 20000}))
-    command = [sys.executable, "-m", "thalweg.cli", "study", str(plan), "--output", str(tmp_path / "out"), "--jobs", "2"]
-    running = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while running.poll() is None and count(tmp_path / "out") < 1:  # the second worker may still be starting
+    command = [
+        sys.executable,
+        "-m",
+        "thalweg.cli",
+        "study",
+        str(plan),
+        "--output",
+        str(tmp_path / "out"),
+        "--jobs",
+        "2",
+    ]
+    running = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while (
+        running.poll() is None and count(tmp_path / "out") < 1
+    ):  # the second worker may still be starting
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGINT)
     _, error = running.communicate(timeout=120)

@@ -13,7 +13,12 @@ from thalweg.errors import InputError
 from thalweg.prediction import Predictions
 from thalweg.study.plan import plan_of
 
-FOREST = {"explorer": "deep-ensemble", "members": 1, "proxies": {"budget": 1.0}, "emulator": {"name": "forest", "trees": 10}}
+FOREST = {
+    "explorer": "deep-ensemble",
+    "members": 1,
+    "proxies": {"budget": 1.0},
+    "emulator": {"name": "forest", "trees": 10},
+}
 ALONE = {"explorer": "deep-ensemble", "members": 1, "proxies": {"budget": 1.0}}
 QUICK = {"protocol": {"bases": 1}, "methods": [ALONE, FOREST]}
 
@@ -24,7 +29,9 @@ def records(folder) -> dict[str, dict]:
     for path in (folder / "runs").glob("*/run.json"):
         record = json.loads(path.read_text())
         if record["kind"] == "method":
-            found[record["method"]] = record | {"predicted": Predictions.load(path.parent / "test.safetensors")}
+            found[record["method"]] = record | {
+                "predicted": Predictions.load(path.parent / "test.safetensors")
+            }
     return found
 
 
@@ -37,9 +44,14 @@ def test_a_study_with_proxies(tmp_path, monkeypatch):
     found = records(tmp_path)
     for label in (alone, forest):
         assert (found[label]["share"], found[label]["proxies_trained"]) == (0.5, 2)
-        assert found[label]["cost"]["trainings"] == pytest.approx(2, rel=1e-2) and found[label]["evaluations_per_input"] == 3
+        assert (
+            found[label]["cost"]["trainings"] == pytest.approx(2, rel=1e-2)
+            and found[label]["evaluations_per_input"] == 3
+        )
     assert found[alone]["predicted"].members == 3 and found[alone]["predicted"].stated_u is None
-    assert found[forest]["predicted"].members == 8 and found[forest]["predicted"].outside is not None
+    assert (
+        found[forest]["predicted"].members == 8 and found[forest]["predicted"].outside is not None
+    )
 
     # what the networks said is kept, by network, and they are not asked again
     assert len(list((tmp_path / "witnesses").iterdir())) == 3
@@ -49,7 +61,10 @@ def test_a_study_with_proxies(tmp_path, monkeypatch):
     for label, again in records(tmp_path).items():
         assert torch.equal(again["predicted"].log_probs, found[label]["predicted"].log_probs)
         assert again["cost"]["backward_examples"] == found[label]["cost"]["backward_examples"]
-    assert records(tmp_path)[forest]["cost"]["forward_examples"] == found[forest]["cost"]["forward_examples"]
+    assert (
+        records(tmp_path)[forest]["cost"]["forward_examples"]
+        == found[forest]["cost"]["forward_examples"]
+    )
 
 
 def test_witnesses_that_are_damaged_are_asked_again(tmp_path):
@@ -67,7 +82,11 @@ def test_witnesses_that_are_damaged_are_asked_again(tmp_path):
 def test_a_plan_comes_back_from_its_facts():
     methods = [FOREST, ALONE, {**FOREST, "proxies": {"share": 0.5, "members": 3}}]
     plan = tiny.plan(methods=methods)
-    assert [m.proxies for m in plan.methods] == [NarrowEnsemble(), NarrowEnsemble(), NarrowEnsemble(share=0.5, members=3)]
+    assert [m.proxies for m in plan.methods] == [
+        NarrowEnsemble(),
+        NarrowEnsemble(),
+        NarrowEnsemble(share=0.5, members=3),
+    ]
     assert [m.trainings for m in plan.methods] == [2, 2, 1.75]
     assert plan_of(json.loads(json.dumps(plan.facts()))) == plan
     assert [m.label for m in plan.methods][:2] == [
@@ -76,13 +95,19 @@ def test_a_plan_comes_back_from_its_facts():
     ]
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"emulator": "neighbours", "members": 2}, r"methods\[0\]\.proxies got some with the emulator 'neighbours', which looks at"),
-    ({"proxies": 0.5}, r"methods\[0\]\.proxies got 0\.5, needs a table such as"),
-    ({"proxies": {"budgt": 1}}, r"methods\[0\]\.proxies\.?.*budgt"),
-    ({"proxies": {"budget": -1}}, r"methods\[0\]\.proxies.*budget got -1"),
-    ({"proxies": None}, r"methods\[0\]\.members got 1 with the emulator 'forest', needs 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"emulator": "neighbours", "members": 2},
+            r"methods\[0\]\.proxies got some with the emulator 'neighbours', which looks at",
+        ),
+        ({"proxies": 0.5}, r"methods\[0\]\.proxies got 0\.5, needs a table such as"),
+        ({"proxies": {"budgt": 1}}, r"methods\[0\]\.proxies\.?.*budgt"),
+        ({"proxies": {"budget": -1}}, r"methods\[0\]\.proxies.*budget got -1"),
+        ({"proxies": None}, r"methods\[0\]\.members got 1 with the emulator 'forest', needs 2"),
+    ],
+)
 def test_mistakes_name_the_key(changes, message):
     with pytest.raises(InputError, match=message) as caught:
         tiny.plan(methods=[FOREST | changes])
@@ -91,5 +116,9 @@ def test_mistakes_name_the_key(changes, message):
 
 @pytest.mark.parametrize("more", [{"proxies": {"budget": 1.0}}, {"emulator": "forest"}])
 def test_a_baseline_has_neither_proxies_nor_features(more):
-    with pytest.raises(InputError, match="has the baseline 'packed-ensemble' with proxies or an emulator that looks at features"):
+    with pytest.raises(
+        InputError,
+        match="has the baseline 'packed-ensemble' with proxies or an emulator that looks at "
+        "features",
+    ):
         tiny.plan(methods=[{"baseline": "packed-ensemble", **more}])

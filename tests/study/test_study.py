@@ -1,4 +1,6 @@
-"""A study: the same numbers every time and on any number of processes, and nothing is done twice."""
+"""A study: the same numbers every time and on any number of processes, and nothing is done
+twice.
+"""
 
 import importlib
 import random
@@ -49,13 +51,26 @@ def test_two_processes_give_the_same_bits_as_one(whole, tmp_path):
 def test_the_table_has_every_method_with_an_interval(whole):
     table = tiny.table(whole)
     methods = pd.read_parquet(whole / "results/methods.parquet")
-    assert list(table.method.unique()) == [m.label for m in tiny.plan().methods] == list(methods.method)
-    assert methods.cost.tolist() == [1, 2, 1, 2] and (methods.failed == 0).all() and (methods.runs == 2).all()
+    assert (
+        list(table.method.unique())
+        == [m.label for m in tiny.plan().methods]
+        == list(methods.method)
+    )
+    assert (
+        methods.cost.tolist() == [1, 2, 1, 2]
+        and (methods.failed == 0).all()
+        and (methods.runs == 2).all()
+    )
     assert methods.is_retraining.tolist() == [True, True, False, False]
     assert methods.total[:3].tolist() == [1, 2, 1]
     assert methods.total[3] == 2 + 2 * 40 / 3 / 128, "two networks, 40 calibration inputs"
-    assert (methods.relative_time > 0).all() and methods.relative_time[1] > methods.relative_time[0] >= 1
-    assert methods.emulator_seconds[:3].tolist() == [0, 0, 0] and 0 < methods.emulator_seconds[3] < methods.seconds[3]
+    assert (methods.relative_time > 0).all() and methods.relative_time[1] > methods.relative_time[
+        0
+    ] >= 1
+    assert (
+        methods.emulator_seconds[:3].tolist() == [0, 0, 0]
+        and 0 < methods.emulator_seconds[3] < methods.seconds[3]
+    )
     efficiency = table[table.metric == "efficiency"].set_index("method").value
     values = table[table.metric == "k_eq"].set_index("method").value
     assert efficiency.tolist() == (values / methods.set_index("method").total).tolist()
@@ -67,7 +82,10 @@ def test_running_again_does_nothing(copied):
     before = tiny.predictions(copied)
     assert tiny.again(copied) == []
     ahead = preflight(Material(tiny.plan()), Store(copied), 1)
-    assert ahead.text(1) == f"all {tiny.RUNS + 4} runs are stored: nothing to do" and ahead.seconds == 0
+    assert (
+        ahead.text(1) == f"all {tiny.RUNS + 4} runs are stored: nothing to do"
+        and ahead.seconds == 0
+    )
     assert tiny.predictions(copied) == before
 
 
@@ -77,16 +95,25 @@ def test_the_trained_networks_may_be_deleted(copied):
 
 
 def test_changing_a_method_does_only_its_runs(copied):
-    methods = [*tiny.PLAN["methods"][:1], {"explorer": "learned-line", "beta": 0.5}, *tiny.PLAN["methods"][2:]]
-    assert tiny.again(copied, methods=methods) == [f"learned-line (beta 0.5), base {b}" for b in (0, 1)]
+    methods = [
+        *tiny.PLAN["methods"][:1],
+        {"explorer": "learned-line", "beta": 0.5},
+        *tiny.PLAN["methods"][2:],
+    ]
+    assert tiny.again(copied, methods=methods) == [
+        f"learned-line (beta 0.5), base {b}" for b in (0, 1)
+    ]
     assert tiny.again(copied) == []
 
 
 def test_a_method_that_needs_more_anchors_trains_only_these(copied):
     methods = [*tiny.PLAN["methods"], {"explorer": "deep-ensemble", "members": 3}]
     assert tiny.again(copied, methods=methods) == [
-        "base 0, anchor 2", "base 1, anchor 2", "deep-ensemble (members 3), base 0", "deep-ensemble (members 3), base 1"
-    ]  # fmt: skip
+        "base 0, anchor 2",
+        "base 1, anchor 2",
+        "deep-ensemble (members 3), base 0",
+        "deep-ensemble (members 3), base 1",
+    ]
 
 
 def test_another_label_does_nothing(copied):
@@ -146,7 +173,9 @@ def test_other_data_are_noticed(whole, monkeypatch):
 
     monkeypatch.setattr(material, "load", changed)
     assert len(preflight(Material(tiny.plan()), Store(whole), 1).todo) == EVERYTHING
-    with pytest.raises(InputError, match=r"plan\.json was made with other data.*: run 'thalweg study' again"):
+    with pytest.raises(
+        InputError, match=r"plan\.json was made with other data.*: run 'thalweg study' again"
+    ):
         compare(whole)
 
 
@@ -160,8 +189,14 @@ def test_other_out_of_distribution_images_are_noticed(whole, monkeypatch):
 
 def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source = "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
-    changes = {"model": {"name": "source_nets:make", "hidden": None}, "methods": [{"explorer": "deep-ensemble", "members": 1}]}
+    source = (
+        "from torch import nn\ndef make(classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
+    )
+    changes = {
+        "model": {"name": "source_nets:make", "hidden": None},
+        "methods": [{"explorer": "deep-ensemble", "members": 1}],
+    }
     (tmp_path / "source_nets.py").write_text(source)
     tiny.study(tmp_path / "out", **changes)
     assert preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo == ()
@@ -171,8 +206,12 @@ def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
 
 def test_a_repeated_method_has_other_seeds_each_time_and_costs_as_often(tmp_path):
     """Its first part is what it finds alone."""
-    material = Material(tiny.plan(methods=[{"explorer": "snapshot", "cycles": 2, "repeat": [1, 3]}]))
-    (problem, alone), (other, thrice) = (m.explore(material.problem("base 0", None)) for m in material.plan.methods)
+    material = Material(
+        tiny.plan(methods=[{"explorer": "snapshot", "cycles": 2, "repeat": [1, 3]}])
+    )
+    (problem, alone), (other, thrice) = (
+        m.explore(material.problem("base 0", None)) for m in material.plan.methods
+    )
     assert (problem.cost.trainings, other.cost.trainings) == pytest.approx((1, 3))
     drawn = list(thrice.draw(6, seed=0))
     for mine, theirs in zip(alone.points, drawn[:2], strict=True):
@@ -190,7 +229,10 @@ def test_a_baseline_is_a_row(tmp_path):
 
 def test_the_landscape_follows_the_curve_that_it_shows():
     def todo(beta):
-        changes = {"protocol": {"landscape": "learned-curve"}, "methods": [{"explorer": "learned-curve", "beta": beta}]}
+        changes = {
+            "protocol": {"landscape": "learned-curve"},
+            "methods": [{"explorer": "learned-curve", "beta": beta}],
+        }
         material = Material(tiny.plan(**changes))
         from thalweg.study.tasks import fingerprint, tasks
 
@@ -213,7 +255,8 @@ def test_dropout_does_not_draw_from_the_callers_random_state(tmp_path, monkeypat
     """Nor does the network that is timed for the estimate."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dropout_nets.py").write_text(
-        "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))\n"
+        "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), "
+        "nn.Dropout(), nn.Linear(64, classes))\n"
     )
     material = Material(tiny.plan(model={"name": "dropout_nets:make", "hidden": None}))
     before = torch.get_rng_state()
@@ -227,7 +270,11 @@ def test_one_thread_works_and_the_callers_come_back(tmp_path, monkeypatch):
     torch.set_num_threads(2)
     used = []
     real = Truth.of
-    monkeypatch.setattr(Truth, "of", lambda *args, **settings: used.append(torch.get_num_threads()) or real(*args, **settings))
+    monkeypatch.setattr(
+        Truth,
+        "of",
+        lambda *args, **settings: used.append(torch.get_num_threads()) or real(*args, **settings),
+    )
     try:
         tiny.study(tmp_path, methods=[{"explorer": "deep-ensemble", "members": 1}])
         compare(tmp_path)
@@ -248,7 +295,10 @@ def test_shards_are_merged_by_copying(shards, whole, tmp_path):
 
 def test_a_shard_alone_is_not_compared(tmp_path):
     tiny.study(tmp_path, shard=(1, 2))
-    with pytest.raises(InputError, match=r"7 of 14 runs are not stored in .*reference 1.*copy the other shards into this folder"):
+    with pytest.raises(
+        InputError,
+        match=r"7 of 14 runs are not stored in .*reference 1.*copy the other shards",
+    ):
         compare(tmp_path)
 
 
@@ -268,7 +318,10 @@ def test_results_are_rebuilt_from_the_runs(copied):
 def test_a_landscape(tmp_path):
     from thalweg.files import read_tensors
 
-    changes = {"protocol": {"landscape": "anchors"}, "methods": [{"explorer": "deep-ensemble", "members": 3}]}
+    changes = {
+        "protocol": {"landscape": "anchors"},
+        "methods": [{"explorer": "deep-ensemble", "members": 3}],
+    }
     assert tiny.study(tmp_path, **changes) == []
     compare(tmp_path)
     tensors, facts = read_tensors(tmp_path / "results/landscape.safetensors")
@@ -278,7 +331,9 @@ def test_a_landscape(tmp_path):
 
 def test_missing_runs(copied):
     shutil.rmtree(next((copied / "runs").iterdir()))
-    with pytest.raises(InputError, match=r"1 of 14 runs are not stored in .*: run 'thalweg study' first") as caught:
+    with pytest.raises(
+        InputError, match=r"1 of 14 runs are not stored in .*: run 'thalweg study' first"
+    ) as caught:
         compare(copied)
     assert "\n" not in str(caught.value)
 
@@ -298,7 +353,10 @@ def test_a_damaged_plan(text, copied):
 
 
 def test_the_estimate_is_sane(tmp_path):
-    """It counts the trainings and says the size of what is then stored. Its seconds no test can judge."""
+    """It counts the trainings and says the size of what is then stored.
+
+    Its seconds no test can judge.
+    """
     changes = {
         "data": {"train": 600, "batch_size": 16},
         "recipe": {"epochs": 6},
@@ -315,7 +373,9 @@ def test_the_estimate_is_sane(tmp_path):
 
 
 def test_every_method_is_compared_with_the_same_network_of_its_base(tmp_path, monkeypatch):
-    """What partial correlations take out is the base's anchor 0, whatever the method's own first member is."""
+    """What partial correlations take out is the base's anchor 0, whatever the method's own first
+    member is.
+    """
     tiny.study(tmp_path)
     seen = []
 

@@ -25,8 +25,12 @@ def test_an_epoch_is_a_permutation():
 
 def test_epochs_and_seeds_differ_and_come_again():
     batches = numbered()
-    assert len({tuple(order(b, e)) for b in (batches, batches.reseeded(1, 0)) for e in range(3)}) == 6
-    assert order(batches, 2) == order(numbered(), 2) and order(batches.reseeded(0, 9), 2) == order(batches, 2)
+    assert (
+        len({tuple(order(b, e)) for b in (batches, batches.reseeded(1, 0)) for e in range(3)}) == 6
+    )
+    assert order(batches, 2) == order(numbered(), 2) and order(batches.reseeded(0, 9), 2) == order(
+        batches, 2
+    )
     assert [y.tolist() for _, y in batches] == [y.tolist() for _, y in batches.epoch(0)]
 
 
@@ -52,12 +56,17 @@ def test_augmentation_has_a_seed_of_its_own():
     batches = numbered(augment=augment)
     assert not torch.equal(seen(batches), seen(batches.reseeded(0, 1)))
     assert torch.equal(seen(batches).floor(), seen(batches.reseeded(0, 1)).floor())
-    assert torch.equal(seen(batches, 3), seen(batches, 3)) and not torch.equal(seen(batches, 3).frac(), seen(batches, 4).frac())
+    assert torch.equal(seen(batches, 3), seen(batches, 3)) and not torch.equal(
+        seen(batches, 3).frac(), seen(batches, 4).frac()
+    )
 
 
 def test_preparing_comes_before_augmenting():
     raw = Batches(
-        torch.full((4, 1), 200, dtype=torch.uint8), torch.zeros(4).long(), prepare=lambda x: x / 100, augment=lambda x, _: -x
+        torch.full((4, 1), 200, dtype=torch.uint8),
+        torch.zeros(4).long(),
+        prepare=lambda x: x / 100,
+        augment=lambda x, _: -x,
     )
     assert next(iter(raw))[0].tolist() == [[-2.0]] * 4
 
@@ -69,15 +78,27 @@ def test_chosen_examples():
 
 def test_pairs_pick_from_any_batch():
     loader = pairs(
-        [{"x": torch.zeros(4, 2), "y": torch.ones(4)}, {"x": torch.zeros(1, 2), "y": torch.ones(1)}], lambda b: (b["x"], b["y"])
+        [
+            {"x": torch.zeros(4, 2), "y": torch.ones(4)},
+            {"x": torch.zeros(1, 2), "y": torch.ones(1)},
+        ],
+        lambda b: (b["x"], b["y"]),
     )
     assert len(loader) == 2 and isinstance(loader, Loader)
-    assert [tuple(x.shape) for x, _ in loader] == [(4, 2), (1, 2)] == [tuple(x.shape) for x, _ in loader]
+    assert (
+        [tuple(x.shape) for x, _ in loader]
+        == [(4, 2), (1, 2)]
+        == [tuple(x.shape) for x, _ in loader]
+    )
 
 
 @pytest.mark.parametrize(
     ("inputs", "targets", "size", "message"),
-    [(3, 4, 2, "got 3 inputs and 4 targets"), (0, 0, 2, "got 0 inputs"), (3, 3, 0, "size got 0, needs a whole number")],
+    [
+        (3, 4, 2, "got 3 inputs and 4 targets"),
+        (0, 0, 2, "got 0 inputs"),
+        (3, 3, 0, "size got 0, needs a whole number"),
+    ],
 )
 def test_bad_batches(inputs, targets, size, message):
     with pytest.raises(InputError, match=message):
@@ -85,7 +106,9 @@ def test_bad_batches(inputs, targets, size, message):
 
 
 def test_augmentation_differs_from_epoch_to_epoch_in_any_order():
-    batches = numbered(shuffle=False, augment=lambda x, random: x + torch.rand(x.shape, generator=random))
+    batches = numbered(
+        shuffle=False, augment=lambda x, random: x + torch.rand(x.shape, generator=random)
+    )
     first, second = (torch.cat([x for x, _ in batches.epoch(e)]) for e in (0, 1))
     assert (first != second).all() and torch.equal(first.floor(), second.floor())
 
@@ -96,17 +119,27 @@ def slow(batches: Batches, number: int) -> list[tuple[torch.Tensor, torch.Tensor
     for start in range(0, len(order), batches.size):
         chosen = order[start : start + batches.size]
         x = torch.cat([batches.prepare(batches.inputs[i : i + 1]) for i in chosen])
-        found.append((x if batches.augment is None else batches.augment(x, random), batches.targets[chosen]))
+        found.append(
+            (x if batches.augment is None else batches.augment(x, random), batches.targets[chosen])
+        )
     return found
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 100])
 @pytest.mark.parametrize("augment", [None, Augmentation(padding=2)])
 @pytest.mark.parametrize("examples", [40, 43])
-def test_batches_that_are_gathered_together_equal_a_slow_twin(examples, augment, together, monkeypatch):
+def test_batches_that_are_gathered_together_equal_a_slow_twin(
+    examples, augment, together, monkeypatch
+):
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (examples, 2, 8, 8), dtype=torch.uint8, generator=random)
-    batches = Batches(images, torch.arange(examples), size=5, prepare=Prepare((0.4, 0.5), (0.2, 0.3)), augment=augment)
+    batches = Batches(
+        images,
+        torch.arange(examples),
+        size=5,
+        prepare=Prepare((0.4, 0.5), (0.2, 0.3)),
+        augment=augment,
+    )
     monkeypatch.setattr(Batches, "_together", together)
     for number in (0, 3):
         found, expected = list(batches.epoch(number)), slow(batches, number)
@@ -119,7 +152,10 @@ def test_small_batches_are_prepared_several_at_once_and_large_ones_one_by_one():
     def sizes(*shape: int) -> list[int]:
         seen: list[int] = []
         batches = Batches(
-            torch.zeros(24, *shape), torch.zeros(24).long(), size=4, prepare=lambda x: (seen.append(len(x)), x)[1]
+            torch.zeros(24, *shape),
+            torch.zeros(24).long(),
+            size=4,
+            prepare=lambda x: (seen.append(len(x)), x)[1],
         )
         assert [len(x) for x, _ in batches] == [4] * 6
         return seen
@@ -131,6 +167,11 @@ def test_small_batches_are_prepared_several_at_once_and_large_ones_one_by_one():
 
 def test_a_pass_that_is_left_early_prepares_no_more_than_it_needs():
     seen: list[int] = []
-    batches = Batches(torch.zeros(24, 2**17), torch.zeros(24).long(), size=4, prepare=lambda x: (seen.append(len(x)), x)[1])
+    batches = Batches(
+        torch.zeros(24, 2**17),
+        torch.zeros(24).long(),
+        size=4,
+        prepare=lambda x: (seen.append(len(x)), x)[1],
+    )
     next(iter(batches))
     assert seen == [4]

@@ -23,7 +23,11 @@ class Two(nn.Module):
         self.weight, self.shape = nn.Parameter(torch.zeros(1)), shape
 
     def forward(self, x):
-        return (x.flatten(1).sum() * self.weight).expand(len(x), *self.shape) if self.shape is not None else (x, x)
+        return (
+            (x.flatten(1).sum() * self.weight).expand(len(x), *self.shape)
+            if self.shape is not None
+            else (x, x)
+        )
 
 
 class Empty:
@@ -44,27 +48,45 @@ NAN = X.clone().index_fill_(0, torch.tensor([3]), float("nan"))
 NETWORK = cases.no_norm()
 
 BAD = {
-    "label too large": ({"train": pair(y=Y + 1)}, "label 3, needs 0 to 2: the network has 3 outputs"),
+    "label too large": (
+        {"train": pair(y=Y + 1)},
+        "label 3, needs 0 to 2: the network has 3 outputs",
+    ),
     "negative label": ({"train": pair(y=Y - 1)}, "label -1, needs 0 to 2"),
-    "in a later batch": ({"train": pair() + pair(y=Y + 5)}, "batch 1 of the training loader has label 7"),
+    "in a later batch": (
+        {"train": pair() + pair(y=Y + 5)},
+        "batch 1 of the training loader has label 7",
+    ),
     "NaN": ({"train": pair(x=NAN)}, "NaN or infinite inputs"),
     "infinite": ({"train": pair() + pair(x=X / 0)}, "batch 1 .* NaN or infinite"),
     "NaN in batches": ({"train": Batches(NAN, Y)}, "NaN or infinite"),
     "label too large in batches": ({"train": Batches(X, Y + 1)}, "label 3, needs 0 to 2"),
     "no batch": ({"train": []}, "loader is empty: it has no batches"),
     "no batch in spite of a length": ({"train": Empty()}, "loader is empty: it gave no batch"),
-    "no length": ({"train": DataLoader(Stream(), 8)}, "DataLoader that has no length.*give a DataLoader of a data set"),
+    "no length": (
+        {"train": DataLoader(Stream(), 8)},
+        "DataLoader that has no length.*give a DataLoader of a data set",
+    ),
     "a generator": ({"train": (b for b in pair())}, "generator.*needs a loader with a length"),
     "a data set": ({"train": TensorDataset(X, Y)}, "got TensorDataset, needs a loader"),
-    "a list of examples": ({"train": list(zip(X, Y, strict=True))}, r"labels \(\) of torch.int64, needs \[batch"),
-    "dictionaries": ({"train": [{"image": X, "label": Y}]}, r"dictionary with keys \['image', 'label'\].*thalweg.pairs"),
+    "a list of examples": (
+        {"train": list(zip(X, Y, strict=True))},
+        r"labels \(\) of torch.int64, needs \[batch",
+    ),
+    "dictionaries": (
+        {"train": [{"image": X, "label": Y}]},
+        r"dictionary with keys \['image', 'label'\].*thalweg.pairs",
+    ),
     "triples": ({"train": [(X, Y, Y)]}, "tuple of 3, needs a pair"),
     "no tensors": ({"train": [(X.numpy(), Y.numpy())]}, "needs a pair of tensors"),
     "label columns": ({"train": pair(y=Y[:, None])}, r"inputs \(8, 1, 6, 6\) and labels \(8, 1\)"),
     "label floats": ({"train": pair(y=Y.float())}, "torch.float32, needs .* whole numbers"),
     "one-hot labels": ({"train": pair(y=nn.functional.one_hot(Y))}, r"labels \(8, 3\)"),
     "fewer labels": ({"train": pair(y=Y[:5])}, r"labels \(5,\)"),
-    "a module": ({"model": NETWORK}, "got a Sequential module, needs a function that makes a new one"),
+    "a module": (
+        {"model": NETWORK},
+        "got a Sequential module, needs a function that makes a new one",
+    ),
     "always the same module": ({"model": lambda: NETWORK}, "gave the same module twice"),
     "no factory": ({"model": "resnet"}, "model got str, needs a function"),
     "no module": ({"model": lambda: "net"}, "gave a str, needs a torch.nn.Module"),
@@ -105,7 +127,9 @@ def test_a_look_leaves_no_trace():
     loader = cases.LOADERS["own-generator"]()
     state, own = torch.get_rng_state(), loader.generator.get_state()
     inspect(cases.no_norm, loader, "cpu")
-    assert torch.equal(torch.get_rng_state(), state) and torch.equal(loader.generator.get_state(), own)
+    assert torch.equal(torch.get_rng_state(), state) and torch.equal(
+        loader.generator.get_state(), own
+    )
 
 
 def test_a_last_batch_of_one_example_is_found_where_batch_norm_needs_two():

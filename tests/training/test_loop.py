@@ -39,12 +39,21 @@ def test_it_equals_a_plain_loop(network, settings):
     theirs.load_state_dict(mine.state_dict())
     batches = replace(cases.batches(), inputs=cases.batches().inputs.double())
     torch.manual_seed(1)  # of dropout
-    plain(theirs, batches, epochs=3, lr=0.05, smoothing=settings.get("label_smoothing", 0.0), clip=settings.get("clip"))
+    plain(
+        theirs,
+        batches,
+        epochs=3,
+        lr=0.05,
+        smoothing=settings.get("label_smoothing", 0.0),
+        clip=settings.get("clip"),
+    )
     torch.manual_seed(1)
     train(mine, batches, Recipe(epochs=3, lr=0.05, **settings), Meter())
     for name, value in theirs.state_dict().items():
         # the loop's optimiser is torch's fused one, which rounds elsewhere
-        assert torch.allclose(mine.state_dict()[name].double(), value.double(), rtol=0, atol=1e-10), name
+        assert torch.allclose(
+            mine.state_dict()[name].double(), value.double(), rtol=0, atol=1e-10
+        ), name
 
 
 def test_all_parameters_have_the_learning_rate_of_the_schedule():
@@ -53,8 +62,16 @@ def test_all_parameters_have_the_learning_rate_of_the_schedule():
     theirs.load_state_dict(mine.state_dict())
     mine[1].weight.undecayed = True
     for network in (mine, theirs):
-        train(network, cases.batches(), Recipe(epochs=2, lr=0.1, warmup=0.3, weight_decay=0.0), Meter())
-    assert all(torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+        train(
+            network,
+            cases.batches(),
+            Recipe(epochs=2, lr=0.1, warmup=0.3, weight_decay=0.0),
+            Meter(),
+        )
+    assert all(
+        torch.allclose(a, b, rtol=0, atol=1e-6)
+        for a, b in zip(mine.parameters(), theirs.parameters(), strict=True)
+    )
 
 
 def test_several_draws_are_averaged():
@@ -113,7 +130,9 @@ def test_a_training_that_diverges_says_the_step_and_stops_at_once(step):
         kept.update({name: p.detach().clone() for name, p in network.named_parameters()})
         return cross_entropy()(outputs, targets) * (float("nan") if len(calls) == step else 1)
 
-    with pytest.raises(Diverged, match=f"nan at step {step} of 12: lower the learning rate") as caught:
+    with pytest.raises(
+        Diverged, match=f"nan at step {step} of 12: lower the learning rate"
+    ) as caught:
         train(network, cases.batches(), Recipe(epochs=2), meter, loss=loss)
     assert len(calls) == step and "\n" not in str(caught.value)
     assert all(torch.equal(p, kept[name]) for name, p in network.named_parameters())
@@ -129,7 +148,12 @@ def test_of_several_steps_that_are_looked_at_together_the_first_bad_one_is_named
 
 def test_a_large_learning_rate_diverges():
     with pytest.raises(Diverged, match=r"at step \d+ of 60"):
-        train(cases.no_norm(), cases.batches(), Recipe(epochs=10, lr=1e30, schedule="constant"), Meter())
+        train(
+            cases.no_norm(),
+            cases.batches(),
+            Recipe(epochs=10, lr=1e30, schedule="constant"),
+            Meter(),
+        )
 
 
 def test_a_training_whose_last_step_leaves_no_numbers_diverged_too():
@@ -170,17 +194,24 @@ def test_nesterov_equals_torchs():
     theirs.load_state_dict(mine.state_dict())
     batches = replace(cases.batches(), inputs=cases.batches().inputs.double())
     train(mine, batches, Recipe(epochs=2, lr=0.05, nesterov=True, schedule="constant"), Meter())
-    optimizer = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    optimizer = torch.optim.SGD(
+        theirs.parameters(), 0.05, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
     for epoch in range(2):
         for x, y in batches.epoch(epoch):
             optimizer.zero_grad()
             nn.functional.cross_entropy(theirs(x), y).backward()
             optimizer.step()
-    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+    assert all(
+        torch.allclose(a, b, rtol=0, atol=1e-10)
+        for a, b in zip(mine.parameters(), theirs.parameters(), strict=True)
+    )
 
 
 def test_half_precision_is_autocast():
-    """Convolutions see bfloat16, weights and loss stay in single precision; the result is another, but near."""
+    """Convolutions see bfloat16, weights and loss stay in single precision; the result is another,
+    but near.
+    """
     seen = []
 
     class Looks(nn.Module):
@@ -192,7 +223,13 @@ def test_half_precision_is_autocast():
         torch.manual_seed(0)
         network = nn.Sequential(nn.Conv2d(1, 4, 3), Looks(), nn.Flatten(), nn.Linear(64, 3))
         ticks = []
-        train(network, cases.batches(), Recipe(epochs=2, lr=0.05, precision=precision), Meter(), watch=ticks.append)
+        train(
+            network,
+            cases.batches(),
+            Recipe(epochs=2, lr=0.05, precision=precision),
+            Meter(),
+            watch=ticks.append,
+        )
         return network[3].weight.detach(), ticks[-1].loss
 
     (half, loss), (single, _) = trained("bfloat16"), trained("float32")
@@ -209,7 +246,9 @@ def test_what_happens_between_backward_and_step():
         for p in network.parameters():
             p.grad.zero_()
 
-    train(network, cases.batches(), Recipe(epochs=1, lr=0.1, weight_decay=0.0), Meter(), adjust=stop)
+    train(
+        network, cases.batches(), Recipe(epochs=1, lr=0.1, weight_decay=0.0), Meter(), adjust=stop
+    )
     assert all(torch.equal(p, b) for p, b in zip(network.parameters(), before, strict=True))
 
 

@@ -1,4 +1,6 @@
-"""Mixed precision in a stack: what autocast does to a network outside of vmap, it does to every member."""
+"""Mixed precision in a stack: what autocast does to a network outside of vmap, it does to every
+member.
+"""
 
 import pytest
 import torch
@@ -24,7 +26,9 @@ class Types(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
-        first = next((t for t in (found if isinstance(found, tuple) else (found,)) if t is not None), None)
+        first = next(
+            (t for t in (found if isinstance(found, tuple) else (found,)) if t is not None), None
+        )
         if isinstance(first, torch.Tensor):
             self.seen.setdefault(func.overloadpacket.__name__, set()).add(first.dtype)
         return found
@@ -39,8 +43,15 @@ def test_products_are_taken_in_the_lower_precision():
     networks = [resnet9((3, 32, 32), 10, width=2) for _ in range(2)]
     with Types() as types:
         stacked(networks, torch.randn(2, 2, 3, 32, 32)).float().sum().backward()
-    assert types.seen["convolution"] == types.seen["convolution_backward"] == types.seen["bmm"] == {BFLOAT16}
-    assert types.seen["native_batch_norm"] == {torch.float32} and types.seen["relu"] == {BFLOAT16}, "activations are stored so"
+    assert (
+        types.seen["convolution"]
+        == types.seen["convolution_backward"]
+        == types.seen["bmm"]
+        == {BFLOAT16}
+    )
+    assert types.seen["native_batch_norm"] == {torch.float32} and types.seen["relu"] == {
+        BFLOAT16
+    }, "activations are stored so"
 
 
 class Without(nn.Module):
@@ -48,7 +59,13 @@ class Without(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(5, 6, bias=False), nn.BatchNorm1d(6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 3))
+        self.layers = nn.Sequential(
+            nn.Linear(5, 6, bias=False),
+            nn.BatchNorm1d(6),
+            nn.LayerNorm(6),
+            nn.ReLU(),
+            nn.Linear(6, 3),
+        )
         self.last = nn.Parameter(torch.randn(3, 3))
 
     def forward(self, x):
@@ -66,18 +83,27 @@ def test_outputs_statistics_and_gradients_are_those_of_autocast():
     for k, own in enumerate(alone):
         assert torch.allclose(outputs[k], own, rtol=0.05, atol=0.05)
         own.float().square().sum().backward()
-        for (name, p), all_p in zip(networks[k].named_parameters(), stack.parameters(), strict=True):
+        for (name, p), all_p in zip(
+            networks[k].named_parameters(), stack.parameters(), strict=True
+        ):
             assert all_p.dtype == all_p.grad.dtype == torch.float32
-            assert torch.allclose(all_p.grad[k], p.grad, rtol=0.05, atol=0.05 * float(p.grad.abs().max())), name
+            assert torch.allclose(
+                all_p.grad[k], p.grad, rtol=0.05, atol=0.05 * float(p.grad.abs().max())
+            ), name
         for name, b in networks[k].named_buffers():
-            assert torch.allclose(stack.members()[k].buffers[name].double(), b.double(), rtol=0.02, atol=0.02), name
+            assert torch.allclose(
+                stack.members()[k].buffers[name].double(), b.double(), rtol=0.02, atol=0.02
+            ), name
 
 
 def test_single_precision_where_autocast_is_off():
     """Also where it is off inside of it: nothing changes."""
     networks = [Without() for _ in range(2)]
     x = torch.randn(2, 8, 5)
-    assert torch.equal(Stack(networks)(x), Stack(networks)(x)) and Stack(networks)(x).dtype == torch.float32
+    assert (
+        torch.equal(Stack(networks)(x), Stack(networks)(x))
+        and Stack(networks)(x).dtype == torch.float32
+    )
     with torch.autocast("cpu", BFLOAT16), torch.autocast("cpu", enabled=False):
         assert Stack(networks)(x).dtype == torch.float32
     with torch.autocast("cpu", BFLOAT16), mixed_inside_vmap("cpu"):

@@ -57,9 +57,10 @@ def seen(problem, *name, epochs=1, **settings) -> torch.Tensor:
 def test_only_the_named_source_is_drawn_anew(source):
     problem = cases.problem("no-norm", "augmented", sources=(source,))
     assert same(initial(problem, 0), initial(problem, 1)) == (source != "init")
-    assert same(initial(problem, 0), initial(cases.problem("no-norm", "augmented", sources=(source,), seed=5), 0)) == (
-        source != "init"
-    )
+    assert same(
+        initial(problem, 0),
+        initial(cases.problem("no-norm", "augmented", sources=(source,), seed=5), 0),
+    ) == (source != "init")
     a, b = seen(problem, "anchor", 0), seen(problem, "anchor", 1)
     assert torch.equal(a, b) == (source == "init")
     # the noise of augmentation is small: which images come, without it
@@ -79,12 +80,16 @@ def test_bootstrapped_data():
     problem = cases.problem(sources=("data",))
     a, b = seen(problem, "anchor", 0, epochs=2), seen(problem, "anchor", 1)
     assert not torch.equal(a[:95], b)
-    assert torch.equal(a[:95].flatten(1).unique(dim=0), a[95:].flatten(1).unique(dim=0)), "every epoch has the same examples"
+    assert torch.equal(a[:95].flatten(1).unique(dim=0), a[95:].flatten(1).unique(dim=0)), (
+        "every epoch has the same examples"
+    )
     assert 45 < len(a[:95].flatten(1).unique(dim=0)) < 75  # 63 % of 95
 
 
 def test_what_explores_around_an_anchor_sees_its_bootstrap():
-    """In all of its parts, and an exploration from scratch that of anchor 0; order and augmentation are its own."""
+    """In all of its parts, and an exploration from scratch that of anchor 0; order and augmentation
+    are its own.
+    """
     problem = cases.problem(sources=("order", "data"))
 
     def examples(*name, **settings):
@@ -93,8 +98,12 @@ def test_what_explores_around_an_anchor_sees_its_bootstrap():
     first = examples("anchor", 0)
     for name in (("swag", "beginning"), ("swag", "collect"), ("spro", 0, 1), ("learned-line",)):
         assert torch.equal(examples(*name), first), name
-    assert torch.equal(examples("anchor", "swag 1", "beginning"), examples("anchor", "swag 1", "collect"))
-    assert torch.equal(examples("spro", 1, 0, data_of=1), examples("anchor", 1)) and not torch.equal(examples("anchor", 1), first)
+    assert torch.equal(
+        examples("anchor", "swag 1", "beginning"), examples("anchor", "swag 1", "collect")
+    )
+    assert torch.equal(
+        examples("spro", 1, 0, data_of=1), examples("anchor", 1)
+    ) and not torch.equal(examples("anchor", 1), first)
     assert not torch.equal(seen(problem, "swag", "collect"), seen(problem, "swag", "beginning"))
 
 
@@ -118,7 +127,12 @@ def test_anchors_are_trained_once_and_count_once_in_each_result():
     problem = cases.problem()
     first = problem.anchor(0)
     cost = problem.cost
-    assert cost.trainings == 1 and cost.backward_examples == 5 * 95 and cost.seconds > 0 and cost.peak_memory > 0
+    assert (
+        cost.trainings == 1
+        and cost.backward_examples == 5 * 95
+        and cost.seconds > 0
+        and cost.peak_memory > 0
+    )
     with problem.measured() as own:
         assert problem.anchor(0) is first and problem.anchor(0) is first
     assert (own.cost.trainings, own.cost.seconds) == (1, cost.seconds) and problem.cost == cost
@@ -131,17 +145,28 @@ def test_a_cache_hit_costs_the_same_and_gives_the_same():
     second = cases.problem("conv-batchnorm", cache=cache, identity="a")
     assert same(second.anchor(2), weights) and len(cache.found) == 1
     assert second.cost == first.cost
-    assert same(weights, cases.problem("conv-batchnorm").anchor(2)), "and the same as without a cache"
+    assert same(weights, cases.problem("conv-batchnorm").anchor(2)), (
+        "and the same as without a cache"
+    )
 
 
 def test_the_key_holds_all_that_changes_a_training():
     problem = cases.problem(cache=Kept(), identity="a")
     keys = {problem.fingerprint(0), problem.fingerprint(1)}
-    for change in ({"seed": 1}, {"recipe": replace(cases.RECIPE, lr=0.03)}, {"sources": ("init",)}, {"identity": "b"}):
+    for change in (
+        {"seed": 1},
+        {"recipe": replace(cases.RECIPE, lr=0.03)},
+        {"sources": ("init",)},
+        {"identity": "b"},
+    ):
         keys.add(cases.problem(**{"cache": Kept(), "identity": "a", **change}).fingerprint(0))
     assert len(keys) == 6
-    assert cases.problem(identity="a", sources=("order", "init", "augmentation")).fingerprint(0) == problem.fingerprint(0)
-    assert cases.problem(identity="a", start=problem.anchor(0)).fingerprint(1) == problem.fingerprint(1)
+    assert cases.problem(identity="a", sources=("order", "init", "augmentation")).fingerprint(
+        0
+    ) == problem.fingerprint(0)
+    assert cases.problem(identity="a", start=problem.anchor(0)).fingerprint(
+        1
+    ) == problem.fingerprint(1)
 
 
 def test_a_problem_that_is_changed_forgets_its_anchors():
@@ -187,11 +212,20 @@ BAD_STARTS = {
     ),
     "empty": (dict, "missing '1.bias', '1.weight', '3.bias' and 1 more"),
     "extra": (lambda: {**good(), "module.x": torch.zeros(2)}, "unexpected 'module.x'"),
-    "shape": (lambda: {**good(), "3.bias": torch.zeros(9)}, r"'3.bias' has shape \(9,\), the model needs \(3,\)"),
-    "another network": (lambda: Weights.of(cases.layernorm()), "weights does not fit|weights do not fit"),
+    "shape": (
+        lambda: {**good(), "3.bias": torch.zeros(9)},
+        r"'3.bias' has shape \(9,\), the model needs \(3,\)",
+    ),
+    "another network": (
+        lambda: Weights.of(cases.layernorm()),
+        "weights does not fit|weights do not fit",
+    ),
     "no statistics": (lambda: Weights(Weights.of(cases.no_norm()).params), "batch-norm statistics"),
     "a module": (cases.no_norm, r"start got a Sequential.*state_dict\(\)"),
-    "not finite": (lambda: {**good(), "3.bias": torch.full((3,), float("nan"))}, "'3.bias' that is not finite"),
+    "not finite": (
+        lambda: {**good(), "3.bias": torch.full((3,), float("nan"))},
+        "'3.bias' that is not finite",
+    ),
 }
 
 
@@ -256,7 +290,9 @@ def test_a_meter_has_one_unit():
     """A copy with another recipe would count in other trainings than the original."""
     problem = cases.problem()
     problem.anchor(0)
-    with pytest.raises(InputError, match=r"trainings of 475 examples, this problem's have 95: .* meter=Meter\(\)"):
+    with pytest.raises(
+        InputError, match=r"trainings of 475 examples, this problem's have 95: .* meter=Meter\(\)"
+    ):
         replace(problem, recipe=replace(problem.recipe, epochs=1))
     assert problem.cost.trainings == 1
     assert replace(problem, seed=1).meter is problem.meter, "of the same unit"
@@ -273,7 +309,9 @@ def test_unlabelled_inputs_are_those_of_the_training_set_where_none_are_given(lo
     assert len(problem.inputs()) == cases.EXAMPLES
 
 
-@pytest.mark.parametrize("make", [lambda x: x, lambda x: x.split(7), lambda x: [(part, 0) for part in x.split(7)]])
+@pytest.mark.parametrize(
+    "make", [lambda x: x, lambda x: x.split(7), lambda x: [(part, 0) for part in x.split(7)]]
+)
 def test_unlabelled_inputs_of_the_users(make):
     x, _ = cases.held_out()
     assert torch.equal(cases.problem(unlabelled=make(x)).inputs(20), x[:20])
@@ -285,7 +323,9 @@ def test_a_part_of_the_training_set_has_all_classes(loader):
     x, y = cases.task()
     order = y.argsort()
     sorted_batches = list(zip(x[order].split(cases.SIZE), y[order].split(cases.SIZE), strict=True))
-    problem = cases.problem("no-norm", **({"train": sorted_batches} if loader == "list" else {"loader": loader}))
+    problem = cases.problem(
+        "no-norm", **({"train": sorted_batches} if loader == "list" else {"loader": loader})
+    )
     labels = torch.cat([y for _, y in problem.training_part(40)])
     assert 40 <= len(labels) < 60 and len(labels.unique()) == cases.CLASSES
 

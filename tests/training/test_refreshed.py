@@ -1,4 +1,6 @@
-"""The part of the training set on which a problem estimates batch-norm statistics: fixed, of the asked size, counted."""
+"""The part of the training set on which a problem estimates batch-norm statistics: fixed, of the
+asked size, counted.
+"""
 
 import math
 from typing import ClassVar
@@ -45,15 +47,20 @@ def distances(seen: list[torch.Tensor], loader: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("loader", cases.LOADERS)
-@pytest.mark.parametrize(("examples", "expected"), [(1, 16), (15, 16), (17, 32), (79, 80), (81, 95), (2048, 95)])
+@pytest.mark.parametrize(
+    ("examples", "expected"), [(1, 16), (15, 16), (17, 32), (79, 80), (81, 95), (2048, 95)]
+)
 def test_as_many_examples_as_asked_in_whole_batches(loader, examples, expected):
     problem = cases.problem(loader=loader, model=Watched, refreshed=examples)
     before = problem.cost.forward_examples
     seen, (found,) = refreshed(problem)
     if loader == "list":
-        expected = 95  # of which nobody can tell that it is shuffled: its first examples may be all of one class
+        # of which nobody can tell that it is shuffled: its first examples may be all of one class
+        expected = 95
     assert sum(map(len, seen)) == problem.cost.forward_examples - before == expected
-    assert len(seen) == math.ceil(expected / cases.SIZE) == found.buffers["norm.num_batches_tracked"]
+    assert (
+        len(seen) == math.ceil(expected / cases.SIZE) == found.buffers["norm.num_batches_tracked"]
+    )
     mean, variance = reference.batchnorm_statistics([x.double().numpy() for x in seen])
     assert np.allclose(found.buffers["norm.running_mean"], mean, atol=1e-6)
     assert np.allclose(found.buffers["norm.running_var"], variance, atol=1e-5)
@@ -80,7 +87,9 @@ def test_the_examples_are_the_same_ones_at_every_point_and_not_the_first(loader)
 @pytest.mark.parametrize("loader", ["batches", "augmented"])
 def test_another_seed_reads_the_same_examples_with_the_same_augmentation(loader):
     """So that the spread over bases holds no noise of the estimate."""
-    problems = [cases.problem(loader=loader, model=Watched, refreshed=30, seed=seed) for seed in (0, 1)]
+    problems = [
+        cases.problem(loader=loader, model=Watched, refreshed=30, seed=seed) for seed in (0, 1)
+    ]
     first, second = (torch.cat(refreshed(problem)[0]) for problem in problems)
     assert torch.equal(first, second)
 
@@ -90,7 +99,9 @@ def test_several_points_share_one_pass_and_each_is_counted():
     (alone, _), cost = refreshed(problem), problem.cost.forward_examples
     together, found = refreshed(problem, points=3)
     assert problem.cost.forward_examples - cost == 3 * 32 and len(found) == 3
-    assert torch.equal(torch.cat(together[::3]), torch.cat(alone)) and torch.equal(together[0], together[2])
+    assert torch.equal(torch.cat(together[::3]), torch.cat(alone)) and torch.equal(
+        together[0], together[2]
+    )
 
 
 @pytest.mark.parametrize("examples", [16, 48, 80])
@@ -103,7 +114,11 @@ def test_batches_in_order_are_shuffled_for_a_refresh():
     """Sorted by class, the first ones would be those of the first class only."""
     x, y = cases.task()
     order = y.argsort(stable=True)
-    problem = cases.problem(model=Watched, train=Batches(x[order], y[order], cases.SIZE, shuffle=False), refreshed=32)
+    problem = cases.problem(
+        model=Watched, train=Batches(x[order], y[order], cases.SIZE, shuffle=False), refreshed=32
+    )
     seen, _ = refreshed(problem)
-    nearest = torch.cdist(torch.cat(seen), x[order].flatten(1), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    nearest = torch.cdist(
+        torch.cat(seen), x[order].flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
+    ).argmin(1)
     assert len(y[order][nearest].unique()) == cases.CLASSES

@@ -1,4 +1,6 @@
-"""Stacks: in double precision they equal separate trainings, and nothing of one member reaches another."""
+"""Stacks: in double precision they equal separate trainings, and nothing of one member reaches
+another.
+"""
 
 from dataclasses import replace
 
@@ -23,7 +25,9 @@ STACKABLE = ["groupnorm", "layernorm", "no-norm", "tied", "frozen", "buffers", "
 NETWORKS = {
     **{name: cases.NETWORKS[name] for name in STACKABLE},
     "mlp": lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(8,)),
-    "cnn": lambda: nn.Sequential(*(m for m in cases.conv_batchnorm() if not isinstance(m, nn.Dropout))),
+    "cnn": lambda: nn.Sequential(
+        *(m for m in cases.conv_batchnorm() if not isinstance(m, nn.Dropout))
+    ),
     "resnet": lambda: resnet((1, 6, 6), cases.CLASSES, depth=8, width=2),
 }
 
@@ -31,14 +35,26 @@ NETWORKS = {
 def double(network: str, **settings) -> Problem:
     x, y = cases.task()
     batches = Batches(x.double(), y, 16, augment=Augmentation(padding=1))
-    return Problem(lambda: NETWORKS[network]().double(), batches, **{"recipe": Recipe(epochs=2.5, lr=0.05), **settings})
+    return Problem(
+        lambda: NETWORKS[network]().double(),
+        batches,
+        **{"recipe": Recipe(epochs=2.5, lr=0.05), **settings},
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_stack_equals_separate_trainings(network, optimizer):
-    """Each member with its own initialisation, order and augmentation; batch-norm statistics too."""
-    recipe = Recipe(epochs=2.5, lr=0.05 if optimizer == "sgd" else 1e-3, optimizer=optimizer, label_smoothing=0.1, warmup=0.2)
+    """Each member with its own initialisation, order and augmentation; batch-norm statistics
+    too.
+    """
+    recipe = Recipe(
+        epochs=2.5,
+        lr=0.05 if optimizer == "sgd" else 1e-3,
+        optimizer=optimizer,
+        label_smoothing=0.1,
+        warmup=0.2,
+    )
     alone, stacked = double(network, recipe=recipe), double(network, recipe=recipe, stack=3)
     for one, other in zip(anchors(alone, 3), anchors(stacked, 3), strict=True):
         for part in ("params", "buffers"):
@@ -47,15 +63,25 @@ def test_a_stack_equals_separate_trainings(network, optimizer):
             for name, tensor in theirs.items():
                 assert mine[name].dtype == tensor.dtype
                 assert torch.allclose(mine[name].double(), tensor.double(), rtol=0, atol=1e-9), name
-    assert alone.cost.backward_examples == stacked.cost.backward_examples and stacked.cost.trainings == 3
+    assert (
+        alone.cost.backward_examples == stacked.cost.backward_examples
+        and stacked.cost.trainings == 3
+    )
 
 
 @pytest.mark.parametrize("clip", [0.3, 1.0])
 def test_each_members_gradient_is_clipped_by_its_own_norm(clip):
-    recipe = Recipe(epochs=2, lr=0.05, clip=clip)  # most gradients are clipped by the one, some by the other
-    alone, stacked = anchors(double("resnet", recipe=recipe), 3), anchors(double("resnet", recipe=recipe, stack=3), 3)
+    recipe = Recipe(
+        epochs=2, lr=0.05, clip=clip
+    )  # most gradients are clipped by the one, some by the other
+    alone, stacked = (
+        anchors(double("resnet", recipe=recipe), 3),
+        anchors(double("resnet", recipe=recipe, stack=3), 3),
+    )
     for one, other in zip(alone, stacked, strict=True):
-        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+        assert all(
+            torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items()
+        )
     free = anchors(double("resnet", recipe=replace(recipe, clip=None)), 1)[0]
     assert any(not torch.allclose(free.params[n], p, atol=1e-6) for n, p in alone[0].params.items())
 
@@ -63,18 +89,28 @@ def test_each_members_gradient_is_clipped_by_its_own_norm(clip):
 def test_where_every_member_has_data_of_its_own():
     """A bootstrap of the training set: there is nothing to share."""
     settings = {"sources": ("init", "order", "augmentation", "data")}
-    alone, stacked = anchors(double("mlp", **settings), 2), anchors(double("mlp", stack=2, **settings), 2)
+    alone, stacked = (
+        anchors(double("mlp", **settings), 2),
+        anchors(double("mlp", stack=2, **settings), 2),
+    )
     for one, other in zip(alone, stacked, strict=True):
-        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+        assert all(
+            torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items()
+        )
 
 
 def test_a_loss_of_the_users_own():
     def loss(outputs, targets):
         return nn.functional.multi_margin_loss(outputs, targets) + outputs.square().mean().sqrt()
 
-    alone, stacked = anchors(double("mlp", loss=loss), 2), anchors(double("mlp", loss=loss, stack=2), 2)
+    alone, stacked = (
+        anchors(double("mlp", loss=loss), 2),
+        anchors(double("mlp", loss=loss, stack=2), 2),
+    )
     for one, other in zip(alone, stacked, strict=True):
-        assert all(torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items())
+        assert all(
+            torch.allclose(other.params[n], p, rtol=0, atol=1e-9) for n, p in one.params.items()
+        )
 
 
 def test_shapes_and_the_members_weights():
@@ -90,7 +126,9 @@ def test_shapes_and_the_members_weights():
 
 
 class Counts(nn.Module):
-    """Its buffers: one is changed in place, one is made anew at every call, one is a whole number, one is nothing."""
+    """Its buffers: one is changed in place, one is made anew at every call, one is a whole number,
+    one is nothing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,11 +157,16 @@ def test_buffers_of_all_kinds_are_kept():
     for network, member in zip(networks, stack.members(), strict=True):
         expected = Weights.of(network)
         assert set(member.buffers) == set(expected.buffers) == {"seen", "largest", "calls"}
-        assert all(torch.allclose(member.buffers[n], b) for n, b in expected.buffers.items()) and member.buffers["calls"] == 2
+        assert (
+            all(torch.allclose(member.buffers[n], b) for n, b in expected.buffers.items())
+            and member.buffers["calls"] == 2
+        )
 
 
 def test_it_is_a_module_like_any_other():
-    """Names, devices and types are those of a network, with the members as a first axis; the networks given stay as they were."""
+    """Names, devices and types are those of a network, with the members as a first axis; the
+    networks given stay as they were.
+    """
     networks = [cases.NETWORKS["conv-batchnorm"]() for _ in range(2)]
     before = [Weights.of(network) for network in networks]
     stack = Stack(networks)
@@ -139,13 +182,21 @@ def test_it_is_a_module_like_any_other():
 def test_dropout_is_drawn_for_each_member_and_leaves_the_callers_random_state():
     stack = Stack([nn.Dropout(0.5)] * 3)
     first, second, third = stack(torch.ones(3, 400))
-    assert not torch.equal(first, second) and not torch.equal(second, third) and 100 < int((first == 0).sum()) < 300
+    assert (
+        not torch.equal(first, second)
+        and not torch.equal(second, third)
+        and 100 < int((first == 0).sum()) < 300
+    )
     before = contract.states()
     found = anchors(cases.problem("conv-batchnorm", stack=2), 2)
     contract.assert_states(before)
     torch.rand(3)
     again = anchors(cases.problem("conv-batchnorm", stack=2), 2)
-    assert all(torch.equal(a.params[n], p) for a, b in zip(found, again, strict=True) for n, p in b.params.items())
+    assert all(
+        torch.equal(a.params[n], p)
+        for a, b in zip(found, again, strict=True)
+        for n, p in b.params.items()
+    )
 
 
 def test_the_loss_is_a_sum_over_members():
@@ -156,14 +207,29 @@ def test_the_loss_is_a_sum_over_members():
         assert torch.allclose(found, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("augment", [None, Augmentation(padding=1), lambda x, random: x + torch.rand(1, generator=random)])
+@pytest.mark.parametrize(
+    "augment",
+    [None, Augmentation(padding=1), lambda x, random: x + torch.rand(1, generator=random)],
+)
 def test_batches_are_those_of_the_members(augment):
     x, y = cases.task()
     members = tuple(
-        Batches(x, y, 16, prepare=lambda x: 2 * x, augment=augment, order_seed=k, augmentation_seed=10 + k) for k in range(3)
+        Batches(
+            x,
+            y,
+            16,
+            prepare=lambda x: 2 * x,
+            augment=augment,
+            order_seed=k,
+            augmentation_seed=10 + k,
+        )
+        for k in range(3)
     )
     stacked = list(StackedBatches(members).epoch(1))
-    assert len(stacked) == len(StackedBatches(members)) == 6 and stacked[-1][0].shape[:2] == (3, 95 - 5 * 16)
+    assert len(stacked) == len(StackedBatches(members)) == 6 and stacked[-1][0].shape[:2] == (
+        3,
+        95 - 5 * 16,
+    )
     for k, member in enumerate(members):
         for (inputs, labels), (own, own_labels) in zip(stacked, member.epoch(1), strict=True):
             assert torch.equal(inputs[k], own) and torch.equal(labels[k], own_labels)
@@ -188,9 +254,13 @@ def test_networks_and_settings_that_cannot_be_stacked():
         Stack([nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, momentum=None))])
     with pytest.raises(InputError, match="got no network"):
         Stack([])
-    with pytest.raises(InputError, match=r"differ in '1.bias' \(shape \(8,\) and shape \(9,\)\), .* set stack = 1"):
+    with pytest.raises(
+        InputError, match=r"differ in '1.bias' \(shape \(8,\) and shape \(9,\)\), .* set stack = 1"
+    ):
         Stack([mlp((1, 6, 6), 3, hidden=(width,)) for width in (8, 9)])
-    with pytest.raises(InputError, match=r"differ in '0.bias' \(shape \(6,\), not trained and shape \(6,\)\)"):
+    with pytest.raises(
+        InputError, match=r"differ in '0.bias' \(shape \(6,\), not trained and shape \(6,\)\)"
+    ):
         Stack([cases.frozen(), cases.frozen().requires_grad_(True)])
     with pytest.raises(InputError, match="a loader of your own can't be stacked"):
         anchors(cases.problem("no-norm", "tuples", stack=2), 2)

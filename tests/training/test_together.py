@@ -32,13 +32,18 @@ def test_processes_give_the_same_bits_as_one_after_the_other(loader):
     problems = [cases.problem(loader=loader, model=model, jobs=jobs) for jobs in (1, 2)]
     alone, parallel = (anchors(problem, 3) for problem in problems)
     assert all(same(a, b) for a, b in zip(alone, parallel, strict=True))
-    assert problems[1].cost.backward_examples == problems[0].cost.backward_examples and problems[1].cost.trainings == 3
+    assert (
+        problems[1].cost.backward_examples == problems[0].cost.backward_examples
+        and problems[1].cost.trainings == 3
+    )
     assert problems[1].cost.seconds > 0
 
 
 def test_only_what_is_missing_is_trained(monkeypatch):
     asked = []
-    monkeypatch.setattr(together, "train_in_processes", lambda missing, jobs: asked.append([k for _, k in missing]))
+    monkeypatch.setattr(
+        together, "train_in_processes", lambda missing, jobs: asked.append([k for _, k in missing])
+    )
     problem = cases.problem(jobs=2)
     problem.anchor(1)
     anchors(problem, 4)
@@ -56,8 +61,13 @@ def test_what_the_cache_has_is_not_trained_again():
     first = cases.problem(cache=shelf, identity="test", stack=2)
     weights = anchors(first, 4)
     assert len(shelf) == 4
-    again = cases.problem(cache=shelf, identity="test", stack=2, model=_refuses_after(0), inspection=first.inspection)
-    assert all(same(a, b) for a, b in zip(anchors(again, 4), weights, strict=True)) and again.cost.trainings == 4
+    again = cases.problem(
+        cache=shelf, identity="test", stack=2, model=_refuses_after(0), inspection=first.inspection
+    )
+    assert (
+        all(same(a, b) for a, b in zip(anchors(again, 4), weights, strict=True))
+        and again.cost.trainings == 4
+    )
 
 
 def _refuses_after(calls: int):
@@ -76,10 +86,15 @@ def _refuses_after(calls: int):
 def test_several_problems_at_once():
     problems = [cases.problem(seed=seed, stack=4) for seed in range(3)]
     train_together([(problem, 0) for problem in problems])
-    assert all(problem.has(0) and problem.cost.trainings == 0 for problem in problems), "charged when they are used"
+    assert all(problem.has(0) and problem.cost.trainings == 0 for problem in problems), (
+        "charged when they are used"
+    )
     for seed, problem in enumerate(problems):
         alone = cases.problem(seed=seed).anchor(0)
-        assert all(torch.allclose(problem.anchor(0).params[n], p, atol=1e-5) for n, p in alone.params.items())
+        assert all(
+            torch.allclose(problem.anchor(0).params[n], p, atol=1e-5)
+            for n, p in alone.params.items()
+        )
 
 
 def test_problems_that_differ_in_more_than_the_seed_are_no_members_of_one_stack():
@@ -91,13 +106,20 @@ def test_problems_that_differ_in_more_than_the_seed_are_no_members_of_one_stack(
     for recipe, problem in zip(recipes, problems, strict=True):
         alone = cases.problem(recipe=recipe).anchor(1)
         assert problem.has(1)
-        assert all(torch.allclose(problem.anchor(1).params[n], p, atol=1e-6) for n, p in alone.params.items())
+        assert all(
+            torch.allclose(problem.anchor(1).params[n], p, atol=1e-6)
+            for n, p in alone.params.items()
+        )
 
 
 def test_time_is_counted_once(monkeypatch):
-    """Anchors are charged when they are used: a clock that runs stands still while they are trained."""
+    """Anchors are charged when they are used: a clock that runs stands still while they are
+    trained.
+    """
     problems, running = [cases.problem(stack=2, seed=seed) for seed in range(2)], []
-    monkeypatch.setattr(together, "_all", lambda _: running.extend(p.meter._since for p in problems))
+    monkeypatch.setattr(
+        together, "_all", lambda _: running.extend(p.meter._since for p in problems)
+    )
     with problems[0].meter.clock(), problems[1].meter.clock():
         train_together([(problem, 0) for problem in problems])
         assert all(problem.meter._since is not None for problem in problems)
@@ -150,10 +172,18 @@ def test_a_stack_that_is_too_large_for_the_memory_is_split(monkeypatch):
     Hungry.tried.clear()
     problem = cases.problem(stack=7)
     found = anchors(problem, 7)
-    assert [n for i, n in enumerate(Hungry.tried) if i == 0 or Hungry.tried[i - 1] != n] == [7, 3, 2, 4, 2]
+    assert [n for i, n in enumerate(Hungry.tried) if i == 0 or Hungry.tried[i - 1] != n] == [
+        7,
+        3,
+        2,
+        4,
+        2,
+    ]
     assert len(found) == 7 and problem.cost.trainings == 7
     assert all(
-        torch.allclose(found[k].params[n], p, atol=1e-5) for k in (0, 6) for n, p in cases.problem().anchor(k).params.items()
+        torch.allclose(found[k].params[n], p, atol=1e-5)
+        for k in (0, 6)
+        for n, p in cases.problem().anchor(k).params.items()
     )
 
 
@@ -161,14 +191,19 @@ class HungryNetwork(nn.Sequential):
     """Runs out of memory itself, for more than one member at once."""
 
     def forward(self, x):
-        if torch._C._functorch.is_batchedtensor(x) and len(torch._C._functorch.get_unwrapped(x)) > 1:
+        if (
+            torch._C._functorch.is_batchedtensor(x)
+            and len(torch._C._functorch.get_unwrapped(x)) > 1
+        ):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return super().forward(x)
 
 
 def test_memory_that_runs_out_inside_the_network():
     problem = cases.problem(model=lambda: HungryNetwork(*cases.no_norm()), stack=4)
-    assert all(same(a, b) for a, b in zip(anchors(problem, 4), anchors(cases.problem(), 4), strict=True)), "one by one"
+    assert all(
+        same(a, b) for a, b in zip(anchors(problem, 4), anchors(cases.problem(), 4), strict=True)
+    ), "one by one"
 
 
 def only_the_second_diverges():
@@ -217,6 +252,8 @@ def test_a_worker_that_dies(monkeypatch):
 
 
 def test_what_cannot_be_sent():
-    problem = cases.problem(model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()), jobs=2)
+    problem = cases.problem(
+        model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()), jobs=2
+    )
     with pytest.raises(InputError, match=r"can't be sent to other processes .* set jobs = 1"):
         anchors(problem, 2)

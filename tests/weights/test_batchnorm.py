@@ -16,12 +16,17 @@ from thalweg.weights.point import Weights, mix
 
 def network() -> nn.Module:
     """Batch norm at the input (its statistics are the data's), and behind a layer."""
-    return nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Linear(4, 3)).double()
+    return nn.Sequential(
+        nn.BatchNorm1d(5), nn.Linear(5, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Linear(4, 3)
+    ).double()
 
 
 def data(*sizes: int) -> list:
     random = torch.Generator().manual_seed(0)
-    return [(3 + 2 * torch.randn(n, 5, generator=random, dtype=torch.float64), torch.zeros(n)) for n in sizes]
+    return [
+        (3 + 2 * torch.randn(n, 5, generator=random, dtype=torch.float64), torch.zeros(n))
+        for n in sizes
+    ]
 
 
 def refresh_one(module: nn.Module, weights: Weights, batches, meter: Meter) -> Weights:
@@ -73,7 +78,10 @@ def test_old_statistics_are_forgotten():
     for _ in range(5):
         module(100 + batches[0][0])
     stale = Weights.of(module).buffers
-    overflown = {name: b.clone().fill_(torch.inf) if b.is_floating_point() else b for name, b in stale.items()}
+    overflown = {
+        name: b.clone().fill_(torch.inf) if b.is_floating_point() else b
+        for name, b in stale.items()
+    }
     for old in (stale, overflown):  # nothing times infinity is no number
         again = refresh_one(module, Weights(first.params, stale=old), batches, Meter())
         assert all(torch.equal(b, again.buffers[name]) for name, b in first.buffers.items())
@@ -83,7 +91,10 @@ def test_it_agrees_with_update_bn_where_batches_are_equal():
     module, batches = network(), data(8, 8, 8)
     found = refresh_one(module, nowhere(module), batches, Meter())
     torch.optim.swa_utils.update_bn([x for x, _ in batches], module)
-    assert all(torch.allclose(b, found.buffers[name], rtol=0, atol=1e-12) for name, b in module.named_buffers())
+    assert all(
+        torch.allclose(b, found.buffers[name], rtol=0, atol=1e-12)
+        for name, b in module.named_buffers()
+    )
 
 
 @pytest.mark.parametrize("name", cases.NETWORKS)

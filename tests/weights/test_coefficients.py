@@ -31,18 +31,29 @@ def generator() -> torch.Generator:
 
 
 LAWS = {
-    "simplex": Simplex(), "bezier": Bezier(), "chain": Chain(), "complex": Complex(((0, 1), (1, 2, 3))),
-    "arc-length": ArcLength("bezier", (0.0, 0.3, 0.35, 1.0)), "arc-length of a chain": ArcLength("chain", (0.0, 0.5, 0.6, 1.0)),
-}  # fmt: skip
+    "simplex": Simplex(),
+    "bezier": Bezier(),
+    "chain": Chain(),
+    "complex": Complex(((0, 1), (1, 2, 3))),
+    "arc-length": ArcLength("bezier", (0.0, 0.3, 0.35, 1.0)),
+    "arc-length of a chain": ArcLength("chain", (0.0, 0.5, 0.6, 1.0)),
+}
 
 
 @pytest.mark.parametrize("law", LAWS)
 def test_they_sum_to_one_and_are_not_negative(law):
     found = LAWS[law].sample(1000, 4, generator())
     assert found.shape == (1000, 4) and found.dtype == torch.float64
-    assert torch.allclose(found.sum(1), torch.ones(1000, dtype=torch.float64), rtol=0, atol=1e-12) and (found >= 0).all()
+    assert (
+        torch.allclose(found.sum(1), torch.ones(1000, dtype=torch.float64), rtol=0, atol=1e-12)
+        and (found >= 0).all()
+    )
     assert torch.equal(found, LAWS[law].sample(1000, 4, generator()))
-    assert from_settings(to_settings(LAWS[law])) == from_settings(json.loads(json.dumps(to_settings(LAWS[law])))) == LAWS[law]
+    assert (
+        from_settings(to_settings(LAWS[law]))
+        == from_settings(json.loads(json.dumps(to_settings(LAWS[law]))))
+        == LAWS[law]
+    )
 
 
 @pytest.mark.parametrize("law", ["simplex", "bezier", "chain"])
@@ -54,7 +65,12 @@ def test_one_vertex_has_all_the_weight(law):
 def test_flat_dirichlet(n):
     found = Simplex().sample(N, n, generator())
     variance = (n - 1) / (n**2 * (n + 1))
-    assert torch.allclose(found.mean(0), torch.full((n,), 1 / n, dtype=torch.float64), rtol=0, atol=5 * (variance / N) ** 0.5)
+    assert torch.allclose(
+        found.mean(0),
+        torch.full((n,), 1 / n, dtype=torch.float64),
+        rtol=0,
+        atol=5 * (variance / N) ** 0.5,
+    )
     assert torch.allclose(found.var(0), torch.full((n,), variance, dtype=torch.float64), rtol=0.02)
     covariance = torch.cov(found.T)
     assert covariance[0, 1].item() == pytest.approx(-1 / (n**2 * (n + 1)), rel=0.03)
@@ -62,27 +78,38 @@ def test_flat_dirichlet(n):
 
 
 def test_a_line_is_uniform_on_its_segment():
-    assert stats.kstest(Simplex().sample(20_000, 2, generator())[:, 0].numpy(), "uniform").pvalue > 1e-3
+    assert (
+        stats.kstest(Simplex().sample(20_000, 2, generator())[:, 0].numpy(), "uniform").pvalue
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize("vertices", [1, 2, 3, 6])
 def test_bernstein(vertices):
     t = torch.linspace(0, 1, 11, dtype=torch.float64)
-    assert np.allclose(bernstein(t, vertices), reference.bernstein(t.numpy(), vertices), rtol=0, atol=1e-14)
+    assert np.allclose(
+        bernstein(t, vertices), reference.bernstein(t.numpy(), vertices), rtol=0, atol=1e-14
+    )
     ends = bernstein(torch.tensor([0.0, 1.0], dtype=torch.float64), vertices)
     assert ends[0, 0] == 1 and ends[1, -1] == 1 and ends.sum() == 2
 
 
 def test_bezier_moments():
     """With t uniform each Bernstein polynomial has the mean 1 / (degree + 1)."""
-    assert torch.allclose(Bezier().sample(N, 4, generator()).mean(0), torch.full((4,), 0.25, dtype=torch.float64), atol=4e-3)
+    assert torch.allclose(
+        Bezier().sample(N, 4, generator()).mean(0),
+        torch.full((4,), 0.25, dtype=torch.float64),
+        atol=4e-3,
+    )
 
 
 def test_a_chain_is_on_its_segments():
     found = Chain().sample(N, 4, generator())
     inside = found > 0
     assert (
-        (inside.sum(1) <= 2).all() and not (inside[:, 0] & inside[:, 2:].any(1)).any() and not (inside[:, 1] & inside[:, 3]).any()
+        (inside.sum(1) <= 2).all()
+        and not (inside[:, 0] & inside[:, 2:].any(1)).any()
+        and not (inside[:, 1] & inside[:, 3]).any()
     )
     for k in range(3):
         on = inside[:, k] & inside[:, k + 1]
@@ -96,7 +123,9 @@ def test_a_complex_is_in_one_of_its_simplexes():
     assert first.double().mean().item() == pytest.approx(0.5, abs=0.006)
     assert (found[~first, 0] == 0).all() and (found[~first, 1:] > 0).all()
     assert found[~first, 1:].mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.005)
-    assert stats.kstest(found[~first][:20_000, 1].numpy(), stats.beta(1, 2).cdf).pvalue > 1e-3, "flat Dirichlet within"
+    assert stats.kstest(found[~first][:20_000, 1].numpy(), stats.beta(1, 2).cdf).pvalue > 1e-3, (
+        "flat Dirichlet within"
+    )
     assert stats.kstest(found[first][:20_000, 0].numpy(), "uniform").pvalue > 1e-3
 
 
@@ -126,12 +155,20 @@ def grid(law: ArcLength) -> np.ndarray:
 # t -> share of the length before it
 CURVES = {
     "a straight line at a growing speed": ([[0.0], [0.1], [1.0]], lambda t: 0.2 * t + 0.8 * t**2),
-    "a straight line that turns back": ([[0.0], [1.0], [0.0]], lambda t: np.where(t < 0.5, 2 * t * (1 - t), 1 - 2 * t * (1 - t))),
+    "a straight line that turns back": (
+        [[0.0], [1.0], [0.0]],
+        lambda t: np.where(t < 0.5, 2 * t * (1 - t), 1 - 2 * t * (1 - t)),
+    ),
     "a parabola": (
         [[0.0, 0.0], [0.5, 0.0], [1.0, 1.0]],
-        lambda t: (2 * t * np.sqrt(1 + 4 * t**2) + np.arcsinh(2 * t)) / (2 * np.sqrt(5) + np.arcsinh(2)),
+        lambda t: (
+            (2 * t * np.sqrt(1 + 4 * t**2) + np.arcsinh(2 * t)) / (2 * np.sqrt(5) + np.arcsinh(2))
+        ),
     ),
-    "a straight line at an even speed": ([[3.0, 1.0], [4.0, 3.0], [5.0, 5.0], [6.0, 7.0]], lambda t: t),
+    "a straight line at an even speed": (
+        [[3.0, 1.0], [4.0, 3.0], [5.0, 5.0], [6.0, 7.0]],
+        lambda t: t,
+    ),
 }
 
 
@@ -144,12 +181,17 @@ def test_lengths_of_curves_whose_speed_is_known(name):
 
 
 def test_lengths_equal_numeric_integration():
-    """A curve of degree 5 in 7 dimensions, by scipy's Bernstein polynomials and adaptive quadrature."""
+    """A curve of degree 5 in 7 dimensions, by scipy's Bernstein polynomials and adaptive
+    quadrature.
+    """
     points = np.random.default_rng(0).normal(size=(6, 7))
     velocity = interpolate.BPoly(points[:, None, :], [0, 1]).derivative()
     law = measured(Bezier(), points.tolist())
     chosen = grid(law)[::32]
-    lengths = [integrate.quad(lambda t: np.linalg.norm(velocity(t)), 0, t, epsabs=1e-12, limit=200)[0] for t in chosen]
+    lengths = [
+        integrate.quad(lambda t: np.linalg.norm(velocity(t)), 0, t, epsabs=1e-12, limit=200)[0]
+        for t in chosen
+    ]
     assert np.allclose(law.lengths[::32], np.array(lengths) / lengths[-1], rtol=0, atol=1e-8)
 
 
@@ -169,7 +211,9 @@ def test_draws_are_uniform_in_length(name):
 
 def of_row(found: torch.Tensor) -> np.ndarray:
     """t of Bernstein polynomials: their mean index is t times the degree."""
-    return (found @ torch.arange(found.shape[1], dtype=torch.float64) / (found.shape[1] - 1)).numpy()
+    return (
+        found @ torch.arange(found.shape[1], dtype=torch.float64) / (found.shape[1] - 1)
+    ).numpy()
 
 
 def test_a_chain_by_length_has_segments_with_their_share():
@@ -186,4 +230,6 @@ def test_a_chain_by_length_has_segments_with_their_share():
 @pytest.mark.parametrize("curve", [Bezier(), Chain()])
 def test_a_curve_without_length_is_a_point_that_can_be_drawn(curve):
     found = measured(curve, [[1.0, 2.0]] * 3).sample(5, 3, generator())
-    assert torch.isfinite(found).all() and torch.allclose(found.sum(1), torch.ones(5, dtype=torch.float64))
+    assert torch.isfinite(found).all() and torch.allclose(
+        found.sum(1), torch.ones(5, dtype=torch.float64)
+    )

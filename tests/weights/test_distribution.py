@@ -67,10 +67,14 @@ DISTRIBUTIONS = {
     "layerwise": lambda: Subspace(members(3).points, Simplex(), layerwise=True),
     "gaussian": lambda: gaussian(3),
     "diagonal": lambda: gaussian(0),
-    "mixture": lambda: Mixture((members(2), Subspace(members(2).points), Mixture((gaussian(2), members(1))))),
+    "mixture": lambda: Mixture(
+        (members(2), Subspace(members(2).points), Mixture((gaussian(2), members(1))))
+    ),
     "drawn": lambda: Members(tuple(Subspace(members(2).points).draw(2, seed=0))),
     "dropped": lambda: Dropped(members(1).points[0], 0.1),
-    "last layer": lambda: LastLayerGaussian(members(1).points[0], "8.weight", "8.bias", torch.eye(111)),
+    "last layer": lambda: LastLayerGaussian(
+        members(1).points[0], "8.weight", "8.bias", torch.eye(111)
+    ),
     "no buffers": lambda: Members((Weights.of(cases.no_norm()),)),
 }
 
@@ -88,7 +92,9 @@ def test_what_is_stored_comes_back(kind, tmp_path):
 
 
 def test_every_kind_of_distribution_is_tried_here():
-    assert {type(make()).__name__ for make in DISTRIBUTIONS.values()} == set(WeightDistribution.kinds)
+    assert {type(make()).__name__ for make in DISTRIBUTIONS.values()} == set(
+        WeightDistribution.kinds
+    )
 
 
 def test_bad_files(tmp_path):

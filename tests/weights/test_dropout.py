@@ -1,4 +1,6 @@
-"""Dropout while predicting: which units are dropped and how often, against closed forms and torch's own layers."""
+"""Dropout while predicting: which units are dropped and how often, against closed forms and torch's
+own layers.
+"""
 
 from dataclasses import replace
 
@@ -25,7 +27,9 @@ def evaluate(network: nn.Module, x: torch.Tensor, masks: Masks, batch: int = 0) 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_mean_and_variance_of_a_linear_network(rate):
-    """Of two linear layers: the mean is that without dropout, the variance sum_j (w_j h_j)^2 rate / (1 - rate)."""
+    """Of two linear layers: the mean is that without dropout, the variance sum_j (w_j h_j)^2 rate /
+    (1 - rate).
+    """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 6), nn.Linear(6, 2)).double()
     x = torch.randn(1, 3, dtype=torch.float64)
@@ -44,7 +48,9 @@ def test_whole_channels_are_dropped_before_convolutions(dimensions):
     for layer, weight in zip(network, (torch.ones(50, 1), torch.eye(50)), strict=True):
         nn.init.zeros_(layer.weight)
         layer.weight.data += weight.reshape(layer.weight.shape)
-    found = evaluate(network, torch.ones(40, 1, *[3] * dimensions), Masks(0, 0.2)).flatten(2)  # [inputs, channels, pixels]
+    found = evaluate(network, torch.ones(40, 1, *[3] * dimensions), Masks(0, 0.2)).flatten(
+        2
+    )  # [inputs, channels, pixels]
     assert torch.equal(found, found[..., :1].expand_as(found)), "all pixels alike"
     assert set(found.unique().tolist()) == {0.0, 1.25}
     kept = (found[..., 0] > 0).double()
@@ -53,10 +59,15 @@ def test_whole_channels_are_dropped_before_convolutions(dimensions):
 
 
 def test_the_inputs_of_the_first_layer_are_whole_but_not_of_the_only_one():
-    two, one = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    two, one = (
+        nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+    )
     for network, dropped in ((two, [False, True]), (one, [True])):
         hooks = insert(network, 0.3)
-        assert [bool(m._forward_pre_hooks) for m in network.modules() if isinstance(m, nn.Linear)] == dropped
+        assert [
+            bool(m._forward_pre_hooks) for m in network.modules() if isinstance(m, nn.Linear)
+        ] == dropped
         for hook in hooks:
             hook.remove()
         assert not any(m._forward_pre_hooks for m in network.modules())
@@ -68,7 +79,11 @@ class Named(nn.Module):
     def __init__(self, *, named: bool) -> None:
         super().__init__()
         self.named = named
-        self.first, self.second, self.third = nn.Conv2d(1, 3, 3), nn.ConvTranspose2d(3, 3, 3, stride=2), nn.Linear(3 * 100, 2)
+        self.first, self.second, self.third = (
+            nn.Conv2d(1, 3, 3),
+            nn.ConvTranspose2d(3, 3, 3, stride=2),
+            nn.Linear(3 * 100, 2),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
@@ -88,7 +103,9 @@ def test_layers_that_are_called_by_name():
 
 def test_inserted_dropout_is_that_of_torchs_layers_in_the_same_places():
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(20, 3))
+    plain = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(20, 3)
+    )
     own = nn.Sequential(*plain[:2], nn.Dropout2d(0.3), *plain[2:5], nn.Dropout(0.3), plain[5])
     x = cases.held_out()[0]
     found = evaluate(plain, x, Masks(5, 0.3), batch=2)
@@ -122,9 +139,13 @@ def test_all_is_as_it_was_after_an_error():
     assert torch.backends.mha.get_fastpath_enabled()
 
 
-@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout])
+@pytest.mark.parametrize(
+    "kind", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout]
+)
 def test_all_kinds_of_dropout_layers_are_found(kind):
-    assert cases.behaviour(nn.Sequential(nn.Linear(2, 2), nn.Sequential(kind(0.5))), torch.ones(8, 2)).dropping() == ("1.0",)
+    assert cases.behaviour(
+        nn.Sequential(nn.Linear(2, 2), nn.Sequential(kind(0.5))), torch.ones(8, 2)
+    ).dropping() == ("1.0",)
 
 
 @pytest.mark.parametrize("rate", [None, 0.4])
@@ -150,7 +171,9 @@ def test_predictions_follow_from_the_masks():
     assert torch.equal(predict(problem, replace(first, masks=Masks(3, 0.0)), x).log_probs, whole)
     halves = predict(problem, first, x.split(30)).log_probs
     assert torch.equal(predict(problem, first, x[:30]).log_probs, halves[:, :30])
-    assert not torch.equal(predict(problem, first, x[30:]).log_probs, halves[:, 30:]), "each batch has masks of its own"
+    assert not torch.equal(predict(problem, first, x[30:]).log_probs, halves[:, 30:]), (
+        "each batch has masks of its own"
+    )
 
 
 @pytest.mark.parametrize("masks", [None, Masks(2**63 - 1), Masks(0, 0.1)])
@@ -162,7 +185,9 @@ def test_masks_are_stored_and_kept(masks, tmp_path):
     assert next(load(tmp_path / "members.safetensors").draw(1, seed=0)).masks == masks
     assert weights.to("cpu").masks == masks
     new = replace(weights, buffers=None, stale=weights.buffers)
-    assert refresh(network, [new], [cases.task()], Meter(), cases.behaviour(network))[0].masks == masks
+    assert (
+        refresh(network, [new], [cases.task()], Meter(), cases.behaviour(network))[0].masks == masks
+    )
 
 
 @pytest.mark.parametrize("rate", [None, 0.25])
@@ -172,7 +197,10 @@ def test_a_dropped_network_is_stored(rate, tmp_path):
     again = load(tmp_path / "dropped.safetensors")
     assert isinstance(again, Dropped) and again.size is None
     assert [w.masks for w in again.draw(3, seed=1)] == [w.masks for w in found.draw(3, seed=1)]
-    assert len({w.masks for w in found.draw(3, seed=1)} | {w.masks for w in found.draw(3, seed=2)}) == 6
+    assert (
+        len({w.masks for w in found.draw(3, seed=1)} | {w.masks for w in found.draw(3, seed=2)})
+        == 6
+    )
 
 
 def test_what_can_not_be_dropped():

@@ -21,11 +21,16 @@ def precision(d: int) -> Tensor:
 def small(*, bias: bool) -> LastLayerGaussian:
     """Of two classes and three features, in double precision."""
     random = torch.Generator().manual_seed(1)
-    params = {"first": torch.ones(4, dtype=torch.float64), "w": torch.randn(2, 3, generator=random, dtype=torch.float64)}
+    params = {
+        "first": torch.ones(4, dtype=torch.float64),
+        "w": torch.randn(2, 3, generator=random, dtype=torch.float64),
+    }
     if bias:
         params["b"] = torch.randn(2, generator=random, dtype=torch.float64)
     mean = Weights(params, {"counter": torch.tensor(3)})
-    return LastLayerGaussian(mean, "w", "b" if bias else None, torch.linalg.cholesky(precision(8 if bias else 6)))
+    return LastLayerGaussian(
+        mean, "w", "b" if bias else None, torch.linalg.cholesky(precision(8 if bias else 6))
+    )
 
 
 def vector(weights: Weights) -> Tensor:
@@ -47,7 +52,10 @@ def test_the_covariance_of_draws_is_the_inverse_of_the_precision():
 def test_everything_else_stays():
     found = small(bias=True)
     for weights in found.draw(3, seed=0):
-        assert weights.params["first"] is found.mean.params["first"] and weights.buffers is found.mean.buffers
+        assert (
+            weights.params["first"] is found.mean.params["first"]
+            and weights.buffers is found.mean.buffers
+        )
         assert list(weights.params) == list(found.mean.params)
 
 
@@ -67,5 +75,8 @@ def test_it_is_stored(bias, tmp_path):
 
 
 def test_a_factor_that_does_not_fit():
-    with pytest.raises(InputError, match=r"factor of shape \(26, 26\), needs \(27, 27\) for '3.weight' of shape \(3, 8\)"):
+    with pytest.raises(
+        InputError,
+        match=r"factor of shape \(26, 26\), needs \(27, 27\) for '3.weight' of shape \(3, 8\)",
+    ):
         LastLayerGaussian(Weights.of(cases.no_norm()), "3.weight", "3.bias", torch.eye(26))

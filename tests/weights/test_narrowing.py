@@ -41,18 +41,25 @@ def test_the_whole_share_is_the_same_network(name):
     [
         (lambda: mlp(SHAPE, CLASSES, hidden=(10, 7)), lambda: mlp(SHAPE, CLASSES, hidden=(5, 4))),
         (lambda: cnn(SHAPE, CLASSES, widths=(6, 9)), lambda: cnn(SHAPE, CLASSES, widths=(3, 5))),
-        (lambda: cnn(SHAPE, CLASSES, widths=(16, 24), norm="group"), lambda: cnn(SHAPE, CLASSES, widths=(8, 12), norm="group")),
+        (
+            lambda: cnn(SHAPE, CLASSES, widths=(16, 24), norm="group"),
+            lambda: cnn(SHAPE, CLASSES, widths=(8, 12), norm="group"),
+        ),
         (lambda: resnet(SHAPE, CLASSES, width=8), lambda: resnet(SHAPE, CLASSES, width=4)),
-        (lambda: resnet(SHAPE, CLASSES, depth=8, width=32, norm="group"),
-         lambda: resnet(SHAPE, CLASSES, depth=8, width=16, norm="group")),
+        (
+            lambda: resnet(SHAPE, CLASSES, depth=8, width=32, norm="group"),
+            lambda: resnet(SHAPE, CLASSES, depth=8, width=16, norm="group"),
+        ),
         (lambda: resnet9(SHAPE, CLASSES, width=6), lambda: resnet9(SHAPE, CLASSES, width=3)),
     ],
-)  # fmt: skip
+)
 def test_half_a_network_is_the_author_s_network_of_half_the_width(wide, narrow):
     """The same shapes, and with the same weights the same function."""
     found, expected = narrowed(lived_in(wide()), 0.5), narrow()
     assert [p.shape for p in found.parameters()] == [p.shape for p in expected.parameters()]
-    expected.load_state_dict(dict(zip(expected.state_dict(), found.state_dict().values(), strict=True)))
+    expected.load_state_dict(
+        dict(zip(expected.state_dict(), found.state_dict().values(), strict=True))
+    )
     for mode in (True, False):
         assert torch.equal(found.train(mode)(inputs()), expected.train(mode)(inputs()))
 
@@ -69,7 +76,9 @@ def test_every_width_is_the_share_of_it(name, share):
         assert [group.channels for group in narrow] == [count for count in expected if count > 1]
     shapes = [p.shape for p in found.parameters()]
     assert sum(s.numel() for s in shapes) < sum(p.numel() for p in network.parameters())
-    assert all((value >= 0).all() for key, value in found.state_dict().items() if "running_var" in key)
+    assert all(
+        (value >= 0).all() for key, value in found.state_dict().items() if "running_var" in key
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -86,17 +95,30 @@ def test_it_is_a_network_like_any_other(name):
 def test_weights_follow_the_author_s_initialisation():
     """Standard deviations of a new, narrow network are those of one that was made narrow."""
     torch.manual_seed(0)
-    found = narrowed(nn.Sequential(nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 30)), 0.25)
-    made = nn.Sequential(nn.Linear(50, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 30))
-    for one, other in zip(Weights.of(found).params.values(), Weights.of(made).params.values(), strict=True):
+    found = narrowed(
+        nn.Sequential(
+            nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 30)
+        ),
+        0.25,
+    )
+    made = nn.Sequential(
+        nn.Linear(50, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 30)
+    )
+    for one, other in zip(
+        Weights.of(found).params.values(), Weights.of(made).params.values(), strict=True
+    ):
         assert one.shape == other.shape and one.abs().max() <= other.abs().max() * 1.2
-        assert float(one.std()) == pytest.approx(float(other.std()), rel=0.35 if one.dim() == 1 else 0.05)
+        assert float(one.std()) == pytest.approx(
+            float(other.std()), rel=0.35 if one.dim() == 1 else 0.05
+        )
 
 
 def test_functional_dropout_knows_its_mode():
     network = narrowed(NETWORKS["functional"](), 0.5)
     x = inputs()
-    assert torch.equal(network.eval()(x), network(x)) and not torch.equal(network.train()(x), network(x))
+    assert torch.equal(network.eval()(x), network(x)) and not torch.equal(
+        network.train()(x), network(x)
+    )
 
 
 def test_tied_and_frozen_parameters_stay_so():
@@ -105,7 +127,9 @@ def test_tied_and_frozen_parameters_stay_so():
     found = narrowed(network, 0.5)
     linear = [module for module in found.modules() if isinstance(module, nn.Linear)]
     assert linear[1].weight is linear[2].weight and linear[1].bias is not linear[2].bias
-    assert [p.requires_grad for p in linear[0].parameters()] == [False, False] and linear[1].weight.requires_grad
+    assert [p.requires_grad for p in linear[0].parameters()] == [False, False] and linear[
+        1
+    ].weight.requires_grad
 
 
 class Modes(nn.Module):
@@ -121,8 +145,14 @@ class Modes(nn.Module):
     ("network", "message"),
     [
         (Separable(2), "convolution with groups"),
-        (Modes(lambda self, x: x.relu() if self.training else x.relu() * 2), "other things in training"),
-        (Modes(lambda self, x: x.relu() if self.training else x.tanh()), "not the same in training and in evaluation"),
+        (
+            Modes(lambda self, x: x.relu() if self.training else x.relu() * 2),
+            "other things in training",
+        ),
+        (
+            Modes(lambda self, x: x.relu() if self.training else x.tanh()),
+            "not the same in training and in evaluation",
+        ),
     ],
 )
 def test_what_has_no_narrow_version(network, message):
@@ -138,7 +168,10 @@ def test_a_share_that_is_none(share):
 
 
 def test_layers_keep_their_names():
-    """Those of the network itself, and a functional dropout beside them; a network that is one layer has nothing to narrow."""
+    """Those of the network itself, and a functional dropout beside them; a network that is one
+    layer has nothing to narrow.
+    """
+
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -148,20 +181,27 @@ def test_layers_keep_their_names():
             return self.head(torch.nn.functional.dropout(self.trunk(x), 0.5, self.training))
 
     names = [name for name, _ in Net().named_modules()]
-    assert [name for name, _ in narrowed(Net(), 0.5).named_modules() if "dropout" not in name] == names
+    assert [
+        name for name, _ in narrowed(Net(), 0.5).named_modules() if "dropout" not in name
+    ] == names
     assert narrowed(Net(), 0.5).get_submodule("trunk.0").weight.shape == (4, 6)
     assert narrowed(nn.Linear(6, 3), 0.5)(torch.zeros(2, 6)).shape == (2, 3)
 
 
 def test_a_functional_dropout_does_not_take_a_name_of_the_network_s_own():
     """Its rate, or another dropout; and layers may have names that a graph module has, too."""
+
     class Rate(nn.Module):
         def __init__(self, dropout: float | nn.Module) -> None:
             super().__init__()
             self.dropout, self.graph, self.code = dropout, nn.Linear(6, 8), nn.Linear(8, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.dropout(self.graph(x)) if isinstance(self.dropout, nn.Module) else self.graph(x)
+            x = (
+                self.dropout(self.graph(x))
+                if isinstance(self.dropout, nn.Module)
+                else self.graph(x)
+            )
             return self.code(torch.nn.functional.dropout(x, 0.9, self.training))
 
     for own, rates in ((0.5, [0.9]), (nn.Dropout(0.1), [0.1, 0.9])):
@@ -172,10 +212,14 @@ def test_a_functional_dropout_does_not_take_a_name_of_the_network_s_own():
 
 def test_layers_that_stay_in_evaluation_mode_stay_so():
     """As a frozen backbone's batch norm does, whose class overrides `train`; also in a copy."""
+
     class Frozen(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.body, self.norm = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8)), nn.BatchNorm1d(8)
+            self.body, self.norm = (
+                nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8)),
+                nn.BatchNorm1d(8),
+            )
             self.body[1].running_mean.fill_(5.0)
             self.head = nn.Linear(8, 3)
 
@@ -189,6 +233,9 @@ def test_layers_that_stay_in_evaluation_mode_stay_so():
 
     found = copy.deepcopy(narrowed(Frozen(), 0.5)).eval().train()
     found(torch.randn(20, 6))
-    assert not found.get_submodule("body.1").training and (found.get_submodule("body.1").running_mean == 5.0).all()
+    assert (
+        not found.get_submodule("body.1").training
+        and (found.get_submodule("body.1").running_mean == 5.0).all()
+    )
     assert found.norm.training and (found.norm.running_mean != 0).any()
     assert not pickle.loads(pickle.dumps(found)).train().get_submodule("body.1").training

@@ -1,4 +1,6 @@
-"""Where penultimate features are: the last linear layer, found by watching, and layers that are named."""
+"""Where penultimate features are: the last linear layer, found by watching, and layers that are
+named.
+"""
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ X, _ = cases.held_out(10)
 
 
 def hooks(network: nn.Module) -> int:
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules())
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules()
+    )
 
 
 class Ends(nn.Module):
@@ -26,11 +30,18 @@ class Ends(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(self.body(x.flatten(1)))
-        return {"as it is": lambda: x, "twice": lambda: self.head(x), "scaled": lambda: x * 2, "in place": lambda: x.mul_(2),
-                "relu": x.relu}[self.how]()  # fmt: skip
+        return {
+            "as it is": lambda: x,
+            "twice": lambda: self.head(x),
+            "scaled": lambda: x * 2,
+            "in place": lambda: x.mul_(2),
+            "relu": x.relu,
+        }[self.how]()
 
 
-@pytest.mark.parametrize(("how", "times"), [("as it is", 1), ("twice", 2), ("scaled", 0), ("in place", 0), ("relu", 0)])
+@pytest.mark.parametrize(
+    ("how", "times"), [("as it is", 1), ("twice", 2), ("scaled", 0), ("in place", 0), ("relu", 0)]
+)
 def test_the_last_linear_layer(how, times):
     network = Ends(how)
     last, used, outputs = last_linear(network, X)
@@ -83,7 +94,12 @@ def test_layers_that_give_no_features():
     network = nn.Sequential(nn.Flatten(), nn.LSTM(36, 3))
     for layer, evaluated, message in (
         (Ends("as it is").unused, network, "was not used: name one that the network evaluates"),
-        (network[1], network, "gave an output of type tuple for a batch of 10, needs a tensor with a row for each: name another"),
+        (
+            network[1],
+            network,
+            "gave an output of type tuple for a batch of 10, needs a tensor with a row for "
+            "each: name another",
+        ),
     ):
         with watched(layer, "output") as features:
             evaluated(X)
@@ -91,7 +107,9 @@ def test_layers_that_give_no_features():
                 features(10)
     with watched(network[0], "output") as features:
         network(X)
-        with pytest.raises(InputError, match=r"gave an output of shape \(10, 36\) for a batch of 9"):
+        with pytest.raises(
+            InputError, match=r"gave an output of shape \(10, 36\) for a batch of 9"
+        ):
             features(9)
 
 

@@ -11,7 +11,12 @@ from thalweg.weights.point import Weights, distance, flatten, mix
 def points(n: int, dtype=torch.float64) -> list[Weights]:
     random = torch.Generator().manual_seed(0)
     return [
-        Weights({"a": torch.randn(3, 2, generator=random, dtype=dtype), "b": torch.randn(4, generator=random, dtype=dtype)})
+        Weights(
+            {
+                "a": torch.randn(3, 2, generator=random, dtype=dtype),
+                "b": torch.randn(4, generator=random, dtype=dtype),
+            }
+        )
         for _ in range(n)
     ]
 
@@ -25,11 +30,17 @@ def test_mix_is_the_sum_of_products():
 
 
 def test_nobody_trained_at_a_mixture():
-    """So its buffers are not valid, and those of the first point are kept for what is no statistic."""
+    """So its buffers are not valid, and those of the first point are kept for what is no
+    statistic.
+    """
     first, second = (Weights.of(cases.Buffers(batchnorm=True)) for _ in range(2))
     found = mix([first, second], [1.0, 0.0])
-    assert found.buffers is None and torch.equal(found.stale["frequencies"], first.buffers["frequencies"])
-    assert torch.equal(mix([found, second], [0.5, 0.5]).stale["frequencies"], first.buffers["frequencies"])
+    assert found.buffers is None and torch.equal(
+        found.stale["frequencies"], first.buffers["frequencies"]
+    )
+    assert torch.equal(
+        mix([found, second], [0.5, 0.5]).stale["frequencies"], first.buffers["frequencies"]
+    )
     with pytest.raises(InputError, match="refresh first"):
         found.load_into(cases.Buffers(batchnorm=True))
 
@@ -63,11 +74,15 @@ def test_weights_are_a_copy():
     network(cases.task()[0])
     with torch.no_grad():
         network[0].weight.zero_()
-    assert weights.params["0.weight"].abs().sum() > 0 and weights.buffers["1.num_batches_tracked"] == 0
+    assert (
+        weights.params["0.weight"].abs().sum() > 0 and weights.buffers["1.num_batches_tracked"] == 0
+    )
 
 
 def test_weights_are_placed_as_a_network_has_them():
-    """Types and memory order are the network's; parameters that have them already are the same tensors, buffers are copies."""
+    """Types and memory order are the network's; parameters that have them already are the same
+    tensors, buffers are copies.
+    """
     network = cases.conv_batchnorm().to(memory_format=torch.channels_last)
     other = Weights.of(cases.conv_batchnorm().double())
     own = dict([*network.named_parameters(), *network.named_buffers()])
@@ -75,12 +90,19 @@ def test_weights_are_placed_as_a_network_has_them():
     assert set(placed) == set(own) and not any(t.requires_grad for t in placed.values())
     for name, t in placed.items():
         given = {**other.params, **other.buffers}[name]
-        assert (t.dtype, t.stride(), t.shape) == (own[name].dtype, own[name].stride(), own[name].shape)
+        assert (t.dtype, t.stride(), t.shape) == (
+            own[name].dtype,
+            own[name].stride(),
+            own[name].shape,
+        )
         assert torch.equal(t, given.to(t.dtype))
     again = Weights.of(network)
     found = again.placed(network)
     assert all(found[name].data_ptr() == p.data_ptr() for name, p in again.params.items())
-    assert all(torch.equal(found[n], b) and found[n].data_ptr() != b.data_ptr() for n, b in again.buffers.items())
+    assert all(
+        torch.equal(found[n], b) and found[n].data_ptr() != b.data_ptr()
+        for n, b in again.buffers.items()
+    )
     with pytest.raises(InputError, match="batch-norm statistics"):
         mix([again], [1.0]).placed(network)
 
@@ -91,7 +113,11 @@ def test_to_a_device_keeps_what_is_missing_missing():
 
 
 def state(**changes):
-    return {key: value for key, value in {**cases.no_norm().state_dict(), **changes}.items() if value is not None}
+    return {
+        key: value
+        for key, value in {**cases.no_norm().state_dict(), **changes}.items()
+        if value is not None
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,7 +125,10 @@ def state(**changes):
     [
         ({"1.weight": None}, "missing '1.weight'"),
         ({"extra": torch.zeros(1)}, "unexpected 'extra'"),
-        ({"1.weight": torch.zeros(5, 5)}, r"'1.weight' has shape \(5, 5\), the model needs \(8, 36\)"),
+        (
+            {"1.weight": torch.zeros(5, 5)},
+            r"'1.weight' has shape \(5, 5\), the model needs \(8, 36\)",
+        ),
         ({"1.weight": "text"}, "'1.weight' is a str, needs a tensor"),
     ],
 )

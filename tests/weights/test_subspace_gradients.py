@@ -23,7 +23,9 @@ def test_the_gradient_of_a_vertex_is_its_coefficient_times_the_networks(network)
     row = [0.2, 0.7, 0.1]
     own = cases.NETWORKS[network]().double()
     mixed = mix(points, row)
-    mixed.params.update({name: points[0].params[name] for name, p in own.named_parameters() if not p.requires_grad})
+    mixed.params.update(
+        {name: points[0].params[name] for name, p in own.named_parameters() if not p.requires_grad}
+    )
     Weights(mixed.params, mixed.stale).load_into(own)
     nn.functional.cross_entropy(own.train()(x), y).backward()
     gradient = {name: p.grad for name, p in own.named_parameters() if p.requires_grad}
@@ -57,23 +59,37 @@ SEVERAL = {**{name: cases.NETWORKS[name] for name in OWN}, "recurrent": Recurren
 @pytest.mark.parametrize("layerwise", [False, True])
 @pytest.mark.parametrize("network", SEVERAL)
 def test_gradients_equal_automatic_differentiation_through_the_mixing(network, layerwise, draws):
-    """One vertex held, frozen parameters as in the first, against `functional_call` at weights that autograd mixes."""
+    """One vertex held, frozen parameters as in the first, against `functional_call` at weights that
+    autograd mixes.
+    """
     torch.manual_seed(0)
     made = [SEVERAL[network]().double() for _ in range(3)]
     points, (x, y) = [Weights.of(m) for m in made], double_inputs()
     trained = [n for n, p in made[0].named_parameters() if p.requires_grad]
     layer_of, layers = layers_of(trained)
     rows = torch.rand(draws * layers if layerwise else draws, 3, dtype=torch.float64)
-    leaves = [{n: w.params[n].clone().requires_grad_(k != 1) for n in trained} for k, w in enumerate(points)]
+    leaves = [
+        {n: w.params[n].clone().requires_grad_(k != 1) for n in trained}
+        for k, w in enumerate(points)
+    ]
     outputs = []
     for draw in range(draws):
-        chosen = {n: rows[draw * layers + layer_of[n]] if layerwise else rows[draw] for n in trained}
-        mixed = {n: sum(c * leaf[n] for c, leaf in zip(chosen[n], leaves, strict=True)) for n in trained}
+        chosen = {
+            n: rows[draw * layers + layer_of[n]] if layerwise else rows[draw] for n in trained
+        }
+        mixed = {
+            n: sum(c * leaf[n] for c, leaf in zip(chosen[n], leaves, strict=True)) for n in trained
+        }
         outputs.append(functional_call(made[0].train(), mixed, (x,)))
     expected = torch.stack(outputs)
     nn.functional.cross_entropy(expected.flatten(0, 1), y.repeat(draws)).backward()
     module = SubspaceModule(
-        SEVERAL[network]().double(), points, Fixed(*rows.tolist()), fixed=[1], draws=draws, layerwise=layerwise
+        SEVERAL[network]().double(),
+        points,
+        Fixed(*rows.tolist()),
+        fixed=[1],
+        draws=draws,
+        layerwise=layerwise,
     )
     found = module(x) if draws > 1 else module(x)[None]
     assert torch.allclose(found, expected, rtol=0, atol=1e-9)
@@ -86,7 +102,9 @@ def test_gradients_equal_automatic_differentiation_through_the_mixing(network, l
             assert torch.allclose(p, wanted, rtol=0, atol=1e-9), n
 
 
-@pytest.mark.parametrize("settings", [{}, {"nesterov": True, "clip": 0.5}, {"optimizer": "adamw", "lr": 0.01}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"nesterov": True, "clip": 0.5}, {"optimizer": "adamw", "lr": 0.01}]
+)
 @pytest.mark.parametrize(("layerwise", "draws"), [(False, 1), (True, 2)])
 def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, settings):
     """All of it: three vertices, one held, coefficients of step after step, and the optimiser's."""
@@ -97,12 +115,20 @@ def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, se
     x, y = cases.task()
     batches = Batches(x.double(), y, size=16)
     module = SubspaceModule(
-        cases.groupnorm().double(), points, Fixed(*rows), fixed=[1], draws=draws, layerwise=layerwise
+        cases.groupnorm().double(),
+        points,
+        Fixed(*rows),
+        fixed=[1],
+        draws=draws,
+        layerwise=layerwise,
     )
     train(module, batches, recipe, Meter(), adjust=module.carry)
 
     twin = cases.groupnorm().double()
-    leaves = [{n: p.clone().requires_grad_(k != 1) for n, p in w.params.items()} for k, w in enumerate(points)]
+    leaves = [
+        {n: p.clone().requires_grad_(k != 1) for n, p in w.params.items()}
+        for k, w in enumerate(points)
+    ]
     params = [p for k in (0, 2) for p in leaves[k].values()]
     optimizer, coefficients = optimizer_for(recipe, params), iter(rows)
     for step, (inner, labels) in enumerate(batches):
@@ -110,7 +136,10 @@ def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, se
         outputs = []
         for _ in range(draws):
             chosen = [next(coefficients) for _ in range(layers if layerwise else 1)]
-            mixed = {n: sum(chosen[layer_of[n] if layerwise else 0][k] * leaves[k][n] for k in range(3)) for n in leaves[0]}
+            mixed = {
+                n: sum(chosen[layer_of[n] if layerwise else 0][k] * leaves[k][n] for k in range(3))
+                for n in leaves[0]
+            }
             outputs.append(functional_call(twin, mixed, (inner,)))
         optimizer.zero_grad()
         torch.stack([nn.functional.cross_entropy(o, labels) for o in outputs]).mean().backward()
@@ -119,7 +148,9 @@ def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, se
         optimizer.step()
     for leaf, found in zip(leaves, module.vertices(), strict=True):
         assert all(torch.allclose(found.params[n], p, rtol=0, atol=1e-9) for n, p in leaf.items())
-    assert not torch.allclose(module.vertices()[0].params["0.weight"], points[0].params["0.weight"], atol=1e-3)
+    assert not torch.allclose(
+        module.vertices()[0].params["0.weight"], points[0].params["0.weight"], atol=1e-3
+    )
 
 
 def test_gradients_are_added_to_those_of_a_penalty_and_not_counted_twice():

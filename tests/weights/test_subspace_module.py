@@ -1,4 +1,6 @@
-"""The module that trains subspaces: its draws against a network at mixed weights; what moves and what stays."""
+"""The module that trains subspaces: its draws against a network at mixed weights; what moves and
+what stays.
+"""
 
 import pytest
 import torch
@@ -37,7 +39,9 @@ def test_forward_equals_the_network_at_mixed_weights(network):
 
 def scalar(law: Coefficients, **settings) -> SubspaceModule:
     """Vertices 0 and 1 of a network of one number: its output for 1 is the second coefficient."""
-    points = [Weights({"weight": torch.full((1, 1), k, dtype=torch.float64)}, {}) for k in (0.0, 1.0)]
+    points = [
+        Weights({"weight": torch.full((1, 1), k, dtype=torch.float64)}, {}) for k in (0.0, 1.0)
+    ]
     return SubspaceModule(nn.Linear(1, 1, bias=False).double(), points, law, **settings)
 
 
@@ -57,7 +61,9 @@ def test_every_evaluation_has_the_next_coefficients():
 
 def test_a_training_that_does_not_carry_stops():
     problem = cases.problem()
-    module = SubspaceModule(problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex())
+    module = SubspaceModule(
+        problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex()
+    )
     with pytest.raises(InputError, match="no parameter got a gradient"):
         problem.fit(module, problem.recipe, "test")
 
@@ -78,13 +84,21 @@ def test_networks_of_mixed_types():
     network = Mixed()
     Weights(mix(points, [0.25, 0.75]).params, {}).load_into(network)
     assert torch.allclose(module(x), network(x), atol=1e-6)
-    for loss in (nn.functional.cross_entropy(module(x), y), nn.functional.cross_entropy(network(x), y)):
+    for loss in (
+        nn.functional.cross_entropy(module(x), y),
+        nn.functional.cross_entropy(network(x), y),
+    ):
         loss.backward()
     module.carry()
     for c, row in zip([0.25, 0.75], module.free.grad, strict=True):
         found = module.layout.shaped(row.split(module.layout.sizes))
-        assert all(torch.allclose(found[n], c * p.grad, atol=1e-6) for n, p in network.named_parameters())
-    assert module.free.grad.dtype == torch.float64 and module.vertices()[0].params["first.weight"].dtype == torch.float32
+        assert all(
+            torch.allclose(found[n], c * p.grad, atol=1e-6) for n, p in network.named_parameters()
+        )
+    assert (
+        module.free.grad.dtype == torch.float64
+        and module.vertices()[0].params["first.weight"].dtype == torch.float32
+    )
 
 
 def test_one_draw_has_no_axis_of_its_own():
@@ -104,18 +118,25 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
         for n in found[1].params
         if n[0] != "0"
     )
-    assert torch.equal(found[1].params["0.weight"], start[0].params["0.weight"]), "those of the first vertex"
+    assert torch.equal(found[1].params["0.weight"], start[0].params["0.weight"]), (
+        "those of the first vertex"
+    )
     assert found[1].buffers is None and found[1].stale is start[1].buffers
 
 
 def test_vertices_are_copies_that_later_steps_do_not_move():
     problem = cases.problem("groupnorm")
-    module = SubspaceModule(problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex())
+    module = SubspaceModule(
+        problem.build("network"), [Weights.of(problem.build("v", k)) for k in range(2)], Simplex()
+    )
     found = module.vertices()
     kept = [{name: p.clone() for name, p in w.params.items()} for w in found]
     problem.fit(module, problem.recipe, "test", adjust=module.carry)
     for w, before, now in zip(found, kept, module.vertices(), strict=True):
-        assert all(torch.equal(p, before[name]) and not torch.equal(p, now.params[name]) for name, p in w.params.items())
+        assert all(
+            torch.equal(p, before[name]) and not torch.equal(p, now.params[name])
+            for name, p in w.params.items()
+        )
 
 
 def test_the_modules_parameters_are_the_vertices_that_are_trained():
@@ -138,8 +159,13 @@ def test_layerwise_forward_has_coefficients_for_each_layer():
     points, x = double_points("no-norm", 2), double_inputs()[0]
     rows = [[0.2, 0.8], [0.9, 0.1]]  # of the two layers
     module = SubspaceModule(cases.no_norm().double(), points, Fixed(*rows), layerwise=True)
-    params = {n: sum(rows[n[0] == "3"][k] * points[k].params[n] for k in range(2)) for n in points[0].params}
-    assert torch.allclose(module(x), evaluated("no-norm", Weights(params, stale={}), x), rtol=0, atol=1e-9)
+    params = {
+        n: sum(rows[n[0] == "3"][k] * points[k].params[n] for k in range(2))
+        for n in points[0].params
+    }
+    assert torch.allclose(
+        module(x), evaluated("no-norm", Weights(params, stale={}), x), rtol=0, atol=1e-9
+    )
 
 
 def test_no_vertices_and_no_draws():

@@ -1,4 +1,6 @@
-"""Permutation symmetries: the function stays, in double precision; which channels form groups; what is refused."""
+"""Permutation symmetries: the function stays, in double precision; which channels form groups; what
+is refused.
+"""
 
 import pytest
 import torch
@@ -40,15 +42,22 @@ def test_a_permuted_network_has_the_same_function(name, dtype, error):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_is_lost(name):
-    """The permuted tensors have the same numbers, and stale buffers are permuted as valid ones are."""
+    """The permuted tensors have the same numbers, and stale buffers are permuted as valid ones
+    are.
+    """
     network = lived_in(NETWORKS[name]())
     weights = Weights.of(network)
     found = permuted(network, weights, 2)
     for one, other in ((weights.params, found.params), (weights.buffers, found.buffers)):
         assert list(one) == list(other)
-        assert all(torch.equal(one[key].flatten().sort().values, other[key].flatten().sort().values) for key in one)
+        assert all(
+            torch.equal(one[key].flatten().sort().values, other[key].flatten().sort().values)
+            for key in one
+        )
     stale = permuted(network, Weights(weights.params, stale=weights.buffers), 2)
-    assert stale.buffers is None and all(torch.equal(stale.stale[key], b) for key, b in found.buffers.items())
+    assert stale.buffers is None and all(
+        torch.equal(stale.stale[key], b) for key, b in found.buffers.items()
+    )
 
 
 def sizes(network: nn.Module) -> list[int]:
@@ -60,8 +69,14 @@ def sizes(network: nn.Module) -> list[int]:
     [
         ("mlp", [7, 6]),
         ("cnn", [5, 8]),
-        ("cnn-group", [8] + [2] * 8),  # eight groups of one channel each are no groups; then eight of two
-        ("resnet-8", [6, 6, 12, 6, 24, 12]),  # the stream, inside of blocks, what is new in a stage: 12 - 6, 24 - 12
+        (
+            "cnn-group",
+            [8] + [2] * 8,
+        ),  # eight groups of one channel each are no groups; then eight of two
+        (
+            "resnet-8",
+            [6, 6, 12, 6, 24, 12],
+        ),  # the stream, inside of blocks, what is new in a stage: 12 - 6, 24 - 12
         ("wide-resnet", [16, 16, 32, 32, 64, 64]),
         ("resnet-9", [4, 8, 8, 16, 32, 32]),
         ("functional", [6, 8, 10]),
@@ -97,11 +112,21 @@ def test_channels_between_padded_ones_are_those_of_the_stage_before():
     assert of["0.weight"] == list(range(6)) and of["4.conv2.weight"] == list(range(3, 9))
     assert of["5.conv2.weight"] == list(range(9, 15))
     of = {place.tensor: place.index.flatten().tolist() for place in new.places if place.axis == 0}
-    assert of["4.conv2.weight"] == [0, 1, 2, 9, 10, 11] and of["5.conv2.weight"] == [6, 7, 8, 15, 16, 17]
+    assert of["4.conv2.weight"] == [0, 1, 2, 9, 10, 11] and of["5.conv2.weight"] == [
+        6,
+        7,
+        8,
+        15,
+        16,
+        17,
+    ]
 
 
 def test_a_network_without_hidden_channels_has_no_symmetry():
-    assert symmetries(nn.Linear(4, 3)) == () and symmetries(nn.Sequential(nn.Flatten(), nn.Linear(4, 3))) == ()
+    assert (
+        symmetries(nn.Linear(4, 3)) == ()
+        and symmetries(nn.Sequential(nn.Flatten(), nn.Linear(4, 3))) == ()
+    )
 
 
 def test_channels_that_are_added_to_inputs_are_fixed():
@@ -121,7 +146,11 @@ class Does(nn.Module):
 
     def __init__(self, step) -> None:
         super().__init__()
-        self.conv, self.step, self.head = nn.Conv2d(2, 8, 3, padding=1), step, nn.Linear(8 * 9 * 8, CLASSES)
+        self.conv, self.step, self.head = (
+            nn.Conv2d(2, 8, 3, padding=1),
+            step,
+            nn.Linear(8 * 9 * 8, CLASSES),
+        )
         self.table = nn.Parameter(torch.rand(8, 1, 1))
 
     def forward(self, x):
@@ -138,29 +167,47 @@ def branch(self, x):
 
 
 REFUSED = {
-    "a part of the channels": (lambda self, x: x[:, :4], "takes a part of the batch or of the channels"),
+    "a part of the channels": (
+        lambda self, x: x[:, :4],
+        "takes a part of the batch or of the channels",
+    ),
     "an example": (lambda self, x: x + x[:1], "takes a part of the batch"),
     "a flip": (lambda self, x: x.flip(1), "calls flip"),
     "chunks": (split, "calls chunk"),
     "a transposition": (lambda self, x: x.transpose(1, 2), "calls transpose"),
-    "an own parameter": (lambda self, x: x * self.table, "uses a parameter or buffer outside of a layer"),
+    "an own parameter": (
+        lambda self, x: x * self.table,
+        "uses a parameter or buffer outside of a layer",
+    ),
     "a shift of channels": (
-        lambda self, x: functional.pad(x, (0, 0, 0, 0, 0, 1)) + functional.pad(x, (0, 0, 0, 0, 1, 0)), "added to themselves"
+        lambda self, x: (
+            functional.pad(x, (0, 0, 0, 0, 0, 1)) + functional.pad(x, (0, 0, 0, 0, 1, 0))
+        ),
+        "added to themselves",
     ),
     "a mean over channels": (lambda self, x: x.mean(1), "another axis than spatial ones"),
     "a mean of everything": (lambda self, x: x - x.mean(), "name the spatial ones"),
     "a matrix product": (lambda self, x: x @ x, "calls matmul"),
-    "pixels as features": (lambda self, x: nn.functional.linear(x, self.table), "outside of a layer"),
+    "pixels as features": (
+        lambda self, x: nn.functional.linear(x, self.table),
+        "outside of a layer",
+    ),
     "vectors and images": (lambda self, x: x + x.mean((2, 3)), "2 and 0 spatial axes"),
-    "pixels among channels": (lambda self, x: x.reshape(x.size(0), 16, -1), "channels are no axis of their own"),
+    "pixels among channels": (
+        lambda self, x: x.reshape(x.size(0), 16, -1),
+        "channels are no axis of their own",
+    ),
     "examples among pixels": (lambda self, x: x.view(4, -1), "something else than"),
     "shuffled pixels": (lambda self, x: functional.pixel_shuffle(x, 2), "calls pixel_shuffle"),
     "an index": (lambda self, x: x[:, :, [0, 2]], "is indexed by a tensor"),
     "flattened batch": (lambda self, x: x.flatten(0, 1), "flattens some of the axes"),
     "sorted": (lambda self, x: x.sort(1).values, "calls sort"),
-    "negative padding": (lambda self, x: functional.pad(x, (0, 0, 0, 0, -1, 1)), "pads channels by something else"),
+    "negative padding": (
+        lambda self, x: functional.pad(x, (0, 0, 0, 0, -1, 1)),
+        "pads channels by something else",
+    ),
     "a branch": (branch, "can't be traced"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -169,7 +216,12 @@ def test_what_is_not_understood_is_refused(name):
     with pytest.raises(InputError, match=message) as caught:
         symmetries(Does(step))
     told = str(caught.value)
-    assert "\n" not in told and "permutations" not in told and "alignment" in told and "packed-ensemble" in told
+    assert (
+        "\n" not in told
+        and "permutations" not in told
+        and "alignment" in told
+        and "packed-ensemble" in told
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +252,9 @@ def test_layers_with_hooks_are_refused():
 
 
 def test_a_vector_per_token_is_refused_where_tokens_are_mixed():
-    """Linear layers are taken to read [batch, features]; where that shows to be wrong, nothing is guessed."""
+    """Linear layers are taken to read [batch, features]; where that shows to be wrong, nothing is
+    guessed.
+    """
     network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 6, 3))
     assert network(torch.zeros(2, 5, 4)).shape == (2, 3)
     with pytest.raises(InputError, match="reads 30 channels where 6 come"):
@@ -211,4 +265,6 @@ def test_the_network_is_left_as_it_is():
     network = NETWORKS["resnet-8"]().eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     permuted(network, Weights.of(network), 0)
-    assert not network.training and all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert not network.training and all(
+        torch.equal(value, before[key]) for key, value in network.state_dict().items()
+    )

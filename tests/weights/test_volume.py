@@ -12,25 +12,37 @@ from thalweg.weights.volume import Growing, gram_of, log_squared, log_squared_vo
 def vertices(k: int, dtype=torch.float64):
     random = torch.Generator().manual_seed(k)
     return [
-        [torch.randn(3, 2, generator=random, dtype=dtype), torch.randn(5, generator=random, dtype=dtype)] for _ in range(k + 1)
+        [
+            torch.randn(3, 2, generator=random, dtype=dtype),
+            torch.randn(5, generator=random, dtype=dtype),
+        ]
+        for _ in range(k + 1)
     ]
 
 
 def flat(points):
-    return torch.stack([torch.cat([t.reshape(-1).double() for t in p]) for p in points]).detach().numpy()
+    return (
+        torch.stack([torch.cat([t.reshape(-1).double() for t in p]) for p in points])
+        .detach()
+        .numpy()
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_gram_equals_cayley_menger(k):
     points = vertices(k)
-    assert log_squared_volume(points).item() == pytest.approx(reference.cayley_menger_log_squared_volume(flat(points)), abs=1e-9)
+    assert log_squared_volume(points).item() == pytest.approx(
+        reference.cayley_menger_log_squared_volume(flat(points)), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 7])
 def test_unit_right_simplex(k):
     """V = 1 / k!"""
     points = [[torch.zeros(k)], *([row.clone()] for row in torch.eye(k))]
-    assert log_squared_volume(points).item() == pytest.approx(2 * math.log(1 / math.factorial(k)), abs=1e-9)
+    assert log_squared_volume(points).item() == pytest.approx(
+        2 * math.log(1 / math.factorial(k)), abs=1e-9
+    )
 
 
 def test_regular_tetrahedron():
@@ -42,7 +54,9 @@ def test_regular_tetrahedron():
 def test_gradient_equals_finite_differences():
     points = [[t.requires_grad_() for t in p] for p in vertices(3)]
     leaves = [t for p in points for t in p]
-    assert torch.autograd.gradcheck(lambda *t: log_squared_volume([t[i : i + 2] for i in range(0, len(t), 2)]), leaves)
+    assert torch.autograd.gradcheck(
+        lambda *t: log_squared_volume([t[i : i + 2] for i in range(0, len(t), 2)]), leaves
+    )
 
 
 def test_a_flat_simplex_has_no_volume():
@@ -59,17 +73,23 @@ def test_single_precision_weights_are_measured_in_double():
     ]
     found = log_squared_volume(points)
     assert found.dtype == torch.float64
-    assert found.item() == pytest.approx(reference.cayley_menger_log_squared_volume(flat(points)), abs=1e-4)
+    assert found.item() == pytest.approx(
+        reference.cayley_menger_log_squared_volume(flat(points)), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_both_forms_are_the_same_number(k):
-    assert squared(gram_of(vertices(k))).log().item() == pytest.approx(log_squared_volume(vertices(k)).item(), abs=1e-9)
+    assert squared(gram_of(vertices(k))).log().item() == pytest.approx(
+        log_squared_volume(vertices(k)).item(), abs=1e-9
+    )
 
 
 def test_the_gradient_of_the_squared_volume_equals_finite_differences():
     leaves = [t.requires_grad_() for p in vertices(3) for t in p]
-    assert torch.autograd.gradcheck(lambda *t: squared(gram_of([t[i : i + 2] for i in range(0, len(t), 2)])), leaves)
+    assert torch.autograd.gradcheck(
+        lambda *t: squared(gram_of([t[i : i + 2] for i in range(0, len(t), 2)])), leaves
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

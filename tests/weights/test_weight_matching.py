@@ -1,4 +1,6 @@
-"""Weight matching: against all permutations, a permuted copy, and the published fact about barriers."""
+"""Weight matching: against all permutations, a permuted copy, and the published fact about
+barriers.
+"""
 
 import itertools
 from dataclasses import replace
@@ -54,7 +56,10 @@ def test_one_group_finds_the_nearest_of_all_permutations():
     network = mlp((1, 2, 2), 3, hidden=(4,))
     fixed, moved = (Weights.of(lived_in(mlp((1, 2, 2), 3, hidden=(4,)), seed)) for seed in (1, 2))
     (group,) = symmetries(network)
-    every = [reordered_weights(moved, [group], [torch.tensor(order)]) for order in itertools.permutations(range(4))]
+    every = [
+        reordered_weights(moved, [group], [torch.tensor(order)])
+        for order in itertools.permutations(range(4))
+    ]
     nearest = min(distance(fixed, other) for other in every)
     assert distance(fixed, align(network, fixed, moved)) == pytest.approx(nearest, rel=1e-12)
 
@@ -63,7 +68,9 @@ def test_one_group_finds_the_nearest_of_all_permutations():
 def test_no_group_alone_could_do_better(seed):
     """Of several groups, the result is the best in each of them: found by trying all."""
     network = mlp((1, 2, 2), 3, hidden=(4, 5))
-    fixed, moved = (Weights.of(lived_in(mlp((1, 2, 2), 3, hidden=(4, 5)), 10 * seed + i)) for i in (1, 2))
+    fixed, moved = (
+        Weights.of(lived_in(mlp((1, 2, 2), 3, hidden=(4, 5)), 10 * seed + i)) for i in (1, 2)
+    )
     found = align(network, fixed, moved, seed=seed)
     for group in symmetries(network):
         for order in itertools.permutations(range(group.channels)):
@@ -72,11 +79,16 @@ def test_no_group_alone_could_do_better(seed):
 
 
 def test_a_group_on_both_axes_of_a_tensor_never_goes_away():
-    """There the assignment problem is not the true one: its answer may be worse than what it starts from."""
+    """There the assignment problem is not the true one: its answer may be worse than what it starts
+    from.
+    """
     moved_on = 0
     for seed in range(20):
         network, fixed, moved = two("tied", seed=10 * seed)
-        before, after = distance(fixed, moved), distance(fixed, align(network, fixed, moved, seed=seed))
+        before, after = (
+            distance(fixed, moved),
+            distance(fixed, align(network, fixed, moved, seed=seed)),
+        )
         moved_on += after < before
         assert after <= before
     assert moved_on > 10
@@ -95,14 +107,20 @@ def test_the_same_seed_gives_the_same_and_nothing_is_changed_in_place():
 def test_weights_without_valid_statistics_are_aligned_alike():
     network, fixed, moved = two("cnn")
     expected = align(network, fixed, moved)
-    found = align(network, replace(fixed, buffers=None), replace(moved, buffers=None, stale=moved.buffers))
-    assert found.buffers is None and all(torch.equal(found.stale[key], b) for key, b in expected.buffers.items())
+    found = align(
+        network, replace(fixed, buffers=None), replace(moved, buffers=None, stale=moved.buffers)
+    )
+    assert found.buffers is None and all(
+        torch.equal(found.stale[key], b) for key, b in expected.buffers.items()
+    )
     assert all(torch.equal(found.params[key], p) for key, p in expected.params.items())
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "resnet-8", "residual"])
 def test_channels_beside_a_frozen_layer_stay_where_they_are(name):
-    """So the frozen part stays bit for bit, and may be replaced by the other's where both have it in common."""
+    """So the frozen part stays bit for bit, and may be replaced by the other's where both have it
+    in common.
+    """
     network, fixed, moved = two(name, torch.float64)
     next(m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)).requires_grad_(False)
     found = align(network, fixed, moved)
@@ -110,12 +128,16 @@ def test_channels_beside_a_frozen_layer_stay_where_they_are(name):
         assert p.requires_grad or torch.equal(found.params[key], moved.params[key])
     expected = outputs(network, moved)
     assert (outputs(network, found) - expected).abs().max() <= 1e-10 * expected.abs().max()
-    assert (distance(fixed, found) < distance(fixed, moved)) == (name != "residual")  # its only group is beside the frozen layer
+    assert (distance(fixed, found) < distance(fixed, moved)) == (
+        name != "residual"
+    )  # its only group is beside the frozen layer
 
 
 def test_the_barrier_between_two_trainings_is_lower_when_they_are_aligned():
     """The published fact, in kind: wide networks of one task."""
-    problem = Problem(lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(64, 64)), cases.batches(), cases.RECIPE)
+    problem = Problem(
+        lambda: mlp((1, 6, 6), cases.CLASSES, hidden=(64, 64)), cases.batches(), cases.RECIPE
+    )
     x, y = cases.task()
     network = problem.build("network").eval()
 
@@ -126,7 +148,9 @@ def test_the_barrier_between_two_trainings_is_lower_when_they_are_aligned():
 
     def barrier(first: Weights, second: Weights) -> float:
         losses = [loss(mix([first, second], [1 - t / 10, t / 10])) for t in range(11)]
-        return max(value - (1 - t / 10) * losses[0] - t / 10 * losses[-1] for t, value in enumerate(losses))
+        return max(
+            value - (1 - t / 10) * losses[0] - t / 10 * losses[-1] for t, value in enumerate(losses)
+        )
 
     first, second = problem.anchor(0), problem.anchor(1)
     aligned = align(network, first, second)
@@ -138,8 +162,14 @@ def test_the_barrier_between_two_trainings_is_lower_when_they_are_aligned():
     ("change", "message"),
     [
         (lambda w: replace(w, params={}), "do not fit the network"),
-        (lambda w: replace(w, params={k: p[..., :1] for k, p in w.params.items()}), "do not fit the network"),
-        (lambda w: replace(w, params={k: p * torch.nan for k, p in w.params.items()}), "not finite"),
+        (
+            lambda w: replace(w, params={k: p[..., :1] for k, p in w.params.items()}),
+            "do not fit the network",
+        ),
+        (
+            lambda w: replace(w, params={k: p * torch.nan for k, p in w.params.items()}),
+            "not finite",
+        ),
         (lambda w: replace(w, masks=Masks(1)), "dropout masks"),
     ],
 )

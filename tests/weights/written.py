@@ -1,4 +1,6 @@
-"""Networks as users write them, with all that permutations must be followed through: from `[batch, 2, 8, 8]` to 3 outputs."""
+"""Networks as users write them, with all that permutations must be followed through: from `[batch,
+2, 8, 8]` to 3 outputs.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +19,9 @@ CLASSES = 3
 
 
 class Functional(nn.Module):
-    """Functional activations and pooling, `view` with the batch size, dropout that knows its mode."""
+    """Functional activations and pooling, `view` with the batch size, dropout that knows its
+    mode.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +30,9 @@ class Functional(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.max_pool2d(functional.relu(self.conv1(x)), 2, ceil_mode=True)
-        x = functional.avg_pool2d(torch.tanh(self.conv2(functional.pad(x, (1, 1, 1, 1)))), 2, padding=1)
+        x = functional.avg_pool2d(
+            torch.tanh(self.conv2(functional.pad(x, (1, 1, 1, 1)))), 2, padding=1
+        )
         x = functional.gelu(self.fc1(x.view(x.size(0), -1)))
         return self.fc2(functional.dropout(x, 0.2, self.training))
 
@@ -49,7 +55,11 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner, self.twice, self.head = nn.Linear(128, 9), nn.Linear(9, 9), nn.Linear(9, CLASSES)
+        self.inner, self.twice, self.head = (
+            nn.Linear(128, 9),
+            nn.Linear(9, 9),
+            nn.Linear(9, CLASSES),
+        )
         self.strength = nn.Parameter(torch.tensor(0.7))
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -111,18 +121,35 @@ class Tied(nn.Module):
 
 
 def sequence() -> nn.Module:
-    """One spatial axis, layer norm over channels and pixels, batch norm of flattened channels, layer norm of features."""
+    """One spatial axis, layer norm over channels and pixels, batch norm of flattened channels,
+    layer norm of features.
+    """
     return nn.Sequential(
-        nn.Flatten(2), nn.Conv1d(2, 6, 5, stride=4), nn.LayerNorm([6, 15]), nn.SiLU(), nn.AvgPool1d(3),
-        nn.InstanceNorm1d(6, affine=True), nn.Flatten(), nn.BatchNorm1d(30), nn.Linear(30, 8), nn.LayerNorm(8), nn.ELU(),
+        nn.Flatten(2),
+        nn.Conv1d(2, 6, 5, stride=4),
+        nn.LayerNorm([6, 15]),
+        nn.SiLU(),
+        nn.AvgPool1d(3),
+        nn.InstanceNorm1d(6, affine=True),
+        nn.Flatten(),
+        nn.BatchNorm1d(30),
+        nn.Linear(30, 8),
+        nn.LayerNorm(8),
+        nn.ELU(),
         nn.Linear(8, CLASSES),
-    )  # fmt: skip
+    )
 
 
 WRITTEN: Mapping[str, Callable[[], nn.Module]] = {
-    "functional": Functional, "reshaped": Reshaped, "residual": Residual, "dense": Dense, "separable": Separable, "tied": Tied,
-    "sequence": sequence, "grouped": lambda: Separable(2),
-}  # fmt: skip
+    "functional": Functional,
+    "reshaped": Reshaped,
+    "residual": Residual,
+    "dense": Dense,
+    "separable": Separable,
+    "tied": Tied,
+    "sequence": sequence,
+    "grouped": lambda: Separable(2),
+}
 OWN: Mapping[str, Callable[[], nn.Module]] = {
     "mlp": lambda: mlp(SHAPE, CLASSES, hidden=(7, 6)),
     "cnn": lambda: cnn(SHAPE, CLASSES, widths=(5, 8)),
@@ -138,7 +165,9 @@ NETWORKS = {**OWN, **WRITTEN}
 
 
 def lived_in(network: nn.Module, seed: int = 0) -> nn.Module:
-    """Random numbers everywhere, as after a training: no bias is 0, no scale and no running statistic is 1."""
+    """Random numbers everywhere, as after a training: no bias is 0, no scale and no running
+    statistic is 1.
+    """
     random = torch.Generator().manual_seed(seed)
     for tensor in [*network.parameters(), *network.buffers()]:
         if tensor.is_floating_point():

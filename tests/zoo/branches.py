@@ -1,4 +1,6 @@
-"""Convolutional networks of the zoo with gates, groups, branches and other axes: from squeeze-and-excite to signals."""
+"""Convolutional networks of the zoo with gates, groups, branches and other axes: from
+squeeze-and-excite to signals.
+"""
 
 import torch
 from convolutional import Pooled, conv
@@ -13,7 +15,11 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.gate = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.SiLU(), nn.Conv2d(2, channels, 1), nn.Sigmoid()
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, 2, 1),
+            nn.SiLU(),
+            nn.Conv2d(2, channels, 1),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,13 +32,18 @@ def squeeze_excite() -> nn.Module:
 
 
 class ConvNextBlock(nn.Module):
-    """Depthwise convolution, layer norm over channels (axes permuted), a wide linear layer, layer scale."""
+    """Depthwise convolution, layer norm over channels (axes permuted), a wide linear layer, layer
+    scale.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.norm = nn.LayerNorm(channels)
-        self.wide, self.narrow = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
+        self.wide, self.narrow = (
+            nn.Linear(channels, 2 * channels),
+            nn.Linear(2 * channels, channels),
+        )
         self.scale = nn.Parameter(0.1 * torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,13 +67,23 @@ class Shuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, channels, height, width = x.shape
-        return x.view(n, 2, channels // 2, height, width).transpose(1, 2).reshape(n, channels, height, width)
+        return (
+            x.view(n, 2, channels // 2, height, width)
+            .transpose(1, 2)
+            .reshape(n, channels, height, width)
+        )
 
 
 @network("ShuffleNet", "images", "grouped convolutions and shuffled channels (a view of five axes)")
 def shufflenet() -> nn.Module:
-    return Pooled(conv(3, 8, stride=2), conv(8, 8, 1, groups=2), Shuffle(), conv(8, 8, groups=8), conv(8, 8, 1, groups=2),
-                  channels=8)  # fmt: skip
+    return Pooled(
+        conv(3, 8, stride=2),
+        conv(8, 8, 1, groups=2),
+        Shuffle(),
+        conv(8, 8, groups=8),
+        conv(8, 8, 1, groups=2),
+        channels=8,
+    )
 
 
 class Inception(nn.Module):
@@ -102,13 +123,23 @@ class UNet(nn.Module):
 network("U-Net", "images", "transposed convolution, a shortcut across, pixels' mean")(UNet)
 
 
-@network("Fully convolutional", "images", "no linear layer: the last is a 1 x 1 convolution and a mean")
+@network(
+    "Fully convolutional", "images", "no linear layer: the last is a 1 x 1 convolution and a mean"
+)
 def fully_convolutional() -> nn.Module:
-    return nn.Sequential(conv(3, 8, stride=2), conv(8, 8), nn.Conv2d(8, CLASSES, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(
+        conv(3, 8, stride=2),
+        conv(8, 8),
+        nn.Conv2d(8, CLASSES, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
 
 
 class Dilated(nn.Module):
-    """Two strided convolutions whose outputs' shapes are read with `view`, which channels-last memory does not allow."""
+    """Two strided convolutions whose outputs' shapes are read with `view`, which channels-last
+    memory does not allow.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,30 +151,49 @@ class Dilated(nn.Module):
         return self.head(x.view(x.size(0), -1))
 
 
-network("Dilated, with view", "images", "dilated convolution; `view` of a convolution's output")(Dilated)
+network("Dilated, with view", "images", "dilated convolution; `view` of a convolution's output")(
+    Dilated
+)
 
 
 @network("Parametric ReLU", "images", "PReLU with a slope a channel, and SiLU")
 def parametric_relu() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, 2, 1), nn.PReLU(6), nn.Conv2d(6, 6, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(24, CLASSES)
+        nn.Conv2d(3, 6, 3, 2, 1),
+        nn.PReLU(6),
+        nn.Conv2d(6, 6, 3, 2, 1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(24, CLASSES),
     )
 
 
 @network("3-D convolution", "images", "images as volumes of one channel")
 def volumes() -> nn.Module:
     return nn.Sequential(
-        nn.Unflatten(1, (1, 3)), nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.ReLU(), nn.AdaptiveAvgPool3d((1, 2, 2)),
-        nn.Flatten(), nn.Linear(16, CLASSES),
-    )  # fmt: skip
+        nn.Unflatten(1, (1, 3)),
+        nn.Conv3d(1, 4, 3, padding=1),
+        nn.BatchNorm3d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool3d((1, 2, 2)),
+        nn.Flatten(),
+        nn.Linear(16, CLASSES),
+    )
 
 
 @network("CNN of signals", "signals", "one-dimensional convolutions with batch norm")
 def signals() -> nn.Module:
     return nn.Sequential(
-        nn.Conv1d(2, 6, 3, padding=1), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 8, 3, padding=1), nn.ReLU(),
-        nn.AdaptiveAvgPool1d(2), nn.Flatten(), nn.Linear(16, CLASSES),
-    )  # fmt: skip
+        nn.Conv1d(2, 6, 3, padding=1),
+        nn.BatchNorm1d(6),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(6, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool1d(2),
+        nn.Flatten(),
+        nn.Linear(16, CLASSES),
+    )
 
 
 class Causal(nn.Module):

@@ -1,7 +1,9 @@
-"""A cell of the zoo's table: one network and one method. It works, and its numbers are right, or one line says why not.
+"""A cell of the zoo's table: one network and one method.
 
-A refusal is one line that says a way out, before a training; where it names a setting, that is tried. The caller's random numbers
-stay where they were.
+It works, and its numbers are right, or one line says why not.
+
+A refusal is one line that says a way out, before a training; where it names a setting, that is
+tried. The caller's random numbers stay where they were.
 """
 
 import re
@@ -26,12 +28,16 @@ from thalweg.errors import InputError
 from thalweg.training.inspection import Inspection
 
 EXPECTED: list[dict[str, Any]] = [
-    {"category": FutureWarning}, {"category": DeprecationWarning},  # torch's, of the old ways to normalise weights
+    # torch's, of the old ways to normalise weights
+    {"category": FutureWarning}, {"category": DeprecationWarning},
     {"message": "There is a performance drop"},  # torch's, of operations that vmap does one by one
-    {"message": "the network is"}, {"message": "[0-9]+ of [0-9]+ narrow networks"},  # quantify's, of trainings as short as these
+    # quantify's, of trainings as short as these
+    {"message": "the network is"}, {"message": "[0-9]+ of [0-9]+ narrow networks"},
     {"message": "quantify got [0-9]+ unlabelled inputs"},
-    {"message": "'.*' is the same in all new networks"},  # of pre-trained parts, which narrowing cuts: said, too
-    {"message": "'.*' is not trained, and differs"},  # orthogonal bases, pruning masks, random frequencies: true, and said
+    # of pre-trained parts, which narrowing cuts: said, too
+    {"message": "'.*' is the same in all new networks"},
+    # orthogonal bases, pruning masks, random frequencies: true, and said
+    {"message": "'.*' is not trained, and differs"},
 ]  # fmt: skip
 
 
@@ -41,7 +47,8 @@ class Outcome:
 
     Attributes:
         refusal: The line with which it is refused; empty where it works.
-        way_out: The settings that the line asks for, and with which it works; empty where none was tried.
+        way_out: The settings that the line asks for, and with which it works; empty where none was
+            tried.
     """
 
     refusal: str = ""
@@ -97,7 +104,9 @@ def look(name: str) -> Look:
 
 
 def refusal(name: str, method: str, **settings: Any) -> str:
-    """The line with which a method refuses a network, before anything is paid; empty where it works."""
+    """The line with which a method refuses a network, before anything is paid; empty where it
+    works.
+    """
     seen = look(name)
     if seen.refusal:
         return checked(seen.refusal)
@@ -105,7 +114,9 @@ def refusal(name: str, method: str, **settings: Any) -> str:
     try:
         METHODS[method](trial, **settings)
     except InputError as error:
-        assert trial.meter.cost.backward_examples == trial.paid, f"refused after it was paid for: {error}"
+        assert trial.meter.cost.backward_examples == trial.paid, (
+            f"refused after it was paid for: {error}"
+        )
         return checked(str(error))
     except AssertionError:
         raise
@@ -116,20 +127,30 @@ def refusal(name: str, method: str, **settings: Any) -> str:
 
 def checked(line: str) -> str:
     """A refusal, which must be one line with a way out."""
-    assert "\n" not in line and re.search(r": |, needs ", line) and len(line) < 600, f"no line with a way out: {line}"
+    assert "\n" not in line and re.search(r": |, needs ", line) and len(line) < 600, (
+        f"no line with a way out: {line}"
+    )
     return line
 
 
 def way_out(name: str, method: str, line: str, **settings: Any) -> str:
-    """The settings that a refusal asks for, tried; empty where it asks for none that a program could give."""
+    """The settings that a refusal asks for, tried; empty where it asks for none that a program
+    could give.
+    """
     if "narrow=" in line and "narrow" not in settings:
-        own = {**settings, "narrow": NETWORKS[name].make}  # as wide as the network: that it is taken is what counts
+        own = {
+            **settings,
+            "narrow": NETWORKS[name].make,
+        }  # as wide as the network: that it is taken is what counts
         again = refusal(name, method, **own)
         return f"narrow=... {way_out(name, method, again, **own) if again else ''}".strip()
     if "layer=" in line and "layer" not in settings:
         with torch.random.fork_rng(devices=[]):
             layers = [layer for layer, _ in NETWORKS[name].make().named_modules() if layer]
-        for layer in [*reversed(layers[:-1]), *layers[-1:]]:  # the last is often what gives the outputs
+        for layer in [
+            *reversed(layers[:-1]),
+            *layers[-1:],
+        ]:  # the last is often what gives the outputs
             if not refusal(name, method, **settings, layer=layer):
                 return f"layer='{layer}'"
         raise AssertionError(f"no layer helps, where the line asks for one: {line}")

@@ -6,10 +6,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def conv(inputs: int, outputs: int, size: int = 3, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def conv(
+    inputs: int, outputs: int, size: int = 3, *, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
     )
 
 
@@ -28,22 +32,46 @@ class Pooled(nn.Module):
 @network("CNN", "images", "two convolutions, max pooling, no norm")
 def cnn() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(32, CLASSES),
-    )  # fmt: skip
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, CLASSES),
+    )
 
 
-@network("VGG with dropout", "images", "batch norm, in-place ReLU, two hidden linear layers with dropout", random=True)
+@network(
+    "VGG with dropout",
+    "images",
+    "batch norm, in-place ReLU, two hidden linear layers with dropout",
+    random=True,
+)
 def vgg() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(), nn.Dropout(0.3), nn.Linear(32, 16), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(16, CLASSES),
-    )  # fmt: skip
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(32, 16),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.3),
+        nn.Linear(16, CLASSES),
+    )
 
 
 class Basic(nn.Module):
-    """A basic residual block; its shortcut pads with zeros (A) or is a strided 1 x 1 convolution (B)."""
+    """A basic residual block; its shortcut pads with zeros (A) or is a strided 1 x 1 convolution
+    (B).
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, option: str) -> None:
         super().__init__()
@@ -54,14 +82,19 @@ class Basic(nn.Module):
         self.stride, self.more = stride, outputs - inputs
         self.project = None
         if option == "B" and (stride > 1 or self.more):
-            self.project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.project = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm2(self.second(F.relu(self.norm1(self.first(x)))))
         if self.project is not None:
             x = self.project(x)
         elif self.more or self.stride > 1:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
+            x = F.pad(
+                x[:, :, :: self.stride, :: self.stride],
+                (0, 0, 0, 0, self.more // 2, self.more - self.more // 2),
+            )
         return F.relu(y + x)
 
 
@@ -81,10 +114,14 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs: int, middle: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.inner = nn.Sequential(
-            conv(inputs, middle, 1), conv(middle, middle, 3, stride=stride), nn.Conv2d(middle, outputs, 1, bias=False),
+            conv(inputs, middle, 1),
+            conv(middle, middle, 3, stride=stride),
+            nn.Conv2d(middle, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
-        )  # fmt: skip
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.inner(x) + self.shortcut(x))
@@ -100,9 +137,19 @@ class PreActivation(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.norm1, self.first = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm2, self.second = nn.BatchNorm2d(outputs), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if stride > 1 or inputs != outputs else nn.Identity()
+        self.norm1, self.first = (
+            nn.BatchNorm2d(inputs),
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        )
+        self.norm2, self.second = (
+            nn.BatchNorm2d(outputs),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+        )
+        self.shortcut = (
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            if stride > 1 or inputs != outputs
+            else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x1 = F.relu(self.norm1(x))
@@ -111,8 +158,14 @@ class PreActivation(nn.Module):
 
 @network("ResNet, pre-activation", "images", "as wide ResNets: norm first, strided 1 x 1 shortcut")
 def resnet_preactivation() -> nn.Module:
-    return Pooled(nn.Conv2d(3, 4, 3, padding=1), PreActivation(4, 4, 1), PreActivation(4, 8, 2), nn.BatchNorm2d(8), nn.ReLU(),
-                  channels=8)  # fmt: skip
+    return Pooled(
+        nn.Conv2d(3, 4, 3, padding=1),
+        PreActivation(4, 4, 1),
+        PreActivation(4, 8, 2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        channels=8,
+    )
 
 
 class DenseBlock(nn.Module):
@@ -121,7 +174,11 @@ class DenseBlock(nn.Module):
     def __init__(self, inputs: int, growth: int, layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm2d(inputs + k * growth), nn.ReLU(), nn.Conv2d(inputs + k * growth, growth, 3, padding=1))
+            nn.Sequential(
+                nn.BatchNorm2d(inputs + k * growth),
+                nn.ReLU(),
+                nn.Conv2d(inputs + k * growth, growth, 3, padding=1),
+            )
             for k in range(layers)
         )
 
@@ -133,14 +190,28 @@ class DenseBlock(nn.Module):
 
 @network("DenseNet", "images", "concatenated features, a transition with average pooling")
 def densenet() -> nn.Module:
-    return Pooled(nn.Conv2d(3, 4, 3, padding=1), DenseBlock(4, 3, 2), conv(10, 5, 1), nn.AvgPool2d(2), DenseBlock(5, 3, 2),
-                  nn.BatchNorm2d(11), nn.ReLU(), channels=11)  # fmt: skip
+    return Pooled(
+        nn.Conv2d(3, 4, 3, padding=1),
+        DenseBlock(4, 3, 2),
+        conv(10, 5, 1),
+        nn.AvgPool2d(2),
+        DenseBlock(5, 3, 2),
+        nn.BatchNorm2d(11),
+        nn.ReLU(),
+        channels=11,
+    )
 
 
 @network("MobileNet", "images", "depthwise separable convolutions")
 def mobilenet() -> nn.Module:
-    return Pooled(conv(3, 6, stride=2), conv(6, 6, groups=6), conv(6, 10, 1), conv(10, 10, groups=10), conv(10, 10, 1),
-                  channels=10)  # fmt: skip
+    return Pooled(
+        conv(3, 6, stride=2),
+        conv(6, 6, groups=6),
+        conv(6, 10, 1),
+        conv(10, 10, groups=10),
+        conv(10, 10, 1),
+        channels=10,
+    )
 
 
 class InvertedResidual(nn.Module):
@@ -150,19 +221,35 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = 2 * inputs
         self.inner = nn.Sequential(
-            nn.Conv2d(inputs, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
-            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
-            nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
-        )  # fmt: skip
+            nn.Conv2d(inputs, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU6(),
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU6(),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x) if self.residual else self.inner(x)
 
 
-@network("MobileNet, inverted residuals", "images", "linear bottlenecks, ReLU6, dropout before the head", random=True)
+@network(
+    "MobileNet, inverted residuals",
+    "images",
+    "linear bottlenecks, ReLU6, dropout before the head",
+    random=True,
+)
 def mobilenet_v2() -> nn.Module:
     return nn.Sequential(
-        conv(3, 4, stride=2), InvertedResidual(4, 4, 1), InvertedResidual(4, 6, 2), conv(6, 12, 1), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Dropout(0.2), nn.Linear(12, CLASSES),
-    )  # fmt: skip
+        conv(3, 4, stride=2),
+        InvertedResidual(4, 4, 1),
+        InvertedResidual(4, 6, 2),
+        conv(6, 12, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(12, CLASSES),
+    )

@@ -1,8 +1,10 @@
-"""The methods of the zoo's table, each at its smallest, on one network; whether numbers are right is looked at here.
+"""The methods of the zoo's table, each at its smallest, on one network; whether numbers are right
+is looked at here.
 
-Right means: predictions are finite, and are probabilities; they are what plain PyTorch gives for a new network with the drawn
-parameters and buffers; running statistics are those that plain PyTorch finds at the drawn point on the same batches; the cost is
-what a hook of torch counted. All this is asserted.
+Right means: predictions are finite, and are probabilities; they are what plain PyTorch gives for a
+new network with the drawn parameters and buffers; running statistics are those that plain PyTorch
+finds at the drawn point on the same batches; the cost is what a hook of torch counted. All this is
+asserted.
 """
 
 import math
@@ -37,13 +39,22 @@ from thalweg.weights.point import distance
 EXAMPLES, SIZE, ASKED, UNLABELLED = 32, 16, 12, 30
 RECIPE = Recipe(epochs=2, lr=0.05)  # four steps
 SMALL = {
-    "csghmc": {"cycles": 2, "samples": 2}, "csgld": {"cycles": 2, "samples": 2}, "deep-ensemble": {"members": 2},
-    "espro": {"vertices": 1, "draws": 2}, "fge": {"cycles": 2}, "multiswag": {"members": 2}, "restarts": {"members": 2},
-    "short-ensemble": {"members": 2}, "snapshot": {"cycles": 2}, "spro": {"draws": 2},
-    "spro-complex": {"connectors": 1, "draws": 2}, "subspace-inference": {"samples": 3, "rank": 2},
-    "batch-ensemble": {"members": 2}, "packed-ensemble": {"members": 2, "alpha": 1.0},
+    "csghmc": {"cycles": 2, "samples": 2},
+    "csgld": {"cycles": 2, "samples": 2},
+    "deep-ensemble": {"members": 2},
+    "espro": {"vertices": 1, "draws": 2},
+    "fge": {"cycles": 2},
+    "multiswag": {"members": 2},
+    "restarts": {"members": 2},
+    "short-ensemble": {"members": 2},
+    "snapshot": {"cycles": 2},
+    "spro": {"draws": 2},
+    "spro-complex": {"connectors": 1, "draws": 2},
+    "subspace-inference": {"samples": 3, "rank": 2},
+    "batch-ensemble": {"members": 2},
+    "packed-ensemble": {"members": 2, "alpha": 1.0},
     "narrow-ensemble": {"share": 0.5, "members": 2},
-}  # fmt: skip
+}
 EXPLORERS, BASELINES = explorers(), baselines()
 FOREST = Forest(trees=5, leaf=2)
 
@@ -58,8 +69,14 @@ class Trial:
         batches = Batches(self._typed(x), y, SIZE)
         self.meter = Meter()
         self.paid = 0
-        self.problem = Problem(self.make, batches, RECIPE, unlabelled=self.inputs(UNLABELLED, 2), meter=self.meter,
-                               inspection=inspection)
+        self.problem = Problem(
+            self.make,
+            batches,
+            RECIPE,
+            unlabelled=self.inputs(UNLABELLED, 2),
+            meter=self.meter,
+            inspection=inspection,
+        )
 
     def watching(self) -> AbstractContextManager[Seen]:
         """Counts the network's evaluations inside, where they can be seen."""
@@ -87,19 +104,25 @@ def check_predictions(trial: Trial, predictions: Predictions) -> None:
     assert (total - 1).abs().max() < 1e-4, f"probabilities sum to {float(total.max())}"
 
 
-def check_draws(trial: Trial, problem: Problem, found: WeightDistribution, make: Callable[[], nn.Module]) -> None:
+def check_draws(
+    trial: Trial, problem: Problem, found: WeightDistribution, make: Callable[[], nn.Module]
+) -> None:
     """Predictions are those of plain PyTorch at the drawn points, whose buffers are valid there."""
     count = min(found.size or 3, 4)
     with trial.watching() as seen:
         ready = list(sample(problem, found, count, seed=1))
     predictions = predict(problem, found, trial.asked, draws=count, seed=1)
     check_predictions(trial, predictions)
-    for weights, drawn, log_probs in zip(ready, found.draw(count, seed=1), predictions.log_probs, strict=True):
+    for weights, drawn, log_probs in zip(
+        ready, found.draw(count, seed=1), predictions.log_probs, strict=True
+    ):
         module = plain.loaded(make, weights, trial.asked)
         if weights.masks is None:
             plain.close(log_probs.exp(), plain.probs(module, trial.asked), "predictions")
         if drawn.buffers is None and make == trial.make and trial.is_watched:
-            plain.check_refreshed(make, drawn, weights, seen.batches or [trial.asked], random=trial.network.random)
+            plain.check_refreshed(
+                make, drawn, weights, seen.batches or [trial.asked], random=trial.network.random
+            )
         if trial.network.holds is not None:
             trial.network.holds(module)
     if ready[0].masks is not None:
@@ -120,8 +143,12 @@ def check_cost(trial: Trial, seen: Seen) -> None:
     if not trial.is_watched:
         return
     cost = trial.meter.cost
-    assert seen.backward == cost.backward_examples, f"cost says {cost.backward_examples} backward, a hook {seen.backward}"
-    assert seen.forward == cost.forward_examples, f"cost says {cost.forward_examples} forward, a hook {seen.forward}"
+    assert seen.backward == cost.backward_examples, (
+        f"cost says {cost.backward_examples} backward, a hook {seen.backward}"
+    )
+    assert seen.forward == cost.forward_examples, (
+        f"cost says {cost.forward_examples} forward, a hook {seen.forward}"
+    )
 
 
 def train_baseline(name: str, trial: Trial) -> None:
@@ -168,7 +195,9 @@ def alignment(trial: Trial) -> None:
     trial.given()
     aligned = align(problem.build("network"), fixed, moved)
     assert distance(fixed, aligned) <= distance(fixed, moved) + 1e-6
-    before, after = (plain.probs(plain.loaded(trial.make, w, trial.asked), trial.asked) for w in (moved, aligned))
+    before, after = (
+        plain.probs(plain.loaded(trial.make, w, trial.asked), trial.asked) for w in (moved, aligned)
+    )
     plain.close(after, before, "predictions of the aligned network")
 
 
@@ -193,16 +222,36 @@ def forest(trial: Trial, layer: str | None = None) -> None:
     check_predictions(trial, FOREST.emulate(found["calibration"], found["asked"], draws=5, seed=0))
 
 
-def quantified(trial: Trial, layer: str | None = None, narrow: Callable[[], nn.Module] | None = None) -> None:
+def quantified(
+    trial: Trial, layer: str | None = None, narrow: Callable[[], nn.Module] | None = None
+) -> None:
     share = 0.7 if narrow is None else 0.9
-    found = quantify(trial.problem, trial.asked, budget=2.0, share=share, draws=5, emulator=FOREST, layer=layer, narrow=narrow)
+    found = quantify(
+        trial.problem,
+        trial.asked,
+        budget=2.0,
+        share=share,
+        draws=5,
+        emulator=FOREST,
+        layer=layer,
+        narrow=narrow,
+    )
     check_predictions(trial, found.predictions)
-    assert 1 < found.cost.trainings <= 3 + 1e-6 and found.proxies >= 1 and math.isfinite(found.predictions.u().sum())
+    assert (
+        1 < found.cost.trainings <= 3 + 1e-6
+        and found.proxies >= 1
+        and math.isfinite(found.predictions.u().sum())
+    )
 
 
 METHODS: dict[str, Callable[..., None]] = {
     **{name: partial(explore, name) for name in EXPLORERS},
     "mc-dropout, own": own_dropout,
     **{name: partial(train_baseline, name) for name in BASELINES},
-    "stack": stacked, "features": features, "align": alignment, "narrow": narrowing, "forest": forest, "quantify": quantified,
-}  # fmt: skip
+    "stack": stacked,
+    "features": features,
+    "align": alignment,
+    "narrow": narrowing,
+    "forest": forest,
+    "quantify": quantified,
+}

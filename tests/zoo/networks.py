@@ -1,4 +1,6 @@
-"""The register of the zoo: small networks of every architecture, each with the kind of inputs that it reads, and those inputs."""
+"""The register of the zoo: small networks of every architecture, each with the kind of inputs that
+it reads, and those inputs.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ class Network:
         does: What is special about it, for the page of the documentation.
         random: It draws random numbers while it trains, as dropout does.
         double: It reads double precision.
-        holds: What must be true of a module that holds a drawn point, beside its outputs; raises AssertionError.
+        holds: What must be true of a module that holds a drawn point, beside its outputs; raises
+            AssertionError.
     """
 
     make: Callable[[], nn.Module]
@@ -46,7 +49,9 @@ def network(
 
     def registered(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         assert name not in NETWORKS, f"two networks are called {name}"
-        NETWORKS[name] = Network(make, inputs, make.__module__.rpartition(".")[2], does, random, double, holds)
+        NETWORKS[name] = Network(
+            make, inputs, make.__module__.rpartition(".")[2], does, random, double, holds
+        )
         return make
 
     return registered
@@ -77,7 +82,9 @@ def _signals(y: Tensor, random: torch.Generator) -> Tensor:
 
 def _tokens(y: Tensor, random: torch.Generator) -> Tensor:
     """Six token numbers (whole); most are of a third of the vocabulary that tells the class."""
-    own = torch.randint(TOKENS // CLASSES, (len(y), 6), generator=random) + y[:, None] * (TOKENS // CLASSES)
+    own = torch.randint(TOKENS // CLASSES, (len(y), 6), generator=random) + y[:, None] * (
+        TOKENS // CLASSES
+    )
     other = torch.randint(TOKENS, (len(y), 6), generator=random)
     return torch.where(torch.rand(len(y), 6, generator=random) < 0.7, own, other)
 

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 def normed(norm: nn.Module, *, channels: int = 6) -> nn.Module:
     """A convolution, a norm and a linear layer."""
     return nn.Sequential(
-        nn.Conv2d(3, channels, 3, padding=1), norm, nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(4 * channels, CLASSES)
+        nn.Conv2d(3, channels, 3, padding=1),
+        norm,
+        nn.ReLU(),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(4 * channels, CLASSES),
     )
 
 
@@ -22,7 +27,11 @@ def instance_norm() -> nn.Module:
     return normed(nn.InstanceNorm2d(6, affine=True))
 
 
-@network("Instance norm with running statistics", "images", "`track_running_stats=True`: they are not valid at a mixed point")
+@network(
+    "Instance norm with running statistics",
+    "images",
+    "`track_running_stats=True`: they are not valid at a mixed point",
+)
 def instance_norm_running() -> nn.Module:
     return normed(nn.InstanceNorm2d(6, affine=True, track_running_stats=True))
 
@@ -52,7 +61,10 @@ class Reused(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.head = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU()), nn.Linear(16, CLASSES)
+        self.encoder, self.head = (
+            nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU()),
+            nn.Linear(16, CLASSES),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.cat([self.encoder(x[:, :3]), self.encoder(x[:, 3:])], 1))
@@ -81,7 +93,9 @@ class OwnNorm(nn.Module):
         return (x - mean) * self.scale
 
 
-@network("A norm of the user's own", "numbers", "running mean in a buffer that only its author knows")
+@network(
+    "A norm of the user's own", "numbers", "running mean in a buffer that only its author knows"
+)
 def own_norm() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 12), OwnNorm(12), nn.ReLU(), nn.Linear(12, CLASSES))
 
@@ -97,7 +111,9 @@ class FrozenBackbone(nn.Module):
         self.backbone.requires_grad_(False)
         self.backbone[1].running_mean.fill_(0.25)
         self.backbone[1].running_var.fill_(2.0)
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(96, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, CLASSES))
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(96, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, CLASSES)
+        )
 
     def train(self, mode: bool = True) -> "FrozenBackbone":
         super().train(mode)
@@ -115,6 +131,9 @@ def statistics_stay(module: nn.Module) -> None:
     assert (norm.running_var == 2.0).all(), "the frozen running variance has moved"
 
 
-network("Frozen backbone", "images", "no gradients, batch norm in evaluation mode while it trains", holds=statistics_stay)(
-    FrozenBackbone
-)
+network(
+    "Frozen backbone",
+    "images",
+    "no gradients, batch norm in evaluation mode while it trains",
+    holds=statistics_stay,
+)(FrozenBackbone)

@@ -1,4 +1,6 @@
-"""Networks of the zoo whose weights are made of others, shared, made late, or used again in the backward pass."""
+"""Networks of the zoo whose weights are made of others, shared, made late, or used again in the
+backward pass.
+"""
 
 import copy
 import functools
@@ -19,7 +21,10 @@ class LowRank(nn.Module):
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
-        self.down, self.up = nn.Linear(base.in_features, 2, bias=False), nn.Linear(2, base.out_features, bias=False)
+        self.down, self.up = (
+            nn.Linear(base.in_features, 2, bias=False),
+            nn.Linear(2, base.out_features, bias=False),
+        )
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +38,11 @@ def _pretrained(inputs: int) -> nn.Linear:
         return nn.Linear(inputs, 12)
 
 
-@network("LoRA", "numbers", "frozen pretrained layers with trained additions of low rank; the head is trained")
+@network(
+    "LoRA",
+    "numbers",
+    "frozen pretrained layers with trained additions of low rank; the head is trained",
+)
 def low_rank() -> nn.Module:
     first, second = (LowRank(copy.deepcopy(_pretrained(inputs))) for inputs in (6, 12))
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(12, CLASSES))
@@ -58,7 +67,13 @@ network("Tied weights", "numbers", "two layers with one weight")(Tied)
 
 def dense(wrap) -> nn.Module:
     """A perceptron whose hidden layers are wrapped."""
-    return nn.Sequential(wrap(nn.Linear(6, 10)), nn.ReLU(), wrap(nn.Linear(10, 10)), nn.ReLU(), nn.Linear(10, CLASSES))
+    return nn.Sequential(
+        wrap(nn.Linear(6, 10)),
+        nn.ReLU(),
+        wrap(nn.Linear(10, 10)),
+        nn.ReLU(),
+        nn.Linear(10, CLASSES),
+    )
 
 
 @network("Weight norm", "numbers", "torch.nn.utils.parametrizations.weight_norm")
@@ -72,26 +87,40 @@ def weight_norm_old() -> nn.Module:
 
 
 def norm_is_one(module: nn.Module) -> None:
-    """The layer's weight has a spectral norm of about 1: the power iteration follows the weights."""
+    """The layer's weight has a spectral norm of about 1: the power iteration follows the
+    weights.
+    """
     module.eval()
     module(torch.zeros(2, 6))  # the old hook makes the weight when it is called
     found = float(torch.linalg.matrix_norm(module[2].weight.detach(), 2))
     assert 0.7 < found < 1.4, f"the spectral norm is {found:.2f}, not 1"
 
 
-@network("Spectral norm", "numbers", "a parametrisation whose buffers follow the weights", holds=norm_is_one)
+@network(
+    "Spectral norm",
+    "numbers",
+    "a parametrisation whose buffers follow the weights",
+    holds=norm_is_one,
+)
 def spectral_norm() -> nn.Module:
     return dense(functools.partial(parametrizations.spectral_norm, n_power_iterations=5))
 
 
-@network("Spectral norm, old", "numbers", "torch.nn.utils.spectral_norm: a hook and buffers", holds=norm_is_one)
+@network(
+    "Spectral norm, old",
+    "numbers",
+    "torch.nn.utils.spectral_norm: a hook and buffers",
+    holds=norm_is_one,
+)
 def spectral_norm_old() -> nn.Module:
     return dense(functools.partial(old_spectral_norm, n_power_iterations=5))
 
 
 @network(
-    "Orthogonal", "numbers",
-    "parametrizations.orthogonal: each network draws a base of its own, of which thalweg warns where anchors are connected",
+    "Orthogonal",
+    "numbers",
+    "parametrizations.orthogonal: each network draws a base of its own, of which thalweg warns "
+    "where anchors are connected",
 )
 def orthogonal() -> nn.Module:
     return dense(parametrizations.orthogonal)
@@ -104,7 +133,13 @@ def pruned() -> nn.Module:
 
 @network("Lazy layers", "images", "shapes are known at the first evaluation")
 def lazy() -> nn.Module:
-    return nn.Sequential(nn.LazyConv2d(6, 3, 2, 1), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(CLASSES))
+    return nn.Sequential(
+        nn.LazyConv2d(6, 3, 2, 1),
+        nn.LazyBatchNorm2d(),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(CLASSES),
+    )
 
 
 class Checkpointed(nn.Module):
@@ -120,4 +155,6 @@ class Checkpointed(nn.Module):
         return self.head(x + checkpoint(self.middle, x, use_reentrant=False))
 
 
-network("Checkpointed", "numbers", "torch.utils.checkpoint: evaluated again in the backward pass")(Checkpointed)
+network("Checkpointed", "numbers", "torch.utils.checkpoint: evaluated again in the backward pass")(
+    Checkpointed
+)

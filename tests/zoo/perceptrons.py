@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 @network("MLP", "numbers", "two hidden layers")
 def mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, CLASSES))
+    return nn.Sequential(
+        nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, CLASSES)
+    )
 
 
 @network("Linear", "numbers", "logistic regression: one layer, which is the network")
@@ -24,7 +26,9 @@ class Highway(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(6, 10)
-        self.layers, self.gates = (nn.ModuleList(nn.Linear(10, 10) for _ in range(2)) for _ in range(2))
+        self.layers, self.gates = (
+            nn.ModuleList(nn.Linear(10, 10) for _ in range(2)) for _ in range(2)
+        )
         self.head = nn.Linear(10, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +61,9 @@ class SelfNormalising(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(6, 12), nn.SELU(), nn.AlphaDropout(0.1), nn.Linear(12, 12), nn.SELU())
+        self.layers = nn.Sequential(
+            nn.Linear(6, 12), nn.SELU(), nn.AlphaDropout(0.1), nn.Linear(12, 12), nn.SELU()
+        )
         self.head = nn.Linear(12, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +78,11 @@ class Siren(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second, self.head = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, CLASSES)
+        self.first, self.second, self.head = (
+            nn.Linear(6, 16),
+            nn.Linear(16, 16),
+            nn.Linear(16, CLASSES),
+        )
         nn.init.uniform_(self.first.weight, -1 / 6, 1 / 6)
         nn.init.uniform_(self.second.weight, -math.sqrt(6 / 16) / 5, math.sqrt(6 / 16) / 5)
 
@@ -102,19 +112,25 @@ network("Fourier features", "numbers", "random frequencies in a buffer that nobo
 
 
 class KolmogorovArnold(nn.Module):
-    """A layer whose edges are functions: sums of Gaussian bumps on a grid, with coefficients that are parameters."""
+    """A layer whose edges are functions: sums of Gaussian bumps on a grid, with coefficients that
+    are parameters.
+    """
 
     grid: Tensor
 
     def __init__(self, inputs: int, outputs: int, bumps: int = 5) -> None:
         super().__init__()
         self.register_buffer("grid", torch.linspace(-2, 2, bumps))
-        self.coefficients = nn.Parameter(torch.randn(outputs, inputs, bumps) / math.sqrt(inputs * bumps))
+        self.coefficients = nn.Parameter(
+            torch.randn(outputs, inputs, bumps) / math.sqrt(inputs * bumps)
+        )
         self.base = nn.Parameter(torch.randn(outputs, inputs) / math.sqrt(inputs))
 
     def forward(self, x: Tensor) -> Tensor:
         bumps = torch.exp(-((x[:, :, None] - self.grid) ** 2))
-        return torch.einsum("bik,oik->bo", bumps, self.coefficients) + F.linear(F.silu(x), self.base)
+        return torch.einsum("bik,oik->bo", bumps, self.coefficients) + F.linear(
+            F.silu(x), self.base
+        )
 
 
 @network("KAN", "numbers", "edges are functions with parameters of their own; no linear layer")
@@ -123,7 +139,9 @@ def kolmogorov_arnold() -> nn.Module:
 
 
 class Experts(nn.Module):
-    """The expert with the largest gate, of three, is evaluated for an input: the flow depends on the data."""
+    """The expert with the largest gate, of three, is evaluated for an input: the flow depends on
+    the data.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,4 +158,6 @@ class Experts(nn.Module):
         return self.head(hidden * weight[:, None])
 
 
-network("Mixture of experts", "numbers", "top-1 gate: which weights are used depends on the input")(Experts)
+network("Mixture of experts", "numbers", "top-1 gate: which weights are used depends on the input")(
+    Experts
+)

@@ -1,6 +1,8 @@
-"""The zoo: every network with every method does what docs/zoo.json says, and docs/zoo.md is made of that.
+"""The zoo: every network with every method does what docs/zoo.json says, and docs/zoo.md is made of
+that.
 
-A refusal may be worded anew; its reason, as docs/zoo.py tells reasons by their lines, must stay the same.
+A refusal may be worded anew; its reason, as docs/zoo.py tells reasons by their lines, must stay the
+same.
 """
 
 import importlib.util
@@ -32,21 +34,31 @@ def test_every_method_works_or_says_why_not(name):
         except AssertionError as error:
             wrong[method] = str(error)
         else:
-            same = bool(found.refusal) == bool(line) and page.words(found.refusal) == page.words(line)
+            same = bool(found.refusal) == bool(line) and page.words(found.refusal) == page.words(
+                line
+            )
             if not same or found.way_out != way_out:
                 wrong[method] = f"{found}, docs/zoo.json has {line or 'works'} {way_out}"
     assert not wrong, "\n".join(f"{method}: {error}" for method, error in wrong.items())
     assert cells.look(name).warning == expected["warning"]
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch's, of old ways to normalise
+@pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::DeprecationWarning"
+)  # torch's, of old ways to normalise
 def test_the_zoo_is_large_and_its_networks_small():
-    assert len(NETWORKS) >= 40 and list(STORED["networks"]) == list(NETWORKS) and STORED["methods"] == list(cells.METHODS)
+    assert (
+        len(NETWORKS) >= 40
+        and list(STORED["networks"]) == list(NETWORKS)
+        and STORED["methods"] == list(cells.METHODS)
+    )
     for name in NETWORKS:
         if name not in ("Lazy layers", "Linear"):
             assert 30 <= sum(p.numel() for p in NETWORKS[name].make().parameters()) <= 4000, name
 
 
 def test_the_page_is_that_of_the_results():
-    done = subprocess.run([sys.executable, ROOT / "docs/zoo.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/zoo.py", "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr

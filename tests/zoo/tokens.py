@@ -1,4 +1,6 @@
-"""Networks of the zoo that read tokens, tables, and images as tokens: recurrent ones, transformers, mixers."""
+"""Networks of the zoo that read tokens, tables, and images as tokens: recurrent ones, transformers,
+mixers.
+"""
 
 import torch
 from networks import CLASSES, TOKENS, network
@@ -13,14 +15,22 @@ class Tabular(nn.Module):
         super().__init__()
         self.embeddings = nn.ModuleList(nn.Embedding(5, 3) for _ in range(2))
         self.norm = nn.BatchNorm1d(4)
-        self.layers = nn.Sequential(nn.Linear(10, 12), nn.ReLU(), nn.BatchNorm1d(12), nn.Dropout(0.1), nn.Linear(12, CLASSES))
+        self.layers = nn.Sequential(
+            nn.Linear(10, 12),
+            nn.ReLU(),
+            nn.BatchNorm1d(12),
+            nn.Dropout(0.1),
+            nn.Linear(12, CLASSES),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         codes = [embedding(x[:, k].long()) for k, embedding in enumerate(self.embeddings)]
         return self.layers(torch.cat([*codes, self.norm(x[:, 2:])], 1))
 
 
-network("Table with embeddings", "table", "codes are embedded, numbers normalised", random=True)(Tabular)
+network("Table with embeddings", "table", "codes are embedded, numbers normalised", random=True)(
+    Tabular
+)
 
 
 class Recurrent(nn.Module):
@@ -42,7 +52,12 @@ def lstm() -> nn.Module:
     return Recurrent(nn.LSTM)
 
 
-@network("LSTM, two layers with dropout", "tokens", "dropout inside the LSTM, which is no layer of its own", random=True)
+@network(
+    "LSTM, two layers with dropout",
+    "tokens",
+    "dropout inside the LSTM, which is no layer of its own",
+    random=True,
+)
 def lstm_dropout() -> nn.Module:
     return Recurrent(nn.LSTM, num_layers=2, dropout=0.3)
 
@@ -88,7 +103,10 @@ class Encoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding, self.positions = nn.Embedding(TOKENS, 8), nn.Parameter(0.1 * torch.randn(7, 8))
+        self.embedding, self.positions = (
+            nn.Embedding(TOKENS, 8),
+            nn.Parameter(0.1 * torch.randn(7, 8)),
+        )
         self.token = nn.Parameter(torch.randn(1, 1, 8))
         layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
@@ -99,7 +117,12 @@ class Encoder(nn.Module):
         return self.head(self.encoder(x)[:, 0])
 
 
-network("Transformer encoder", "tokens", "nn.TransformerEncoder, dropout in layers and attention", random=True)(Encoder)
+network(
+    "Transformer encoder",
+    "tokens",
+    "nn.TransformerEncoder, dropout in layers and attention",
+    random=True,
+)(Encoder)
 
 
 class Attention(nn.Module):
@@ -110,11 +133,17 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.wide = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         n, length, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.qkv(self.norm1(x))
+            .reshape(n, length, 3, self.heads, width // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
         mixed = F.scaled_dot_product_attention(q, k, v)
         x = x + self.out(mixed.transpose(1, 2).reshape(n, length, width))
         return x + self.wide(self.norm2(x))
@@ -134,7 +163,9 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(x)).mean(1))
 
 
-network("ViT", "images", "patches, scaled dot-product attention, layer norm first")(VisionTransformer)
+network("ViT", "images", "patches, scaled dot-product attention, layer norm first")(
+    VisionTransformer
+)
 
 
 class MixerBlock(nn.Module):
@@ -156,7 +187,10 @@ class Mixer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches, self.blocks = nn.Conv2d(3, 8, 4, 4), nn.Sequential(MixerBlock(4, 8), MixerBlock(4, 8))
+        self.patches, self.blocks = (
+            nn.Conv2d(3, 8, 4, 4),
+            nn.Sequential(MixerBlock(4, 8), MixerBlock(4, 8)),
+        )
         self.head = nn.Linear(8, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,7 +201,9 @@ network("MLP-Mixer", "images", "linear layers along tokens and channels")(Mixer)
 
 
 class RootMeanSquare(nn.Module):
-    """As language models today: RMS norm, gated linear units, rotary positions, weights of input and output tied."""
+    """As language models today: RMS norm, gated linear units, rotary positions, weights of input
+    and output tied.
+    """
 
     angles: Tensor
 
@@ -176,14 +212,24 @@ class RootMeanSquare(nn.Module):
         self.embedding = nn.Embedding(TOKENS, 8)
         self.norm1, self.norm2 = nn.RMSNorm(8), nn.RMSNorm(8)
         self.query, self.key, self.value = (nn.Linear(8, 8, bias=False) for _ in range(3))
-        self.gate, self.up, self.down = nn.Linear(8, 12, bias=False), nn.Linear(8, 12, bias=False), nn.Linear(12, 8, bias=False)
+        self.gate, self.up, self.down = (
+            nn.Linear(8, 12, bias=False),
+            nn.Linear(8, 12, bias=False),
+            nn.Linear(12, 8, bias=False),
+        )
         self.head = nn.Linear(8, CLASSES, bias=False)
-        self.register_buffer("angles", torch.arange(6)[:, None] / torch.tensor([1.0, 3.0, 10.0, 30.0]), persistent=False)
+        self.register_buffer(
+            "angles",
+            torch.arange(6)[:, None] / torch.tensor([1.0, 3.0, 10.0, 30.0]),
+            persistent=False,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embedding(x)
         y = self.norm1(x)
-        x = x + F.scaled_dot_product_attention(self._turned(self.query(y)), self._turned(self.key(y)), self.value(y))
+        x = x + F.scaled_dot_product_attention(
+            self._turned(self.query(y)), self._turned(self.key(y)), self.value(y)
+        )
         y = self.norm2(x)
         x = x + self.down(F.silu(self.gate(y)) * self.up(y))
         return self.head(x.mean(1))
@@ -194,4 +240,8 @@ class RootMeanSquare(nn.Module):
         return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-network("RMS norm and gated units", "tokens", "as language models today: RMSNorm, SwiGLU, rotary positions")(RootMeanSquare)
+network(
+    "RMS norm and gated units",
+    "tokens",
+    "as language models today: RMSNorm, SwiGLU, rotary positions",
+)(RootMeanSquare)

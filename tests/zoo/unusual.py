@@ -10,11 +10,17 @@ from torch.nn import functional as F
 
 
 class Auxiliary(nn.Module):
-    """A tuple of two outputs in training mode, one in evaluation mode, as Inception and GoogLeNet have."""
+    """A tuple of two outputs in training mode, one in evaluation mode, as Inception and GoogLeNet
+    have.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk, self.head, self.side = nn.Linear(6, 12), nn.Linear(12, CLASSES), nn.Linear(12, CLASSES)
+        self.trunk, self.head, self.side = (
+            nn.Linear(6, 12),
+            nn.Linear(12, CLASSES),
+            nn.Linear(12, CLASSES),
+        )
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         x = F.relu(self.trunk(x))
@@ -45,7 +51,9 @@ def probabilities() -> nn.Module:
 
 @network("Compiled", "numbers", "torch.compile in the factory")
 def compiled() -> nn.Module:
-    return torch.compile(nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, CLASSES)), backend="eager")
+    return torch.compile(
+        nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, CLASSES)), backend="eager"
+    )
 
 
 @network("Data parallel", "numbers", "nn.DataParallel in the factory")
@@ -60,7 +68,9 @@ def scripted() -> nn.Module:
 
 @network("Double precision", "numbers", "parameters and inputs are float64", double=True)
 def double() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, CLASSES)).double()
+    return nn.Sequential(
+        nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, CLASSES)
+    ).double()
 
 
 class FunctionalDropout(nn.Module):
@@ -68,14 +78,20 @@ class FunctionalDropout(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second, self.head = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, CLASSES)
+        self.first, self.second, self.head = (
+            nn.Linear(6, 16),
+            nn.Linear(16, 16),
+            nn.Linear(16, CLASSES),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.dropout(F.relu(self.first(x)), 0.2, self.training)
         return self.head(F.dropout(F.relu(self.second(x)), 0.2, self.training))
 
 
-network("Functional dropout", "numbers", "F.dropout, which no list of layers shows", random=True)(FunctionalDropout)
+network("Functional dropout", "numbers", "F.dropout, which no list of layers shows", random=True)(
+    FunctionalDropout
+)
 
 
 class StochasticDepth(nn.Module):
@@ -96,7 +112,9 @@ class StochasticDepth(nn.Module):
         return self.head(x)
 
 
-network("Stochastic depth", "numbers", "blocks are left out at random", random=True)(StochasticDepth)
+network("Stochastic depth", "numbers", "blocks are left out at random", random=True)(
+    StochasticDepth
+)
 
 
 class Noisy(nn.Module):
@@ -116,7 +134,9 @@ network("Noise at the input", "numbers", "Gaussian noise in training", random=Tr
 
 
 class Counting(nn.Module):
-    """Counts its evaluations in a plain attribute, and keeps its last features: a state beside parameters and buffers."""
+    """Counts its evaluations in a plain attribute, and keeps its last features: a state beside
+    parameters and buffers.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +150,11 @@ class Counting(nn.Module):
         return self.head(x)
 
 
-network("Keeps its features", "numbers", "an attribute with a tensor of the graph, which can't be deep-copied")(Counting)
+network(
+    "Keeps its features",
+    "numbers",
+    "an attribute with a tensor of the graph, which can't be deep-copied",
+)(Counting)
 
 
 @functools.cache
@@ -166,7 +190,11 @@ class Scaled(nn.Module):
         return self.layers(x) * self.scale
 
 
-network("Learned temperature", "numbers", "a parameter without axes scales the outputs: no linear layer is the last")(Scaled)
+network(
+    "Learned temperature",
+    "numbers",
+    "a parameter without axes scales the outputs: no linear layer is the last",
+)(Scaled)
 
 
 class Cosine(nn.Module):
@@ -177,7 +205,9 @@ class Cosine(nn.Module):
         self.features, self.prototypes = nn.Linear(6, 12), nn.Parameter(torch.randn(CLASSES, 12))
 
     def forward(self, x: Tensor) -> Tensor:
-        return 5 * F.normalize(F.relu(self.features(x)), dim=1) @ F.normalize(self.prototypes, dim=1).T
+        return (
+            5 * F.normalize(F.relu(self.features(x)), dim=1) @ F.normalize(self.prototypes, dim=1).T
+        )
 
 
 network("Cosine classifier", "numbers", "prototypes as parameters of no layer")(Cosine)

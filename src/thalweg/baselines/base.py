@@ -1,6 +1,9 @@
-"""Baselines: ensembles that are built into one network and trained from scratch in one run. Rows of the comparison, no explorers.
+"""Baselines: ensembles that are built into one network and trained from scratch in one run.
 
-They explore no landscape and start from no network that a user has trained: they change the network instead, and train that.
+Rows of the comparison, no explorers.
+
+They explore no landscape and start from no network that a user has trained: they change the network
+instead, and train that.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +17,8 @@ from thalweg.weights.distribution import WeightDistribution
 class Baseline(ABC):
     """A method that converts a problem's network into an ensemble of its own kind, and trains it.
 
-    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@baseline("name")`.
+    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
+    `@baseline("name")`.
     """
 
     family: ClassVar[str] = "other"
@@ -23,7 +27,10 @@ class Baseline(ABC):
     @property
     @abstractmethod
     def trainings(self) -> float:
-        """What one run will cost, in trainings of the problem's network. The meter says what it did cost."""
+        """What one run will cost, in trainings of the problem's network.
+
+        The meter says what it did cost.
+        """
 
     @abstractmethod
     def train(self, problem: Problem) -> tuple[Problem, WeightDistribution]:

@@ -1,16 +1,20 @@
-"""BatchEnsemble: members share each weight but for a factor of rank one (Wen, Tran and Ba 2020, arXiv 2002.06715).
+"""BatchEnsemble: members share each weight but for a factor of rank one (Wen, Tran and Ba 2020,
+arXiv 2002.06715).
 
-A row of the comparison, trained from scratch in one run; it explores nothing. Member k has the weights W o (s_k r_k'), with one
-number of s_k an output and one of r_k an input of a layer, and biases of its own. Both vectors start as random signs, and have no
-weight decay. Every mini-batch is divided among the members, so a run of a training's length costs one training.
+A row of the comparison, trained from scratch in one run; it explores nothing. Member k has the
+weights W o (s_k r_k'), with one number of s_k an output and one of r_k an input of a layer, and
+biases of its own. Both vectors start as random signs, and have no weight decay. Every mini-batch is
+divided among the members, so a run of a training's length costs one training.
 
-Deviations: one training is far less than published rows had (about five in google/uncertainty-baselines, where every member sees
-all of every mini-batch): `budget=5.0` is as long as theirs. A trap: a member's factors and biases get the gradient of its own
-part only, 1/members of the mini-batch's mean, so in a short run they move little. Which member gets which part is drawn at every
-step (a loader that does not shuffle would else show each member one part of the data only), and a part has two examples at least,
-so that in small batches some members wait. Any network can be converted, since members are evaluated one after the other at their
-own weights; so batch norm normalises each member's examples by themselves, as it does when a member predicts, and only its scale
-and shift are shared.
+Deviations: one training is far less than published rows had (about five in
+google/uncertainty-baselines, where every member sees all of every mini-batch): `budget=5.0` is as
+long as theirs. A trap: a member's factors and biases get the gradient of its own part only,
+1/members of the mini-batch's mean, so in a short run they move little. Which member gets which part
+is drawn at every step (a loader that does not shuffle would else show each member one part of the
+data only), and a part has two examples at least, so that in small batches some members wait. Any
+network can be converted, since members are evaluated one after the other at their own weights; so
+batch norm normalises each member's examples by themselves, as it does when a member predicts, and
+only its scale and shift are shared.
 """
 
 from collections.abc import Callable
@@ -59,7 +63,11 @@ class BatchEnsemble(Baseline):
         problem.behaviour.check_recomputed("batch-ensemble")
         made = replace(problem, model=partial(RankOne, problem.factory, self.members), start=None)
         network = cast(RankOne, made.build("batch-ensemble"))
-        problem.fit(network, replace(problem.recipe, epochs=problem.recipe.epochs * self.budget), "batch-ensemble")
+        problem.fit(
+            network,
+            replace(problem.recipe, epochs=problem.recipe.epochs * self.budget),
+            "batch-ensemble",
+        )
         return problem, Members(network.members())
 
 
@@ -89,9 +97,14 @@ class RankOne(nn.Module):
         self.network, self.size = model(), members
         weights, biases = _trained(self.network, "weight"), _trained(self.network, "bias")
         if not weights:
-            raise InputError("batch-ensemble got a network without a linear layer or convolution that is trained, needs one")
+            raise InputError(
+                "batch-ensemble got a network without a linear layer or convolution that is "
+                "trained, needs one"
+            )
         self._weights, self._biases = list(weights), list(biases)
-        self.fast = nn.ParameterList(Factor(_signs(members, weight, axis)) for weight in weights.values() for axis in (1, 0))
+        self.fast = nn.ParameterList(
+            Factor(_signs(members, weight, axis)) for weight in weights.values() for axis in (1, 0)
+        )
         self.biases = nn.ParameterList(bias.detach().repeat(members, 1) for bias in biases.values())
         for bias in biases.values():
             bias.requires_grad = False  # each member has its own
@@ -100,14 +113,24 @@ class RankOne(nn.Module):
         """From `[batch, ...]` to `[batch, classes]`, each part of the batch by another member."""
         parts = x.tensor_split(max(1, min(self.size, len(x) // 2)))
         chosen = torch.randperm(self.size)[: len(parts)].tolist()
-        return torch.cat([functional_call(self.network, self._params(k), (part,)) for k, part in zip(chosen, parts, strict=True)])
+        return torch.cat(
+            [
+                functional_call(self.network, self._params(k), (part,))
+                for k, part in zip(chosen, parts, strict=True)
+            ]
+        )
 
     def members(self) -> tuple[Weights, ...]:
         """The members as weights of the network. Nobody trained their batch-norm statistics."""
         own, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
         stale = {name: buffer.detach().clone() for name, buffer in buffers.items()}
-        return tuple(Weights({name: p.detach().clone() for name, p in {**own, **self._params(k)}.items()}, stale=stale)
-                     for k in range(self.size))
+        return tuple(
+            Weights(
+                {name: p.detach().clone() for name, p in {**own, **self._params(k)}.items()},
+                stale=stale,
+            )
+            for k in range(self.size)
+        )
 
     def _params(self, k: int) -> Tensors:
         """The parameters in which a member differs from the network."""
@@ -116,12 +139,16 @@ class RankOne(nn.Module):
         for i, name in enumerate(self._weights):
             inputs, outputs = self.fast[2 * i][k], self.fast[2 * i + 1][k]
             factor = torch.outer(outputs, inputs)
-            found[name] = shared[name] * factor.reshape(*factor.shape, *[1] * (shared[name].dim() - 2))
+            found[name] = shared[name] * factor.reshape(
+                *factor.shape, *[1] * (shared[name].dim() - 2)
+            )
         return found
 
 
 def _trained(network: nn.Module, part: str) -> dict[str, Tensor]:
-    """The trained weights, or biases, of linear layers and convolutions, by their names in the network."""
+    """The trained weights, or biases, of linear layers and convolutions, by their names in the
+    network.
+    """
     names = {id(p): name for name, p in network.named_parameters()}
     found: dict[str, Tensor] = {}
     for where, layer in network.named_modules():
@@ -129,8 +156,11 @@ def _trained(network: nn.Module, part: str) -> dict[str, Tensor]:
         if own is None or not own.requires_grad:
             continue
         if id(own) not in names:
-            raise InputError(f"batch-ensemble got a layer '{where}' whose {part} is made by a parametrisation, needs a plain "
-                             "parameter: take it off with torch.nn.utils.parametrize.remove_parametrizations")
+            raise InputError(
+                f"batch-ensemble got a layer '{where}' whose {part} is made by a "
+                "parametrisation, needs a plain parameter: take it off with "
+                "torch.nn.utils.parametrize.remove_parametrizations"
+            )
         found[names[id(own)]] = own
     return found
 

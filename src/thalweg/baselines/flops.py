@@ -11,11 +11,13 @@ from thalweg.training.problem import Problem
 
 
 def flops(problem: Problem) -> float:
-    """Floating point operations of evaluating a problem's network on two examples, with the backward pass. Nothing is metered.
+    """Floating point operations of evaluating a problem's network on two examples, with the
+    backward pass. Nothing is metered.
 
-    They are counted on tensors without numbers, torch's "meta" device: nothing is computed, so that a network that is only
-    considered takes no time and can't fail in a kernel. One that needs numbers on its way is evaluated, with its weights in the
-    order in which they were made. Where there are no operations that are counted, the parameters are.
+    They are counted on tensors without numbers, torch's "meta" device: nothing is computed, so that
+    a network that is only considered takes no time and can't fail in a kernel. One that needs
+    numbers on its way is evaluated, with its weights in the order in which they were made. Where
+    there are no operations that are counted, the parameters are.
     """
     loader = problem.batches("flops")
     with seeded(0, "flops"), seeded_loader(loader, 0, "flops"):
@@ -28,8 +30,10 @@ def flops(problem: Problem) -> float:
                 found = _counted(_contiguous(problem.build("flops")), x.to(problem.device))
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 message = " ".join(str(error).split())[:200]
-                raise InputError(f"the network can't be evaluated with a backward pass on inputs of shape {tuple(x.shape)} and "
-                                 f"{x.dtype}: {message}") from None
+                raise InputError(
+                    "the network can't be evaluated with a backward pass on inputs of shape "
+                    f"{tuple(x.shape)} and {x.dtype}: {message}"
+                ) from None
     return found or sum(p.numel() for p in network.parameters())
 
 

@@ -1,15 +1,19 @@
-"""Packed-Ensembles: several narrow networks in the place of one, trained together (Laurent et al. 2023, arXiv 2210.09184).
+"""Packed-Ensembles: several narrow networks in the place of one, trained together (Laurent et al.
+2023, arXiv 2210.09184).
 
-A row of the comparison, trained from scratch in one run; it explores nothing. Of M members each has alpha / M of the network's
-hidden channels (`weights.narrowing`; gamma is 1), and all see the same mini-batches. The paper packs them into one network of
-grouped convolutions; M narrow networks side by side are the same function and the same work.
+A row of the comparison, trained from scratch in one run; it explores nothing. Of M members each has
+alpha / M of the network's hidden channels (`weights.narrowing`; gamma is 1), and all see the same
+mini-batches. The paper packs them into one network of grouped convolutions; M narrow networks side
+by side are the same function and the same work.
 
-Deviations: the loss is the sum over members, so that each has the gradients, weight decay and clipping that it would have alone;
-the published code takes the mean, which divides their learning rate by M.
+Deviations: the loss is the sum over members, so that each has the gradients, weight decay and
+clipping that it would have alone; the published code takes the mean, which divides their learning
+rate by M.
 
-`trainings` is alpha^2 / M, what the work would be if all layers were hidden ones. The meter is charged with measured operations,
-and these may be far more where the first and last layers dominate, since each member reads all inputs and gives all outputs: with
-the defaults 1.8 trainings for the package's mlp on 28 x 28 pixels, 4.0 for a single layer. Predictions are metered in the
+`trainings` is alpha^2 / M, what the work would be if all layers were hidden ones. The meter is
+charged with measured operations, and these may be far more where the first and last layers
+dominate, since each member reads all inputs and gives all outputs: with the defaults 1.8 trainings
+for the package's mlp on 28 x 28 pixels, 4.0 for a single layer. Predictions are metered in the
 returned problem, in evaluations of a narrow network.
 """
 
@@ -60,16 +64,25 @@ class PackedEnsemble(Baseline):
         narrow = replace(problem, model=model, meter=Meter(), start=None, cache=None, identity="")
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe
-        narrow.fit(SideBySide(networks), replace(recipe, clip=None), "packed-ensemble",
-                   loss=_summed(problem.criterion), adjust=_clipped(networks, recipe.clip))
+        narrow.fit(
+            SideBySide(networks),
+            replace(recipe, clip=None),
+            "packed-ensemble",
+            loss=_summed(problem.criterion),
+            adjust=_clipped(networks, recipe.clip),
+        )
         cost = narrow.cost
         examples = round(cost.backward_examples * flops(narrow) / flops(problem))
-        problem.meter.charge(Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory))
+        problem.meter.charge(
+            Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory)
+        )
         return narrow, Members(tuple(Weights.of(network) for network in networks))
 
 
 class SideBySide(nn.Module):
-    """Several networks as one module, from inputs `[batch, ...]` to outputs `[members, batch, classes]`."""
+    """Several networks as one module, from inputs `[batch, ...]` to outputs `[members, batch,
+    classes]`.
+    """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()

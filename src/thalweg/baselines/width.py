@@ -1,17 +1,24 @@
-"""The law of width: how retrainings of a narrow network relate to those of the whole one, as measured.
+"""The law of width: how retrainings of a narrow network relate to those of the whole one, as
+measured.
 
-For networks with a share s of the hidden channels, trained by the same recipe (Fashion-MNIST, an MLP and a CNN with batch norm,
-s = 1/2, 0.35, 1/4; `python -m ideas` measures the last two lines again), with r their mean impurity (1 - sum p^2) over that of
-the whole network, which needs no labels and is the same in every retraining within a few per cent:
+For networks with a share s of the hidden channels, trained by the same recipe (Fashion-MNIST, an
+MLP and a CNN with batch norm, s = 1/2, 0.35, 1/4; `python -m ideas` measures the last two lines
+again), with r their mean impurity (1 - sum p^2) over that of the whole network, which needs no
+labels and is the same in every retraining within a few per cent:
 
-    u_s = u r s^(-1/6)           mean standard uncertainty over retrainings: 1.16-1.19, 1.27-1.30, 1.39-1.42 of u
-    v_s = r s^(-1/3)             variance over retrainings, in those of the whole network: 1.3-1.4, 1.5, 1.7-1.8
-    b_s^2 = 0.04 (1/s - 1)^2     squared distance of the means, in that unit: 0.04, 0.14, 0.36 (measured 0.06, 0.17-0.19, 0.41)
-    r = s^(-1/12)                there, before anything is trained: 1.06, 1.09, 1.12 (measured 1.05, 1.06-1.11, 1.09-1.20)
+    u_s = u r s^(-1/6)           mean standard uncertainty over retrainings: 1.16-1.19, 1.27-1.30,
+                                 1.39-1.42 of u
+    v_s = r s^(-1/3)             variance over retrainings, in those of the whole network: 1.3-1.4,
+                                 1.5, 1.7-1.8
+    b_s^2 = 0.04 (1/s - 1)^2     squared distance of the means, in that unit: 0.04, 0.14, 0.36
+                                 (measured 0.06, 0.17-0.19, 0.41)
+    r = s^(-1/12)                there, before anything is trained: 1.06, 1.09, 1.12 (measured 1.05,
+                                 1.06-1.11, 1.09-1.20)
 
-So a narrow network is a nearly unbiased witness of what a retraining would say, at a cost of about s^2, and a short run is not.
-Geiger et al. (2020, arXiv 1901.01608) found as much of generalisation: with width, fluctuations fall and averages stay. The
-constants were fixed on those two networks by other runs, and are used elsewhere as they are; `docs/ideas.md` has what they miss.
+So a narrow network is a nearly unbiased witness of what a retraining would say, at a cost of about
+s^2, and a short run is not. Geiger et al. (2020, arXiv 1901.01608) found as much of generalisation:
+with width, fluctuations fall and averages stay. The constants were fixed on those two networks by
+other runs, and are used elsewhere as they are; `docs/ideas.md` has what they miss.
 """
 
 import math
@@ -22,7 +29,9 @@ _FEARED = 0.2
 
 
 def impurity_before(share: float) -> float:
-    """Mean impurity of a narrow network over that of the whole one, where neither is trained yet."""
+    """Mean impurity of a narrow network over that of the whole one, where neither is trained
+    yet.
+    """
     return float(share ** (-1 / 12))
 
 
@@ -37,36 +46,46 @@ def spread(share: float, impurity: float) -> float:
 
 
 def variance(share: float, impurity: float) -> float:
-    """Variance over retrainings of a narrow network, over that of the whole one; arguments as in `spread`."""
+    """Variance over retrainings of a narrow network, over that of the whole one; arguments as in
+    `spread`.
+    """
     return float(impurity * share ** (-1 / 3))
 
 
 def squared_bias(share: float) -> float:
-    """Squared distance of the mean of very many narrow networks from that of the whole ones, in variances of a retraining."""
+    """Squared distance of the mean of very many narrow networks from that of the whole ones, in
+    variances of a retraining.
+    """
     return _BIAS * (1 / share - 1) ** 2
 
 
 def feared_error(share: float, members: int) -> float:
-    """Squared error of the mean of several narrow networks that are still to be trained, in variances of a retraining.
+    """Squared error of the mean of several narrow networks that are still to be trained, in
+    variances of a retraining.
 
-    It is there to choose a share, and fears five times the law's bias: halfway to that on CIFAR-10, where a ResNet-8 in 15 epochs
-    is far from converged, and narrow ones farther. Where there is less, wider networks than the best cost little.
+    It is there to choose a share, and fears five times the law's bias: halfway to that on CIFAR-10,
+    where a ResNet-8 in 15 epochs is far from converged, and narrow ones farther. Where there is
+    less, wider networks than the best cost little.
     """
     return variance(share, impurity_before(share)) / members + _FEARED / _BIAS * squared_bias(share)
 
 
 def together(first: float, second: float) -> tuple[float, float]:
-    """The weight of the second of two means that err on their own, for the least squared error, and that error."""
+    """The weight of the second of two means that err on their own, for the least squared error, and
+    that error.
+    """
     return first / (first + second), first * second / (first + second)
 
 
 def bias_of_spread(members: int, dimensions: float = 1.0) -> float:
     """c4: the mean standard deviation of so many draws of a Gaussian, over its true one.
 
-    Where probability moves between many classes, the squares of several dimensions add up to one deviation, which is biased less.
-    Its degrees of freedom are (members - 1) x the root of their number: retrainings have heavier tails than a Gaussian, and that
-    takes back a part. On two tasks of Fashion-MNIST deep ensembles of 2, 3 and 5 have 0.80-0.82, 0.87-0.89 and 0.93-0.94 of
-    the mean standard deviation of many (1.67 dimensions), on CIFAR-10 0.89, 0.94 and 0.97 (3.24): this is within 5 % of them.
+    Where probability moves between many classes, the squares of several dimensions add up to one
+    deviation, which is biased less. Its degrees of freedom are (members - 1) x the root of their
+    number: retrainings have heavier tails than a Gaussian, and that takes back a part. On two tasks
+    of Fashion-MNIST deep ensembles of 2, 3 and 5 have 0.80-0.82, 0.87-0.89 and 0.93-0.94 of the
+    mean standard deviation of many (1.67 dimensions), on CIFAR-10 0.89, 0.94 and 0.97 (3.24): this
+    is within 5 % of them.
 
     Args:
         members: Draws, two or more.
@@ -79,4 +98,6 @@ def bias_of_spread(members: int, dimensions: float = 1.0) -> float:
         [0.835, 0.91, 0.953]
     """
     freedom = (members - 1) * math.sqrt(dimensions)
-    return math.sqrt(2 / freedom) * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
+    return math.sqrt(2 / freedom) * math.exp(
+        math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    )

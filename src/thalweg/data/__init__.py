@@ -7,4 +7,15 @@ from thalweg.data.ood import OOD, load_ood
 from thalweg.data.preparation import Prepare
 from thalweg.data.splits import Splits, splits
 
-__all__ = ["DATASETS", "OOD", "Augmentation", "Dataset", "Prepare", "Splits", "fingerprint", "load", "load_ood", "splits"]
+__all__ = [
+    "DATASETS",
+    "OOD",
+    "Augmentation",
+    "Dataset",
+    "Prepare",
+    "Splits",
+    "fingerprint",
+    "load",
+    "load_ood",
+    "splits",
+]

@@ -1,6 +1,8 @@
-"""The binary version of CIFAR-10 and CIFAR-100: records of label bytes (one or two) and 3,072 pixel bytes (red, green, blue).
+"""The binary version of CIFAR-10 and CIFAR-100: records of label bytes (one or two) and 3,072 pixel
+bytes (red, green, blue).
 
-Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*; format: https://www.cs.toronto.edu/~kriz/cifar.html .
+Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*; format:
+https://www.cs.toronto.edu/~kriz/cifar.html .
 """
 
 from pathlib import Path
@@ -16,7 +18,8 @@ PIXELS = 3 * 32 * 32
 
 
 def read_records(path: Path, *, labels: int, records: int) -> tuple[Tensor, Tensor]:
-    """Images, uint8 `[records, 3, 32, 32]`, and their last label (CIFAR-100: the fine one), int64 `[records]`.
+    """Images, uint8 `[records, 3, 32, 32]`, and their last label (CIFAR-100: the fine one), int64
+    `[records]`.
 
     Args:
         path: The file, `*.bin`.
@@ -43,7 +46,9 @@ def read_names(path: Path, classes: int) -> tuple[str, ...]:
         InputError: The file can't be read or holds another number of names.
     """
     try:
-        names = tuple(_bytes(path, 100 * classes, f"needs {classes} names").decode("utf-8-sig").split())
+        names = tuple(
+            _bytes(path, 100 * classes, f"needs {classes} names").decode("utf-8-sig").split()
+        )
     except UnicodeDecodeError as error:
         raise damaged(path, error) from None
     if len(names) != classes:

@@ -1,4 +1,7 @@
-"""A data set in memory: images, labels and the facts about them. Checked once, so that nothing after it has to."""
+"""A data set in memory: images, labels and the facts about them.
+
+Checked once, so that nothing after it has to.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -39,15 +42,22 @@ class Dataset:
     ood: str = "rotated"
 
     def __post_init__(self) -> None:
-        for part, images, labels in (("train", self.train, self.train_labels), ("test", self.test, self.test_labels)):
+        for part, images, labels in (
+            ("train", self.train, self.train_labels),
+            ("test", self.test, self.test_labels),
+        ):
             check(f"{self.name}: {part}", images, labels, self.classes)
         if self.train.shape[1:] != self.test.shape[1:]:
-            raise InputError(f"{self.name}: training images have shape {tuple(self.train.shape[1:])}, test images "
-                             f"{tuple(self.test.shape[1:])}: need the same [channels, height, width]")
+            raise InputError(
+                f"{self.name}: training images have shape {tuple(self.train.shape[1:])}, test "
+                f"images {tuple(self.test.shape[1:])}: need the same [channels, height, width]"
+            )
         channels = self.train.shape[1]
         if not channels == len(self.mean) == len(self.std):
-            raise InputError(f"{self.name}: got {len(self.mean)} means and {len(self.std)} standard deviations, "
-                             f"needs {channels}: one a channel")
+            raise InputError(
+                f"{self.name}: got {len(self.mean)} means and {len(self.std)} standard deviations, "
+                f"needs {channels}: one a channel"
+            )
 
     @property
     def classes(self) -> int:
@@ -68,18 +78,28 @@ def check(what: str, images: Tensor, labels: Tensor, classes: int) -> None:
         InputError: A wrong type or shape, no image, or a label that is not in 0 .. classes - 1.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or 0 in images.shape:
-        raise InputError(f"{what}: got images of type {images.dtype} and shape {tuple(images.shape)}, needs uint8 "
-                         "[n, channels, height, width], none of them 0")
+        raise InputError(
+            f"{what}: got images of type {images.dtype} and shape {tuple(images.shape)}, needs "
+            "uint8 [n, channels, height, width], none of them 0"
+        )
     if labels.dtype != torch.int64 or tuple(labels.shape) != (len(images),):
-        raise InputError(f"{what}: got labels of type {labels.dtype} and shape {tuple(labels.shape)}, needs int64 "
-                         f"({len(images)},): one an image")
+        raise InputError(
+            f"{what}: got labels of type {labels.dtype} and shape {tuple(labels.shape)}, needs "
+            f"int64 ({len(images)},): one an image"
+        )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise InputError(f"{what}: got labels from {low} to {high}, needs 0 to {classes - 1}: there are {classes} classes")
+        raise InputError(
+            f"{what}: got labels from {low} to {high}, needs 0 to {classes - 1}: there are "
+            f"{classes} classes"
+        )
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 of name, images and labels: equal for equal data, whatever file they came from. About 0.3 s for CIFAR-10."""
+    """SHA-256 of name, images and labels: equal for equal data, whatever file they came from.
+
+    About 0.3 s for CIFAR-10.
+    """
     digest = hashlib.sha256(dataset.name.encode())
     for tensor in (dataset.train, dataset.train_labels, dataset.test, dataset.test_labels):
         digest.update(str(tuple(tensor.shape)).encode())

@@ -1,4 +1,6 @@
-"""Where data files are: in a folder of the user's, in thalweg's cache, or at their public home, from where they come checked."""
+"""Where data files are: in a folder of the user's, in thalweg's cache, or at their public home,
+from where they come checked.
+"""
 
 import os
 import tarfile
@@ -31,7 +33,9 @@ class Home:
 
 
 def folders(directory: Path | None = None) -> list[Path]:
-    """Where files are looked for, in this order: `directory`, the folder in the variable THALWEG_DATA, thalweg's cache."""
+    """Where files are looked for, in this order: `directory`, the folder in the variable
+    THALWEG_DATA, thalweg's cache.
+    """
     variable = os.environ.get(VARIABLE)
     named = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
     return [given(folder) for folder in named if folder is not None]
@@ -39,7 +43,10 @@ def folders(directory: Path | None = None) -> list[Path]:
 
 def find(path: str, where: Sequence[Path]) -> Path | None:
     """The first of the folders' files with this path below the folder; None where there is none."""
-    return next((folder / path for folder in where if exists(folder / path) and (folder / path).is_file()), None)
+    return next(
+        (folder / path for folder in where if exists(folder / path) and (folder / path).is_file()),
+        None,
+    )
 
 
 def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
@@ -60,15 +67,20 @@ def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
     packed = home.url.endswith(".tar.gz")
     folder, name = (where[0], Path(home.url).name) if packed else (target.parent, target.name)
     try:
-        downloaded = Path(pooch.retrieve(home.url, known_hash=f"md5:{home.md5}", fname=name, path=folder))
+        downloaded = Path(
+            pooch.retrieve(home.url, known_hash=f"md5:{home.md5}", fname=name, path=folder)
+        )
         if packed:
             _unpack(downloaded, where[0])
     except InputError:
         raise
     except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:100]
-        raise InputError(f"{path} is not in {' or '.join(map(str, where))}, and {home.url} can't be downloaded ({reason}): "
-                         f"put the file there, or set {VARIABLE} or --data-dir to the folder that has it") from None
+        raise InputError(
+            f"{path} is not in {' or '.join(map(str, where))}, and {home.url} can't be "
+            f"downloaded ({reason}): put the file there, or set {VARIABLE} or --data-dir to the "
+            "folder that has it"
+        ) from None
     if not target.is_file():
         raise InputError(f"{path} is not in {home.url}: put the file under {where[0]}")
     return target
@@ -76,15 +88,19 @@ def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
 
 def damaged(path: Path, reason: object) -> InputError:
     """An error for a file whose content is not what it should be."""
-    return InputError(f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): give the published "
-                      "file; where none is, it is downloaded")
+    return InputError(
+        f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): give the "
+        "published file; where none is, it is downloaded"
+    )
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Writes the archive's files under the folder, each whole or not at all, and deletes the archive.
+    """Writes the archive's files under the folder, each whole or not at all, and deletes the
+    archive.
 
     Raises:
-        InputError: A file in it is not below the folder, is larger than any of a data set, or is a link.
+        InputError: A file in it is not below the folder, is larger than any of a data set, or is a
+            link.
     """
     root = folder.resolve()
     with tarfile.open(archive) as packed:
@@ -92,10 +108,18 @@ def _unpack(archive: Path, folder: Path) -> None:
             if member.isdir():
                 continue
             target = (root / member.name).resolve()
-            if not member.isfile() or member.size > MOST_BYTES or not target.is_relative_to(root) or target == root:
+            if (
+                not member.isfile()
+                or member.size > MOST_BYTES
+                or not target.is_relative_to(root)
+                or target == root
+            ):
                 kind = f"{member.size} bytes" if member.isfile() else "a link or device"
-                raise InputError(f"{archive} holds {member.name[:80]!r} ({kind}), needs files of {MOST_BYTES} bytes or less "
-                                 "below its own folder: do not trust it, and get the published archive")
+                raise InputError(
+                    f"{archive} holds {member.name[:80]!r} ({kind}), needs files of {MOST_BYTES} "
+                    "bytes or less below its own folder: do not trust it, and get the published "
+                    "archive"
+                )
             file = packed.extractfile(member)
             if file is not None:
                 write_bytes(target, file.read())

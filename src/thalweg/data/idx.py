@@ -1,6 +1,8 @@
-"""idx files, the format of MNIST and Fashion-MNIST: two zero bytes, a type, the number of axes, their lengths, the values.
+"""idx files, the format of MNIST and Fashion-MNIST: two zero bytes, a type, the number of axes,
+their lengths, the values.
 
-Described at the foot of http://yann.lecun.com/exdb/mnist/ . Only the type that images and labels use, unsigned bytes, is read.
+Described at the foot of http://yann.lecun.com/exdb/mnist/ . Only the type that images and labels
+use, unsigned bytes, is read.
 """
 
 import gzip
@@ -20,7 +22,9 @@ MOST = 60_000 * 28 * 28  # values of the largest file, MNIST's training images
 
 
 def read_idx(path: Path, axes: int, most: int) -> Tensor:
-    """The values of a gzipped idx file, uint8, with so many axes. No more is unpacked than its header declares, and one byte.
+    """The values of a gzipped idx file, uint8, with so many axes.
+
+    No more is unpacked than its header declares, and one byte.
 
     Args:
         path: The file, `*.gz`.
@@ -48,7 +52,9 @@ def read_idx(path: Path, axes: int, most: int) -> Tensor:
 
 
 def read_images(path: Path, most: int = MOST) -> Tensor:
-    """Grey images, uint8 `[n, 1, height, width]`, with so many pixels at most; errors as in `read_idx`."""
+    """Grey images, uint8 `[n, 1, height, width]`, with so many pixels at most; errors as in
+    `read_idx`.
+    """
     return read_idx(path, 3, most)[:, None]
 
 
@@ -59,5 +65,9 @@ def read_labels(path: Path, most: int = MOST) -> Tensor:
 
 def _shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
     if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
-        raise damaged(path, f"starts with {header[:4].hex(' ') or 'nothing'}, needs 00 00 08 {axes:02x}: bytes on {axes} axes")
+        raise damaged(
+            path,
+            f"starts with {header[:4].hex(' ') or 'nothing'}, needs 00 00 08 {axes:02x}: bytes "
+            f"on {axes} axes",
+        )
     return struct.unpack(f">{axes}I", header[4:])

@@ -1,4 +1,6 @@
-"""Out-of-distribution images: what a network has not been trained for, in the shape of what it has."""
+"""Out-of-distribution images: what a network has not been trained for, in the shape of what it
+has.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +21,22 @@ Maker = Callable[[Dataset, int, torch.Generator], Tensor]
 MADE: dict[str, Maker] = {
     "rotated": lambda like, count, draws: torch.rot90(_some(like.test, count, draws), 1, (2, 3)),
     "inverted": lambda like, count, draws: 255 - _some(like.test, count, draws),
-    "noise": lambda like, count, draws: torch.randint(0, 256, (count, *like.shape), generator=draws, dtype=torch.uint8),
+    "noise": lambda like, count, draws: torch.randint(
+        0, 256, (count, *like.shape), generator=draws, dtype=torch.uint8
+    ),
 }
 OOD = (*MADE, "svhn", *DATASETS)
 
 
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:
-    """Images of another distribution, uint8 `[n, channels, height, width]` with the shape of `like`'s images.
+    """Images of another distribution, uint8 `[n, channels, height, width]` with the shape of
+    `like`'s images.
 
-    `rotated` (test images by 90 degrees anticlockwise), `inverted` (negatives of test images) and `noise` (uniform bytes) are
-    made of `like`; `svhn` and the names of other data sets (their test images) are read. Those are adapted to `like`: grey
-    images get three equal channels, colour images their luminance (ITU-R BT.601), other sizes are interpolated (bilinear,
-    antialiased). Which images, and the noise, depend on the two names only.
+    `rotated` (test images by 90 degrees anticlockwise), `inverted` (negatives of test images) and
+    `noise` (uniform bytes) are made of `like`; `svhn` and the names of other data sets (their test
+    images) are read. Those are adapted to `like`: grey images get three equal channels, colour
+    images their luminance (ITU-R BT.601), other sizes are interpolated (bilinear, antialiased).
+    Which images, and the noise, depend on the two names only.
 
     Args:
         name: One of `OOD`.
@@ -39,25 +45,34 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
         count: Images wanted; fewer come back where there are fewer.
 
     Raises:
-        InputError: An unknown name, `like` itself, a count below 1, or files that are absent or damaged.
+        InputError: An unknown name, `like` itself, a count below 1, or files that are absent or
+            damaged.
     """
     if name not in OOD:
         raise unknown("out-of-distribution set", name, OOD)
     if name == like.name:
-        raise InputError(f"out-of-distribution set got '{name}', which is the data set itself: "
-                         f"take another one, such as '{like.ood}'")
+        raise InputError(
+            f"out-of-distribution set got '{name}', which is the data set itself: "
+            f"take another one, such as '{like.ood}'"
+        )
     if count < 1:
         raise InputError(f"out-of-distribution set got count {count}, needs 1 or more")
     draws = generator(0, "ood", name, like.name)
     if name in MADE:
         images = MADE[name](like, count, draws)
     else:
-        images = _some(read_svhn(folders(directory)) if name == "svhn" else load(name, directory).test, count, draws)
+        images = _some(
+            read_svhn(folders(directory)) if name == "svhn" else load(name, directory).test,
+            count,
+            draws,
+        )
     return adapted(images, like.shape)
 
 
 def adapted(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Images, uint8 `[n, 1 or 3, height, width]`, with other channels (1 or 3) and size: uint8 `[n, *shape]`."""
+    """Images, uint8 `[n, 1 or 3, height, width]`, with other channels (1 or 3) and size: uint8 `[n,
+    *shape]`.
+    """
     channels, *size = shape
     if images.shape[1:] == shape:
         return images.contiguous()

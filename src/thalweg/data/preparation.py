@@ -1,4 +1,6 @@
-"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1 in every channel."""
+"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1 in
+every channel.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,8 +29,10 @@ class Prepare:
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
-            raise InputError(f"Prepare got means {self.mean} and standard deviations {self.std}: needs as many of both, and "
-                             "standard deviations above 0")
+            raise InputError(
+                f"Prepare got means {self.mean} and standard deviations {self.std}: needs as "
+                "many of both, and standard deviations above 0"
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Float32 `[batch, channels, height, width]` of uint8 images of that shape.
@@ -38,14 +42,22 @@ class Prepare:
         """
         channels = len(self.mean)
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != channels:
-            raise InputError(f"Prepare got images of type {images.dtype} and shape {tuple(images.shape)}, needs uint8 "
-                             f"[batch, {channels}, height, width]")
+            raise InputError(
+                f"Prepare got images of type {images.dtype} and shape {tuple(images.shape)}, "
+                f"needs uint8 [batch, {channels}, height, width]"
+            )
         scale, offset = _constants(self.mean, self.std, images.device)
         return (images * scale).sub_(offset)
 
 
-@lru_cache(maxsize=64)  # made anew for every small batch they would cost as much as the batch's own work
-def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+@lru_cache(
+    maxsize=64
+)  # made anew for every small batch they would cost as much as the batch's own work
+def _constants(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Scale 1 / (255 std) and offset mean / std `[channels, 1, 1]`."""
-    means, stds = (torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (mean, std))
+    means, stds = (
+        torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (mean, std)
+    )
     return (1 / (255 * stds)).float().to(device), (means / stds).float().to(device)

@@ -1,4 +1,6 @@
-"""The contract of emulators: from the predictions of a few anchors to draws of what further retrainings would predict."""
+"""The contract of emulators: from the predictions of a few anchors to draws of what further
+retrainings would predict.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -11,9 +13,11 @@ from thalweg.registry import Registry
 
 
 class Emulator(ABC):
-    """Learns from what two or more networks know of unlabelled calibration inputs what one more retraining would predict.
+    """Learns from what two or more networks know of unlabelled calibration inputs what one more
+    retraining would predict.
 
-    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@emulator("name")`.
+    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
+    `@emulator("name")`.
     """
 
     least_members: ClassVar[int] = 2
@@ -32,54 +36,89 @@ class Emulator(ABC):
 
     @abstractmethod
     def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        asked: Evidence | Predictions,
+        *,
+        draws: int,
+        seed: int,
     ) -> Predictions:
         """Draws predictions of further retrainings.
 
         Args:
-            calibration: What the networks know of calibration inputs; predictions `[anchors, calibration inputs, classes]` are
-                those of anchors.
+            calibration: What the networks know of calibration inputs; predictions `[anchors,
+                calibration inputs, classes]` are those of anchors.
             asked: What the same networks know of the inputs that are asked about, in the same form.
             draws: How many draws to make.
             seed: Seed of the draws.
 
         Returns:
-            `[draws, inputs, classes]`, with `u` where the emulator knows it better than from the draws' spread.
+            `[draws, inputs, classes]`, with `u` where the emulator knows it better than from the
+            draws' spread.
 
         Raises:
             InputError: Too few networks, or calibration and asked inputs do not fit each other.
         """
 
     def emulate_parts(
-        self, calibration: Evidence | Predictions, parts: Mapping[str, Evidence | Predictions], *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        parts: Mapping[str, Evidence | Predictions],
+        *,
+        draws: int,
+        seed: int,
     ) -> dict[str, Predictions]:
-        """The same for several sets of inputs by name, for emulators that learn once and are asked often."""
-        return {name: self.emulate(calibration, asked, draws=draws, seed=seed) for name, asked in parts.items()}
+        """The same for several sets of inputs by name, for emulators that learn once and are asked
+        often.
+        """
+        return {
+            name: self.emulate(calibration, asked, draws=draws, seed=seed)
+            for name, asked in parts.items()
+        }
 
 
 class Learner(Emulator):
-    """An emulator that learns once from calibration inputs, and is then asked about any number of others."""
+    """An emulator that learns once from calibration inputs, and is then asked about any number of
+    others.
+    """
 
     uses_proxies = True
 
     @abstractmethod
     def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
-        """What was learned: from evidence on other inputs, how many draws and their seed, to predictions."""
+        """What was learned: from evidence on other inputs, how many draws and their seed, to
+        predictions.
+        """
 
     def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        asked: Evidence | Predictions,
+        *,
+        draws: int,
+        seed: int,
     ) -> Predictions:
         return self.emulate_parts(calibration, {"asked": asked}, draws=draws, seed=seed)["asked"]
 
     def emulate_parts(
-        self, calibration: Evidence | Predictions, parts: Mapping[str, Evidence | Predictions], *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        parts: Mapping[str, Evidence | Predictions],
+        *,
+        draws: int,
+        seed: int,
     ) -> dict[str, Predictions]:
-        known, asked = Evidence.of(calibration), {name: Evidence.of(own) for name, own in parts.items()}
+        known, asked = (
+            Evidence.of(calibration),
+            {name: Evidence.of(own) for name, own in parts.items()},
+        )
         for own in asked.values():
             check_fit(known, own, draws)
         if known.members < self.least_members:
-            raise InputError(f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} or more, or proxies "
-                             "beside it: their differences are all it learns from")
+            raise InputError(
+                f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} "
+                "or more, or proxies beside it: their differences are all it learns from"
+            )
         ask = self.learn(known, seed)
         return {name: ask(own, draws, seed) for name, own in asked.items()}
 
@@ -89,19 +128,29 @@ emulator, emulators, find_emulator = _registry.register, _registry.all, _registr
 
 
 def check_fit(calibration: Evidence, asked: Evidence, draws: int) -> None:
-    """Checks that evidence on two sets of inputs comes from the same networks, and that draws are asked for.
+    """Checks that evidence on two sets of inputs comes from the same networks, and that draws are
+    asked for.
 
     Raises:
-        InputError: They differ in networks, classes or features, or draws is no whole number of 1 or more.
+        InputError: They differ in networks, classes or features, or draws is no whole number of 1
+            or more.
     """
     whole("draws", draws, 1)
     shapes = [f"[{e.anchors.members}, inputs, {e.classes}]" for e in (calibration, asked)]
     if shapes[0] != shapes[1]:
-        raise InputError(f"calibration predictions are {shapes[0]}, those asked about {shapes[1]}: give the same anchors' "
-                         "predictions on both")
+        raise InputError(
+            f"calibration predictions are {shapes[0]}, those asked about {shapes[1]}: give the "
+            "same anchors' predictions on both"
+        )
     if calibration.members != asked.members or calibration.share != asked.share:
-        raise InputError(f"calibration has {calibration.members} networks of share {calibration.share:g}, those asked about are "
-                         f"{asked.members} of share {asked.share:g}: give the same proxies' predictions on both")
+        raise InputError(
+            f"calibration has {calibration.members} networks of share {calibration.share:g}, "
+            f"those asked about are {asked.members} of share {asked.share:g}: give the same "
+            "proxies' predictions on both"
+        )
     widths = [None if e.features is None else e.features.shape[2] for e in (calibration, asked)]
     if widths[0] != widths[1]:
-        raise InputError(f"calibration inputs have {widths[0]} features, those asked about {widths[1]}: give the same on both")
+        raise InputError(
+            f"calibration inputs have {widths[0]} features, those asked about {widths[1]}: give "
+            "the same on both"
+        )

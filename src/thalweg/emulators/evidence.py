@@ -15,10 +15,11 @@ class Evidence:
 
     Attributes:
         anchors: Predictions of full trainings `[anchors, inputs, classes]`.
-        proxies: Predictions of networks like them with fewer hidden channels `[proxies, inputs, classes]`, or None.
+        proxies: Predictions of networks like them with fewer hidden channels `[proxies, inputs,
+            classes]`, or None.
         share: Hidden channels of a proxy over those of an anchor.
-        features: What each network knows of the inputs beside its prediction (`thalweg.features`), anchors first
-            `[anchors + proxies, inputs, features]`, or None.
+        features: What each network knows of the inputs beside its prediction (`thalweg.features`),
+            anchors first `[anchors + proxies, inputs, features]`, or None.
     """
 
     anchors: Predictions
@@ -28,12 +29,20 @@ class Evidence:
 
     def __post_init__(self) -> None:
         in_range("evidence.share", self.share, 1e-9, 1)
-        if self.proxies is not None and self.proxies.log_probs.shape[1:] != self.anchors.log_probs.shape[1:]:
-            raise InputError(f"evidence got proxies' predictions of shape {tuple(self.proxies.log_probs.shape)} beside anchors' "
-                             f"of {tuple(self.anchors.log_probs.shape)}: give both on the same inputs")
+        if (
+            self.proxies is not None
+            and self.proxies.log_probs.shape[1:] != self.anchors.log_probs.shape[1:]
+        ):
+            raise InputError(
+                "evidence got proxies' predictions of shape "
+                f"{tuple(self.proxies.log_probs.shape)} beside anchors' of "
+                f"{tuple(self.anchors.log_probs.shape)}: give both on the same inputs"
+            )
         if self.features is not None and self.features.shape[:2] != self.log_probs.shape[:2]:
-            raise InputError(f"evidence got features of shape {tuple(self.features.shape)}, needs [{self.members}, "
-                             f"{self.inputs}, features]: of every network, anchors first")
+            raise InputError(
+                f"evidence got features of shape {tuple(self.features.shape)}, needs "
+                f"[{self.members}, {self.inputs}, features]: of every network, anchors first"
+            )
 
     @staticmethod
     def of(given: "Evidence | Predictions") -> "Evidence":
@@ -59,4 +68,3 @@ class Evidence:
     @property
     def classes(self) -> int:
         return self.anchors.classes
-

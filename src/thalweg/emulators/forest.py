@@ -1,21 +1,30 @@
-"""Forest: extremely randomised trees (Geurts et al. 2006) learn where retrainings differ, and lend residuals from like inputs.
+"""Forest: extremely randomised trees (Geurts et al. 2006) learn where retrainings differ, and lend
+residuals from like inputs.
 
-A method of thalweg's own. Every network in turn is left out: its distance from the mean of the others, at every calibration
-input, is what one more training would be off; trees learn it from what the others know of the input. So an estimate rests on
-thousands of differences elsewhere, and needs few networks. Why it works, in two lines: *where* retrainings disagree is written in
-the geometry of the training data as a network sees it, which costs no training; and the mean of a few narrow networks is nearly
-that of retrainings, at a fraction of the cost.
+A method of thalweg's own. Every network in turn is left out: its distance from the mean of the
+others, at every calibration input, is what one more training would be off; trees learn it from what
+the others know of the input. So an estimate rests on thousands of differences elsewhere, and needs
+few networks. Why it works, in two lines: *where* retrainings disagree is written in the geometry of
+the training data as a network sees it, which costs no training; and the mean of a few narrow
+networks is nearly that of retrainings, at a fraction of the cost.
 
     members     n networks: anchors, and proxies of a share of the width
-    target      |v_i - mean of the others|, brought to the mean standard uncertainty (`emulators.scale`)
-    rows        mean and spread of the others, and their features, for each i at each calibration input
-    u           the trees' mean over the n ways to leave one out; of distances: the root of a mean square is no typical distance
-    residuals   log v_i - log mean of the others, by class rank, of a calibration input in the same leaf; each draw, another tree
-    factor      sqrt((1 + squared error of the centre) / (1 + 1 / (n - 1)) x inflation), and less where members are narrow
-    draws       softmax(log centre + factor x residual), shifted so that their mean probability is the centre
+    target      |v_i - mean of the others|, brought to the mean standard uncertainty
+                (`emulators.scale`)
+    rows        mean and spread of the others, and their features, for each i at each calibration
+                input
+    u           the trees' mean over the n ways to leave one out; of distances: the root of a mean
+                square is no typical distance
+    residuals   log v_i - log mean of the others, by class rank, of a calibration input in the same
+                leaf; each draw, another tree
+    factor      sqrt((1 + squared error of the centre) / (1 + 1 / (n - 1)) x inflation), and less
+                where members are narrow
+    draws       softmax(log centre + factor x residual), shifted so that their mean probability is
+                the centre
 
-An input is *outside* where it is farther from all calibration inputs, in these rows, than 99.5 % of those are from each other.
-The trees know nothing there: u is the mean of theirs and of the networks' own spread, and `Predictions.outside` says where.
+An input is *outside* where it is farther from all calibration inputs, in these rows, than 99.5 % of
+those are from each other. The trees know nothing there: u is the mean of theirs and of the
+networks' own spread, and `Predictions.outside` says where.
 """
 
 import math
@@ -47,13 +56,16 @@ _QUANTILE = 0.995
 @emulator("forest")
 @dataclass(frozen=True)
 class Forest(Learner):
-    """Trees on what networks know of inputs. The settings were chosen on Fashion-MNIST with an MLP and a CNN.
+    """Trees on what networks know of inputs.
+
+    The settings were chosen on Fashion-MNIST with an MLP and a CNN.
 
     Attributes:
         trees: How many.
         leaf: Calibration inputs a leaf, at least.
         tried: Share of the features that a split looks at.
-        inflation: Factor of the draws' variance, as u itself is only known within a third. It is not in u.
+        inflation: Factor of the draws' variance, as u itself is only known within a third. It is
+            not in u.
         geometry: Look at features of the inputs, where there are some; predictions alone if not.
     """
 
@@ -87,43 +99,70 @@ class Forest(Learner):
         return evidence.features if self.geometry else None
 
     def emulate_values(
-        self, calibration: Tensor, asked: Tensor, *, draws: int, seed: int, anchors: int | None = None, share: float = 1.0,
+        self,
+        calibration: Tensor,
+        asked: Tensor,
+        *,
+        draws: int,
+        seed: int,
+        anchors: int | None = None,
+        share: float = 1.0,
         features: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same for a regression, whose outputs are numbers.
 
         Args:
-            calibration: Networks' outputs on calibration inputs `[members, calibration inputs, outputs]`, anchors first.
-            asked: The same networks' outputs on the inputs that are asked about `[members, inputs, outputs]`.
+            calibration: Networks' outputs on calibration inputs `[members, calibration inputs,
+                outputs]`, anchors first.
+            asked: The same networks' outputs on the inputs that are asked about `[members, inputs,
+                outputs]`.
             draws: How many draws to make.
             seed: Seed of the draws.
             anchors: How many of the members are anchors; None for all.
             share: Hidden channels of the other members over those of anchors.
-            features: What networks know of calibration and asked inputs, each `[members, inputs, features]`, or None.
+            features: What networks know of calibration and asked inputs, each `[members, inputs,
+                features]`, or None.
 
         Returns:
-            Outputs of further retrainings `[draws, inputs, outputs]`; their standard uncertainty `[inputs]`, in units of the
-            outputs; whether an input is unlike all calibration inputs `[inputs]`.
+            Outputs of further retrainings `[draws, inputs, outputs]`; their standard uncertainty
+            `[inputs]`, in units of the outputs; whether an input is unlike all calibration inputs
+            `[inputs]`.
 
         Raises:
             InputError: Fewer than two members, or shapes that don't fit.
         """
         whole("draws", draws, 1)
-        if calibration.dim() != 3 or asked.dim() != 3 or calibration.shape[::2] != asked.shape[::2] or len(calibration) < 2:
-            raise InputError(f"the forest got values of shapes {tuple(calibration.shape)} and {tuple(asked.shape)}, needs "
-                             "[members, inputs, outputs] of the same two or more members on both")
+        if (
+            calibration.dim() != 3
+            or asked.dim() != 3
+            or calibration.shape[::2] != asked.shape[::2]
+            or len(calibration) < 2
+        ):
+            raise InputError(
+                f"the forest got values of shapes {tuple(calibration.shape)} and "
+                f"{tuple(asked.shape)}, needs [members, inputs, outputs] of the same two or more "
+                "members on both"
+            )
         own = len(calibration) if anchors is None else anchors
-        known, new = (Group(values.detach().cpu().double(), own, share) for values in (calibration, asked))
+        known, new = (
+            Group(values.detach().cpu().double(), own, share) for values in (calibration, asked)
+        )
         there, here = (None, None) if features is None else features
         return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
-        with seeded(seed, "forest"):  # importing it draws from Python's own random numbers, which are the caller's
-            from sklearn.ensemble import ExtraTreesRegressor  # takes three times as long as importing thalweg itself
+        with seeded(
+            seed, "forest"
+        ):  # importing it draws from Python's own random numbers, which are the caller's
+            from sklearn.ensemble import (
+                ExtraTreesRegressor,
+            )  # takes three times as long as importing thalweg itself
 
         if known.values.shape[1] < 2:
-            raise InputError("the forest got 1 calibration input, needs 2 or more (some hundreds, to know anything): it learns "
-                             "from their differences")
+            raise InputError(
+                "the forest got 1 calibration input, needs 2 or more (some hundreds, to know "
+                "anything): it learns from their differences"
+            )
         views, targets, residuals, distances = _views(outputs, known, features), [], [], []
         scale = Scale.of(known)
         for k in range(len(known.values)):
@@ -132,14 +171,25 @@ class Forest(Learner):
             distances.append(float(distance.mean()))
             targets.append(distance * (scale.level / max(distances[-1], 1e-300)))
             residuals.append(outputs.residuals(known.values[k], mean))
-        trees = ExtraTreesRegressor(self.trees, min_samples_leaf=self.leaf * len(views), max_features=self.tried,
-                                    random_state=derive(seed, "forest") % 2**32)
+        trees = ExtraTreesRegressor(
+            self.trees,
+            min_samples_leaf=self.leaf * len(views),
+            max_features=self.tried,
+            random_state=derive(seed, "forest") % 2**32,
+        )
         rows = np.concatenate(views)
         trees.fit(rows, torch.cat(targets).numpy())
         # of one network from the others, with their own error
         typical = sum(distances) / len(distances) / bias_of_spread(2, known.dimensions)
         factor = math.sqrt((1 + scale.error) * self.inflation) * scale.level / max(typical, 1e-300)
-        return _Grown(outputs, scale, trees, np.mean(views, 0), trees.apply(rows), torch.cat(residuals) * factor)
+        return _Grown(
+            outputs,
+            scale,
+            trees,
+            np.mean(views, 0),
+            trees.apply(rows),
+            torch.cat(residuals) * factor,
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +200,8 @@ class _Grown:
         outputs: Classes or numbers.
         scale: What the calibration inputs tell of anchors and proxies.
         trees: The trees.
-        rows: What the networks know of the calibration inputs, mean over the ways to leave one out `[inputs, columns]`.
+        rows: What the networks know of the calibration inputs, mean over the ways to leave one out
+            `[inputs, columns]`.
         leaves: Of each calibration row `[members x inputs, trees]`.
         residuals: Of each calibration row, scaled for draws `[members x inputs, outputs]`.
     """
@@ -162,8 +213,12 @@ class _Grown:
     leaves: NDArray[np.int64]
     residuals: Tensor
 
-    def ask(self, group: Group, features: Tensor | None, draws: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Draws `[draws, inputs, outputs]`, u `[inputs]` and which inputs are outside `[inputs]`."""
+    def ask(
+        self, group: Group, features: Tensor | None, draws: int, seed: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draws `[draws, inputs, outputs]`, u `[inputs]` and which inputs are outside
+        `[inputs]`.
+        """
         views = _views(self.outputs, group, features)
         u = torch.from_numpy(np.mean([self.trees.predict(view) for view in views], 0))
         outside = _outside(self.rows, np.mean(views, 0))
@@ -171,12 +226,16 @@ class _Grown:
         picked = _alike(self.leaves, [self.trees.apply(view) for view in views], draws, seed)
         centre = self.scale.centre(group)
         blocks = torch.arange(len(u)).split(_BLOCK)
-        drawn = torch.cat([self.outputs.draws(centre[block], self.residuals[picked[block]]) for block in blocks])
+        drawn = torch.cat(
+            [self.outputs.draws(centre[block], self.residuals[picked[block]]) for block in blocks]
+        )
         return drawn.transpose(0, 1).contiguous(), u, outside
 
 
 def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDArray[np.float32]]:
-    """What all networks but one know of the inputs, for each that is left out `[inputs, columns]`."""
+    """What all networks but one know of the inputs, for each that is left out `[inputs,
+    columns]`.
+    """
     found = []
     for k in range(len(group.values)):
         left = others(group.values, k)
@@ -189,8 +248,12 @@ def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDAr
     return found
 
 
-def _alike(known: NDArray[np.int64], asked: list[NDArray[np.int64]], draws: int, seed: int) -> Tensor:
-    """For each asked input rows of the calibration inputs in the same leaf, each of another tree `[inputs, draws]`."""
+def _alike(
+    known: NDArray[np.int64], asked: list[NDArray[np.int64]], draws: int, seed: int
+) -> Tensor:
+    """For each asked input rows of the calibration inputs in the same leaf, each of another tree
+    `[inputs, draws]`.
+    """
     inputs, trees = asked[0].shape
     random = generator(seed, "forest", "rows")
     picked = np.empty((inputs, draws), dtype=np.int64)
@@ -205,9 +268,18 @@ def _alike(known: NDArray[np.int64], asked: list[NDArray[np.int64]], draws: int,
 
 
 def _outside(known: NDArray[np.float32], asked: NDArray[np.float32]) -> Tensor:
-    """Which inputs are farther from all calibration inputs than nearly all of those are from each other `[inputs]`."""
+    """Which inputs are farther from all calibration inputs than nearly all of those are from each
+    other `[inputs]`.
+    """
     scale = known.std(0) + 1e-6
     here, there = (torch.from_numpy((rows - known.mean(0)) / scale) for rows in (known, asked))
-    own = torch.cat([torch.cdist(block, here).topk(2, largest=False).values[:, 1] for block in here.split(_BLOCK)])
+    own = torch.cat(
+        [
+            torch.cdist(block, here).topk(2, largest=False).values[:, 1]
+            for block in here.split(_BLOCK)
+        ]
+    )
     limit = own.quantile(_QUANTILE)
-    return torch.cat([torch.cdist(block, here).min(1).values for block in there.split(_BLOCK)]) > limit
+    return (
+        torch.cat([torch.cdist(block, here).min(1).values for block in there.split(_BLOCK)]) > limit
+    )

@@ -1,9 +1,12 @@
-"""Nearest neighbours: residuals of the anchors at similar calibration inputs stand for those of further retrainings.
+"""Nearest neighbours: residuals of the anchors at similar calibration inputs stand for those of
+further retrainings.
 
-A method of thalweg's own; nothing is trained. With K anchors and logits centred over classes: at an input take the anchors' mean
-logits; find the calibration inputs whose mean logits are nearest; draw residuals of single anchors about their mean there, times
-sqrt(K / (K - 1)) (they are taken about their own mean) and sqrt(1 + 1/K) (the true mean is not known); add; softmax. For the
-standard uncertainty the second factor is left out: u asks for the spread of retrainings, not for the error of the mean.
+A method of thalweg's own; nothing is trained. With K anchors and logits centred over classes: at an
+input take the anchors' mean logits; find the calibration inputs whose mean logits are nearest; draw
+residuals of single anchors about their mean there, times sqrt(K / (K - 1)) (they are taken about
+their own mean) and sqrt(1 + 1/K) (the true mean is not known); add; softmax. For the standard
+uncertainty the second factor is left out: u asks for the spread of retrainings, not for the error
+of the mean.
 """
 
 import math
@@ -37,24 +40,40 @@ class Neighbours(Emulator):
         whole("neighbours.neighbours", self.neighbours, 1)
 
     def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        asked: Evidence | Predictions,
+        *,
+        draws: int,
+        seed: int,
     ) -> Predictions:
         calibration, asked = Evidence.of(calibration), Evidence.of(asked)
         check_fit(calibration, asked, draws)
         k = asked.anchors.members
         if k < 2:
-            raise InputError(f"the neighbour emulator got {k} anchor, needs 2 or more: their differences are all it knows")
+            raise InputError(
+                f"the neighbour emulator got {k} anchor, needs 2 or more: their differences are "
+                "all it knows"
+            )
         here = _centred(asked.anchors.log_probs)
         there = _centred(calibration.anchors.log_probs).to(here.dtype)
         mean, mean_there = here.mean(0), there.mean(0)
-        residuals = ((there - mean_there) * math.sqrt(k / (k - 1))).transpose(0, 1)  # [calibration inputs, anchors, classes]
+        residuals = ((there - mean_there) * math.sqrt(k / (k - 1))).transpose(
+            0, 1
+        )  # [calibration inputs, anchors, classes]
         near = min(self.neighbours, calibration.inputs)
         random = generator(seed, "neighbours")
         log_probs, u = [], []
         for block in mean.split(_BLOCK):
-            index = torch.cdist(block, mean_there, compute_mode="donot_use_mm_for_euclid_dist").topk(near, largest=False).indices
+            index = (
+                torch.cdist(block, mean_there, compute_mode="donot_use_mm_for_euclid_dist")
+                .topk(near, largest=False)
+                .indices
+            )
             pool = residuals[index].flatten(1, 2)  # [block, neighbours x anchors, classes]
-            chosen = torch.randint(pool.shape[1], (len(block), draws, 1), generator=random).expand(-1, -1, pool.shape[2])
+            chosen = torch.randint(pool.shape[1], (len(block), draws, 1), generator=random).expand(
+                -1, -1, pool.shape[2]
+            )
             drawn = pool.gather(1, chosen) * math.sqrt(1 + 1 / k)
             log_probs.append(log_softmax(block[:, None] + drawn).transpose(0, 1))
             u.append(log_softmax(block[:, None] + pool).exp().var(1, correction=0).sum(-1).sqrt())

@@ -1,4 +1,6 @@
-"""What differs between classes and a regression's outputs: how residuals are taken from one input to another, and draws made."""
+"""What differs between classes and a regression's outputs: how residuals are taken from one input
+to another, and draws made.
+"""
 
 from abc import ABC, abstractmethod
 
@@ -20,14 +22,17 @@ class Outputs(ABC):
 
     @abstractmethod
     def residuals(self, values: Tensor, mean: Tensor) -> Tensor:
-        """Of a member's values about the others' mean `[inputs, outputs]`, in an order that all inputs share."""
+        """Of a member's values about the others' mean `[inputs, outputs]`, in an order that all
+        inputs share.
+        """
 
     @abstractmethod
     def draws(self, centre: Tensor, residuals: Tensor) -> Tensor:
         """Draws about centres `[inputs, outputs]` from residuals `[inputs, draws, outputs]`.
 
         Returns:
-            `[inputs, draws, outputs]`, whose mean is the centre; of probabilities, their logarithms.
+            `[inputs, draws, outputs]`, whose mean is the centre; of probabilities, their
+            logarithms.
         """
 
 
@@ -45,7 +50,11 @@ class Values(Outputs):
 
 
 class Probabilities(Outputs):
-    """Of classes. Residuals are differences of log-probabilities by rank: the most probable class gets the most probable's."""
+    """Of classes.
+
+    Residuals are differences of log-probabilities by rank: the most probable class gets the most
+    probable's.
+    """
 
     def summary(self, mean: Tensor) -> Tensor:
         ranked = mean.sort(-1, descending=True).values.clamp_min(1e-6).log()
@@ -59,7 +68,9 @@ class Probabilities(Outputs):
         order = centre.argsort(-1, descending=True)
         wanted = centre.gather(1, order).clamp_min(_LEAST).log()[:, None]
         base = wanted.clone()
-        for _ in range(_STEPS):  # the mean probability of what is symmetric in logits is not the centre
+        for _ in range(
+            _STEPS
+        ):  # the mean probability of what is symmetric in logits is not the centre
             mean = log_softmax(base + residuals).exp().mean(1, keepdim=True)
             base = base + wanted - mean.clamp_min(_LEAST).log()
         drawn = log_softmax(base + residuals)

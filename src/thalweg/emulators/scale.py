@@ -1,13 +1,16 @@
-"""Scale: the mean standard uncertainty over retrainings, and the best centre, as anchors and proxies tell them together.
+"""Scale: the mean standard uncertainty over retrainings, and the best centre, as anchors and
+proxies tell them together.
 
-Three estimates of the mean spread, each from mean distances and not mean squares, as few inputs hold most of the squares: the
-anchors among themselves; anchors against proxies; proxies among themselves. In the last two narrow networks have a part, which
-`baselines.width` brings to the whole width. What is there is averaged geometrically: with one anchor, two of them.
+Three estimates of the mean spread, each from mean distances and not mean squares, as few inputs
+hold most of the squares: the anchors among themselves; anchors against proxies; proxies among
+themselves. In the last two narrow networks have a part, which `baselines.width` brings to the whole
+width. What is there is averaged geometrically: with one anchor, two of them.
 
-The centre is the mean of anchors and proxies, each weighed by its error. What the proxies' mean errs beyond their scatter, their
-bias, is the mean of the law's and of what their distance from the anchors shows: how much larger its square is than that of the
-anchors' deviation and of the proxies' scatter together. One anchor's own deviation blurs that, but a bias of a variance or more,
-as that of narrow networks that can't do the task, it shows.
+The centre is the mean of anchors and proxies, each weighed by its error. What the proxies' mean
+errs beyond their scatter, their bias, is the mean of the law's and of what their distance from the
+anchors shows: how much larger its square is than that of the anchors' deviation and of the proxies'
+scatter together. One anchor's own deviation blurs that, but a bias of a variance or more, as that
+of narrow networks that can't do the task, it shows.
 """
 
 import math
@@ -27,10 +30,12 @@ class Group:
     """The outputs of anchors and proxies, on whose differences everything rests.
 
     Attributes:
-        values: Probabilities, or a regression's outputs `[members, inputs, outputs]`, anchors first, in double precision.
+        values: Probabilities, or a regression's outputs `[members, inputs, outputs]`, anchors
+            first, in double precision.
         anchors: How many of the members are anchors.
         share: Hidden channels of a proxy over those of an anchor.
-        impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it can't tell.
+        impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it
+            can't tell.
         dimensions: In how many like directions members differ from each other; 1 for a regression.
     """
 
@@ -44,7 +49,10 @@ class Group:
     def of(evidence: Evidence) -> "Group":
         """Of classes: probabilities."""
         values, anchors = evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members
-        own, theirs = (float((1 - part.square().sum(-1)).mean()) for part in (values[:anchors], values[anchors:]))
+        own, theirs = (
+            float((1 - part.square().sum(-1)).mean())
+            for part in (values[:anchors], values[anchors:])
+        )
         impurity = theirs / own if own > 0 and theirs > 0 else 1.0
         return Group(values, anchors, evidence.share, impurity, _dimensions(values.mean(0)))
 
@@ -66,7 +74,8 @@ class Scale:
     Attributes:
         level: Mean standard uncertainty over retrainings at these inputs.
         narrow: Spread of narrow networks over that of whole ones.
-        bias: Squared distance of the proxies' mean from the retrainings', in variances of a retraining.
+        bias: Squared distance of the proxies' mean from the retrainings', in variances of a
+            retraining.
         weight: Of the proxies' mean in the centre.
         error: Squared error of the centre, in variances of a retraining.
     """
@@ -81,13 +90,19 @@ class Scale:
     def of(group: Group) -> "Scale":
         """From calibration inputs."""
         own = 1 / group.anchors
-        found = [float(unbiased_spread(group.own, group.dimensions).mean())] if group.anchors > 1 else []
+        found = (
+            [float(unbiased_spread(group.own, group.dimensions).mean())]
+            if group.anchors > 1
+            else []
+        )
         found += narrow_spreads(group)
         level = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in found))
         if not len(group.proxies):
             return Scale(level, 1.0, 0.0, 0.0, own)
         scatter, bias = variance(group.share, group.impurity) / len(group.proxies), _bias(group)
-        return Scale(level, spread(group.share, group.impurity), bias, *together(own, scatter + bias))
+        return Scale(
+            level, spread(group.share, group.impurity), bias, *together(own, scatter + bias)
+        )
 
     def centre(self, group: Group) -> Tensor:
         """The best estimate of the retrainings' mean `[inputs, outputs]`."""
@@ -95,24 +110,35 @@ class Scale:
         return own + self.weight * (group.proxies.mean(0) - own) if self.weight else own
 
     def spread(self, group: Group) -> Tensor:
-        """Standard uncertainty by the members' own differences at each input `[inputs]`; it needs no other input."""
+        """Standard uncertainty by the members' own differences at each input `[inputs]`; it needs
+        no other input.
+        """
         typical = (group.anchors + len(group.proxies) * self.narrow) / len(group.values)
         return unbiased_spread(group.values, group.dimensions) / typical
 
 
 def narrow_spreads(group: Group) -> list[float]:
-    """The mean standard uncertainty as proxies tell it: by their distance from the anchors, and, of two, from each other."""
+    """The mean standard uncertainty as proxies tell it: by their distance from the anchors, and, of
+    two, from each other.
+    """
     count = len(group.proxies)
     if not count:
         return []
     narrow = spread(group.share, group.impurity)
-    apart = float((group.own.mean(0) - group.proxies.mean(0)).norm(dim=-1).mean()) / bias_of_spread(2, group.dimensions)
+    apart = float((group.own.mean(0) - group.proxies.mean(0)).norm(dim=-1).mean()) / bias_of_spread(
+        2, group.dimensions
+    )
     against = apart / math.sqrt(1 / group.anchors + narrow**2 / count + squared_bias(group.share))
-    return [against] if count < 2 else [against, float(unbiased_spread(group.proxies, group.dimensions).mean()) / narrow]
+    return (
+        [against]
+        if count < 2
+        else [against, float(unbiased_spread(group.proxies, group.dimensions).mean()) / narrow]
+    )
 
 
 def _dimensions(mean: Tensor) -> float:
-    """Of a mean probability `[inputs, classes]`: (trace)^2 / |.|^2 (Frobenius) of diag(p) - p p', by impurity over the inputs.
+    """Of a mean probability `[inputs, classes]`: (trace)^2 / |.|^2 (Frobenius) of diag(p) - p p',
+    by impurity over the inputs.
 
     1 where all is between two classes, 9 where ten are alike.
     """
@@ -121,7 +147,8 @@ def _dimensions(mean: Tensor) -> float:
 
 
 def _bias(group: Group) -> float:
-    """Squared distance of the means of narrow and whole networks, in variances of a retraining: between the law's and what shows.
+    """Squared distance of the means of narrow and whole networks, in variances of a retraining:
+    between the law's and what shows.
 
     Here variances, not mean distances, say how large a variance is: it is about squares.
     """
@@ -133,12 +160,16 @@ def _bias(group: Group) -> float:
     if not variances or not min(variances):  # identical networks are no unit
         return law
     unit = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in variances))
-    shown = float((group.own.mean(0) - group.proxies.mean(0)).square().sum(-1).mean()) / unit - expected
+    shown = (
+        float((group.own.mean(0) - group.proxies.mean(0)).square().sum(-1).mean()) / unit - expected
+    )
     return (law + max(shown, 0.0)) / 2
 
 
 def unbiased_spread(values: Tensor, dimensions: float) -> Tensor:
-    """Standard deviation over members, summed over outputs in squares, without the bias of few members `[inputs]`."""
+    """Standard deviation over members, summed over outputs in squares, without the bias of few
+    members `[inputs]`.
+    """
     return values.var(0).sum(-1).sqrt() / bias_of_spread(len(values), dimensions)
 
 
@@ -148,16 +179,22 @@ def others(values: Tensor, k: int) -> Tensor:
 
 
 def leave_one_out(values: Tensor) -> list[float]:
-    """Mean distance of each member from the mean of the others, brought to that from the mean of all retrainings."""
+    """Mean distance of each member from the mean of the others, brought to that from the mean of
+    all retrainings.
+    """
     n = len(values)
     scale = math.sqrt(1 + 1 / (n - 1))
-    return [float((values[k] - others(values, k).mean(0)).norm(dim=-1).mean()) / scale for k in range(n)]
+    return [
+        float((values[k] - others(values, k).mean(0)).norm(dim=-1).mean()) / scale for k in range(n)
+    ]
 
 
 def untrained(values: Tensor, anchors: int) -> list[int]:
-    """Which members are proxies whose training failed: thrice as far from the others as members commonly are, by medians.
+    """Which members are proxies whose training failed: thrice as far from the others as members
+    commonly are, by medians.
 
-    A narrow network may fail where the whole one does not (without norm layers, some never leave chance): it is no retraining.
+    A narrow network may fail where the whole one does not (without norm layers, some never leave
+    chance): it is no retraining.
     """
     apart = torch.cdist(values.transpose(0, 1), values.transpose(0, 1)).mean(0)
     typical = torch.stack([others(row[:, None], k)[:, 0].median() for k, row in enumerate(apart)])

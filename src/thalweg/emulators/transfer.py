@@ -1,20 +1,27 @@
-"""Transfer: whether a network and its proxies are alike, as they are where both were trained by the same recipe.
+"""Transfer: whether a network and its proxies are alike, as they are where both were trained by the
+same recipe.
 
-Narrow networks differ from whole ones by little, and to one side: a wider network is as sure or surer, fits the training set as
-well or better, and its weights grow as much or less. A network that was trained by another recipe than its proxies were differs
-by more, or to the other side. Four readings are compared, each that of the network over that of the proxies:
+Narrow networks differ from whole ones by little, and to one side: a wider network is as sure or
+surer, fits the training set as well or better, and its weights grow as much or less. A network that
+was trained by another recipe than its proxies were differs by more, or to the other side. Four
+readings are compared, each that of the network over that of the proxies:
 
-    impurity        exp of the mean of log(1 - sum p^2 + 1/1000) over unlabelled inputs, the contrary of sharpness: that of a
-                    typical input, as all have a part in it, where the mean of 1 - sum p^2 is that of a few
-    overconfidence  mean loss over mean 1 - sum p^2, each + 1/1000, on training inputs: above 1, labels surprise more than the
-                    network's own probabilities let expect
-    weights         geometric mean over weight matrices of their root mean square over that at initialisation
-    centre          distance from the proxies' mean, over what their distances from each other let expect (`emulators.scale`)
+    impurity        exp of the mean of log(1 - sum p^2 + 1/1000) over unlabelled inputs, the
+                    contrary of sharpness: that of a typical input, as all have a part in it, where
+                    the mean of 1 - sum p^2 is that of a few
+    overconfidence  mean loss over mean 1 - sum p^2, each + 1/1000, on training inputs: above 1,
+                    labels surprise more than the network's own probabilities let expect
+    weights         geometric mean over weight matrices of their root mean square over that at
+                    initialisation
+    centre          distance from the proxies' mean, over what their distances from each other let
+                    expect (`emulators.scale`)
 
-The first three say how sharp the network is, how it fits and how far it was trained, and need no second network to compare with:
-one proxy tells. The last is that of the centre, which narrow networks miss where the task is hard for them; that alone makes the
-scale of u no worse, and so it speaks at a factor of 2 only. What width alone does, and how much networks of one recipe vary, was
-found on six tasks, images and a table, with MLPs and CNNs; `docs/recipes.md` has how well that does on others.
+The first three say how sharp the network is, how it fits and how far it was trained, and need no
+second network to compare with: one proxy tells. The last is that of the centre, which narrow
+networks miss where the task is hard for them; that alone makes the scale of u no worse, and so it
+speaks at a factor of 2 only. What width alone does, and how much networks of one recipe vary, was
+found on six tasks, images and a table, with MLPs and CNNs; `docs/recipes.md` has how well that does
+on others.
 """
 
 import math
@@ -63,7 +70,8 @@ class Portrait:
 
     Attributes:
         overconfidence: Logarithm of the loss over 1 - sum p^2, on training inputs.
-        weights: Logarithm of how many times its weight matrices have grown; NaN where it has none that began above 0.
+        weights: Logarithm of how many times its weight matrices have grown; NaN where it has none
+            that began above 0.
     """
 
     overconfidence: float
@@ -96,7 +104,8 @@ class Reading:
         return self.low <= self.most and self.high >= self.least
 
     def __str__(self) -> str:
-        return f"{self.name} {self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}; {self.least:.2f} to {self.most:.2f} is usual)"
+        usual = f"{self.least:.2f} to {self.most:.2f} is usual"
+        return f"{self.name} {self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}; {usual})"
 
 
 @dataclass(frozen=True)
@@ -127,26 +136,44 @@ class Transfer:
 
     def warning(self) -> str:
         """What is off, and what to do about it."""
-        what = " and ".join(_SAID[reading.name][reading.ratio > 1].format(reading) for reading in self.off)
-        return (f"the network is NOT like its proxies, which were trained by the recipe that you told: {what}; do not trust the "
-                "scale of u. See first that the network was trained by this recipe: rate and schedule, optimiser, weight decay, "
-                "epochs, batch size, data and labels, augmentation, mixup, label smoothing. If it was, give a larger share, or "
-                "anchors=2")
+        what = " and ".join(
+            _SAID[reading.name][reading.ratio > 1].format(reading) for reading in self.off
+        )
+        return (
+            "the network is NOT like its proxies, which were trained by the recipe that you "
+            f"told: {what}; do not trust the scale of u. See first that the network was trained "
+            "by this recipe: rate and schedule, optimiser, weight decay, epochs, batch size, "
+            "data and labels, augmentation, mixup, label smoothing. If it was, give a larger "
+            "share, or anchors=2"
+        )
 
 
 _SAID = {
-    "impurity": ("it is surer than they are ({0.ratio:.2f} times their 1 - sum p^2)",
-                   "it is less sure than they are ({0.ratio:.2f} times their 1 - sum p^2)"),
-    "overconfidence": ("its loss on the training set is lower beside its own sureness ({0.ratio:.2f} times theirs)",
-               "its loss on the training set is higher beside its own sureness ({0.ratio:.2f} times theirs)"),
-    "weights": ("its weights grew less ({0.ratio:.2f} times theirs)", "its weights grew more ({0.ratio:.2f} times theirs)"),
-    "centre": ("it is too near them ({0.ratio:.2f} times as far as they are from each other)",
-                 "it is too far from them ({0.ratio:.2f} times as far as they are from each other)"),
-}  # fmt: skip
+    "impurity": (
+        "it is surer than they are ({0.ratio:.2f} times their 1 - sum p^2)",
+        "it is less sure than they are ({0.ratio:.2f} times their 1 - sum p^2)",
+    ),
+    "overconfidence": (
+        "its loss on the training set is lower beside its own sureness ({0.ratio:.2f} times "
+        "theirs)",
+        "its loss on the training set is higher beside its own sureness ({0.ratio:.2f} "
+        "times theirs)",
+    ),
+    "weights": (
+        "its weights grew less ({0.ratio:.2f} times theirs)",
+        "its weights grew more ({0.ratio:.2f} times theirs)",
+    ),
+    "centre": (
+        "it is too near them ({0.ratio:.2f} times as far as they are from each other)",
+        "it is too far from them ({0.ratio:.2f} times as far as they are from each other)",
+    ),
+}
 
 
 def portrait(problem: Problem, weights: Weights) -> Portrait:
-    """Looks at one network; forward evaluations of up to 1,000 training inputs are metered in the problem."""
+    """Looks at one network; forward evaluations of up to 1,000 training inputs are metered in the
+    problem.
+    """
     batches = problem.training_part(EXAMPLES)
     log_probs = predict(problem, weights, batches).log_probs[0].double()
     labels = torch.cat([y for _, y in batches]).long().cpu()
@@ -166,37 +193,85 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
     if not count:
         return None
     columns = {
-        "impurity": [float((1 - own.square().sum(-1)).clamp_min(0).add(_FLOOR).log().mean()) for own in group.values],
+        "impurity": [
+            float((1 - own.square().sum(-1)).clamp_min(0).add(_FLOOR).log().mean())
+            for own in group.values
+        ],
         "overconfidence": [own.overconfidence for own in portraits],
         "weights": [own.weights for own in portraits],
     }
-    found = [_reading(name, statistics.fmean(own[:full]) - statistics.fmean(own[full:]), own[full:], full, group.share)
-             for name, own in columns.items() if all(map(math.isfinite, own))]
+    found = [
+        _reading(
+            name,
+            statistics.fmean(own[:full]) - statistics.fmean(own[full:]),
+            own[full:],
+            full,
+            group.share,
+        )
+        for name, own in columns.items()
+        if all(map(math.isfinite, own))
+    ]
     if count > 1:
         against, among = (max(spread, 1e-300) for spread in narrow_spreads(group))
-        singles = [math.log(max(apart, 1e-300)) for apart in leave_one_out(group.proxies)] if count > 2 else []
-        found.append(_reading("centre", math.log(against / among), singles, full, group.share, count))
+        singles = (
+            [math.log(max(apart, 1e-300)) for apart in leave_one_out(group.proxies)]
+            if count > 2
+            else []
+        )
+        found.append(
+            _reading("centre", math.log(against / among), singles, full, group.share, count)
+        )
     return Transfer(tuple(found))
 
 
-def _reading(name: str, log_ratio: float, proxies: list[float], anchors: int, share: float, count: int | None = None) -> Reading:
-    """A reading with its interval: how much networks vary, the proxies tell, and what is usual, as they are few."""
+def _reading(
+    name: str,
+    log_ratio: float,
+    proxies: list[float],
+    anchors: int,
+    share: float,
+    count: int | None = None,
+) -> Reading:
+    """A reading with its interval: how much networks vary, the proxies tell, and what is usual, as
+    they are few.
+    """
     limits, count = LIMITS[name], count or len(proxies)
     freedom = max(len(proxies) - 1, 0)
     squares = freedom * statistics.variance(proxies) if freedom else 0.0
     deviation = math.sqrt((_PRIOR * limits.usual**2 + squares) / (_PRIOR + freedom))
-    reach = float(stats.t.ppf(0.975, _PRIOR + freedom)) * deviation * math.sqrt(1 / anchors + 1 / count)
+    reach = (
+        float(stats.t.ppf(0.975, _PRIOR + freedom)) * deviation * math.sqrt(1 / anchors + 1 / count)
+    )
     halvings = max(1.0, math.log2(1 / share))
-    return Reading(name, *(math.exp(value) for value in (log_ratio, log_ratio - reach, log_ratio + reach, limits.least * halvings,
-                                                         limits.most)))  # fmt: skip
+    return Reading(
+        name,
+        *(
+            math.exp(value)
+            for value in (
+                log_ratio,
+                log_ratio - reach,
+                log_ratio + reach,
+                limits.least * halvings,
+                limits.most,
+            )
+        ),
+    )
 
 
 def _growth(problem: Problem, weights: Weights) -> float:
-    """Mean over trained weight matrices of the logarithm of their root mean square over that of newly initialised ones."""
-    new = {name: p for name, p in problem.build("growth").named_parameters() if p.dim() > 1 and p.requires_grad}
+    """Mean over trained weight matrices of the logarithm of their root mean square over that of
+    newly initialised ones.
+    """
+    new = {
+        name: p
+        for name, p in problem.build("growth").named_parameters()
+        if p.dim() > 1 and p.requires_grad
+    }
     found = []
     for name, p in new.items():
-        before, after = (float(t.detach().double().square().mean().sqrt()) for t in (p, weights.params[name]))
+        before, after = (
+            float(t.detach().double().square().mean().sqrt()) for t in (p, weights.params[name])
+        )
         if before > 0 and after > 0:
             found.append(math.log(after / before))
     return statistics.fmean(found) if found else math.nan

@@ -1,6 +1,9 @@
-"""The trivial row: one network's 1 - sum p^2, scaled by what the anchors' differences tell. Every emulator must beat it.
+"""The trivial row: one network's 1 - sum p^2, scaled by what the anchors' differences tell.
 
-Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as many; only its u says something.
+Every emulator must beat it.
+
+Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as many; only its u says
+something.
 """
 
 import math
@@ -18,7 +21,8 @@ from thalweg.prediction import Predictions, impurity
 @emulator("trivial")
 @dataclass(frozen=True)
 class Trivial(Emulator):
-    """u = scale (1 - sum p^2)^power of the first anchor, with the scale such that mean u^2 is the anchors' mean variance.
+    """u = scale (1 - sum p^2)^power of the first anchor, with the scale such that mean u^2 is the
+    anchors' mean variance.
 
     Attributes:
         power: 1, or 0.5 for the square root.
@@ -32,17 +36,28 @@ class Trivial(Emulator):
         in_range("trivial.power", self.power, 0)
 
     def emulate(
-        self, calibration: Evidence | Predictions, asked: Evidence | Predictions, *, draws: int, seed: int
+        self,
+        calibration: Evidence | Predictions,
+        asked: Evidence | Predictions,
+        *,
+        draws: int,
+        seed: int,
     ) -> Predictions:
         calibration, asked = Evidence.of(calibration), Evidence.of(asked)
         check_fit(calibration, asked, draws)
         known, anchors = calibration.anchors, asked.anchors
         if anchors.members < 2:
-            raise InputError(f"the trivial row got {anchors.members} anchor, needs 2 or more: their differences give the scale")
+            raise InputError(
+                f"the trivial row got {anchors.members} anchor, needs 2 or more: their "
+                "differences give the scale"
+            )
         variance = float(known.log_probs.double().exp().var(0).sum(-1).mean())
         square = float((impurity(known) ** self.power).square().mean())
         if square > 0:
             u = math.sqrt(variance / square) * impurity(anchors) ** self.power
-        else:  # a network that is always certain does not tell where the others differ, only that they do
+        # a network that is always certain does not tell where the others differ, only that they do
+        else:
             u = torch.full_like(impurity(anchors), math.sqrt(variance))
-        return Predictions(anchors.log_probs, u.clamp(max=1).to(anchors.log_probs.dtype))  # no probabilities scatter by more
+        return Predictions(
+            anchors.log_probs, u.clamp(max=1).to(anchors.log_probs.dtype)
+        )  # no probabilities scatter by more

@@ -11,14 +11,17 @@ from thalweg.weights.distribution import WeightDistribution
 class Explorer(ABC):
     """A method that turns a problem into a distribution over weights.
 
-    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by `@explorer("name")`.
+    Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
+    `@explorer("name")`.
     """
 
     family: ClassVar[str] = "other"
     """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
 
     retrainings: ClassVar[bool] = False
-    """Whether its members are the problem's anchors 0, 1, ... themselves, and so real retrainings."""
+    """Whether its members are the problem's anchors 0, 1, ... themselves, and so real
+    retrainings.
+    """
 
     @property
     @abstractmethod
@@ -28,7 +31,10 @@ class Explorer(ABC):
     @property
     @abstractmethod
     def trainings(self) -> float:
-        """What one exploration will cost, in trainings, anchors included. The meter says what it did cost."""
+        """What one exploration will cost, in trainings, anchors included.
+
+        The meter says what it did cost.
+        """
 
     @abstractmethod
     def explore(self, problem: Problem) -> WeightDistribution:

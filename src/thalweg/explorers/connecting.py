@@ -1,8 +1,10 @@
-"""Anchors that are to be connected: aligned where that is asked for, with their untrained parts in common. It is of our own.
+"""Anchors that are to be connected: aligned where that is asked for, with their untrained parts in
+common. It is of our own.
 
-A curve or complex lies in the trained parameters only: frozen parameters and buffers (random features, say) are those of anchor 0
-on all of it. So connect anchors that have these in common, as with a pretrained part. Where they do not, the trained parameters
-of another anchor meet untrained ones that they were not made for, and what is found there is poor: a warning says so.
+A curve or complex lies in the trained parameters only: frozen parameters and buffers (random
+features, say) are those of anchor 0 on all of it. So connect anchors that have these in common, as
+with a pretrained part. Where they do not, the trained parameters of another anchor meet untrained
+ones that they were not made for, and what is found there is poor: a warning says so.
 """
 
 import warnings
@@ -23,16 +25,25 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     Args:
         problem: What was trained.
         count: How many anchors.
-        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes no network's outputs. Units
-            beside a frozen part stay where they are.
+        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes
+            no network's outputs. Units beside a frozen part stay where they are.
 
     Raises:
-        InputError: The network's permutations are asked for and can't be found. Then nothing is trained.
+        InputError: The network's permutations are asked for and can't be found. Then nothing is
+            trained.
     """
-    apart = problem.inspection.constants if problem.inspection is not None and "init" in problem.sources else ()
+    apart = (
+        problem.inspection.constants
+        if problem.inspection is not None and "init" in problem.sources
+        else ()
+    )
     if apart and count > 1:
-        warnings.warn(f"'{apart[0]}' is not trained, and differs from network to network: all of what connects the anchors has "
-                      "that of the first one, which the others were not trained with; make it the same in all", stacklevel=3)
+        warnings.warn(
+            f"'{apart[0]}' is not trained, and differs from network to network: all of what "
+            "connects the anchors has that of the first one, which the others were not trained "
+            "with; make it the same in all",
+            stacklevel=3,
+        )
     network = problem.build("network")
     if align:
         symmetries(network)
@@ -44,7 +55,9 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
 
 
 def _with(point: Weights, other: Weights, names: list[str]) -> Weights:
-    """The point, with parameters of some names from another; the point itself where they are equal."""
+    """The point, with parameters of some names from another; the point itself where they are
+    equal.
+    """
     if all(torch.equal(point.params[name], other.params[name]) for name in names):
         return point
     return replace(point, params=point.params | {name: other.params[name] for name in names})

@@ -1,6 +1,7 @@
 """Cyclical SGHMC: as cyclical SGLD, with momentum (Zhang et al. 2020, arXiv 1902.03932).
 
-Algorithm and deviations: `explorers.sgmcmc`. The authors' code has a friction of 0.9, that is a momentum of 0.1 only.
+Algorithm and deviations: `explorers.sgmcmc`. The authors' code has a friction of 0.9, that is a
+momentum of 0.1 only.
 """
 
 from dataclasses import dataclass

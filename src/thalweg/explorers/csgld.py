@@ -1,7 +1,9 @@
-"""Cyclical SGLD: samples with noise at the ends of cosine cycles of one training (Zhang et al. 2020, arXiv 1902.03932).
+"""Cyclical SGLD: samples with noise at the ends of cosine cycles of one training (Zhang et al.
+2020, arXiv 1902.03932).
 
-Algorithm and deviations: `explorers.sgmcmc`. Ashukha et al. (2020, arXiv 2002.06470) have cycles of 50 of 300 epochs with noise
-in the last 3: `Csgld(cycles=6, noise=0.06)`, and their strong rows more of them, `Csgld(cycles=12, noise=0.06, budget=2.0)`.
+Algorithm and deviations: `explorers.sgmcmc`. Ashukha et al. (2020, arXiv 2002.06470) have cycles of
+50 of 300 epochs with noise in the last 3: `Csgld(cycles=6, noise=0.06)`, and their strong rows more
+of them, `Csgld(cycles=12, noise=0.06, budget=2.0)`.
 """
 
 from dataclasses import dataclass
@@ -21,11 +23,13 @@ class Csgld(Explorer):
     Attributes:
         cycles: How many; the paper's 4.
         samples: A cycle, at even distances; the paper's 3.
-        collect: Part of a cycle, at its end, over which they are spread; the paper's 3 of 50 epochs.
+        collect: Part of a cycle, at its end, over which they are spread; the paper's 3 of 50
+            epochs.
         noise: Part of a cycle, at its end, that has noise; the paper's 5 of 50 epochs.
-        lr_ratio: Effective peak learning rate, lr / (1 - momentum), over the recipe's; the paper's 0.5 over 0.1 / (1 - 0.9), at
-            half the batch.
-        temperature: Samples follow exp(-examples x loss / temperature); None for 1 / examples, as in the authors' code.
+        lr_ratio: Effective peak learning rate, lr / (1 - momentum), over the recipe's; the paper's
+            0.5 over 0.1 / (1 - 0.9), at half the batch.
+        temperature: Samples follow exp(-examples x loss / temperature); None for 1 / examples, as
+            in the authors' code.
         budget: Length of all cycles together, in trainings.
     """
 
@@ -54,5 +58,14 @@ class Csgld(Explorer):
         return self._sampler().sample(problem)
 
     def _sampler(self, name: str = "csgld", momentum: float = 0.0) -> Cyclical:
-        return Cyclical(name, momentum=momentum, cycles=self.cycles, samples=self.samples, collect=self.collect, noise=self.noise,
-                        lr_ratio=self.lr_ratio, temperature=self.temperature, budget=self.budget)
+        return Cyclical(
+            name,
+            momentum=momentum,
+            cycles=self.cycles,
+            samples=self.samples,
+            collect=self.collect,
+            noise=self.noise,
+            lr_ratio=self.lr_ratio,
+            temperature=self.temperature,
+            budget=self.budget,
+        )

@@ -1,7 +1,9 @@
-"""The generalised Gauss-Newton matrix of a network's last layer, and the output Hessians of likelihoods that it is made of.
+"""The generalised Gauss-Newton matrix of a network's last layer, and the output Hessians of
+likelihoods that it is made of.
 
-With the features f `[features]` of an input, and the Hessian H `[classes, classes]` of minus its log-likelihood in the outputs,
-it is the sum over inputs of H (x) f f'. The outputs are linear in the last layer, so it is the Hessian itself.
+With the features f `[features]` of an input, and the Hessian H `[classes, classes]` of minus its
+log-likelihood in the outputs, it is the sum over inputs of H (x) f f'. The outputs are linear in
+the last layer, so it is the Hessian itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,22 +17,31 @@ OutputHessian = Callable[[Tensor], Tensor]
 
 
 def softmax(outputs: Tensor) -> Tensor:
-    """Of a categorical likelihood with logits `[inputs, classes]`: diag(p) - p p', `[inputs, classes, classes]`."""
+    """Of a categorical likelihood with logits `[inputs, classes]`: diag(p) - p p', `[inputs,
+    classes, classes]`.
+    """
     p = log_softmax(outputs).exp()
     return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
 
 
 def gaussian(outputs: Tensor) -> Tensor:
-    """Of a Gaussian likelihood with unit variance about outputs `[inputs, classes]`: the identity for every input."""
+    """Of a Gaussian likelihood with unit variance about outputs `[inputs, classes]`: the identity
+    for every input.
+    """
     classes = outputs.shape[1]
-    return torch.eye(classes, dtype=outputs.dtype, device=outputs.device).expand(len(outputs), classes, classes)
+    return torch.eye(classes, dtype=outputs.dtype, device=outputs.device).expand(
+        len(outputs), classes, classes
+    )
 
 
-def curvature(evaluated: Iterable[tuple[Tensor, Tensor]], hessian: OutputHessian, together: int = 2048) -> Tensor:
+def curvature(
+    evaluated: Iterable[tuple[Tensor, Tensor]], hessian: OutputHessian, together: int = 2048
+) -> Tensor:
     """The matrix `[d, d]` in double precision, d = classes x features, class by class.
 
     Args:
-        evaluated: Batches of features `[batch, features]` and outputs `[batch, classes]`; one at least.
+        evaluated: Batches of features `[batch, features]` and outputs `[batch, classes]`; one at
+            least.
         hessian: Of the likelihood.
         together: Inputs that are added at once: each time, half of the matrix goes through memory.
     """
@@ -50,7 +61,9 @@ def curvature(evaluated: Iterable[tuple[Tensor, Tensor]], hessian: OutputHessian
     return blocks.flatten(2).flatten(0, 1)
 
 
-def _joined(evaluated: Iterable[tuple[Tensor, Tensor]], together: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _joined(
+    evaluated: Iterable[tuple[Tensor, Tensor]], together: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     held: list[tuple[Tensor, Tensor]] = []
     for features, outputs in evaluated:
         held.append((features, outputs))

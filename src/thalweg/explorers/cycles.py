@@ -13,7 +13,8 @@ from thalweg.weights.point import Weights
 
 
 def cycles(recipe: Recipe, steps: int) -> list[list[int]]:
-    """The steps, counted from 0, of each cycle of a recipe's schedule; its warm-up belongs to the first.
+    """The steps, counted from 0, of each cycle of a recipe's schedule; its warm-up belongs to the
+    first.
 
     Raises:
         InputError: A cycle has none.
@@ -24,8 +25,10 @@ def cycles(recipe: Recipe, steps: int) -> list[list[int]]:
     for step in range(steps):
         found[max(0, int((step - rising) * recipe.cycles // span))].append(step)
     if not all(found):
-        raise InputError(f"{recipe.cycles} cycles got a training of {steps} steps, needs a step a cycle after the warm-up: "
-                         "raise epochs, or lower cycles")
+        raise InputError(
+            f"{recipe.cycles} cycles got a training of {steps} steps, needs a step a cycle after "
+            "the warm-up: raise epochs, or lower cycles"
+        )
     return found
 
 
@@ -37,7 +40,9 @@ def collect(
     steps: Container[int],
     adjust: Callable[[], None] | None = None,
 ) -> Members:
-    """Trains a network, and keeps its weights after the given steps. Nothing else was averaged: its own buffers are valid.
+    """Trains a network, and keeps its weights after the given steps.
+
+    Nothing else was averaged: its own buffers are valid.
 
     Args:
         problem: What to train.

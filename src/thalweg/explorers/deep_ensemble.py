@@ -1,6 +1,8 @@
-"""Deep ensemble: K retrainings (Lakshminarayanan et al. 2017, arXiv 1612.01474; without adversarial training).
+"""Deep ensemble: K retrainings (Lakshminarayanan et al. 2017, arXiv 1612.01474; without adversarial
+training).
 
-Every member has its own initialisation, batch order and augmentation. By definition K_eq is K: it is the scale's own check.
+Every member has its own initialisation, batch order and augmentation. By definition K_eq is K: it
+is the scale's own check.
 """
 
 from dataclasses import dataclass

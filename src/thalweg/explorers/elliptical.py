@@ -1,4 +1,5 @@
-"""Elliptical slice sampling of a posterior with a Gaussian prior (Murray, Adams and MacKay 2010, arXiv 1001.0175).
+"""Elliptical slice sampling of a posterior with a Gaussian prior (Murray, Adams and MacKay 2010,
+arXiv 1001.0175).
 
 It has no step size, and each step ends at a new point. There is no burn-in and no thinning.
 """
@@ -13,9 +14,15 @@ from thalweg.errors import InputError
 
 
 def elliptical_slice(
-    log_likelihood: Callable[[Tensor], float], start: Tensor, samples: int, random: torch.Generator, *, std: float = 1.0
+    log_likelihood: Callable[[Tensor], float],
+    start: Tensor,
+    samples: int,
+    random: torch.Generator,
+    *,
+    std: float = 1.0,
 ) -> Tensor:
-    """A chain of samples `[samples, dimensions]` from the density N(z; 0, std^2) exp(log_likelihood(z)).
+    """A chain of samples `[samples, dimensions]` from the density N(z; 0, std^2)
+    exp(log_likelihood(z)).
 
     Args:
         log_likelihood: Of a point `[dimensions]`; points where it is no number are never accepted.
@@ -29,11 +36,15 @@ def elliptical_slice(
     """
     point, height = start, log_likelihood(start)
     if not math.isfinite(height):
-        raise InputError(f"the log-likelihood where sampling starts got {height}, needs a finite number: did the training "
-                         "diverge?")
+        raise InputError(
+            f"the log-likelihood where sampling starts got {height}, needs a finite number: did "
+            "the training diverge?"
+        )
     found = []
     for _ in range(samples):
-        other = std * torch.randn(start.shape, generator=random, dtype=start.dtype)  # with the point, it spans the ellipse
+        other = std * torch.randn(
+            start.shape, generator=random, dtype=start.dtype
+        )  # with the point, it spans the ellipse
         level = height + math.log(1 - _uniform(random))
         angle = 2 * math.pi * _uniform(random)
         low, high = angle - 2 * math.pi, angle
@@ -42,7 +53,9 @@ def elliptical_slice(
             height = log_likelihood(proposal)
             if height >= level:
                 break
-            low, high = (angle, high) if angle < 0 else (low, angle)  # shrinks towards the point, at angle 0
+            low, high = (
+                (angle, high) if angle < 0 else (low, angle)
+            )  # shrinks towards the point, at angle 0
             angle = low + (high - low) * _uniform(random)
         point = proposal
         found.append(point)

@@ -1,7 +1,8 @@
-"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021, arXiv 2102.13042).
+"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021,
+arXiv 2102.13042).
 
-Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on average. Everything else:
-`explorers.spro`.
+Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on
+average. Everything else: `explorers.spro`.
 """
 
 from dataclasses import dataclass
@@ -60,5 +61,12 @@ class Espro(Explorer):
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 
     def _simplex(self) -> Spro:
-        return Spro(vertices=self.vertices, share=self.share, draws=self.draws, lr_ratio=self.lr_ratio, volume=self.volume,
-                    offset=self.offset, form=self.form)
+        return Spro(
+            vertices=self.vertices,
+            share=self.share,
+            draws=self.draws,
+            lr_ratio=self.lr_ratio,
+            volume=self.volume,
+            offset=self.offset,
+            form=self.form,
+        )

@@ -1,6 +1,8 @@
-"""The prior precision with the largest marginal likelihood (MacKay 1992, as in Daxberger et al. 2021, arXiv 2106.14806).
+"""The prior precision with the largest marginal likelihood (MacKay 1992, as in Daxberger et al.
+2021, arXiv 2106.14806).
 
-It takes the spectrum of the curvature: exact for small matrices, by stochastic Lanczos quadrature for large ones.
+It takes the spectrum of the curvature: exact for small matrices, by stochastic Lanczos quadrature
+for large ones.
 """
 
 import math
@@ -25,25 +27,32 @@ def best_precision(curvature: Tensor, squares: float, seed: int = 0) -> float:
         seed: Of the quadrature.
     """
     d = len(curvature)
-    values, shares = lanczos(curvature, seed) if d > EXACT else (torch.linalg.eigvalsh(curvature), curvature.new_ones(d))
+    values, shares = (
+        lanczos(curvature, seed)
+        if d > EXACT
+        else (torch.linalg.eigvalsh(curvature), curvature.new_ones(d))
+    )
     values = values.clamp_min(0)
 
     def loss(log_t: float) -> float:
         t = math.exp(log_t)
         return float(((values + t).log() * shares).sum() + t * squares - d * log_t) / 2
 
-    return math.exp(minimize_scalar(loss, bounds=(math.log(1e-6), math.log(1e9)), method="bounded").x)
+    return math.exp(
+        minimize_scalar(loss, bounds=(math.log(1e-6), math.log(1e9)), method="bounded").x
+    )
 
 
 def lanczos(matrix: Tensor, seed: int, probes: int = 4, steps: int = 100) -> tuple[Tensor, Tensor]:
-    """The spectrum of a symmetric matrix `[d, d]` as random directions see it: values, and how many eigenvalues each stands for.
+    """The spectrum of a symmetric matrix `[d, d]` as random directions see it: values, and how many
+    eigenvalues each stands for.
 
     Args:
         matrix: The matrix.
         seed: Of the directions.
         probes: How many directions.
-        steps: Products with the matrix. They tell eigenvalues from 0 that are more than some (2 / steps)^2 of the largest one,
-            isolated large ones aside.
+        steps: Products with the matrix. They tell eigenvalues from 0 that are more than some (2 /
+            steps)^2 of the largest one, isolated large ones aside.
 
     Returns:
         Values and numbers, each `[probes * steps]`; the numbers sum to d.

@@ -1,11 +1,14 @@
-"""Fast geometric ensembling: short cycles of the learning rate at the end of a training (Garipov et al. 2018, arXiv 1802.10026).
+"""Fast geometric ensembling: short cycles of the learning rate at the end of a training (Garipov et
+al. 2018, arXiv 1802.10026).
 
-As published, one training: its first part, 160 of 200 epochs, ends at the learning rate where the cycles start; in each cycle
-the rate falls linearly to a hundredth and rises again, and a member is taken where it is lowest. Settings are those of the
-residual networks (VGG: a fifth of the peak and a twentieth of that, cycles of 2 epochs). Deviations: the first part follows
-the recipe's own schedule down to the rate of the cycles, or a cosine where that does not end low (the paper cuts its own
-schedule off, at about half that rate); the momentum buffer starts anew where the cycles begin; a training so short that a cycle
-has less than two steps has fewer cycles; with `start="anchor"` the first part is a finished anchor instead, at extra cost.
+As published, one training: its first part, 160 of 200 epochs, ends at the learning rate where the
+cycles start; in each cycle the rate falls linearly to a hundredth and rises again, and a member is
+taken where it is lowest. Settings are those of the residual networks (VGG: a fifth of the peak and
+a twentieth of that, cycles of 2 epochs). Deviations: the first part follows the recipe's own
+schedule down to the rate of the cycles, or a cosine where that does not end low (the paper cuts its
+own schedule off, at about half that rate); the momentum buffer starts anew where the cycles begin;
+a training so short that a cycle has less than two steps has fewer cycles; with `start="anchor"` the
+first part is a finished anchor instead, at extra cost.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +31,8 @@ class Fge(Explorer):
     Attributes:
         share: Length of all cycles together, in trainings; the paper's 40 of 200 epochs.
         cycles: How many, and as many members; the paper's 4 epochs each.
-        lr_ratio: Learning rate where cycles start and end, over the recipe's peak; the paper's 0.05 of 0.1.
+        lr_ratio: Learning rate where cycles start and end, over the recipe's peak; the paper's 0.05
+            of 0.1.
         depth: The lowest learning rate over that where cycles start; the paper's 0.0005 of 0.05.
         start: `scratch`, as published, or `anchor`.
     """
@@ -59,8 +63,14 @@ class Fge(Explorer):
 
     def explore(self, problem: Problem) -> Members:
         lr = problem.recipe.lr * self.lr_ratio
-        recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, final_lr=lr * self.depth,
-                         schedule="triangle", warmup=0.0)
+        recipe = replace(
+            problem.recipe,
+            epochs=problem.recipe.epochs * self.share,
+            lr=lr,
+            final_lr=lr * self.depth,
+            schedule="triangle",
+            warmup=0.0,
+        )
         steps = recipe.steps(len(problem.train))
         recipe = replace(recipe, cycles=max(1, min(self.cycles, steps // 2)))
         network = beginning(problem, self.start, self.share, lr, "fge")
@@ -69,4 +79,7 @@ class Fge(Explorer):
 
 def _lowest(recipe: Recipe, steps: int) -> set[int]:
     """The step of each cycle that has the lowest learning rate."""
-    return {min(own, key=lambda step: recipe.learning_rate(step, steps)) for own in cycles(recipe, steps)}
+    return {
+        min(own, key=lambda step: recipe.learning_rate(step, steps))
+        for own in cycles(recipe, steps)
+    }

@@ -1,8 +1,10 @@
-"""Last-layer Laplace: a Gaussian about a network's last layer with its full covariance (Daxberger et al. 2021, arXiv 2106.14806).
+"""Last-layer Laplace: a Gaussian about a network's last layer with its full covariance (Daxberger
+et al. 2021, arXiv 2106.14806).
 
-The covariance is the inverse of the generalised Gauss-Newton matrix of the softmax likelihood, summed over the training set
-without augmentation, plus a prior precision that maximises the marginal likelihood (paper). Deviations: predictions average
-draws, where the paper has closed approximations; the likelihood is the softmax one whatever the problem's loss.
+The covariance is the inverse of the generalised Gauss-Newton matrix of the softmax likelihood,
+summed over the training set without augmentation, plus a prior precision that maximises the
+marginal likelihood (paper). Deviations: predictions average draws, where the paper has closed
+approximations; the likelihood is the softmax one whatever the problem's loss.
 """
 
 from collections.abc import Iterator
@@ -24,7 +26,8 @@ from thalweg.weights.laplace import LastLayerGaussian
 from thalweg.weights.penultimate import last_linear
 from thalweg.weights.point import Weights
 
-LARGEST = 16_384  # weights of the last layer: their matrix takes 2 GiB, and its factorisation some 40 s on one core
+# weights of the last layer: their matrix takes 2 GiB, and its factorisation some 40 s on one core
+LARGEST = 16_384
 Precision = float | Literal["evidence", "recipe"]
 
 
@@ -33,12 +36,14 @@ Precision = float | Literal["evidence", "recipe"]
 class LastLayerLaplace(Explorer):
     """The posterior of the last linear layer of an anchor, 16,384 weights at most. Cost: 1.
 
-    Beside it a forward pass over the training set, and inputs x (features x classes)^2 / 2 products for the curvature, which no
-    count of evaluations has in it: with a small network before a wide last layer they can take a hundred times its training.
+    Beside it a forward pass over the training set, and inputs x (features x classes)^2 / 2 products
+    for the curvature, which no count of evaluations has in it: with a small network before a wide
+    last layer they can take a hundred times its training.
 
     Attributes:
-        precision: Of the Gaussian prior of the last layer's weights: `evidence` (the largest marginal likelihood), `recipe` (that
-            of a training with SGD: examples x weight decay) or a number.
+        precision: Of the Gaussian prior of the last layer's weights: `evidence` (the largest
+            marginal likelihood), `recipe` (that of a training with SGD: examples x weight decay) or
+            a number.
     """
 
     precision: Precision = "evidence"
@@ -47,7 +52,10 @@ class LastLayerLaplace(Explorer):
         if not isinstance(self.precision, str):
             in_range("last-layer-laplace.precision", self.precision, 1e-12)
         elif self.precision not in ("evidence", "recipe"):
-            raise InputError(f"last-layer-laplace.precision got '{self.precision}', needs 'evidence', 'recipe' or a number")
+            raise InputError(
+                f"last-layer-laplace.precision got '{self.precision}', needs 'evidence', "
+                "'recipe' or a number"
+            )
 
     @property
     def anchors(self) -> int:
@@ -60,17 +68,26 @@ class LastLayerLaplace(Explorer):
     def explore(self, problem: Problem) -> LastLayerGaussian:
         own = problem.recipe
         if self.precision == "recipe" and own.optimizer != "sgd":
-            raise InputError(f"last-layer-laplace.precision got 'recipe' with optimizer '{own.optimizer}', needs 'sgd', as a "
-                             "decoupled weight decay is that of no prior: give 'evidence' or a number")
+            raise InputError(
+                f"last-layer-laplace.precision got 'recipe' with optimizer '{own.optimizer}', "
+                "needs 'sgd', as a decoupled weight decay is that of no prior: give 'evidence' "
+                "or a number"
+            )
         if self.precision == "recipe" and not own.weight_decay:
-            raise InputError("last-layer-laplace.precision got 'recipe' with a weight decay of 0, needs one above 0: give "
-                             "'evidence' or a number")
+            raise InputError(
+                "last-layer-laplace.precision got 'recipe' with a weight decay of 0, needs one "
+                "above 0: give 'evidence' or a number"
+            )
         with _training_set(problem) as batches:
-            _last_linear(problem, problem.build("network").eval(), batches)  # says so before a training where there is none
+            _last_linear(
+                problem, problem.build("network").eval(), batches
+            )  # says so before a training where there is none
         return posterior(problem, problem.anchor(0), self.precision)
 
 
-def posterior(problem: Problem, anchor: Weights, precision: Precision, hessian: OutputHessian = softmax) -> LastLayerGaussian:
+def posterior(
+    problem: Problem, anchor: Weights, precision: Precision, hessian: OutputHessian = softmax
+) -> LastLayerGaussian:
     """The Laplace approximation about the last layer of a network.
 
     Args:
@@ -86,13 +103,18 @@ def posterior(problem: Problem, anchor: Weights, precision: Precision, hessian: 
     with _training_set(problem) as batches, torch.no_grad():
         layer = _last_linear(problem, network, batches)
         names = {id(p): name for name, p in network.named_parameters()}
-        weight, bias = names[id(layer.weight)], None if layer.bias is None else names[id(layer.bias)]
+        weight, bias = (
+            names[id(layer.weight)],
+            None if layer.bias is None else names[id(layer.bias)],
+        )
         matrix = curvature(_evaluated(problem, network, layer, batches), hessian)
         if precision == "evidence":
             squares = sum(float(p.double().square().sum()) for p in layer.parameters())
             precision = best_precision(matrix, squares, problem.seed)
         elif precision == "recipe":
-            precision = problem.recipe.weight_decay * (problem.inspection.examples if problem.inspection is not None else 0)
+            precision = problem.recipe.weight_decay * (
+                problem.inspection.examples if problem.inspection is not None else 0
+            )
         matrix.diagonal().add_(float(precision))
         factor = _factor(matrix).to(layer.weight.dtype, memory_format=torch.contiguous_format)
         return LastLayerGaussian(anchor, weight, bias, factor)
@@ -113,7 +135,10 @@ def _factor(matrix: Tensor) -> Tensor:
     by_column, info = matrix.mT, torch.empty((), dtype=torch.int32, device=matrix.device)
     torch.linalg.cholesky_ex(by_column, out=(by_column, info))
     if info:
-        raise InputError("last-layer-laplace got a precision too small beside the curvature of the last layer: raise it")
+        raise InputError(
+            "last-layer-laplace got a precision too small beside the curvature of the last "
+            "layer: raise it"
+        )
     return by_column
 
 
@@ -121,26 +146,51 @@ def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Li
     """The linear layer whose output is the network's, found by evaluating a batch."""
     last, times, outputs = last_linear(network, next(iter(batches))[0].to(problem.device))
     problem.meter.forward(outputs)
-    if last is None or not all(p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)):
-        raise InputError("last-layer-laplace got a network whose outputs are not those of an nn.Linear with parameters of its "
-                         "own, needs one that ends with it and returns what it gives: change its forward, or use another "
-                         "explorer")
-    owners = [module for module in network.modules() for p in module.parameters(recurse=False) if p is last.weight]
+    if last is None or not all(
+        p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)
+    ):
+        raise InputError(
+            "last-layer-laplace got a network whose outputs are not those of an nn.Linear with "
+            "parameters of its own, needs one that ends with it and returns what it gives: "
+            "change its forward, or use another explorer"
+        )
+    owners = [
+        module
+        for module in network.modules()
+        for p in module.parameters(recurse=False)
+        if p is last.weight
+    ]
     if len(owners) > 1 or times > 1:
-        raise InputError("last-layer-laplace got a network that uses the weights of its last layer twice, needs one whose "
-                         "features do not change with them")
+        raise InputError(
+            "last-layer-laplace got a network that uses the weights of its last layer twice, "
+            "needs one whose features do not change with them"
+        )
     if (size := sum(p.numel() for p in last.parameters())) > LARGEST:
-        raise InputError(f"last-layer-laplace got a last layer of {size} weights, needs {LARGEST} or fewer, as their covariance "
-                         "takes memory with the square: give a network that pools before its last layer, or has fewer features")
+        raise InputError(
+            f"last-layer-laplace got a last layer of {size} weights, needs {LARGEST} or fewer, "
+            "as their covariance takes memory with the square: give a network that pools before "
+            "its last layer, or has fewer features"
+        )
     return last
 
 
-def _evaluated(problem: Problem, network: nn.Module, layer: nn.Linear, batches: Loader) -> Iterator[tuple[Tensor, Tensor]]:
-    """The layer's inputs `[batch, features]`, with a last one of 1 where it has a bias, and the outputs `[batch, classes]`."""
+def _evaluated(
+    problem: Problem, network: nn.Module, layer: nn.Linear, batches: Loader
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The layer's inputs `[batch, features]`, with a last one of 1 where it has a bias, and the
+    outputs `[batch, classes]`.
+    """
     seen: list[Tensor] = []
-    layer.register_forward_pre_hook(lambda _, given, named: seen.append(given[0] if given else named["input"]), with_kwargs=True)
+    layer.register_forward_pre_hook(
+        lambda _, given, named: seen.append(given[0] if given else named["input"]), with_kwargs=True
+    )
     for x, _ in batches:
         outputs = network(x.to(problem.device))
         problem.meter.forward(outputs)
         features = seen.pop()
-        yield features if layer.bias is None else torch.cat([features, features.new_ones(len(features), 1)], 1), outputs
+        yield (
+            features
+            if layer.bias is None
+            else torch.cat([features, features.new_ones(len(features), 1)], 1),
+            outputs,
+        )

@@ -1,9 +1,11 @@
-"""Learned subspaces: all vertices trained at once, from scratch, in one run (Wortsman et al. 2021, arXiv 2102.10472).
+"""Learned subspaces: all vertices trained at once, from scratch, in one run (Wortsman et al. 2021,
+arXiv 2102.10472).
 
-Each step draws one point of the subspace and trains it; a penalty beta cos^2 of the angle between two random vertices keeps
-them apart. Vertices start from independent initialisations. Deviations: the cosine is over all weights with two or more
-axes (the paper: convolutions, among them its classifier; no norm layers, as here), and weight decay acts on the vertices,
-as in the authors' code. With a learned curve the bend takes part in the pairs, as there.
+Each step draws one point of the subspace and trains it; a penalty beta cos^2 of the angle between
+two random vertices keeps them apart. Vertices start from independent initialisations. Deviations:
+the cosine is over all weights with two or more axes (the paper: convolutions, among them its
+classifier; no norm layers, as here), and weight decay acts on the vertices, as in the authors'
+code. With a learned curve the bend takes part in the pairs, as there.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,15 @@ from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace, SubspaceModule
 
 
-def learn(problem: Problem, name: str, *, vertices: int, coefficients: Coefficients, beta: float, layerwise: bool) -> Subspace:
+def learn(
+    problem: Problem,
+    name: str,
+    *,
+    vertices: int,
+    coefficients: Coefficients,
+    beta: float,
+    layerwise: bool,
+) -> Subspace:
     """Trains a subspace with the problem's own recipe.
 
     Args:
@@ -30,7 +40,9 @@ def learn(problem: Problem, name: str, *, vertices: int, coefficients: Coefficie
     problem.behaviour.check_new_points()
     start = [Weights.of(problem.build(name, k)) for k in range(vertices)]
     network = problem.network(start[0])
-    module = SubspaceModule(network, start, coefficients, layerwise=layerwise, behaviour=problem.behaviour)
+    module = SubspaceModule(
+        network, start, coefficients, layerwise=layerwise, behaviour=problem.behaviour
+    )
     adjust = module.carry if beta == 0 or vertices == 1 else _repelling(module, beta)
     problem.fit(module, problem.recipe, name, adjust=adjust)
     return Subspace(module.vertices(), coefficients, layerwise)
@@ -43,7 +55,10 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
 
     By hand: beside a small network's step, automatic differentiation of this one number is dear.
     """
-    vertices, gradients = ([row[: module.layout.matrices] for row in rows] for rows in (module.free.detach(), module.gradient))
+    vertices, gradients = (
+        [row[: module.layout.matrices] for row in rows]
+        for rows in (module.free.detach(), module.gradient)
+    )
     ahead: list[list[int]] = []
 
     def adjust() -> None:

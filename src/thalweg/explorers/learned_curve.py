@@ -1,8 +1,10 @@
-"""Learned curve: a Bezier curve, its ends and its bends trained in one run (Wortsman et al. 2021, arXiv 2102.10472).
+"""Learned curve: a Bezier curve, its ends and its bends trained in one run (Wortsman et al. 2021,
+arXiv 2102.10472).
 
-With more `bends` than one, all control points of a curve of higher degree are learned together (Dold et al. 2025, arXiv
-2503.03382; theirs have no cosine penalty: `beta=0`). Deviations: they weight the loss at t, too, with the curve's speed there
-where they sample by length; here t is uniform while the curve is learned, and `sampling` says which points of it are drawn.
+With more `bends` than one, all control points of a curve of higher degree are learned together
+(Dold et al. 2025, arXiv 2503.03382; theirs have no cosine penalty: `beta=0`). Deviations: they
+weight the loss at t, too, with the curve's speed there where they sample by length; here t is
+uniform while the curve is learned, and `sampling` says which points of it are drawn.
 """
 
 from dataclasses import dataclass
@@ -19,13 +21,16 @@ from thalweg.weights.subspace import Subspace
 @explorer("learned-curve")
 @dataclass(frozen=True)
 class LearnedCurve(Explorer):
-    """A Bezier curve; its two ends and its bends are trained. Algorithm and deviations: `explorers.learned`. Cost: 1.
+    """A Bezier curve; its two ends and its bends are trained.
+
+    Algorithm and deviations: `explorers.learned`. Cost: 1.
 
     Attributes:
         beta: Strength of the cosine penalty; the paper's 1.
         layerwise: Independent coefficients for each layer.
         bends: Control points between the ends; Wortsman's 1, a quadratic curve, Dold's 1 to 19.
-        sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length, `arc-length`.
+        sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length,
+            `arc-length`.
     """
 
     family: ClassVar[str] = "subspace"
@@ -39,10 +44,14 @@ class LearnedCurve(Explorer):
         in_range("learned-curve.beta", self.beta, 0)
         whole("learned-curve.bends", self.bends, 1)
         if self.sampling not in ("uniform", "arc-length"):
-            raise InputError(f"learned-curve.sampling got '{self.sampling}', needs 'uniform' or 'arc-length'")
+            raise InputError(
+                f"learned-curve.sampling got '{self.sampling}', needs 'uniform' or 'arc-length'"
+            )
         if self.layerwise and self.sampling == "arc-length":
-            raise InputError("learned-curve.sampling got 'arc-length' with layerwise coefficients, needs 'uniform': layers that "
-                             "go along the curve on their own have no common length")
+            raise InputError(
+                "learned-curve.sampling got 'arc-length' with layerwise coefficients, needs "
+                "'uniform': layers that go along the curve on their own have no common length"
+            )
 
     @property
     def anchors(self) -> int:
@@ -53,6 +62,12 @@ class LearnedCurve(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
-        found = learn(problem, "learned-curve", vertices=self.bends + 2, coefficients=Bezier(), beta=self.beta,
-                      layerwise=self.layerwise)
+        found = learn(
+            problem,
+            "learned-curve",
+            vertices=self.bends + 2,
+            coefficients=Bezier(),
+            beta=self.beta,
+            layerwise=self.layerwise,
+        )
         return found.by_length() if self.sampling == "arc-length" else found

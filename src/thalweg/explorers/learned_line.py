@@ -1,4 +1,6 @@
-"""Learned line: a line between two vertices, trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
+"""Learned line: a line between two vertices, trained in one run (Wortsman et al. 2021, arXiv
+2102.10472).
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -38,4 +40,11 @@ class LearnedLine(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
-        return learn(problem, "learned-line", vertices=2, coefficients=Simplex(), beta=self.beta, layerwise=self.layerwise)
+        return learn(
+            problem,
+            "learned-line",
+            vertices=2,
+            coefficients=Simplex(),
+            beta=self.beta,
+            layerwise=self.layerwise,
+        )

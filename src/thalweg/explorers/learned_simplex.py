@@ -41,5 +41,11 @@ class LearnedSimplex(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
-        return learn(problem, "learned-simplex", vertices=self.vertices, coefficients=Simplex(), beta=self.beta,
-                     layerwise=self.layerwise)
+        return learn(
+            problem,
+            "learned-simplex",
+            vertices=self.vertices,
+            coefficients=Simplex(),
+            beta=self.beta,
+            layerwise=self.layerwise,
+        )

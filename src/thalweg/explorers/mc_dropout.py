@@ -1,9 +1,11 @@
-"""MC dropout: a network keeps dropping units when it predicts (Gal and Ghahramani 2016, arXiv 1506.02142).
+"""MC dropout: a network keeps dropping units when it predicts (Gal and Ghahramani 2016, arXiv
+1506.02142).
 
-A rival, and a cheap one: its draws are thinned networks, not retrainings. Deviations: inputs are not dropped (the paper has
-dropout before every weight layer); before convolutions whole channels are dropped, as neighbouring pixels tell the same (Tompson
-et al. 2015, arXiv 1411.4280); the weight decay is the recipe's (in the paper it follows from a prior's length scale). It works on
-any network: dropout is inserted by hooks.
+A rival, and a cheap one: its draws are thinned networks, not retrainings. Deviations: inputs are
+not dropped (the paper has dropout before every weight layer); before convolutions whole channels
+are dropped, as neighbouring pixels tell the same (Tompson et al. 2015, arXiv 1411.4280); the weight
+decay is the recipe's (in the paper it follows from a prior's length scale). It works on any
+network: dropout is inserted by hooks.
 """
 
 from dataclasses import dataclass
@@ -23,9 +25,10 @@ class McDropout(Explorer):
     """One network, whose units are dropped at random. Cost: 1.
 
     Attributes:
-        rate: A network is trained from scratch with dropout of this rate before every linear layer and convolution but the first;
-            the paper's experiments have 0.05 to 0.5. `own`: the first anchor with whatever it drops itself when it trains, in
-            layers, functions or code of its own.
+        rate: A network is trained from scratch with dropout of this rate before every linear layer
+            and convolution but the first; the paper's experiments have 0.05 to 0.5. `own`: the
+            first anchor with whatever it drops itself when it trains, in layers, functions or code
+            of its own.
     """
 
     rate: float | Literal["own"] = 0.1

@@ -1,8 +1,10 @@
-"""MultiSWAG: a mixture of SWAG Gaussians from independent trainings (Wilson and Izmailov 2020, arXiv 2002.08791).
+"""MultiSWAG: a mixture of SWAG Gaussians from independent trainings (Wilson and Izmailov 2020,
+arXiv 2002.08791).
 
-Every Gaussian has an initialisation, a batch order and an augmentation of its own; draws are spread evenly over them (paper).
-Everything else, deviations too: `explorers.swag`. So here, too, each low-rank part keeps all iterates by default, where the paper
-keeps the last 20 of some 140: its first column is zero, and it has 0.86 to 0.93 of the iterates' sample covariance.
+Every Gaussian has an initialisation, a batch order and an augmentation of its own; draws are spread
+evenly over them (paper). Everything else, deviations too: `explorers.swag`. So here, too, each
+low-rank part keeps all iterates by default, where the paper keeps the last 20 of some 140: its
+first column is zero, and it has 0.86 to 0.93 of the iterates' sample covariance.
 """
 
 from dataclasses import dataclass

@@ -1,21 +1,26 @@
-"""Cyclical stochastic-gradient MCMC: cycles of exploring, then of sampling with noise (Zhang et al. 2020, arXiv 1902.03932).
+"""Cyclical stochastic-gradient MCMC: cycles of exploring, then of sampling with noise (Zhang et al.
+2020, arXiv 1902.03932).
 
-One training from scratch in cosine cycles. Towards the end of each, noise n is added to the gradient g of the mean loss over N
-examples, and samples are taken. A step of SGD with momentum m is
+One training from scratch in cosine cycles. Towards the end of each, noise n is added to the
+gradient g of the mean loss over N examples, and samples are taken. A step of SGD with momentum m is
 
-    v <- m v + g + n,   theta <- theta - lr v.   With u = -lr v:   u <- m u - lr g - lr n,   theta <- theta + u.
+    v <- m v + g + n,   theta <- theta - lr v.   With u = -lr v:   u <- m u - lr g - lr n,   theta
+    <- theta + u.
 
-SGHMC for the density exp(-U) (Chen et al. 2014, arXiv 1402.4102) is u <- (1 - a) u - e grad U + N(0, 2 a e). With U = N loss / T
-the two are equal for a = 1 - m, e = lr T / N, and noise of variance
+SGHMC for the density exp(-U) (Chen et al. 2014, arXiv 1402.4102) is u <- (1 - a) u - e grad U +
+N(0, 2 a e). With U = N loss / T the two are equal for a = 1 - m, e = lr T / N, and noise of
+variance
 
     var(lr n) = 2 a e   =>   var(n) = 2 (1 - m) T / (N lr).
 
-So at small rates theta follows exp(-N loss / T), where the loss has the recipe's weight decay in it: a Gaussian prior. Without
-momentum it is SGLD. Mini-batches add noise of their own, as in the paper.
+So at small rates theta follows exp(-N loss / T), where the loss has the recipe's weight decay in
+it: a Gaussian prior. Without momentum it is SGLD. Mini-batches add noise of their own, as in the
+paper.
 
-Its effective rate lr / ((1 - m) batch) is the authors' 0.5 / 64 for SGLD, that of a usual training at its peak (0.1, momentum
-0.9, batch 128). Deviations: so the rate is given in units of the recipe's peak, at the recipe's batch size; a recipe's warm-up
-is kept, in the first cycle and in proportion to it; gradients are not clipped, or the noise would be.
+Its effective rate lr / ((1 - m) batch) is the authors' 0.5 / 64 for SGLD, that of a usual training
+at its peak (0.1, momentum 0.9, batch 128). Deviations: so the rate is given in units of the
+recipe's peak, at the recipe's batch size; a recipe's warm-up is kept, in the first cycle and in
+proportion to it; gradients are not clipped, or the noise would be.
 """
 
 import itertools
@@ -74,12 +79,15 @@ class Cyclical:
         """Runs the chain.
 
         Raises:
-            InputError: The recipe's optimiser is not SGD, or its training too short for the samples.
+            InputError: The recipe's optimiser is not SGD, or its training too short for the
+                samples.
         """
         own = problem.recipe
         if own.optimizer != "sgd":
-            raise InputError(f"{self.name} got a recipe with optimizer '{own.optimizer}', needs 'sgd': the learning rate of one "
-                             "says nothing about that of the other")
+            raise InputError(
+                f"{self.name} got a recipe with optimizer '{own.optimizer}', needs 'sgd': the "
+                "learning rate of one says nothing about that of the other"
+            )
         recipe = replace(
             own,
             epochs=own.epochs * self.budget,
@@ -101,12 +109,16 @@ class Cyclical:
         return collect(problem, network, recipe, self.name, steps=taken, adjust=adjust)
 
     def _chosen(self, recipe: Recipe, steps: int) -> tuple[set[int], set[int]]:
-        """The steps after which samples are taken, and those with noise: at least all from the first sample on."""
+        """The steps after which samples are taken, and those with noise: at least all from the
+        first sample on.
+        """
         taken, noisy = set(), set()
         for own in cycles(recipe, steps):
             if len(own) < self.samples:
-                raise InputError(f"{self.name}.samples got {self.samples}, but a cycle has {len(own)} steps: needs as many steps "
-                                 "as samples; raise epochs, or lower cycles")
+                raise InputError(
+                    f"{self.name}.samples got {self.samples}, but a cycle has {len(own)} steps: "
+                    "needs as many steps as samples; raise epochs, or lower cycles"
+                )
             distance = max(1.0, self.collect * len(own) / self.samples)
             before = [round(k * distance) for k in range(self.samples)]
             taken |= {own[-1] - k for k in before}
@@ -124,7 +136,8 @@ def langevin(
         recipe: Its momentum and learning rates.
         steps: That the training takes.
         noisy: The steps, counted from 0, that have noise.
-        variance: T / N: what the chain's law exp(-N loss / T) would have along a direction in which the loss has curvature 1.
+        variance: T / N: what the chain's law exp(-N loss / T) would have along a direction in which
+            the loss has curvature 1.
     """
     numbers = itertools.count()
 

@@ -1,6 +1,9 @@
-"""Short ensemble: K trainings of 1/K of the epochs each, for the price of one. Its members are NOT retrainings.
+"""Short ensemble: K trainings of 1/K of the epochs each, for the price of one.
 
-A baseline of our own. A short training is another function than a full one, so K_eq may be far below K.
+Its members are NOT retrainings.
+
+A baseline of our own. A short training is another function than a full one, so K_eq may be far
+below K.
 """
 
 from dataclasses import dataclass, replace

@@ -1,11 +1,14 @@
-"""Snapshot ensemble: one training in cycles, a member at the end of each (Huang et al. 2017, arXiv 1704.00109).
+"""Snapshot ensemble: one training in cycles, a member at the end of each (Huang et al. 2017, arXiv
+1704.00109).
 
-Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the peak again; the momentum
-goes on. Deviation: a recipe's warm-up is kept, in the first cycle and in proportion to it.
+Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the
+peak again; the momentum goes on. Deviation: a recipe's warm-up is kept, in the first cycle and in
+proportion to it.
 
-The weak restarts of Ashukha et al. (2020, arXiv 2002.06470) are the same method with other settings, cycles of 40 of 300
-epochs whose steps lr / ((1 - momentum) batch) are 0.4 of a training's, for as long as one likes: `Snapshot(cycles=10,
-budget=10 * 40 / 300, lr_ratio=0.4)`. Deviation: they have no momentum and batches of 64; here both are the recipe's.
+The weak restarts of Ashukha et al. (2020, arXiv 2002.06470) are the same method with other
+settings, cycles of 40 of 300 epochs whose steps lr / ((1 - momentum) batch) are 0.4 of a
+training's, for as long as one likes: `Snapshot(cycles=10, budget=10 * 40 / 300, lr_ratio=0.4)`.
+Deviation: they have no momentum and batches of 64; here both are the recipe's.
 """
 
 from dataclasses import dataclass, replace
@@ -25,8 +28,9 @@ class Snapshot(Explorer):
 
     Attributes:
         cycles: How many, and as many members.
-        lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1. (Its batches are
-            half as large as usual ones, so that its steps are four times a training's an example: `lr_ratio=4`.)
+        lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1. (Its
+            batches are half as large as usual ones, so that its steps are four times a training's
+            an example: `lr_ratio=4`.)
         budget: Length of all cycles together, in trainings.
     """
 
@@ -51,7 +55,14 @@ class Snapshot(Explorer):
 
     def explore(self, problem: Problem) -> Members:
         own = problem.recipe
-        recipe = replace(own, epochs=own.epochs * self.budget, lr=own.lr * self.lr_ratio, final_lr=0.0, schedule="cosine",
-                         cycles=self.cycles, warmup=own.warmup / self.cycles)
+        recipe = replace(
+            own,
+            epochs=own.epochs * self.budget,
+            lr=own.lr * self.lr_ratio,
+            final_lr=0.0,
+            schedule="cosine",
+            cycles=self.cycles,
+            warmup=own.warmup / self.cycles,
+        )
         ends = {steps[-1] for steps in cycles(recipe, recipe.steps(len(problem.train)))}
         return collect(problem, problem.build("snapshot"), recipe, "snapshot", steps=ends)

@@ -1,17 +1,22 @@
-"""SPRO: a simplex of low loss grown vertex by vertex from one anchor (Benton et al. 2021, arXiv 2102.13042).
+"""SPRO: a simplex of low loss grown vertex by vertex from one anchor (Benton et al. 2021, arXiv
+2102.13042).
 
-Each new vertex starts at the mean of all vertices so far and alone is trained, on `draws` points of the simplex a step, with a
-reward for volume. Deviations of `form="mean"`, the default, from the paper and its code:
-- the loss is the mean over draws, and the learning rate five times the paper's 0.2 of the base rate: the same data step (the
+Each new vertex starts at the mean of all vertices so far and alone is trained, on `draws` points of
+the simplex a step, with a reward for volume. Deviations of `form="mean"`, the default, from the
+paper and its code:
+- the loss is the mean over draws, and the learning rate five times the paper's 0.2 of the base
+  rate: the same data step (the
   code's division of the sum is without effect), with weight decay and volume in proportion to it;
 - V^2 comes from a Gram determinant in float64 instead of Cayley-Menger in float32;
-- a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is flat, and its volume has no
+- a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is
+  flat, and its volume has no
   gradient;
-- the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
-`form="paper"` sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5), starts at
-the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a simplex that starts almost flat would be blown up along its
-random offset, before the data have any say. At the paper's strength the volume term is nearly inert in both; raise `volume` to
-see it work. Batch-norm statistics are refreshed at every draw (paper).
+- the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices. `form="paper"`
+  sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5),
+  starts at the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a simplex that starts
+  almost flat would be blown up along its random offset, before the data have any say. At the
+  paper's strength the volume term is nearly inert in both; raise `volume` to see it work.
+  Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math
@@ -46,7 +51,8 @@ class Spro(Explorer):
         draws: Points of the simplex a step.
         lr_ratio: Peak learning rate over the recipe's (with the mean over draws).
         volume: lambda*, strength of the reward for log V^2.
-        offset: Norm of the random offset at the start, over the norm of each parameter tensor (`form="mean"`).
+        offset: Norm of the random offset at the start, over the norm of each parameter tensor
+            (`form="mean"`).
         form: `mean` or `paper`, see above.
     """
 
@@ -69,8 +75,10 @@ class Spro(Explorer):
         if self.form not in ("mean", "paper"):
             raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
         if self.form == "mean" and self.volume and not self.offset:
-            raise InputError("spro.offset got 0, needs more than 0 with a reward for volume (that of a simplex that starts flat "
-                             "has no gradient), or a volume of 0")
+            raise InputError(
+                "spro.offset got 0, needs more than 0 with a reward for volume (that of a "
+                "simplex that starts flat has no gradient), or a volume of 0"
+            )
 
     @property
     def anchors(self) -> int:
@@ -108,7 +116,8 @@ def new_vertex(
         vertices: Those that are there; they stay.
         settings: How to train it.
         *name: Purpose of the random numbers.
-        simplexes: Those that the vertex is added to, by their vertices' numbers; one with all vertices if None.
+        simplexes: Those that the vertex is added to, by their vertices' numbers; one with all
+            vertices if None.
         data_of: As in `Problem.fit`.
     """
     paper = settings.form == "paper"
@@ -126,12 +135,24 @@ def new_vertex(
     start = mix(vertices, [1 / len(vertices)] * len(vertices))
     if not paper:
         start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
-    law = Simplex() if simplexes is None else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
-    module = SubspaceModule(problem.build("network"), [*vertices, start], law, fixed=range(len(vertices)), draws=settings.draws,
-                            behaviour=problem.behaviour)
+    law = (
+        Simplex()
+        if simplexes is None
+        else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
+    )
+    module = SubspaceModule(
+        problem.build("network"),
+        [*vertices, start],
+        law,
+        fixed=range(len(vertices)),
+        draws=settings.draws,
+        behaviour=problem.behaviour,
+    )
     every = simplexes or [range(len(vertices))]
     reward = _volume(module, settings.volume, every[:1] if paper else every)
-    problem.fit(module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of)
+    problem.fit(
+        module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of
+    )
     return module.vertices()[-1]
 
 

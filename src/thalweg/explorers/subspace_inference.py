@@ -1,12 +1,15 @@
-"""Subspace inference: sampling in the principal components of the SWA path (Izmailov et al. 2020, arXiv 1907.07504).
+"""Subspace inference: sampling in the principal components of the SWA path (Izmailov et al. 2020,
+arXiv 1907.07504).
 
-The subspace is the SWA mean plus the first principal components of the iterates' deviations, each as long as its standard
-deviation. In it, elliptical slice sampling draws from a standard normal prior times the likelihood to the power of 1/T.
-Deviations: the likelihood is that of a fixed part of the training set, scaled up, as evaluations of all of it would cost more
-than the training, and in evaluation mode with refreshed batch-norm statistics (the authors' code has those of each batch); T is
-given over the number of training examples, so that it means the same for all data sets; iterates are taken as in SWAG, and all
-of them are kept (the paper keeps the last 20 of some 140), so that the first deviation, the first iterate less the running mean,
-which it is itself, is zero, and all together have 0.86 to 0.93 of the iterates' sample covariance.
+The subspace is the SWA mean plus the first principal components of the iterates' deviations, each
+as long as its standard deviation. In it, elliptical slice sampling draws from a standard normal
+prior times the likelihood to the power of 1/T. Deviations: the likelihood is that of a fixed part
+of the training set, scaled up, as evaluations of all of it would cost more than the training, and
+in evaluation mode with refreshed batch-norm statistics (the authors' code has those of each batch);
+T is given over the number of training examples, so that it means the same for all data sets;
+iterates are taken as in SWAG, and all of them are kept (the paper keeps the last 20 of some 140),
+so that the first deviation, the first iterate less the running mean, which it is itself, is zero,
+and all together have 0.86 to 0.93 of the iterates' sample covariance.
 """
 
 from collections.abc import Sequence
@@ -34,8 +37,9 @@ from thalweg.weights.point import Weights, mix, sum_products
 class SubspaceInference(Explorer):
     """Samples of the posterior in a subspace. Cost: 1, and some four likelihoods a sample.
 
-    A likelihood takes `examples` forward evaluations and, where there is batch norm, as many more as a refresh at its point has:
-    2,048 by default (`Problem(refreshed=...)`), so some 3,000 in all, and with 30 samples some 370,000.
+    A likelihood takes `examples` forward evaluations and, where there is batch norm, as many more
+    as a refresh at its point has: 2,048 by default (`Problem(refreshed=...)`), so some 3,000 in
+    all, and with 30 samples some 370,000.
 
     Attributes:
         rank: Dimensions of the subspace.
@@ -66,7 +70,9 @@ class SubspaceInference(Explorer):
             in_range(f"subspace-inference.{name}", getattr(self, name), 1e-12)
         self._trajectory().check("subspace-inference")
         if self.rank >= self.collect:
-            raise InputError(f"subspace-inference.rank got {self.rank}, needs less than collect ({self.collect})")
+            raise InputError(
+                f"subspace-inference.rank got {self.rank}, needs less than collect ({self.collect})"
+            )
 
     @property
     def anchors(self) -> int:
@@ -97,16 +103,25 @@ class SubspaceInference(Explorer):
 
 
 def principal(iterates: LowRankGaussian, rank: int) -> list[Weights]:
-    """The mean, and the first principal components of the deviations: singular vectors times singular values / sqrt(K - 1)."""
+    """The mean, and the first principal components of the deviations: singular vectors times
+    singular values / sqrt(K - 1).
+    """
     k = len(next(iter(iterates.deviations.values())))
     gram = torch.zeros(k, k, dtype=torch.float64)
     product = torch.zeros_like(gram)
     for deviations in iterates.deviations.values():
         rows = deviations.reshape(k, -1).double().cpu()
         gram += torch.mm(rows, rows.T, out=product)
-    combinations = torch.linalg.eigh(gram).eigenvectors.flip(1).T[:rank] / max(k - 1, 1) ** 0.5  # largest first
-    return [iterates.mean, *(Weights({name: sum_products(row, list(d)) for name, d in iterates.deviations.items()})
-                             for row in combinations.tolist())]
+    combinations = (
+        torch.linalg.eigh(gram).eigenvectors.flip(1).T[:rank] / max(k - 1, 1) ** 0.5
+    )  # largest first
+    return [
+        iterates.mean,
+        *(
+            Weights({name: sum_products(row, list(d)) for name, d in iterates.deviations.items()})
+            for row in combinations.tolist()
+        ),
+    ]
 
 
 def at(vertices: Sequence[Weights], z: Tensor) -> Weights:

@@ -1,12 +1,15 @@
-"""SWAG: a Gaussian fitted to the iterates of SGD at a constant learning rate (Maddox et al. 2019, arXiv 1902.02476).
+"""SWAG: a Gaussian fitted to the iterates of SGD at a constant learning rate (Maddox et al. 2019,
+arXiv 1902.02476).
 
-As published, one training: the first part ends at the SWA learning rate, the second part keeps it and collects iterates.
-Deviations: iterates are taken at even distances rather than one an epoch (short trainings have few epochs); with the default
-collect = rank = 20 the low-rank part keeps all of them (the paper keeps the last 20 of some 140), so that its first column, the
-first iterate less the running mean, which it is itself, is zero, and it has 0.86 to 0.93 of the iterates' sample covariance. The
-first part follows the recipe's own schedule down to the SWA rate (a cosine where that does not end low); with `start="anchor"`
-it is a finished anchor instead, at extra cost. The momentum buffer starts anew where the second part begins. Batch-norm
-statistics are refreshed at every draw (paper).
+As published, one training: the first part ends at the SWA learning rate, the second part keeps it
+and collects iterates. Deviations: iterates are taken at even distances rather than one an epoch
+(short trainings have few epochs); with the default collect = rank = 20 the low-rank part keeps all
+of them (the paper keeps the last 20 of some 140), so that its first column, the first iterate less
+the running mean, which it is itself, is zero, and it has 0.86 to 0.93 of the iterates' sample
+covariance. The first part follows the recipe's own schedule down to the SWA rate (a cosine where
+that does not end low); with `start="anchor"` it is a finished anchor instead, at extra cost. The
+momentum buffer starts anew where the second part begins. Batch-norm statistics are refreshed at
+every draw (paper).
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,10 @@
-"""Iterates of SGD at a constant learning rate: where SWA, SWAG, MultiSWAG and subspace inference collect what they need.
+"""Iterates of SGD at a constant learning rate: where SWA, SWAG, MultiSWAG and subspace inference
+collect what they need.
 
-One training: the first part ends at the constant rate, the second part keeps it (Izmailov et al. 2018, arXiv 1803.05407).
-Deviations: the first part follows the recipe's own schedule down to that rate where it is a cosine or linear; where it does not
-end low (constant, triangle) the rate falls by a cosine instead.
+One training: the first part ends at the constant rate, the second part keeps it (Izmailov et al.
+2018, arXiv 1803.05407). Deviations: the first part follows the recipe's own schedule down to that
+rate where it is a cosine or linear; where it does not end low (constant, triangle) the rate falls
+by a cosine instead.
 """
 
 from collections.abc import Callable
@@ -54,29 +56,44 @@ class Trajectory:
             take: Is given each iterate.
 
         Raises:
-            InputError: The part of the training to collect in has less than two steps, or the network can't be evaluated at
-                weights between its iterates.
+            InputError: The part of the training to collect in has less than two steps, or the
+                network can't be evaluated at weights between its iterates.
         """
         problem.behaviour.check_new_points()
         lr = problem.recipe.lr * self.lr_ratio
-        constant = replace(problem.recipe, epochs=problem.recipe.epochs * self.share, lr=lr, schedule="constant", warmup=0.0)
+        constant = replace(
+            problem.recipe,
+            epochs=problem.recipe.epochs * self.share,
+            lr=lr,
+            schedule="constant",
+            warmup=0.0,
+        )
         if constant.steps(len(problem.train)) < 2:
-            raise InputError("the last part of a training got 1 step to collect iterates in, needs 2 or more: raise epochs or "
-                             "share")
+            raise InputError(
+                "the last part of a training got 1 step to collect iterates in, needs 2 or "
+                "more: raise epochs or share"
+            )
         network = beginning(problem, self.start, self.share, lr, *name)
 
         def watch(tick: Tick) -> None:
             # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
-            if tick.step * self.collect // tick.steps > (tick.step - 1) * self.collect // tick.steps:
+            if (
+                tick.step * self.collect // tick.steps
+                > (tick.step - 1) * self.collect // tick.steps
+            ):
                 take(Weights.of(network))
 
         problem.fit(network, constant, *name, "collect", watch=watch)
 
 
-def beginning(problem: Problem, start: Literal["scratch", "anchor"], share: float, lr: float, *name: str | int) -> nn.Module:
-    """The network that a last part of a training starts with: what the first part ends at, or a finished anchor.
+def beginning(
+    problem: Problem, start: Literal["scratch", "anchor"], share: float, lr: float, *name: str | int
+) -> nn.Module:
+    """The network that a last part of a training starts with: what the first part ends at, or a
+    finished anchor.
 
-    The first part has the recipe's own schedule, or a cosine where that would not end at the given rate.
+    The first part has the recipe's own schedule, or a cosine where that would not end at the given
+    rate.
 
     Args:
         problem: What to train.

@@ -1,4 +1,6 @@
-"""The landscape around networks: loss and disagreement along lines, paths and planes, barriers, and how far something extends."""
+"""The landscape around networks: loss and disagreement along lines, paths and planes, barriers, and
+how far something extends.
+"""
 
 from thalweg.landscape.barrier import barrier
 from thalweg.landscape.directions import RandomPlane, random_plane
@@ -9,6 +11,18 @@ from thalweg.landscape.path import Profile, profile
 from thalweg.landscape.plane import Survey, axes, survey
 
 __all__ = [
-    "Extent", "LowLoss", "Profile", "RandomPlane", "Survey", "axes", "barrier", "effective_dimension", "extent", "losses",
-    "low_loss", "profile", "random_plane", "survey",
-]  # fmt: skip
+    "Extent",
+    "LowLoss",
+    "Profile",
+    "RandomPlane",
+    "Survey",
+    "axes",
+    "barrier",
+    "effective_dimension",
+    "extent",
+    "losses",
+    "low_loss",
+    "profile",
+    "random_plane",
+    "survey",
+]

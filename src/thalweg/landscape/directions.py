@@ -1,8 +1,10 @@
-"""Filter-normalised random directions, and planes along two of them (Li et al. 2018, arXiv 1712.09913).
+"""Filter-normalised random directions, and planes along two of them (Li et al. 2018, arXiv
+1712.09913).
 
-Each filter of a random Gaussian direction (a row, of a linear layer) gets the norm of the network's filter in its place, so that
-landscapes of networks whose weights have other sizes can be compared. Biases and the parameters of norm layers, that is all
-tensors of one axis, stay where they are, as in the authors' default. Deviation: so do frozen parameters.
+Each filter of a random Gaussian direction (a row, of a linear layer) gets the norm of the network's
+filter in its place, so that landscapes of networks whose weights have other sizes can be compared.
+Biases and the parameters of norm layers, that is all tensors of one axis, stay where they are, as
+in the authors' default. Deviation: so do frozen parameters.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ from thalweg.weights.point import Tensors, Weights
 
 @dataclass(frozen=True)
 class RandomPlane:
-    """A plane around a point. Its units are filter norms: at a distance of 1 every filter has moved by its own norm.
+    """A plane around a point.
+
+    Its units are filter norms: at a distance of 1 every filter has moved by its own norm.
 
     Attributes:
         centre: The point, at (0, 0).
@@ -28,7 +32,9 @@ class RandomPlane:
     directions: tuple[Tensors, Tensors]
 
     def at(self, position: Tensor) -> Weights:
-        """The weights at a position `[2]`; the centre itself, with its batch-norm statistics, at the origin."""
+        """The weights at a position `[2]`; the centre itself, with its batch-norm statistics, at
+        the origin.
+        """
         x, y = position.tolist()
         if not (x or y):
             return self.centre
@@ -37,12 +43,20 @@ class RandomPlane:
 
 def random_plane(problem: Problem, centre: Weights, *, seed: int = 0) -> RandomPlane:
     """The plane around a point along two random directions."""
-    return RandomPlane(centre, (random_direction(problem, centre, seed=seed, number=0),
-                                random_direction(problem, centre, seed=seed, number=1)))
+    return RandomPlane(
+        centre,
+        (
+            random_direction(problem, centre, seed=seed, number=0),
+            random_direction(problem, centre, seed=seed, number=1),
+        ),
+    )
 
 
-def random_direction(problem: Problem, centre: Weights, *, seed: int = 0, number: int = 0) -> Tensors:
-    """A random direction, each filter of it with the norm of the filter in the centre; by the names of the parameters.
+def random_direction(
+    problem: Problem, centre: Weights, *, seed: int = 0, number: int = 0
+) -> Tensors:
+    """A random direction, each filter of it with the norm of the filter in the centre; by the names
+    of the parameters.
 
     Args:
         problem: Says which parameters are trained.
@@ -55,7 +69,9 @@ def random_direction(problem: Problem, centre: Weights, *, seed: int = 0, number
     found = {}
     for name, p in centre.params.items():
         drawn = torch.randn(p.shape, generator=random).to(p)
-        found[name] = _normalised(drawn, p) if p.dim() > 1 and name in trained else torch.zeros_like(p)
+        found[name] = (
+            _normalised(drawn, p) if p.dim() > 1 and name in trained else torch.zeros_like(p)
+        )
     return found
 
 

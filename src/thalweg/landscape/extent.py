@@ -1,10 +1,12 @@
-"""How far a weight distribution extends: its volume, and its effective dimension in weights and in predictions.
+"""How far a weight distribution extends: its volume, and its effective dimension in weights and in
+predictions.
 
-The effective dimension is the participation ratio of the variances along the principal axes, (sum of eigenvalues)^2 / sum of
-their squares: k of equal size give k, and one that dwarfs the others gives 1. Volumes are those of Benton et al. 2021 (arXiv
-2102.13042), who take a collapsing volume for the end of the dimensions; how they come from a Gram determinant is in
-`weights.volume`. A volume grows with the norm of the weights, which means nothing where norm layers make the network blind to
-it: `relative_log_volume` has the norm of the vertices' mean as its unit of length.
+The effective dimension is the participation ratio of the variances along the principal axes, (sum
+of eigenvalues)^2 / sum of their squares: k of equal size give k, and one that dwarfs the others
+gives 1. Volumes are those of Benton et al. 2021 (arXiv 2102.13042), who take a collapsing volume
+for the end of the dimensions; how they come from a Gram determinant is in `weights.volume`. A
+volume grows with the norm of the weights, which means nothing where norm layers make the network
+blind to it: `relative_log_volume` has the norm of the vertices' mean as its unit of length.
 """
 
 import math
@@ -31,8 +33,9 @@ class Extent:
     Attributes:
         dimension: Effective dimension in weight space.
         function_dimension: Effective dimension of the predicted probabilities.
-        log_volume: Natural logarithm of the volume of a simplex, or of all of a complex's simplexes that have the most vertices,
-            together; minus infinity where they are flat, None for other distributions.
+        log_volume: Natural logarithm of the volume of a simplex, or of all of a complex's simplexes
+            that have the most vertices, together; minus infinity where they are flat, None for
+            other distributions.
         relative_log_volume: The same in units of the norm of the vertices' mean.
     """
 
@@ -42,14 +45,21 @@ class Extent:
     relative_log_volume: float | None
 
 
-def extent(problem: Problem, found: WeightDistribution, *, draws: int = 100, inputs: int = 1000, seed: int = 0) -> Extent:
+def extent(
+    problem: Problem,
+    found: WeightDistribution,
+    *,
+    draws: int = 100,
+    inputs: int = 1000,
+    seed: int = 0,
+) -> Extent:
     """Measures a weight distribution. All work is forward work, counted in the problem's meter.
 
     Args:
         problem: Architecture, inputs and meter.
         found: What an explorer returned.
-        draws: Draws that stand for a distribution that is no finite set; no dimension is then more than draws - 1, and one that
-            comes near it is too low.
+        draws: Draws that stand for a distribution that is no finite set; no dimension is then more
+            than draws - 1, and one that comes near it is too low.
         inputs: How many inputs are predicted, `problem.inputs()`.
         seed: Seed of the draws.
     """
@@ -57,10 +67,18 @@ def extent(problem: Problem, found: WeightDistribution, *, draws: int = 100, inp
     points = list(found.draw(found.size or draws, seed=seed))
     predicted = predict(problem, Members(tuple(points)), problem.inputs(inputs)).probs().flatten(1)
     volume, relative = _volumes(found) if isinstance(found, Subspace) else (None, None)
-    if isinstance(found, Subspace) and isinstance(found.coefficients, Simplex) and not found.layerwise:
+    if (
+        isinstance(found, Subspace)
+        and isinstance(found.coefficients, Simplex)
+        and not found.layerwise
+    ):
         points = list(found.vertices)  # their dimension is that of all draws together
-    return Extent(effective_dimension([list(p.params.values()) for p in points]), effective_dimension([[p] for p in predicted]),
-                  volume, relative)
+    return Extent(
+        effective_dimension([list(p.params.values()) for p in points]),
+        effective_dimension([[p] for p in predicted]),
+        volume,
+        relative,
+    )
 
 
 def effective_dimension(points: Sequence[Sequence[Tensor]]) -> float:
@@ -70,7 +88,9 @@ def effective_dimension(points: Sequence[Sequence[Tensor]]) -> float:
         points: For each point its coordinates, tensors of any shapes. All equally likely.
     """
     gram = torch.zeros(len(points), len(points), dtype=torch.float64)
-    for part in zip(*points, strict=True):  # tensor by tensor: all of a large network's in double precision would be much
+    for part in zip(
+        *points, strict=True
+    ):  # tensor by tensor: all of a large network's in double precision would be much
         rows = torch.stack([t.detach().reshape(-1).double().cpu() for t in part])
         rows -= rows.mean(0)
         gram += rows @ rows.T
@@ -79,7 +99,9 @@ def effective_dimension(points: Sequence[Sequence[Tensor]]) -> float:
 
 
 def _volumes(found: Subspace) -> tuple[float | None, float | None]:
-    """Log volume, and the same in units of the norm of the vertices' mean; None where it has none."""
+    """Log volume, and the same in units of the norm of the vertices' mean; None where it has
+    none.
+    """
     vertices = found.vertices
     if isinstance(found.coefficients, Complex):
         simplexes = [[vertices[i] for i in simplex] for simplex in found.coefficients.simplexes]

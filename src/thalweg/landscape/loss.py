@@ -17,21 +17,28 @@ from thalweg.weights.point import Weights
 
 
 def losses(problem: Problem, points: Sequence[Weights], *, examples: int = 1000) -> Tensor:
-    """The mean training loss of each point `[points]`, in nats where it is the cross-entropy, on the CPU in double precision.
+    """The mean training loss of each point `[points]`, in nats where it is the cross-entropy, on
+    the CPU in double precision.
 
-    It is the problem's loss in evaluation mode, without penalties and augmentation. Batch-norm statistics are refreshed where
-    they are not valid. All of it is forward work, and metered.
+    It is the problem's loss in evaluation mode, without penalties and augmentation. Batch-norm
+    statistics are refreshed where they are not valid. All of it is forward work, and metered.
 
     Args:
         problem: Architecture, training set, loss and meter.
         points: Where to look.
-        examples: Of how many training examples, rounded up to whole batches; the same ones at every point and in every call.
+        examples: Of how many training examples, rounded up to whole batches; the same ones at every
+            point and in every call.
     """
-    return evaluate(problem, sample(problem, Members(tuple(points))), problem.training_part(examples))[0]
+    return evaluate(
+        problem, sample(problem, Members(tuple(points))), problem.training_part(examples)
+    )[0]
 
 
-def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]) -> tuple[Tensor, Tensor]:
-    """The mean loss and the share of wrong answers of points, `[points]` each, on the CPU in double precision.
+def evaluate(
+    problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
+) -> tuple[Tensor, Tensor]:
+    """The mean loss and the share of wrong answers of points, `[points]` each, on the CPU in double
+    precision.
 
     Args:
         problem: Architecture, loss and meter.
@@ -48,9 +55,15 @@ def evaluate(problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
         for weights in points:
             state = weights.placed(network)
             total, wrong = 0.0, 0
-            with seeded(problem.seed, "losses"):  # a network that is random even in evaluation mode is so alike at every point
+            with seeded(
+                problem.seed, "losses"
+            ):  # a network that is random even in evaluation mode is so alike at every point
                 for number, (x, y) in enumerate(batches):
-                    with nullcontext() if weights.masks is None else active(network, weights.masks, number, problem.behaviour):
+                    with (
+                        nullcontext()
+                        if weights.masks is None
+                        else active(network, weights.masks, number, problem.behaviour)
+                    ):
                         outputs = functional_call(network, state, (x,))
                     problem.meter.forward(outputs)
                     total += float(loss(outputs, y)) * len(y)

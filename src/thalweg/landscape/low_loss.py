@@ -1,8 +1,10 @@
-"""The check that a weight distribution has low loss everywhere, at each of 25 draws (Benton et al. 2021, arXiv 2102.13042).
+"""The check that a weight distribution has low loss everywhere, at each of 25 draws (Benton et al.
+2021, arXiv 2102.13042).
 
-Deviation: the paper reports training accuracies (all above 98 %), a limit that says nothing on another task; here one on the
-training loss is given, such as twice the anchors' own. Low training loss is necessary, not sufficient: simplexes whose connectors
-were spoiled on purpose have been seen with lower training loss and far higher test loss.
+Deviation: the paper reports training accuracies (all above 98 %), a limit that says nothing on
+another task; here one on the training loss is given, such as twice the anchors' own. Low training
+loss is necessary, not sufficient: simplexes whose connectors were spoiled on purpose have been seen
+with lower training loss and far higher test loss.
 """
 
 from dataclasses import dataclass
@@ -34,14 +36,21 @@ class LowLoss:
 
 
 def low_loss(
-    problem: Problem, found: WeightDistribution, limit: float, *, draws: int = 25, examples: int = 1000, seed: int = 0
+    problem: Problem,
+    found: WeightDistribution,
+    limit: float,
+    *,
+    draws: int = 25,
+    examples: int = 1000,
+    seed: int = 0,
 ) -> LowLoss:
     """Checks whether every draw of a weight distribution has a training loss within a limit.
 
     Args:
         problem: Architecture and training set; the work is counted in its meter, as forward work.
         found: What an explorer returned.
-        limit: The highest loss that counts as low, such as twice that of the anchors (`losses(problem, anchors)`).
+        limit: The highest loss that counts as low, such as twice that of the anchors
+            (`losses(problem, anchors)`).
         draws: How many points are looked at; the paper's 25.
         examples: Training examples of the loss, as in `losses`.
         seed: Seed of the draws.

@@ -1,7 +1,9 @@
-"""Planes of the landscape, looked at: loss and error on a grid, around a point or through two or three.
+"""Planes of the landscape, looked at: loss and error on a grid, around a point or through two or
+three.
 
-Through three points, as Garipov et al. 2018 (arXiv 1802.10026) show a curve; around one, along random directions (Li et al. 2018,
-arXiv 1712.09913); through two, with a random direction at their middle.
+Through three points, as Garipov et al. 2018 (arXiv 1802.10026) show a curve; around one, along
+random directions (Li et al. 2018, arXiv 1712.09913); through two, with a random direction at their
+middle.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +52,13 @@ class Survey:
 
 
 def survey(
-    problem: Problem, plane: Flat, x: Tensor, y: Tensor, *, examples: int = 1000, measure: Measure | None = None
+    problem: Problem,
+    plane: Flat,
+    x: Tensor,
+    y: Tensor,
+    *,
+    examples: int = 1000,
+    measure: Measure | None = None,
 ) -> Survey:
     """Looks at every point of a grid. All work is forward work, counted in the problem's meter.
 
@@ -60,7 +68,8 @@ def survey(
         x: Positions along its first axis `[columns]`.
         y: Positions along its second axis `[rows]`.
         examples: Training examples for loss and error, rounded up to whole batches.
-        measure: Gives other losses and errors, `[columns]` each, for a row of points whose batch-norm statistics are valid.
+        measure: Gives other losses and errors, `[columns]` each, for a row of points whose
+            batch-norm statistics are valid.
     """
     if measure is None:
         batches = problem.training_part(examples)
@@ -86,13 +95,17 @@ def axes(points: Tensor, count: int = 17, margin: float = 0.35) -> tuple[Tensor,
     """
     low, high = points.amin(0), points.amax(0)
     beyond = margin * (high - low).max()
-    x, y = (torch.linspace(float(a - beyond), float(b + beyond), count, dtype=torch.float64)
-            for a, b in zip(low, high, strict=True))
+    x, y = (
+        torch.linspace(float(a - beyond), float(b + beyond), count, dtype=torch.float64)
+        for a, b in zip(low, high, strict=True)
+    )
     return x, y
 
 
 def plane_between(problem: Problem, first: Weights, second: Weights, *, seed: int = 0) -> Plane:
-    """The plane that has the segment between two points, and a filter-normalised random direction at its middle."""
+    """The plane that has the segment between two points, and a filter-normalised random direction
+    at its middle.
+    """
     middle = mix([first, second], [0.5, 0.5])
     return Plane((first, second, moved(middle, random_direction(problem, middle, seed=seed))))
 
@@ -109,8 +122,8 @@ def projected(plane: Plane, points: Sequence[Weights]) -> Tensor:
 def spanning(found: WeightDistribution, *, seed: int = 0) -> tuple[Weights, ...]:
     """Up to three points that a plane of a weight distribution goes through.
 
-    The ends and the middle vertex of a curve; of any other subspace the first vertices; the first members of a finite set; else
-    draws.
+    The ends and the middle vertex of a curve; of any other subspace the first vertices; the first
+    members of a finite set; else draws.
     """
     if isinstance(found, Subspace):
         vertices = found.vertices

@@ -1,4 +1,6 @@
-"""Costs in the tables of results: what results of earlier versions lack, and efficiencies, which rest on the total cost."""
+"""Costs in the tables of results: what results of earlier versions lack, and efficiencies, which
+rest on the total cost.
+"""
 
 import pandas as pd
 from pandas import DataFrame
@@ -10,25 +12,38 @@ EFFICIENCIES = {"efficiency": "k_eq", "u_efficiency": "k_u"}
 
 
 def completed(methods: DataFrame) -> DataFrame:
-    """A table of methods, one row each, with the columns of cost that earlier versions did not write.
+    """A table of methods, one row each, with the columns of cost that earlier versions did not
+    write.
 
-    `total` follows from `cost` and `forward`. `emulator_seconds` and `relative_time` are nan: nobody measured them.
+    `total` follows from `cost` and `forward`. `emulator_seconds` and `relative_time` are nan:
+    nobody measured them.
     """
     methods = methods.copy()
     if "total" not in methods:
         methods["total"] = total_cost(methods["cost"], methods["forward"])
     for name in ("total", "emulator_seconds", "relative_time"):
-        methods[name] = pd.to_numeric(methods[name], errors="coerce") if name in methods else float("nan")
+        methods[name] = (
+            pd.to_numeric(methods[name], errors="coerce") if name in methods else float("nan")
+        )
     return methods
 
 
 def with_efficiencies(comparison: DataFrame, methods: DataFrame) -> DataFrame:
-    """A comparison, one row a method and metric, with efficiencies by the total cost in the place of any that it has."""
+    """A comparison, one row a method and metric, with efficiencies by the total cost in the place
+    of any that it has.
+    """
     total = dict(zip(methods["method"], methods["total"].replace(0, float("nan")), strict=True))
     kept = comparison[~comparison["metric"].isin(list(EFFICIENCIES))]
     parts = [kept]
     for name, worth in EFFICIENCIES.items():
         own = kept[kept["metric"] == worth]
         spent = own["method"].map(total).astype(float)  # of no rows, it would be text
-        parts.append(own.assign(metric=name, value=own["value"] / spent, low=own["low"] / spent, high=own["high"] / spent))
+        parts.append(
+            own.assign(
+                metric=name,
+                value=own["value"] / spent,
+                low=own["low"] / spent,
+                high=own["high"] / spent,
+            )
+        )
     return pd.concat(parts, ignore_index=True)

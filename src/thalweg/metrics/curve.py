@@ -1,4 +1,5 @@
-"""Deep-ensemble curves: a metric against the number of real retrainings, and the number of retrainings that a value is worth.
+"""Deep-ensemble curves: a metric against the number of real retrainings, and the number of
+retrainings that a value is worth.
 
 Deep-ensemble equivalent: Ashukha et al. 2020 (arXiv 2002.06470).
 """
@@ -35,7 +36,9 @@ class Curve:
 
 
 def subsets(pool: int, size: int, seed: int, at_least: int = SUBSETS) -> Tensor:
-    """Different subsets of a pool's members `[subsets, size]`: rounds of disjoint ones, until there are `at_least` (or all)."""
+    """Different subsets of a pool's members `[subsets, size]`: rounds of disjoint ones, until there
+    are `at_least` (or all).
+    """
     source = generator(seed, "subsets", size)
     found: dict[tuple[int, ...], None] = {}
     wanted = min(at_least, math.comb(pool, size))
@@ -43,7 +46,10 @@ def subsets(pool: int, size: int, seed: int, at_least: int = SUBSETS) -> Tensor:
         if len(found) >= wanted:
             break
         order = torch.randperm(pool, generator=source).tolist()
-        found |= {tuple(sorted(order[start : start + size])): None for start in range(0, pool - size + 1, size)}
+        found |= {
+            tuple(sorted(order[start : start + size])): None
+            for start in range(0, pool - size + 1, size)
+        }
     return torch.tensor(list(found))
 
 
@@ -59,7 +65,8 @@ def ensemble_curve(
     Args:
         pool: Predictions of real retrainings; sizes that don't fit are left out.
         function: Each metric's contribution of every input `[inputs]`, for an ensemble.
-        resamples: Replicates. Subsets are resampled, too: as many as are disjoint, because overlapping ones depend on each other.
+        resamples: Replicates. Subsets are resampled, too: as many as are disjoint, because
+            overlapping ones depend on each other.
         sizes: Numbers of retrainings.
         seed: Seed of the subsets.
     """
@@ -70,18 +77,30 @@ def ensemble_curve(
         results = [function(pool.among(members)) for members in chosen]
         for name in results[0]:
             columns.setdefault(name, []).append(
-                resampled_mean([result[name] for result in results], pool.members // size, size, resamples)
+                resampled_mean(
+                    [result[name] for result in results], pool.members // size, size, resamples
+                )
             )
     return {
-        name: Curve(fitting, torch.stack([value for value, _ in points]), torch.stack([replicate for _, replicate in points], 1))
+        name: Curve(
+            fitting,
+            torch.stack([value for value, _ in points]),
+            torch.stack([replicate for _, replicate in points], 1),
+        )
         for name, points in columns.items()
     }
 
 
-def resampled_mean(contributions: Sequence[Tensor], disjoint: int, size: int, resamples: Resamples) -> tuple[Tensor, Tensor]:
-    """Mean over subsets and inputs of `[inputs]` each, and its replicates `[replicates]` over inputs and subsets."""
+def resampled_mean(
+    contributions: Sequence[Tensor], disjoint: int, size: int, resamples: Resamples
+) -> tuple[Tensor, Tensor]:
+    """Mean over subsets and inputs of `[inputs]` each, and its replicates `[replicates]` over
+    inputs and subsets.
+    """
     table = torch.stack(list(contributions), 1)
-    return table.double().mean(), resamples.mean_replicates(table, f"subsets of {size}", min(disjoint, table.shape[1]))
+    return table.double().mean(), resamples.mean_replicates(
+        table, f"subsets of {size}", min(disjoint, table.shape[1])
+    )
 
 
 def crossing(levels: Tensor, curves: Tensor, positions: Tensor) -> Tensor:
@@ -93,30 +112,41 @@ def crossing(levels: Tensor, curves: Tensor, positions: Tensor) -> Tensor:
         positions: `[positions]`, ascending.
 
     Returns:
-        `[replicates]`: the first position where it is reached at once, inf where it is never reached, nan where the level is nan.
+        `[replicates]`: the first position where it is reached at once, inf where it is never
+        reached, nan where the level is nan.
     """
     envelope = curves.cummin(1).values
     reached = envelope <= (levels + _ROUNDING * levels.abs())[:, None]
     after = reached.int().argmax(1)
     before = (after - 1).clamp(min=0)
-    left, right = envelope.gather(1, before[:, None])[:, 0], envelope.gather(1, after[:, None])[:, 0]
+    left, right = (
+        envelope.gather(1, before[:, None])[:, 0],
+        envelope.gather(1, after[:, None])[:, 0],
+    )
     share = torch.where(right < left, (left - levels) / (left - right), 1.0).clamp(max=1)
-    found = torch.where(after == 0, positions[0], positions[before] + share * (positions[after] - positions[before]))
+    found = torch.where(
+        after == 0, positions[0], positions[before] + share * (positions[after] - positions[before])
+    )
     found = torch.where(reached.any(1), found, torch.inf)
     return torch.where(levels.isnan(), torch.nan, found)
 
 
-def equivalent(value: float, replicates: Tensor, curve: Curve, *, logarithmic: bool = False) -> Estimate:
-    """Size of the deep ensemble that has a value of a metric that falls with the size, from the curve of a pool.
+def equivalent(
+    value: float, replicates: Tensor, curve: Curve, *, logarithmic: bool = False
+) -> Estimate:
+    """Size of the deep ensemble that has a value of a metric that falls with the size, from the
+    curve of a pool.
 
     Args:
         value: The method's metric.
         replicates: Its replicates `[replicates]`, on the same resamples as the curve's.
         curve: The pool's curve.
-        logarithmic: Interpolate the logarithms of metric and size (both positive) instead of themselves.
+        logarithmic: Interpolate the logarithms of metric and size (both positive) instead of
+            themselves.
 
     Returns:
-        Not below the curve's first size. Beyond its last one the value is the last one and `high` is inf.
+        Not below the curve's first size. Beyond its last one the value is the last one and `high`
+        is inf.
     """
     if not curve.sizes or math.isnan(value):
         return NOT_DEFINED
@@ -129,4 +159,8 @@ def equivalent(value: float, replicates: Tensor, curve: Curve, *, logarithmic: b
     found = found.exp() if logarithmic else found
     last = float(curve.sizes[-1])
     whole = Estimate.of(float(found[0]), found[1:])
-    return Estimate(min(whole.value, last), min(whole.low, last), whole.high if whole.value < math.inf else math.inf)
+    return Estimate(
+        min(whole.value, last),
+        min(whole.low, last),
+        whole.high if whole.value < math.inf else math.inf,
+    )

@@ -1,4 +1,6 @@
-"""Every metric of a method, from its predictions and a prepared truth that all methods of a study share."""
+"""Every metric of a method, from its predictions and a prepared truth that all methods of a study
+share.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +13,15 @@ from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
 from thalweg.metrics.facts import FACTS
-from thalweg.metrics.intervals import NOT_DEFINED, RANKED, SHARE, Estimate, Range, Resamples, shifted
+from thalweg.metrics.intervals import (
+    NOT_DEFINED,
+    RANKED,
+    SHARE,
+    Estimate,
+    Range,
+    Resamples,
+    shifted,
+)
 from thalweg.metrics.retraining import PairMean, distances, retraining_equivalents, spacing
 from thalweg.metrics.scores import LEAST_LOG, check_labels, scores
 from thalweg.metrics.spread import (
@@ -28,12 +38,18 @@ from thalweg.metrics.spread import (
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
 from thalweg.prediction import Predictions
 
-_SIGNS = {"accuracy": -1.0, "nll": 1.0, "brier": 1.0, "calibrated_nll": 1.0}  # curves must fall with the number of members
+_SIGNS = {
+    "accuracy": -1.0,
+    "nll": 1.0,
+    "brier": 1.0,
+    "calibrated_nll": 1.0,
+}  # curves must fall with the number of members
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What methods are judged against: computed once, shared by all of them, with the same bootstrap replicates for all.
+    """What methods are judged against: computed once, shared by all of them, with the same
+    bootstrap replicates for all.
 
     Attributes:
         reference: Held-out retrainings `[retrainings, inputs, classes]`.
@@ -44,8 +60,10 @@ class Truth:
         uncertainty: The reference's standard uncertainty.
         ranks: Its ranks.
         classes: Which classes coverage counts.
-        curves: The pool's deep-ensemble curves: `accuracy`, `nll`, `brier`, `calibrated_nll`, `u_error`.
-        elsewhere: The reference's standard uncertainty on out-of-distribution inputs; None without a reference there.
+        curves: The pool's deep-ensemble curves: `accuracy`, `nll`, `brier`, `calibrated_nll`,
+            `u_error`.
+        elsewhere: The reference's standard uncertainty on out-of-distribution inputs; None without
+            a reference there.
         seed: Seed of everything that is drawn.
     """
 
@@ -75,21 +93,25 @@ class Truth:
         """Prepares the truth.
 
         Args:
-            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more. With fewer than four the error of u is
-                not defined; two are always drawn together, so that no interval holds what they differ by chance.
+            reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more. With
+                fewer than four the error of u is not defined; two are always drawn together, so
+                that no interval holds what they differ by chance.
             pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves.
             labels: `[inputs]`, a tensor, an array or a list.
-            ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs, classes]`.
+            ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs,
+                classes]`.
             seed: Seed of the replicates, subsets, halvings and temperature folds.
             replicates: How many bootstrap replicates (200 at most are used where a metric sorts).
             sizes: Numbers of members of the curves; those that don't fit in the pool are left out.
 
         Raises:
-            InputError: Shapes don't fit each other, labels are out of range, or the reference is a single retraining.
+            InputError: Shapes don't fit each other, labels are out of range, or the reference is a
+                single retraining.
         """
         if reference.members < 2:
             raise InputError(
-                "the reference has 1 retraining, needs 2 or more (30 for narrow intervals): raise the plan's reference size"
+                "the reference has 1 retraining, needs 2 or more (30 for narrow intervals): "
+                "raise the plan's reference size"
             )
         _check(pool, reference, "the pool")
         labels = check_labels(labels, reference)
@@ -99,12 +121,16 @@ class Truth:
         if ood_reference is not None:
             if ood_reference.members != reference.members:
                 raise InputError(
-                    f"the reference has {reference.members} retrainings on test inputs and {ood_reference.members} elsewhere: "
-                    "need the same ones"
+                    f"the reference has {reference.members} retrainings on test inputs and "
+                    f"{ood_reference.members} elsewhere: need the same ones"
                 )
-            away = Resamples.of(ood_reference.inputs, ood_reference.members, replicates, seed, "ood inputs")
+            away = Resamples.of(
+                ood_reference.inputs, ood_reference.members, replicates, seed, "ood inputs"
+            )
             elsewhere = ReferenceU.of(ood_reference, away)
-        curves = ensemble_curve(pool, lambda ensemble: scores(ensemble, labels, seed), resamples, sizes, seed)
+        curves = ensemble_curve(
+            pool, lambda ensemble: scores(ensemble, labels, seed), resamples, sizes, seed
+        )
         return Truth(
             reference=reference,
             labels=labels,
@@ -126,33 +152,45 @@ def evaluate(
     trivial: Sequence[Tensor],
     ood: Sequence[Predictions] | None = None,
 ) -> dict[str, Estimate]:
-    """Every metric of a method that is made of predictions; the keys are those of `facts.FACTS` (costs are not among them).
+    """Every metric of a method that is made of predictions; the keys are those of `facts.FACTS`
+    (costs are not among them).
 
     Args:
         truth: What it is judged against.
         methods: Its predictions `[members, inputs, classes]` from each base.
-        trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base (`prediction.impurity`).
+        trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base
+            (`prediction.impurity`).
         ood: Its predictions on out-of-distribution inputs, from each base.
 
     Returns:
-        Means over bases with 95 % intervals over inputs, reference retrainings, bases and the pool's subsets; nan where a metric
-        isn't defined for the method.
+        Means over bases with 95 % intervals over inputs, reference retrainings, bases and the
+        pool's subsets; nan where a metric isn't defined for the method.
 
     Raises:
-        InputError: Shapes or numbers of bases don't fit, or `ood` is given and the truth has no reference there.
+        InputError: Shapes or numbers of bases don't fit, or `ood` is given and the truth has no
+            reference there.
     """
-    if not methods or len(trivial) != len(methods) or (ood is not None and len(ood) != len(methods)):
+    if (
+        not methods
+        or len(trivial) != len(methods)
+        or (ood is not None and len(ood) != len(methods))
+    ):
         raise InputError(
-            f"evaluate got predictions from {len(methods)} bases, {len(trivial)} trivial baselines and {len(ood or ())} "
-            "out-of-distribution sets: need one of each for every base"
+            f"evaluate got predictions from {len(methods)} bases, {len(trivial)} trivial "
+            f"baselines and {len(ood or ())} out-of-distribution sets: need one of each for "
+            "every base"
         )
     for method, baseline in zip(methods, trivial, strict=True):
         _check(method, truth.reference, "a method")
         if tuple(baseline.shape) != (truth.reference.inputs,):
-            raise InputError(f"a trivial baseline has shape {tuple(baseline.shape)}, needs ({truth.reference.inputs},): that of "
-                             "one network on the same inputs")
+            raise InputError(
+                f"a trivial baseline has shape {tuple(baseline.shape)}, needs "
+                f"({truth.reference.inputs},): that of one network on the same inputs"
+            )
     u = torch.stack([method.u().double() for method in methods], 1)
-    result = retraining_equivalents([distances(method, truth.reference) for method in methods], truth.spacing, truth.resamples)
+    result = retraining_equivalents(
+        [distances(method, truth.reference) for method in methods], truth.spacing, truth.resamples
+    )
     result |= uncertainty_equivalents(u, truth.uncertainty, truth.curves["u_error"])
     result |= _scored(truth, methods)
     result["spread_ratio"] = spread_ratio(u, truth.uncertainty)
@@ -178,35 +216,51 @@ def _scored(truth: Truth, methods: Sequence[Predictions]) -> dict[str, Estimate]
         falling = Curve(curve.sizes, sign * curve.values, sign * curve.replicates)
         replicates = truth.resamples.mean_replicates(table)
         result[f"dee_{name}"] = equivalent(sign * result[name].value, sign * replicates, falling)
-    weights = torch.cat([torch.ones_like(truth.resamples.inputs[:1]), truth.resamples.inputs[:RANKED]])
-    errors = torch.stack([ece(method.log_mean().clamp(min=LEAST_LOG), truth.labels, weights) for method in methods], 1)
-    result["ece"] = shifted(float(errors[0].mean()), (errors[1:] * bases[: len(errors) - 1]).sum(1), 0, 1)
+    weights = torch.cat(
+        [torch.ones_like(truth.resamples.inputs[:1]), truth.resamples.inputs[:RANKED]]
+    )
+    errors = torch.stack(
+        [ece(method.log_mean().clamp(min=LEAST_LOG), truth.labels, weights) for method in methods],
+        1,
+    )
+    result["ece"] = shifted(
+        float(errors[0].mean()), (errors[1:] * bases[: len(errors) - 1]).sum(1), 0, 1
+    )
     return result
 
 
-def _elsewhere(truth: Truth, methods: Sequence[Predictions], ood: Sequence[Predictions]) -> dict[str, Estimate]:
+def _elsewhere(
+    truth: Truth, methods: Sequence[Predictions], ood: Sequence[Predictions]
+) -> dict[str, Estimate]:
     """What out-of-distribution inputs tell."""
     if truth.elsewhere is None:
         raise InputError(
-            "out-of-distribution predictions were given, but the truth has none of the reference: give Truth.of an ood_reference"
+            "out-of-distribution predictions were given, but the truth has none of the "
+            "reference: give Truth.of an ood_reference"
         )
     away = truth.elsewhere
     for method in ood:
         if (method.inputs, method.classes) != (len(away.u), truth.reference.classes):
             raise InputError(
-                f"a method has {method.inputs} out-of-distribution inputs and {method.classes} classes, the reference "
-                f"{len(away.u)} and {truth.reference.classes}: need predictions for the same inputs"
+                f"a method has {method.inputs} out-of-distribution inputs and {method.classes} "
+                f"classes, the reference {len(away.u)} and {truth.reference.classes}: need "
+                "predictions for the same inputs"
             )
     result = {}
     for name, score in (("mutual_information", mutual_information), ("entropy", entropy)):
         inside, outside = [score(method) for method in methods], [score(method) for method in ood]
         result[f"ood_auroc_{name}"] = detection(inside, outside, truth.resamples, away.resamples)
     u = torch.stack([method.u().double() for method in ood], 1)
-    return result | {"ood_spread_ratio": spread_ratio(u, away), "ood_outside": _outside(ood, away.resamples)}
+    return result | {
+        "ood_spread_ratio": spread_ratio(u, away),
+        "ood_outside": _outside(ood, away.resamples),
+    }
 
 
 def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
-    """Share of inputs that are outside of what the method knows, mean over bases; nan where it doesn't look."""
+    """Share of inputs that are outside of what the method knows, mean over bases; nan where it
+    doesn't look.
+    """
     found = [method.outside.double() for method in methods if method.outside is not None]
     if len(found) < len(methods):
         return NOT_DEFINED
@@ -216,6 +270,7 @@ def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:
     if predictions.log_probs.shape[1:] != reference.log_probs.shape[1:]:
         raise InputError(
-            f"{whose} has {predictions.inputs} inputs and {predictions.classes} classes, the reference {reference.inputs} "
-            f"and {reference.classes}: need predictions for the same inputs"
+            f"{whose} has {predictions.inputs} inputs and {predictions.classes} classes, the "
+            f"reference {reference.inputs} and {reference.classes}: need predictions for the "
+            "same inputs"
         )

@@ -1,6 +1,9 @@
-"""Scores of the mean prediction: accuracy, NLL, Brier. Functions give each input's contribution; the metric is their mean.
+"""Scores of the mean prediction: accuracy, NLL, Brier.
 
-`log_mean` is always the logarithm of the members' mean probability `[inputs, classes]` (`Predictions.log_mean()`).
+Functions give each input's contribution; the metric is their mean.
+
+`log_mean` is always the logarithm of the members' mean probability `[inputs, classes]`
+(`Predictions.log_mean()`).
 """
 
 from typing import Any
@@ -14,11 +17,15 @@ from thalweg.metrics.calibration import calibrated_nll, right
 from thalweg.prediction import Predictions
 
 LEAST_LOG = -1e4
-"""Smallest log-probability that scores see: one of minus infinity would make means infinite and temperatures undefined."""
+"""Smallest log-probability that scores see: one of minus infinity would make means infinite and
+temperatures undefined.
+"""
 
 
 def accuracy(log_mean: Tensor, labels: Tensor) -> Tensor:
-    """1 where the most probable class is the label, else 0: `[inputs]`, double precision; ties count their share."""
+    """1 where the most probable class is the label, else 0: `[inputs]`, double precision; ties
+    count their share.
+    """
     return right(log_mean, labels)
 
 
@@ -28,7 +35,9 @@ def nll(log_mean: Tensor, labels: Tensor) -> Tensor:
 
 
 def brier(log_mean: Tensor, labels: Tensor) -> Tensor:
-    """Squared distance of the probabilities to the label's corner, summed over classes (Brier 1950): `[inputs]`, 0 to 2."""
+    """Squared distance of the probabilities to the label's corner, summed over classes (Brier
+    1950): `[inputs]`, 0 to 2.
+    """
     miss = log_mean.double().exp()
     miss.scatter_add_(1, labels[:, None], torch.full_like(miss[:, :1], -1.0))
     return miss.square().sum(1)
@@ -52,14 +61,24 @@ def check_labels(labels: Any, predictions: Predictions) -> Tensor:
         InputError: There is not one class index for every input.
     """
     try:
-        labels = labels.detach().cpu() if isinstance(labels, Tensor) else torch.as_tensor(np.array(labels))
+        labels = (
+            labels.detach().cpu()
+            if isinstance(labels, Tensor)
+            else torch.as_tensor(np.array(labels))
+        )
     except (TypeError, ValueError):
         got = type(labels).__name__
-        raise InputError(f"labels are a {got} that is no array of numbers, need one class index an input") from None
-    if tuple(labels.shape) != (predictions.inputs,) or labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(
-            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}, need ({predictions.inputs},) and integers: "
-            "one class an input"
+            f"labels are a {got} that is no array of numbers, need one class index an input"
+        ) from None
+    if (
+        tuple(labels.shape) != (predictions.inputs,)
+        or labels.is_floating_point()
+        or labels.dtype == torch.bool
+    ):
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}, need "
+            f"({predictions.inputs},) and integers: one class an input"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= predictions.classes:

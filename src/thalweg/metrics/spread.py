@@ -1,4 +1,6 @@
-"""Spread: whether a method's members differ from each other as much as retrainings do, and at the same inputs."""
+"""Spread: whether a method's members differ from each other as much as retrainings do, and at the
+same inputs.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,25 +9,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.metrics.intervals import NOT_DEFINED, POSITIVE, RANKED, SHARE, Estimate, Resamples, added, shifted
+from thalweg.metrics.intervals import (
+    NOT_DEFINED,
+    POSITIVE,
+    RANKED,
+    SHARE,
+    Estimate,
+    Resamples,
+    added,
+    shifted,
+)
 from thalweg.metrics.ranks import correlation, partial, weighted_ranks
 from thalweg.metrics.retraining import PairMean, input_chunks, pair_mean
 from thalweg.metrics.uncertainty import ReferenceU
 from thalweg.prediction import Predictions
 
 LEAST_MEAN = 0.01
-"""Coverage looks at the classes whose mean reference probability at an input is above this: others are 0 for everybody."""
+"""Coverage looks at the classes whose mean reference probability at an input is above this: others
+are 0 for everybody.
+"""
 
 
 def spread_ratio(u: Tensor, truth: ReferenceU) -> Estimate:
-    """Mean standard uncertainty of a method `[inputs, bases]` over the reference's; nan where that has none."""
+    """Mean standard uncertainty of a method `[inputs, bases]` over the reference's; nan where that
+    has none.
+    """
     resamples, mean = truth.resamples, float(truth.u.mean())
     by_inputs = resamples.over_inputs(truth.u[:, None])[:, 0]
     return _ratio(u, mean, by_inputs, truth.resampled.mean(1, dtype=torch.float64), resamples)
 
 
 def disagreement(predictions: Predictions) -> Tensor:
-    """Share of pairs of different members whose most probable classes differ `[inputs]`; 0 for one member."""
+    """Share of pairs of different members whose most probable classes differ `[inputs]`; 0 for one
+    member.
+    """
     members = predictions.members
     answers = predictions.log_probs.argmax(-1)
     counts = torch.zeros(predictions.inputs, predictions.classes, dtype=torch.float64)
@@ -34,7 +51,9 @@ def disagreement(predictions: Predictions) -> Tensor:
 
 
 def reference_disagreement(reference: Predictions, resamples: Resamples) -> PairMean:
-    """Mean disagreement of two different reference retrainings, with replicates over inputs and retrainings."""
+    """Mean disagreement of two different reference retrainings, with replicates over inputs and
+    retrainings.
+    """
     answers = reference.log_probs.argmax(-1).T
     first, second = torch.triu_indices(reference.members, reference.members, 1)
 
@@ -46,44 +65,63 @@ def reference_disagreement(reference: Predictions, resamples: Resamples) -> Pair
 
 
 def disagreement_ratio(disagreements: Tensor, truth: PairMean, resamples: Resamples) -> Estimate:
-    """Mean disagreement of a method's members `[inputs, bases]` over that of retrainings; nan where those always agree."""
+    """Mean disagreement of a method's members `[inputs, bases]` over that of retrainings; nan where
+    those always agree.
+    """
     return _ratio(disagreements, truth.value, truth.by_inputs, truth.by_retrainings, resamples)
 
 
-def _ratio(table: Tensor, mean: float, by_inputs: Tensor, by_retrainings: Tensor, resamples: Resamples) -> Estimate:
-    """Mean of `[inputs, bases]` over that of the reference, whose replicates `[replicates]` are those of its own factors."""
+def _ratio(
+    table: Tensor, mean: float, by_inputs: Tensor, by_retrainings: Tensor, resamples: Resamples
+) -> Estimate:
+    """Mean of `[inputs, bases]` over that of the reference, whose replicates `[replicates]` are
+    those of its own factors.
+    """
     if not mean > 0:
         return NOT_DEFINED
     table = table.double()
     value = float(table.mean()) / mean
-    factors = (resamples.over_inputs(table.mean(1, keepdim=True))[:, 0] / by_inputs, value * mean / by_retrainings,
-               resamples.over_groups(table.mean(0), within=POSITIVE, over=mean))  # fmt: skip
+    factors = (
+        resamples.over_inputs(table.mean(1, keepdim=True))[:, 0] / by_inputs,
+        value * mean / by_retrainings,
+        resamples.over_groups(table.mean(0), within=POSITIVE, over=mean),
+    )
     return Estimate.of(value, added(value, *factors, within=POSITIVE))
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What coverage needs of a reference: which classes count `[inputs, classes]`, and how many `[inputs]`."""
+    """What coverage needs of a reference: which classes count `[inputs, classes]`, and how many
+    `[inputs]`.
+    """
 
     counted: Tensor
     classes: Tensor
 
     @staticmethod
     def of(reference: Predictions) -> "Coverage":
-        """Classes whose mean probability over the reference is above 0.01 at an input. At least the most probable one is."""
+        """Classes whose mean probability over the reference is above 0.01 at an input.
+
+        At least the most probable one is.
+        """
         counted = reference.mean() > LEAST_MEAN
         return Coverage(counted, counted.sum(1))
 
 
-def covered(method: Predictions, reference: Predictions, classes: Coverage, level: float = 0.95) -> Tensor:
-    """How many counted classes of an input have a retraining's probability inside the method's interval (ends included).
+def covered(
+    method: Predictions, reference: Predictions, classes: Coverage, level: float = 0.95
+) -> Tensor:
+    """How many counted classes of an input have a retraining's probability inside the method's
+    interval (ends included).
 
     Returns:
-        `[inputs, retrainings]`. The interval is that of the members (quantiles interpolated linearly), so few members cover less
-        than 95 % even where they are retrainings.
+        `[inputs, retrainings]`. The interval is that of the members (quantiles interpolated
+        linearly), so few members cover less than 95 % even where they are retrainings.
     """
     result = torch.empty(method.inputs, reference.members)
-    for part in input_chunks(method.inputs, (3 * method.members + 3 * reference.members) * method.classes):
+    for part in input_chunks(
+        method.inputs, (3 * method.members + 3 * reference.members) * method.classes
+    ):
         low, high = _central(method.log_probs[:, part], level)
         p = reference.log_probs[:, part]
         result[part] = ((p >= low) & (p <= high) & classes.counted[part]).sum(-1).T.float()
@@ -91,7 +129,8 @@ def covered(method: Predictions, reference: Predictions, classes: Coverage, leve
 
 
 def coverage(inside: Tensor, classes: Coverage, resamples: Resamples) -> Estimate:
-    """Share of held-out retrainings' probabilities inside the 95 % interval, over inputs, counted classes, retrainings and bases.
+    """Share of held-out retrainings' probabilities inside the 95 % interval, over inputs, counted
+    classes, retrainings and bases.
 
     Args:
         inside: From `covered`, for each base `[inputs, bases, retrainings]`.
@@ -99,7 +138,10 @@ def coverage(inside: Tensor, classes: Coverage, resamples: Resamples) -> Estimat
         resamples: The replicates' weights.
     """
     hits, among = inside.double(), float(classes.classes.double().mean())
-    by_inputs = resamples.over_inputs(hits.mean((1, 2))[:, None])[:, 0] / resamples.over_inputs(classes.classes[:, None])[:, 0]
+    by_inputs = (
+        resamples.over_inputs(hits.mean((1, 2))[:, None])[:, 0]
+        / resamples.over_inputs(classes.classes[:, None])[:, 0]
+    )
     by_retrainings = resamples.retrainings.double() / inside.shape[2] @ hits.mean((0, 1)) / among
     by_base = resamples.over_groups(hits.mean((0, 2)), within=SHARE, over=among)
     value = float(hits.mean()) / among
@@ -108,7 +150,9 @@ def coverage(inside: Tensor, classes: Coverage, resamples: Resamples) -> Estimat
 
 @dataclass(frozen=True)
 class ReferenceRanks:
-    """Ranks of the reference's u: as it is `[1, inputs]`; resampled, and the inputs' weights, `[200, inputs]` each."""
+    """Ranks of the reference's u: as it is `[1, inputs]`; resampled, and the inputs' weights,
+    `[200, inputs]` each.
+    """
 
     whole: Tensor
     resampled: Tensor
@@ -122,8 +166,11 @@ class ReferenceRanks:
         return ReferenceRanks(weighted_ranks(truth.u, torch.ones_like(weights[:1])), ranks, weights)
 
 
-def correlations(u: Tensor, trivial: Tensor, truth: ReferenceRanks, resamples: Resamples) -> dict[str, Estimate]:
-    """`rank_correlation` (Spearman) of u with the reference's, and `partial_correlation`: the same given the trivial baseline.
+def correlations(
+    u: Tensor, trivial: Tensor, truth: ReferenceRanks, resamples: Resamples
+) -> dict[str, Estimate]:
+    """`rank_correlation` (Spearman) of u with the reference's, and `partial_correlation`: the same
+    given the trivial baseline.
 
     Args:
         u: The method's standard uncertainties `[inputs, bases]`.
@@ -132,16 +179,26 @@ def correlations(u: Tensor, trivial: Tensor, truth: ReferenceRanks, resamples: R
         resamples: The replicates' weights. Replicates are moved to have the estimate as their mean.
 
     Returns:
-        Means over bases; nan where u is constant, and for the partial one where the baseline's ranks are u's.
+        Means over bases; nan where u is constant, and for the partial one where the baseline's
+        ranks are u's.
     """
     bases = u.shape[1]
     raw, given = [], []
     weights = torch.cat([torch.ones_like(truth.weights[:1]), truth.weights])
     reference = torch.cat([truth.whole, truth.resampled])
     for base in range(bases):
-        ranks, baseline = weighted_ranks(u[:, base], weights), weighted_ranks(trivial[:, base], weights)
+        ranks, baseline = (
+            weighted_ranks(u[:, base], weights),
+            weighted_ranks(trivial[:, base], weights),
+        )
         raw.append(correlation(ranks, reference, weights))
-        given.append(partial(raw[-1], correlation(baseline, reference, weights), correlation(ranks, baseline, weights)))
+        given.append(
+            partial(
+                raw[-1],
+                correlation(baseline, reference, weights),
+                correlation(ranks, baseline, weights),
+            )
+        )
     shares = resamples.groups("bases", bases)[: len(truth.weights)]
 
     def estimate(found: list[Tensor]) -> Estimate:
@@ -152,7 +209,9 @@ def correlations(u: Tensor, trivial: Tensor, truth: ReferenceRanks, resamples: R
 
 
 def _central(log_probs: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Ends of the central interval of the probabilities over members, as log-probabilities `[inputs, classes]`."""
+    """Ends of the central interval of the probabilities over members, as log-probabilities
+    `[inputs, classes]`.
+    """
     members = len(log_probs)
     # numpy sorts short rows seven times faster than torch
     ordered = torch.from_numpy(np.sort(log_probs.detach().cpu().permute(1, 2, 0).numpy(), axis=-1))
@@ -164,7 +223,11 @@ def _central(log_probs: Tensor, level: float) -> tuple[Tensor, Tensor]:
         if below == above or position == below:
             return ordered[..., below]
         part, low, high = position - below, ordered[..., below], ordered[..., above]
-        between = (low.double().exp() * (1 - part) + high.double().exp() * part).log().to(log_probs.dtype)
-        return between.clamp(low, high)  # rounding must not leave out an end that is a member itself
+        between = (
+            (low.double().exp() * (1 - part) + high.double().exp() * part).log().to(log_probs.dtype)
+        )
+        return between.clamp(
+            low, high
+        )  # rounding must not leave out an end that is a member itself
 
     return quantile((1 - level) / 2), quantile((1 + level) / 2)

@@ -1,17 +1,19 @@
-"""Retraining equivalents K_u of the standard uncertainty: how many retrainings know u(x) as well as a method does.
+"""Retraining equivalents K_u of the standard uncertainty: how many retrainings know u(x) as well as
+a method does.
 
     u(x)    = sqrt(sum over classes of the variance over retrainings)
-    error^2 = mean over inputs of (u_method - u_ref)^2 - noise^2,   reported as error / mean of u_ref
+    error^2 = mean over inputs of (u_method - u_ref)^2 - noise^2,  reported as error / mean of u_ref
 
-noise^2 is what u_ref itself varies by, because it comes from R retrainings. Halves of size a and b = R - a are independent, and
-the variance of a standard deviation goes as 1 / (size - 1), its degrees of freedom: so (u_a - u_b)^2 is in expectation
-noise^2 * (R - 1) * (1/(a - 1) + 1/(b - 1)), about 4 noise^2 (on made-up retrainings right within 4 % from R = 10 on, 8 % low for
-R = 6). The truth that is left is the mean of what R retrainings would say. The same error of deep ensembles from a pool, K = 1
-(whose u is 0, exactly), 2, 3, 5, ..., is the curve; K_u is where a straight line between its points (both axes logarithmic) has
-that error.
+noise^2 is what u_ref itself varies by, because it comes from R retrainings. Halves of size a and b
+= R - a are independent, and the variance of a standard deviation goes as 1 / (size - 1), its
+degrees of freedom: so (u_a - u_b)^2 is in expectation noise^2 * (R - 1) * (1/(a - 1) + 1/(b - 1)),
+about 4 noise^2 (on made-up retrainings right within 4 % from R = 10 on, 8 % low for R = 6). The
+truth that is left is the mean of what R retrainings would say. The same error of deep ensembles
+from a pool, K = 1 (whose u is 0, exactly), 2, 3, 5, ..., is the curve; K_u is where a straight line
+between its points (both axes logarithmic) has that error.
 
-Resampling the reference adds noise^2 a second time (the replicates scatter about u_ref as u_ref does about the truth): that is
-known exactly, and taken out of all replicates.
+Resampling the reference adds noise^2 a second time (the replicates scatter about u_ref as u_ref
+does about the truth): that is known exactly, and taken out of all replicates.
 """
 
 import math
@@ -29,8 +31,12 @@ from thalweg.seeds import generator
 
 HALVINGS = 50
 HALVED = 4
-"""Reference retrainings of which there are halves that have a spread: with fewer, its noise is not known."""
-_LEAST = 1e-6  # an error that is not above its own noise counts as this: it stays on a logarithmic axis
+"""Reference retrainings of which there are halves that have a spread: with fewer, its noise is not
+known.
+"""
+_LEAST = (
+    1e-6  # an error that is not above its own noise counts as this: it stays on a logarithmic axis
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,12 @@ class ReferenceU:
     Attributes:
         u: Standard uncertainty over all retrainings `[inputs]`.
         noise: noise^2 of `u` `[inputs]`, from halvings.
-        resampled: `u` of resampled retrainings `[replicates, inputs]`, single precision, moved to have `u` as its mean (so that a
-            standard deviation's small-sample bias doesn't count twice).
+        resampled: `u` of resampled retrainings `[replicates, inputs]`, single precision, moved to
+            have `u` as its mean (so that a standard deviation's small-sample bias doesn't count
+            twice).
         means: Replicates of the mean of u `[replicates]`.
-        offsets: What every replicate of error^2 adds: (resampled - u)^2 less its expectation, and less noise^2 `[replicates]`.
+        offsets: What every replicate of error^2 adds: (resampled - u)^2 less its expectation, and
+            less noise^2 `[replicates]`.
         resamples: The weights behind all replicates.
     """
 
@@ -61,21 +69,34 @@ class ReferenceU:
         noise = halving_noise(reference, resamples.seed)
         resampled = weighted_u(reference, resamples.retrainings)
         resampled += (u - resampled.mean(0, dtype=torch.float64)).float()
-        means = added(u.mean(), resamples.over_inputs(u[:, None])[:, 0], resampled.mean(1, dtype=torch.float64), within=POSITIVE)
+        means = added(
+            u.mean(),
+            resamples.over_inputs(u[:, None])[:, 0],
+            resampled.mean(1, dtype=torch.float64),
+            within=POSITIVE,
+        )
         squares = (resampled - u.float()).square().mean(1, dtype=torch.float64)
         offsets = squares - squares.mean() - resamples.over_inputs(noise[:, None])[:, 0]
         return ReferenceU(u, noise, resampled, means, offsets, resamples)
 
     def square(self, u: Tensor, groups: str, drawn: int | None = None) -> tuple[Tensor, Tensor]:
-        """error^2 (not normalised) of estimates `[inputs, groups]`, averaged over groups: value and replicates `[replicates]`."""
+        """error^2 (not normalised) of estimates `[inputs, groups]`, averaged over groups: value and
+        replicates `[replicates]`.
+        """
         deviation = u.double() - self.u[:, None]
         mean = deviation.mean(1).float()
         cross = ((self.resampled @ mean).double() - float(self.u @ mean.double())) / len(self.u)
-        replicates = self.resamples.mean_replicates(deviation.square(), groups, drawn) - 2 * cross + self.offsets
+        replicates = (
+            self.resamples.mean_replicates(deviation.square(), groups, drawn)
+            - 2 * cross
+            + self.offsets
+        )
         return deviation.square().mean() - self.noise.mean(), replicates
 
 
-def u_curve(pool: Predictions, truth: ReferenceU, sizes: Sequence[int] = SIZES, seed: int = 0) -> Curve:
+def u_curve(
+    pool: Predictions, truth: ReferenceU, sizes: Sequence[int] = SIZES, seed: int = 0
+) -> Curve:
     """The normalised error of u of deep ensembles from a pool; starts at K = 1, whose u is 0."""
     fitting = (1, *(size for size in sorted(sizes) if 1 < size <= pool.members))
     values, replicates = [], []
@@ -84,15 +105,24 @@ def u_curve(pool: Predictions, truth: ReferenceU, sizes: Sequence[int] = SIZES, 
             u = torch.zeros_like(truth.u)[:, None]
         else:
             members = subsets(pool.members, size, seed)
-            u = weighted_u(pool, torch.zeros(len(members), pool.members).scatter_(1, members, 1.0)).T
-        value, resampled = truth.square(u, f"subsets of {size}", min(pool.members // size, u.shape[1]))
+            u = weighted_u(
+                pool, torch.zeros(len(members), pool.members).scatter_(1, members, 1.0)
+            ).T
+        value, resampled = truth.square(
+            u, f"subsets of {size}", min(pool.members // size, u.shape[1])
+        )
         values.append(value)
         replicates.append(resampled)
-    return Curve(fitting, _root(torch.stack(values), truth.u.mean()), _root(torch.stack(replicates, 1), truth.means[:, None]))
+    return Curve(
+        fitting,
+        _root(torch.stack(values), truth.u.mean()),
+        _root(torch.stack(replicates, 1), truth.means[:, None]),
+    )
 
 
 def uncertainty_equivalents(u: Tensor, truth: ReferenceU, curve: Curve) -> dict[str, Estimate]:
-    """`u_error` and `k_u` of a method, resampled over inputs, reference retrainings, bases and subsets of the pool.
+    """`u_error` and `k_u` of a method, resampled over inputs, reference retrainings, bases and
+    subsets of the pool.
 
     Args:
         u: The method's standard uncertainties `[inputs, bases]`. error^2 is averaged over bases.
@@ -103,7 +133,9 @@ def uncertainty_equivalents(u: Tensor, truth: ReferenceU, curve: Curve) -> dict[
         return {"u_error": NOT_DEFINED, "k_u": NOT_DEFINED}
     square, resampled = truth.square(u, "bases")
     value, replicates = float(_root(square, truth.u.mean())), _root(resampled, truth.means)
-    known = truth.resamples.retrainings.shape[1] >= HALVED  # else its noise is in the error; the curve's points have it, too
+    known = (
+        truth.resamples.retrainings.shape[1] >= HALVED
+    )  # else its noise is in the error; the curve's points have it, too
     error = Estimate.of(value, replicates) if known else NOT_DEFINED
     return {"u_error": error, "k_u": equivalent(value, replicates, curve, logarithmic=True)}
 
@@ -111,8 +143,9 @@ def uncertainty_equivalents(u: Tensor, truth: ReferenceU, curve: Curve) -> dict[
 def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
     """Standard uncertainty over weighted members.
 
-    With W the sum of the weights, the weighted variance is multiplied by W^2 / (W^2 - sum w^2): that is n / (n - 1) for equal
-    weights, and undoes the shrinkage by 1 - 1/R for bootstrap weights (no pair of a member with itself counts).
+    With W the sum of the weights, the weighted variance is multiplied by W^2 / (W^2 - sum w^2):
+    that is n / (n - 1) for equal weights, and undoes the shrinkage by 1 - 1/R for bootstrap weights
+    (no pair of a member with itself counts).
 
     Args:
         predictions: `[members, inputs, classes]`.
@@ -130,14 +163,18 @@ def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
     for part in input_chunks(inputs, (len(weights) + 3 * members) * classes, 12_000_000):
         p = predictions.log_probs[:, part].detach().double().exp()
         p -= p[0].clone()  # exactly 0 where all agree, which the mean of equal numbers need not be
-        p = (p - p.mean(0)).float()  # about the mean, single precision is enough for a difference of squares
+        p = (
+            p - p.mean(0)
+        ).float()  # about the mean, single precision is enough for a difference of squares
         mean = (shares @ p.flatten(1)).unflatten(1, p.shape[1:])
         result[:, part] = (shares @ p.square().sum(-1)) - mean.square_().sum(-1)
     return result.clamp_(min=0).mul_(factor).sqrt_()
 
 
 def halving_noise(reference: Predictions, seed: int, halvings: int = HALVINGS) -> Tensor:
-    """noise^2 of the reference's u `[inputs]`, averaged over random halvings; 0 for fewer than 4 retrainings."""
+    """noise^2 of the reference's u `[inputs]`, averaged over random halvings; 0 for fewer than 4
+    retrainings.
+    """
     retrainings = reference.members
     if retrainings < HALVED:
         return torch.zeros(reference.inputs, dtype=torch.float64)
@@ -155,8 +192,12 @@ def _root(squares: Tensor, mean: Tensor) -> Tensor:
 
 
 def u_error(u: Tensor, reference: Predictions, seed: int = 0) -> float:
-    """The normalised error of standard uncertainties `[inputs]`, without an interval; nan where the reference can't tell it."""
+    """The normalised error of standard uncertainties `[inputs]`, without an interval; nan where the
+    reference can't tell it.
+    """
     truth = weighted_u(reference, torch.ones(1, reference.members))[0].double()
     square = float((u.double() - truth).square().mean() - halving_noise(reference, seed).mean())
     mean = float(truth.mean())
-    return math.sqrt(max(square, 0.0)) / mean if mean > 0 and reference.members >= HALVED else math.nan
+    return (
+        math.sqrt(max(square, 0.0)) / mean if mean > 0 and reference.members >= HALVED else math.nan
+    )

@@ -1,4 +1,6 @@
-"""A small convolutional network: 3 x 3 convolutions, each followed by normalisation, ReLU and 2 x 2 max pooling."""
+"""A small convolutional network: 3 x 3 convolutions, each followed by normalisation, ReLU and 2 x 2
+max pooling.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +10,13 @@ from thalweg.errors import InputError
 from thalweg.models.norm import Norm, norm_layer
 
 
-def cnn(inputs: tuple[int, int, int], classes: int, *, widths: Sequence[int] = (32, 64), norm: Norm = "batch") -> nn.Sequential:
+def cnn(
+    inputs: tuple[int, int, int],
+    classes: int,
+    *,
+    widths: Sequence[int] = (32, 64),
+    norm: Norm = "batch",
+) -> nn.Sequential:
     """From images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:
@@ -22,10 +30,14 @@ def cnn(inputs: tuple[int, int, int], classes: int, *, widths: Sequence[int] = (
     """
     channels, height, width = inputs
     if not widths or any(after < 1 for after in widths):
-        raise InputError(f"cnn got widths {list(widths)}, needs one or more, and 1 channel or more in every one")
+        raise InputError(
+            f"cnn got widths {list(widths)}, needs one or more, and 1 channel or more in every one"
+        )
     if min(height, width) < 2 ** len(widths):
-        raise InputError(f"cnn got images of {height} x {width} pixels, needs {2 ** len(widths)} or more for "
-                         f"{len(widths)} poolings: give fewer widths")
+        raise InputError(
+            f"cnn got images of {height} x {width} pixels, needs {2 ** len(widths)} or more for "
+            f"{len(widths)} poolings: give fewer widths"
+        )
     layers: list[nn.Module] = []
     for after in widths:
         convolution = nn.Conv2d(channels, after, 3, padding=1, bias=norm == "none")

@@ -9,7 +9,9 @@ from torch import nn
 from thalweg.errors import InputError
 
 
-def mlp(inputs: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (128, 128)) -> nn.Sequential:
+def mlp(
+    inputs: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (128, 128)
+) -> nn.Sequential:
     """From images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:

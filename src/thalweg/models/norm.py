@@ -12,7 +12,9 @@ Norm = Literal["batch", "group", "none"]
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(math.gcd(channels, 8), channels),  # 8 groups where they divide the channels
+    "group": lambda channels: nn.GroupNorm(
+        math.gcd(channels, 8), channels
+    ),  # 8 groups where they divide the channels
     "none": lambda channels: nn.Identity(),
 }
 

@@ -1,4 +1,6 @@
-"""Networks by name: the ones that come with thalweg, and a user's own as `package.module:factory`."""
+"""Networks by name: the ones that come with thalweg, and a user's own as
+`package.module:factory`.
+"""
 
 import difflib
 import hashlib
@@ -23,7 +25,13 @@ from thalweg.models.wide_resnet import wide_resnet
 
 Factory = Callable[..., nn.Module]
 
-MODELS: dict[str, Factory] = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "resnet9": resnet9, "wrn": wide_resnet}
+MODELS: dict[str, Factory] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "resnet": resnet,
+    "resnet9": resnet9,
+    "wrn": wide_resnet,
+}
 GIVEN = ("inputs", "classes")  # what a factory gets from the data set, where its signature has it
 
 
@@ -36,10 +44,12 @@ def find_model(spec: str) -> Factory:
     """What makes a network.
 
     Args:
-        spec: A key of `MODELS`, or `package.module:factory`, imported with the current folder first on the path.
+        spec: A key of `MODELS`, or `package.module:factory`, imported with the current folder first
+            on the path.
 
     Raises:
-        InputError: An unknown name, a module that can't be imported, or one without such a callable.
+        InputError: An unknown name, a module that can't be imported, or one without such a
+            callable.
     """
     if not is_code(spec):
         if spec not in MODELS:
@@ -48,11 +58,21 @@ def find_model(spec: str) -> Factory:
     module_name, _, attribute = spec.partition(":")
     module = _imported(module_name, spec)
     if not hasattr(module, attribute):
-        raise unknown(f"name in module {module_name}", attribute, [name for name, value in vars(module).items()
-                                                                   if callable(value) and not name.startswith("_")])
+        raise unknown(
+            f"name in module {module_name}",
+            attribute,
+            [
+                name
+                for name, value in vars(module).items()
+                if callable(value) and not name.startswith("_")
+            ],
+        )
     factory = getattr(module, attribute)
     if not callable(factory):
-        raise InputError(f"model '{spec}' is {_type(factory)}, needs a class or a function that returns a torch.nn.Module")
+        raise InputError(
+            f"model '{spec}' is {_type(factory)}, needs a class or a function that returns a "
+            "torch.nn.Module"
+        )
     return factory
 
 
@@ -86,14 +106,19 @@ class ModelFactory:
         except InputError:
             raise
         except Exception as error:  # a user's code may raise anything
-            raise InputError(f"model '{self.spec}' with {_text(self.settings)} failed ({_line(error)}): "
-                             "correct its settings") from error
+            raise InputError(
+                f"model '{self.spec}' with {_text(self.settings)} failed ({_line(error)}): "
+                "correct its settings"
+            ) from error
         if not isinstance(module, nn.Module):
-            raise InputError(f"model '{self.spec}' returned {_type(module)}, needs a torch.nn.Module")
+            raise InputError(
+                f"model '{self.spec}' returned {_type(module)}, needs a torch.nn.Module"
+            )
         return module
 
     def identity(self) -> str:
-        """A text that is equal for equal networks: name, shapes, settings; of a user's module also the SHA-256 of its file.
+        """A text that is equal for equal networks: name, shapes, settings; of a user's module also
+        the SHA-256 of its file.
 
         Files that the user's module imports are not looked at.
         """
@@ -101,34 +126,52 @@ class ModelFactory:
         parts = [self.spec, str(tuple(self.inputs)), str(self.classes), settings]
         if self.spec not in MODELS:
             file = getattr(_imported(self.spec.partition(":")[0], self.spec), "__file__", None)
-            parts.append(hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source")
+            parts.append(
+                hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
+            )
         return " ".join(parts)
 
 
-def model_factory(spec: str, *, inputs: tuple[int, int, int], classes: int,
-                  settings: Mapping[str, Any] | None = None) -> ModelFactory:
+def model_factory(
+    spec: str,
+    *,
+    inputs: tuple[int, int, int],
+    classes: int,
+    settings: Mapping[str, Any] | None = None,
+) -> ModelFactory:
     """A factory of networks whose settings are known to be its arguments.
 
     Args:
         spec: As in `find_model`.
         inputs: Of an image: (channels, height, width).
         classes: How many outputs.
-        settings: Arguments by name. A user's factory gets these, and `inputs` and `classes` where its signature has them.
+        settings: Arguments by name. A user's factory gets these, and `inputs` and `classes` where
+            its signature has them.
 
     Raises:
-        InputError: As `find_model`, or an unknown setting (the nearest is named), or one that is lacking.
+        InputError: As `find_model`, or an unknown setting (the nearest is named), or one that is
+            lacking.
     """
     settings = dict(settings or {})
     parameters, open_ended = _parameters(find_model(spec))
     for name in settings:
         own = sorted(set(parameters) - set(GIVEN))
         if name in GIVEN:
-            raise InputError(f"model '{spec}' got the setting '{name}': it comes from the data set, leave it out")
+            raise InputError(
+                f"model '{spec}' got the setting '{name}': it comes from the data set, leave it out"
+            )
         if name not in parameters and not open_ended:
             near = difflib.get_close_matches(name, own, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            raise InputError(f"unknown setting '{name}' of model '{spec}': {hint}(known: {', '.join(own) or 'none'})")
-    lacking = [name for name, required in parameters.items() if required and name not in settings and name not in GIVEN]
+            raise InputError(
+                f"unknown setting '{name}' of model '{spec}': {hint}(known: "
+                f"{', '.join(own) or 'none'})"
+            )
+    lacking = [
+        name
+        for name, required in parameters.items()
+        if required and name not in settings and name not in GIVEN
+    ]
     if lacking:
         raise InputError(f"model '{spec}' needs the setting '{lacking[0]}': give it a value")
     return ModelFactory(spec, (inputs[0], inputs[1], inputs[2]), classes, settings)
@@ -144,22 +187,34 @@ def _imported(name: str, spec: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or name
         if name == missing or name.startswith(f"{missing}."):
-            raise InputError(f"model '{spec}': no module '{missing}' in {folder} or among the installed packages") from None
-        raise InputError(f"model '{spec}': module '{name}' needs '{missing}', which is not installed: install it") from None
+            raise InputError(
+                f"model '{spec}': no module '{missing}' in {folder} or among the installed packages"
+            ) from None
+        raise InputError(
+            f"model '{spec}': module '{name}' needs '{missing}', which is not installed: install it"
+        ) from None
     except Exception as error:  # a user's module may raise anything
-        raise InputError(f"model '{spec}': importing '{name}' failed ({_line(error)}): correct the module") from error
+        raise InputError(
+            f"model '{spec}': importing '{name}' failed ({_line(error)}): correct the module"
+        ) from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
 
 
 def _parameters(factory: Factory) -> tuple[dict[str, bool], bool]:
-    """Names of a factory's arguments and whether each is required; and whether any name is accepted."""
+    """Names of a factory's arguments and whether each is required; and whether any name is
+    accepted.
+    """
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # no signature, such as of a class written in C
         return {}, True
-    named = {p.name: p.default is p.empty for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    named = {
+        p.name: p.default is p.empty
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
     return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 

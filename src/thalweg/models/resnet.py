@@ -1,8 +1,10 @@
-"""The residual networks for CIFAR of He et al. 2015, arXiv 1512.03385, section 4.2: 6n + 2 layers in three stages.
+"""The residual networks for CIFAR of He et al. 2015, arXiv 1512.03385, section 4.2: 6n + 2 layers
+in three stages.
 
-Shortcuts have no parameters (option A: every other pixel, zeros for the new channels), as in the paper's CIFAR networks.
-Deviations: other sizes and numbers of channels than 32 x 32 x 3 are accepted, `width` and `norm` can be chosen, and
-convolutions are initialised from a normal distribution by their outputs (fan out), as later code has it.
+Shortcuts have no parameters (option A: every other pixel, zeros for the new channels), as in the
+paper's CIFAR networks. Deviations: other sizes and numbers of channels than 32 x 32 x 3 are
+accepted, `width` and `norm` can be chosen, and convolutions are initialised from a normal
+distribution by their outputs (fan out), as later code has it.
 """
 
 from torch import Tensor, nn
@@ -24,16 +26,26 @@ class Block(nn.Module):
         self.stride, self.new_channels = stride, after - before
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, before, height, width]` to `[batch, after, height / stride, width / stride]`."""
+        """From `[batch, before, height, width]` to `[batch, after, height / stride, width /
+        stride]`.
+        """
         out = functional.relu(self.norm1(self.conv1(x)))
         out = self.norm2(self.conv2(out))
         below = self.new_channels // 2
-        shortcut = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.new_channels - below))
+        shortcut = functional.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.new_channels - below)
+        )
         return functional.relu(out + shortcut)
 
 
-def resnet(inputs: tuple[int, int, int], classes: int, *, depth: int = 20, width: int = 16,
-           norm: Norm = "batch") -> nn.Sequential:
+def resnet(
+    inputs: tuple[int, int, int],
+    classes: int,
+    *,
+    depth: int = 20,
+    width: int = 16,
+    norm: Norm = "batch",
+) -> nn.Sequential:
     """From images `[batch, *inputs]` to logits `[batch, classes]`; the default is ResNet-20.
 
     Args:
@@ -61,7 +73,9 @@ def resnet(inputs: tuple[int, int, int], classes: int, *, depth: int = 20, width
 
 
 def convolution(before: int, after: int, stride: int, size: int = 3) -> nn.Conv2d:
-    """A convolution without bias, initialised by He et al. 2015, arXiv 1502.01852; keeps the image's size where `stride` is 1."""
+    """A convolution without bias, initialised by He et al. 2015, arXiv 1502.01852; keeps the
+    image's size where `stride` is 1.
+    """
     layer = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

@@ -1,10 +1,13 @@
-"""ResNet-9: a short, wide residual network for images of 32 x 32 pixels, made to train fast on a GPU.
+"""ResNet-9: a short, wide residual network for images of 32 x 32 pixels, made to train fast on a
+GPU.
 
-The network of Page 2018, "How to train your ResNet" (myrtle.ai), after Coleman et al. 2017 (DAWNBench): published with 94 % on
-CIFAR-10 after 24 epochs of 512 images a step, a learning rate that rises to 0.4 and falls linearly, weight decay 5e-4 and
-Nesterov's momentum. Its convolutions are large matrix products, which suit a GPU better than the many small ones of ResNet-20.
+The network of Page 2018, "How to train your ResNet" (myrtle.ai), after Coleman et al. 2017
+(DAWNBench): published with 94 % on CIFAR-10 after 24 epochs of 512 images a step, a learning rate
+that rises to 0.4 and falls linearly, weight decay 5e-4 and Nesterov's momentum. Its convolutions
+are large matrix products, which suit a GPU better than the many small ones of ResNet-20.
 
-Deviations: other sizes and numbers of channels are accepted; `width` can be chosen; cutout is not among thalweg's augmentations.
+Deviations: other sizes and numbers of channels are accepted; `width` can be chosen; cutout is not
+among thalweg's augmentations.
 """
 
 from torch import Tensor, nn
@@ -18,7 +21,9 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.inner = nn.Sequential(*_layer(channels, channels, norm), *_layer(channels, channels, norm))
+        self.inner = nn.Sequential(
+            *_layer(channels, channels, norm), *_layer(channels, channels, norm)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[batch, channels, height, width]` to the same."""
@@ -37,13 +42,16 @@ class Scale(nn.Module):
         return x * self.factor
 
 
-def resnet9(inputs: tuple[int, int, int], classes: int, *, width: int = 64, norm: Norm = "batch") -> nn.Sequential:
+def resnet9(
+    inputs: tuple[int, int, int], classes: int, *, width: int = 64, norm: Norm = "batch"
+) -> nn.Sequential:
     """From images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:
         inputs: Of an image: (channels, height, width), 8 pixels or more a side.
         classes: How many outputs.
-        width: Channels of the first layer; the others have twice, four times and eight times as many.
+        width: Channels of the first layer; the others have twice, four times and eight times as
+            many.
         norm: `batch`, as published, `group` or `none`.
 
     Raises:
@@ -52,16 +60,30 @@ def resnet9(inputs: tuple[int, int, int], classes: int, *, width: int = 64, norm
     if width < 1:
         raise InputError(f"resnet9 got width {width}, needs 1 or more")
     if min(inputs[1:]) < 8:
-        raise InputError(f"resnet9 got images of {inputs[1]} x {inputs[2]} pixels, needs 8 or more a side: it halves them "
-                         "three times")
+        raise InputError(
+            f"resnet9 got images of {inputs[1]} x {inputs[2]} pixels, needs 8 or more a side: it "
+            "halves them three times"
+        )
     return nn.Sequential(
         *_layer(inputs[0], width, norm),
-        *_layer(width, 2 * width, norm), nn.MaxPool2d(2), Residual(2 * width, norm),
-        *_layer(2 * width, 4 * width, norm), nn.MaxPool2d(2),
-        *_layer(4 * width, 8 * width, norm), nn.MaxPool2d(2), Residual(8 * width, norm),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8 * width, classes, bias=False), Scale(0.125),
-    )  # fmt: skip
+        *_layer(width, 2 * width, norm),
+        nn.MaxPool2d(2),
+        Residual(2 * width, norm),
+        *_layer(2 * width, 4 * width, norm),
+        nn.MaxPool2d(2),
+        *_layer(4 * width, 8 * width, norm),
+        nn.MaxPool2d(2),
+        Residual(8 * width, norm),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8 * width, classes, bias=False),
+        Scale(0.125),
+    )
 
 
 def _layer(before: int, after: int, norm: Norm) -> list[nn.Module]:
-    return [nn.Conv2d(before, after, 3, padding=1, bias=norm == "none"), norm_layer(norm, after), nn.ReLU()]
+    return [
+        nn.Conv2d(before, after, 3, padding=1, bias=norm == "none"),
+        norm_layer(norm, after),
+        nn.ReLU(),
+    ]

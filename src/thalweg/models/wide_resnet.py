@@ -1,7 +1,8 @@
-"""Wide residual networks of Zagoruyko and Komodakis 2016, arXiv 1605.07146: 6n + 4 layers, `widen` times as many channels.
+"""Wide residual networks of Zagoruyko and Komodakis 2016, arXiv 1605.07146: 6n + 4 layers, `widen`
+times as many channels.
 
-Blocks are normalised and rectified before their convolutions; where the number of channels or the size changes, the shortcut is a
-1 x 1 convolution of the normalised input, as in the authors' code.
+Blocks are normalised and rectified before their convolutions; where the number of channels or the
+size changes, the shortcut is a 1 x 1 convolution of the normalised input, as in the authors' code.
 Deviations: other sizes and numbers of channels than 32 x 32 x 3 are accepted.
 """
 
@@ -22,18 +23,28 @@ class WideBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(after)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = convolution(after, after, 1)
-        self.shortcut = None if before == after and stride == 1 else convolution(before, after, stride, size=1)
+        self.shortcut = (
+            None if before == after and stride == 1 else convolution(before, after, stride, size=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, before, height, width]` to `[batch, after, height / stride, width / stride]`."""
+        """From `[batch, before, height, width]` to `[batch, after, height / stride, width /
+        stride]`.
+        """
         active = functional.relu(self.norm1(x))
         out = self.conv1(active)
         out = self.conv2(self.dropout(functional.relu(self.norm2(out))))
         return out + (x if self.shortcut is None else self.shortcut(active))
 
 
-def wide_resnet(inputs: tuple[int, int, int], classes: int, *, depth: int = 16, widen: int = 4,
-                dropout: float = 0.0) -> nn.Sequential:
+def wide_resnet(
+    inputs: tuple[int, int, int],
+    classes: int,
+    *,
+    depth: int = 16,
+    widen: int = 4,
+    dropout: float = 0.0,
+) -> nn.Sequential:
     """From images `[batch, *inputs]` to logits `[batch, classes]`; the default is WRN-16-4.
 
     Args:
@@ -49,7 +60,10 @@ def wide_resnet(inputs: tuple[int, int, int], classes: int, *, depth: int = 16, 
     if depth < 10 or depth % 6 != 4:
         raise InputError(f"wrn got depth {depth}, needs 6n + 4: 10, 16, 22, 28, 40, ...")
     if widen < 1 or not 0 <= dropout < 1:
-        raise InputError(f"wrn got widen {widen} and dropout {dropout}, needs 1 or more, and 0 or more but less than 1")
+        raise InputError(
+            f"wrn got widen {widen} and dropout {dropout}, needs 1 or more, and 0 or more but "
+            "less than 1"
+        )
     layers: list[nn.Module] = [convolution(inputs[0], 16, 1)]
     before = 16
     for stage in range(3):
@@ -57,5 +71,11 @@ def wide_resnet(inputs: tuple[int, int, int], classes: int, *, depth: int = 16, 
             after = 16 * widen * 2**stage
             layers.append(WideBlock(before, after, 2 if stage and not number else 1, dropout))
             before = after
-    head = [nn.BatchNorm2d(before), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)]
+    head = [
+        nn.BatchNorm2d(before),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(before, classes),
+    ]
     return nn.Sequential(*layers, *head)

@@ -1,6 +1,9 @@
-"""Work in other processes: the only place that starts any. They stay for the next call, and end with this one.
+"""Work in other processes: the only place that starts any.
 
-A worker is connected by a pipe of its own, so that one that is killed at any moment takes nothing with it but the item it was at.
+They stay for the next call, and end with this one.
+
+A worker is connected by a pipe of its own, so that one that is killed at any moment takes nothing
+with it but the item it was at.
 """
 
 import itertools
@@ -38,17 +41,25 @@ Begin = Callable[[Shared, int], None]
 _calls = itertools.count()
 _idle: list["_Worker"] = []
 _lock = threading.Lock()
-_tidied: list[int] = []  # this process's number, once it will dismiss its workers before it waits for all its processes to end
+_tidied: list[
+    int
+    # this process's number, once it will dismiss its workers before it waits for all its processes
+    # to
+    # end
+] = []
 
 
 def in_processes(
-    function: Callable[[Shared, Item], Result], shared: Shared, stages: Sequence[Sequence[Item]], jobs: int,
+    function: Callable[[Shared, Item], Result],
+    shared: Shared,
+    stages: Sequence[Sequence[Item]],
+    jobs: int,
     begin: Begin[Shared] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Calls a function for items, in several processes of one thread each.
 
-    When something goes wrong with one item, those that others are at are finished and given first. When the caller stops
-    (Ctrl-C), the processes that work are ended at once.
+    When something goes wrong with one item, those that others are at are finished and given first.
+    When the caller stops (Ctrl-C), the processes that work are ended at once.
 
     Args:
         function: From what is shared and an item to a result.
@@ -62,7 +73,8 @@ def in_processes(
 
     Raises:
         InputError: Something can't be sent to another process.
-        WorkerDied: A process ended without a result. What is wrong with the user's own code is raised as it is.
+        WorkerDied: A process ended without a result. What is wrong with the user's own code is
+            raised as it is.
     """
     number = next(_calls)
     with _parcel((function, begin, shared)) as parcel:
@@ -139,7 +151,9 @@ class _Worker:
     def answer(self) -> tuple[int, Any, BaseException | None] | None:
         """What it says, or None where it has died."""
         try:
-            return cloudpickle.loads(self.connection.recv_bytes()) if self.connection.poll() else None
+            return (
+                cloudpickle.loads(self.connection.recv_bytes()) if self.connection.poll() else None
+            )
         except (EOFError, OSError):
             return None
 
@@ -154,7 +168,9 @@ class _Worker:
         self.process.join(1)
         code = self.process.exitcode
         if code is not None and code < 0:
-            name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+            name = (
+                signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+            )
             return f"{name}: out of memory?" if name == "SIGKILL" else name
         return f"exit code {code}: out of memory?"
 
@@ -207,7 +223,9 @@ class _Crew:
         if error is None:
             yield item, result
         # a loader in a worker may have to send things on to processes of its own
-        self.failure = self.failure or (_not_sent(error) if isinstance(error, pickle.PicklingError) else error)
+        self.failure = self.failure or (
+            _not_sent(error) if isinstance(error, pickle.PicklingError) else error
+        )
 
     def _died(self, worker: _Worker) -> None:
         self.workers.remove(worker)
@@ -224,7 +242,8 @@ class _Crew:
         """Lets the workers wait for the next call, ends those that are at something.
 
         Args:
-            stopped: The call was not ended but stopped: a worker that is arriving may have got half of it.
+            stopped: The call was not ended but stopped: a worker that is arriving may have got half
+                of it.
         """
         with undisturbed():
             for worker in self.workers:
@@ -252,7 +271,10 @@ def _parcel(value: Any) -> Iterator[Parcel]:
 
 def _not_sent(error: BaseException) -> InputError:
     reason = " ".join(str(error).split())[-200:]
-    found = InputError(f"the problem can't be sent to other processes ({type(error).__name__}: {reason}): set jobs = 1")
+    found = InputError(
+        f"the problem can't be sent to other processes ({type(error).__name__}: {reason}): set "
+        "jobs = 1"
+    )
     found.__cause__ = error
     return found
 
@@ -284,17 +306,24 @@ def _changed_since(begun: float) -> bool:
 def _start() -> _Worker:
     context = multiprocessing.get_context("spawn")
     if multiprocessing.current_process().daemon:
-        raise InputError("jobs got more than 1 in a daemonic process, which may not start others: set jobs = 1, or start it "
-                         "with daemon=False")
+        raise InputError(
+            "jobs got more than 1 in a daemonic process, which may not start others: set jobs = "
+            "1, or start it with daemon=False"
+        )
     if os.getpid() not in _tidied:
         _tidied[:] = [os.getpid()]
         Finalize(None, dismiss, exitpriority=0)
     if sys.platform != "win32":
-        resource_tracker.ensure_running()  # of the standard library, by which signals are let through again
+        # of the standard library, by which signals are let through again
+        resource_tracker.ensure_running()
     ours, theirs = context.Pipe()
     with undisturbed(), _nameless_main():
-        process = context.Process(target=runpy.run_path, name="thalweg worker", args=(str(Path(following.__file__)),),
-                                  kwargs={"init_globals": {"connection": theirs}, "run_name": "thalweg worker"})
+        process = context.Process(
+            target=runpy.run_path,
+            name="thalweg worker",
+            args=(str(Path(following.__file__)),),
+            kwargs={"init_globals": {"connection": theirs}, "run_name": "thalweg worker"},
+        )
         process.start()
     theirs.close()
     return _Worker(process, ours, now())
@@ -302,13 +331,20 @@ def _start() -> _Worker:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the end. Processes that are started inside never hear it: it reaches all of a terminal's processes."""
+    """Ctrl-C waits until the end.
+
+    Processes that are started inside never hear it: it reaches all of a terminal's processes.
+    """
     caught: list[Any] = []
     before = signal.getsignal(signal.SIGINT)
     deferred = before is not None and threading.current_thread() is threading.main_thread()
     if deferred:
         signal.signal(signal.SIGINT, lambda *what: caught.append(what))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
+    mask = (
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        if sys.platform != "win32"
+        else None
+    )
     try:
         yield
     finally:
@@ -322,7 +358,9 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _nameless_main() -> Iterator[None]:
-    """A process that is started inside does not run the user's script again: functions of it are sent whole."""
+    """A process that is started inside does not run the user's script again: functions of it are
+    sent whole.
+    """
     own = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

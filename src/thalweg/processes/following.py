@@ -1,7 +1,9 @@
-"""Processes end with the one that started them, however it ended, kill -9 included. A worker runs this file before all else.
+"""Processes end with the one that started them, however it ended, kill -9 included.
 
-It is run by its path, so that only the standard library is imported before the process follows its parent: importing torch takes
-seconds, in which the parent may be killed.
+A worker runs this file before all else.
+
+It is run by its path, so that only the standard library is imported before the process follows its
+parent: importing torch takes seconds, in which the parent may be killed.
 """
 
 import multiprocessing
@@ -16,15 +18,19 @@ LOOK = 0.25  # seconds between looks for the parent
 
 
 def follow_parent() -> None:
-    """From now on this process, and those that it starts by multiprocessing, end within half a second of their parent's end.
+    """From now on this process, and those that it starts by multiprocessing, end within half a
+    second of their parent's end.
 
-    A thread waits for the end of the parent's pipe, which the system closes. Processes that the parent has forked may hold that
-    pipe open, so the thread looks at the number of the parent, too, where the system gives orphans to another one. It ends a
-    process that computes: only code that keeps Python's lock for long (no tensor operation does) is waited for.
+    A thread waits for the end of the parent's pipe, which the system closes. Processes that the
+    parent has forked may hold that pipe open, so the thread looks at the number of the parent, too,
+    where the system gives orphans to another one. It ends a process that computes: only code that
+    keeps Python's lock for long (no tensor operation does) is waited for.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_follow, args=(parent, os.getppid()), name="follow", daemon=True).start()
+        threading.Thread(
+            target=_follow, args=(parent, os.getppid()), name="follow", daemon=True
+        ).start()
 
 
 def _follow(parent: Any, number: int) -> None:
@@ -34,7 +40,9 @@ def _follow(parent: Any, number: int) -> None:
 
 
 def end(code: int) -> None:
-    """Ends this process and those that it started by multiprocessing (loaders' workers), at once."""
+    """Ends this process and those that it started by multiprocessing (loaders' workers), at
+    once.
+    """
     with suppress(Exception):  # the main thread may be starting one
         for child in multiprocessing.active_children():
             child.kill()

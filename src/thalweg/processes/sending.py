@@ -1,7 +1,10 @@
-"""What is sent to other processes: all that cloudpickle takes. Large tensors and arrays are shared there instead of copied.
+"""What is sent to other processes: all that cloudpickle takes.
 
-They are written to a file that has no name (in memory, where the system has such files), which other processes map: nothing is
-left behind, however a process ends. Each process sees its own changes only.
+Large tensors and arrays are shared there instead of copied.
+
+They are written to a file that has no name (in memory, where the system has such files), which
+other processes map: nothing is left behind, however a process ends. Each process sees its own
+changes only.
 """
 
 import copyreg
@@ -20,7 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 LARGE = 2**16  # bytes; smaller ones travel with the rest
-SHARES = hasattr(os, "fork")  # POSIX, where a process can hand an open file to another; elsewhere all is copied
+SHARES = hasattr(
+    os, "fork"
+)  # POSIX, where a process can hand an open file to another; elsewhere all is copied
 _ALIGNED = 64
 
 
@@ -50,7 +55,9 @@ def pack(value: Any) -> Parcel:
     Raises:
         Exception: Of whatever kind, where something in it can't be pickled.
     """
-    pieces: dict[tuple[int, int], np.ndarray] = {}  # by address and size, in the order in which they are first met
+    pieces: dict[
+        tuple[int, int], np.ndarray
+    ] = {}  # by address and size, in the order in which they are first met
     met: list[tuple[int, int]] = []
 
     def large(buffer: pickle.PickleBuffer) -> bool:
@@ -72,7 +79,9 @@ def pack(value: Any) -> Parcel:
         begins[key] = position
         position += -(-piece.nbytes // _ALIGNED) * _ALIGNED
     file.flush()
-    return Parcel(stream.getvalue(), tuple((begins[key], begins[key] + key[1]) for key in met), file)
+    return Parcel(
+        stream.getvalue(), tuple((begins[key], begins[key] + key[1]) for key in met), file
+    )
 
 
 def unpack(pickled: bytes, places: tuple[tuple[int, int], ...], handle: int | None) -> Any:
@@ -97,10 +106,17 @@ def _nameless() -> IO[bytes]:
 
 
 class _Pickler(cloudpickle.Pickler):
-    """Takes plain tensors as arrays of bytes, and loaders without the workers that they have running."""
+    """Takes plain tensors as arrays of bytes, and loaders without the workers that they have
+    running.
+    """
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is Tensor and value.layout is torch.strided and value.nbytes >= LARGE and _plain(value):
+        if (
+            type(value) is Tensor
+            and value.layout is torch.strided
+            and value.nbytes >= LARGE
+            and _plain(value)
+        ):
             flat = value.cpu().as_strided((value.numel(),), (1,)).view(torch.uint8)
             about = (value.dtype, tuple(value.shape), value.stride(), str(value.device))
             return _tensor, (pickle.PickleBuffer(flat.numpy().data), *about)
@@ -110,10 +126,22 @@ class _Pickler(cloudpickle.Pickler):
 
 
 def _plain(tensor: Tensor) -> bool:
-    """Whether it is nothing but numbers, and these lie in one piece of memory, in whatever order."""
-    numbers = not (tensor.requires_grad or tensor.is_conj() or tensor.is_neg() or tensor.is_quantized or vars(tensor))
-    return numbers and tensor.numel() == 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    """Whether it is nothing but numbers, and these lie in one piece of memory, in whatever
+    order.
+    """
+    numbers = not (
+        tensor.requires_grad
+        or tensor.is_conj()
+        or tensor.is_neg()
+        or tensor.is_quantized
+        or vars(tensor)
+    )
+    return numbers and tensor.numel() == 1 + sum(
+        (n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)
+    )
 
 
-def _tensor(buffer: Any, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...], device: str) -> Tensor:
+def _tensor(
+    buffer: Any, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...], device: str
+) -> Tensor:
     return torch.frombuffer(buffer, dtype=dtype).as_strided(shape, stride).to(device)

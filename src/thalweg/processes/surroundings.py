@@ -20,7 +20,8 @@ class Surroundings:
         dtype: torch's default.
         deterministic: Whether torch takes deterministic algorithms only, and whether it only warns.
         precision: Of float32 matrix products.
-        start: How multiprocessing, and so a DataLoader, starts processes; None for the system's way.
+        start: How multiprocessing, and so a DataLoader, starts processes; None for the system's
+            way.
     """
 
     folder: str | None
@@ -37,9 +38,19 @@ class Surroundings:
         folder = None
         with suppress(OSError):
             folder = os.getcwd()
-        deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        return Surroundings(folder, tuple(sys.path), dict(os.environ), torch.get_default_dtype(), deterministic,
-                            torch.get_float32_matmul_precision(), multiprocessing.get_start_method(allow_none=True))
+        deterministic = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        return Surroundings(
+            folder,
+            tuple(sys.path),
+            dict(os.environ),
+            torch.get_default_dtype(),
+            deterministic,
+            torch.get_float32_matmul_precision(),
+            multiprocessing.get_start_method(allow_none=True),
+        )
 
     def enter(self) -> None:
         """Makes them this process's own."""
@@ -53,4 +64,6 @@ class Surroundings:
         torch.set_default_dtype(self.dtype)
         torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
         torch.set_float32_matmul_precision(self.precision)
-        multiprocessing.set_start_method(self.start, force=True)  # that of a worker's own start else
+        multiprocessing.set_start_method(
+            self.start, force=True
+        )  # that of a worker's own start else

@@ -1,4 +1,6 @@
-"""The other side of `processes.crew`: a worker gets a function with what it shares, then one item after the other."""
+"""The other side of `processes.crew`: a worker gets a function with what it shares, then one item
+after the other.
+"""
 
 import gc
 import sys
@@ -55,15 +57,24 @@ def _call(connection: Connection) -> None:
             _answer(connection, number, None, error)
 
 
-def _answer(connection: Connection, number: int, result: Any, error: BaseException | None = None) -> None:
-    """Sends (call, result, error). An error that can't be sent is sent as its text, with the place where it was raised."""
+def _answer(
+    connection: Connection, number: int, result: Any, error: BaseException | None = None
+) -> None:
+    """Sends (call, result, error).
+
+    An error that can't be sent is sent as its text, with the place where it was raised.
+    """
     if error is not None:
         if not isinstance(error, InputError | Diverged):
-            error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)).rstrip())
+            error.add_note(
+                "in a worker process:\n" + "".join(traceback.format_exception(error)).rstrip()
+            )
         try:
             cloudpickle.loads(packed := cloudpickle.dumps((number, None, error)))
         except Exception:
-            packed = cloudpickle.dumps((number, None, RuntimeError(f"{type(error).__name__}: {error}")))
+            packed = cloudpickle.dumps(
+                (number, None, RuntimeError(f"{type(error).__name__}: {error}"))
+            )
     else:
         packed = cloudpickle.dumps((number, result, None))
     connection.send_bytes(packed)

@@ -1,4 +1,6 @@
-"""The answer: which explorer is worth most retrainings for its cost, in sentences made of the result files."""
+"""The answer: which explorer is worth most retrainings for its cost, in sentences made of the
+result files.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +12,9 @@ from thalweg.report.blocks import bold
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
-_LEAST_K_U = 2.0  # one training has no spread: below two, K_u for its cost would praise whatever is cheap
+_LEAST_K_U = (
+    2.0  # one training has no spread: below two, K_u for its cost would praise whatever is cheap
+)
 _NOT_CANDIDATES = ("deep ensemble", "trivial")
 
 
@@ -18,10 +22,15 @@ def answer(results: Results) -> str:
     """The answer as one paragraph, of the headline figures that the results have."""
     parts = []
     if results.has("k_eq"):
-        parts.append(_best(results.metric("k_eq"), results.facts["k_eq"], "its predictions are worth"))
+        parts.append(
+            _best(results.metric("k_eq"), results.facts["k_eq"], "its predictions are worth")
+        )
     if results.has("k_u"):
         table, fact = results.metric("k_u"), results.facts["k_u"]
-        parts += [_best(table, fact, "its standard uncertainty is worth", least=_LEAST_K_U), _trivial(table, fact)]
+        parts += [
+            _best(table, fact, "its standard uncertainty is worth", least=_LEAST_K_U),
+            _trivial(table, fact),
+        ]
     if results.has("k_eq"):
         parts.append(_verdict(results.metric("k_eq")))
     return " ".join(part for part in [*parts, failures(results)] if part)
@@ -32,27 +41,40 @@ def failures(results: Results) -> str:
     runs, failed = (int(need(results.study, f"counts.{name}")) for name in ("runs", "failed"))
     if not failed:
         return f"Of the {runs} runs, retrainings included, none failed."
-    return f"Of the {runs} runs, retrainings included, {bold(str(failed) + ' failed')}; see “What failed”."
+    told = bold(f"{failed} failed")
+    return f"Of the {runs} runs, retrainings included, {told}; see “What failed”."
 
 
 def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> str:
     own = _candidates(table)
     own = own[[_known(row) >= least for _, row in own.iterrows()]]
     if own.empty:
-        return f"No explorer or emulator reaches {fact.symbol} = {least:g}." if least else f"None has a {fact.symbol}."
+        return (
+            f"No explorer or emulator reaches {fact.symbol} = {least:g}."
+            if least
+            else f"None has a {fact.symbol}."
+        )
     efficiency = own.apply(lambda row: _known(row) / row["total"], axis=1)
     row = own.iloc[int(efficiency.argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
     least = row["low"] / row["total"]
-    judged = ("clearly more than a deep ensemble at that cost" if least > 1 else
-              "less than a deep ensemble at that cost" if row["high"] / row["total"] < 1 else
-              "not distinguishable from a deep ensemble at that cost")  # fmt: skip
+    judged = (
+        "clearly more than a deep ensemble at that cost"
+        if least > 1
+        else "less than a deep ensemble at that cost"
+        if row["high"] / row["total"] < 1
+        else "not distinguishable from a deep ensemble at that cost"
+    )
+    more = "more than " if shown.text.startswith(">") else ""
     interval = f" {shown.interval}" if shown.interval else ""
-    return (f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): {worth} {fact.symbol} = "
-            f"{bold(shown.text)}{interval} retrainings at a total cost of {number(row['total'], '.2f')} trainings "
-            f"({number(row['cost'], '.2f')} of them training), which is "
-            f"{'more than ' if shown.text.startswith('>') else ''}{number(_known(row) / row['total'], '.2f')} for each training "
-            f"spent, {judged}.")  # fmt: skip
+    return (
+        f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): "
+        f"{worth} {fact.symbol} = {bold(shown.text)}{interval} retrainings at a total cost of "
+        f"{number(row['total'], '.2f')} trainings ({number(row['cost'], '.2f')} of them "
+        "training), which is "
+        f"{more}{number(_known(row) / row['total'], '.2f')} "
+        f"for each training spent, {judged}."
+    )
 
 
 def _trivial(table: DataFrame, fact: Fact) -> str:
@@ -62,14 +84,20 @@ def _trivial(table: DataFrame, fact: Fact) -> str:
     row = own.iloc[int(own.apply(_known, axis=1).argmax())]
     shown = cell(row["value"], row["low"], row["high"], fact.digits)
     worth = " ".join(filter(None, (shown.text, shown.interval)))
-    return f"The trivial baseline reaches {fact.symbol} = {worth} at total cost {number(row['total'], '.2f')}."
+    cost = number(row["total"], ".2f")
+    return f"The trivial baseline reaches {fact.symbol} = {worth} at total cost {cost}."
 
 
 def _verdict(table: DataFrame) -> str:
     own = _candidates(table)
-    above, below = _count(own, lambda row: row["low"] > row["total"]), _count(own, lambda row: row["high"] < row["total"])
-    return (f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their total cost with their whole "
-            f"interval of K_eq, {below} below it, and {len(own) - above - below} can't be told from it.")  # fmt: skip
+    above, below = (
+        _count(own, lambda row: row["low"] > row["total"]),
+        _count(own, lambda row: row["high"] < row["total"]),
+    )
+    return (
+        f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their "
+        f"total cost with their whole interval of K_eq, {below} below it, and "
+        f"{len(own) - above - below} can't be told from it.")  # fmt: skip
 
 
 def _candidates(table: DataFrame) -> DataFrame:
@@ -82,4 +110,8 @@ def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:
 
 def _known(row: Series) -> float:
     """The value, or the lower end where the data can't bound it."""
-    return float(row["low"]) if math.isinf(row["high"]) or math.isinf(row["value"]) else float(row["value"])
+    return (
+        float(row["low"])
+        if math.isinf(row["high"]) or math.isinf(row["value"])
+        else float(row["value"])
+    )

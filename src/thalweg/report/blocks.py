@@ -1,4 +1,6 @@
-"""Blocks that a report is made of: report.typ and report.html draw each kind, so both show the same."""
+"""Blocks that a report is made of: report.typ and report.html draw each kind, so both show the
+same.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +9,9 @@ from matplotlib.figure import Figure
 
 from thalweg.report.tables import Table
 
-BOLD = "\x02"  # what stands between two of these is bold: no label can have one, as it can have `**`
+BOLD = (
+    "\x02"  # what stands between two of these is bold: no label can have one, as it can have `**`
+)
 
 
 def bold(text: str) -> str:

@@ -1,4 +1,6 @@
-"""Packages of the extra `report`, imported where they are used: the rest of thalweg works without them."""
+"""Packages of the extra `report`, imported where they are used: the rest of thalweg works without
+them.
+"""
 
 import importlib
 from typing import Any
@@ -15,4 +17,6 @@ def extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise InputError(f"the report needs {module.split('.')[0]}: pip install thalweg[report]") from None
+        raise InputError(
+            f"the report needs {module.split('.')[0]}: pip install thalweg[report]"
+        ) from None

@@ -14,7 +14,8 @@ class Look:
     """How a family is drawn.
 
     Attributes:
-        colour: A colour of Okabe and Ito's palette (2008), which colour-blind readers can tell apart.
+        colour: A colour of Okabe and Ito's palette (2008), which colour-blind readers can tell
+            apart.
         marker: The marker's name in matplotlib.
         symbol: The marker's name in plotly.
         title: What the family is called in legends.
@@ -40,36 +41,63 @@ LOOKS = {
 _NAMED = {
     "deep-ensemble": "deep ensemble",
     **dict.fromkeys(("short-ensemble", "restarts"), "short"),
-    **dict.fromkeys(("swa", "swag", "multiswag", "snapshot", "fge", "csgld", "csghmc", "subspace-inference"), "trajectory"),
-    **dict.fromkeys(("learned-line", "learned-curve", "learned-simplex", "connecting-curve", "spro", "espro", "spro-complex"),
-                    "subspace"),
+    **dict.fromkeys(
+        ("swa", "swag", "multiswag", "snapshot", "fge", "csgld", "csghmc", "subspace-inference"),
+        "trajectory",
+    ),
+    **dict.fromkeys(
+        (
+            "learned-line",
+            "learned-curve",
+            "learned-simplex",
+            "connecting-curve",
+            "spro",
+            "espro",
+            "spro-complex",
+        ),
+        "subspace",
+    ),
     **dict.fromkeys(("batch-ensemble", "packed-ensemble"), "embedded"),
-}  # fmt: skip
+}
 """Explorers and baselines of the versions whose result files do not say a method's family."""
 
 
 def described(methods: DataFrame) -> DataFrame:
-    """A table of methods with `family`, a key of `LOOKS`, and `is_retraining`, as the methods' own classes said.
+    """A table of methods with `family`, a key of `LOOKS`, and `is_retraining`, as the methods' own
+    classes said.
 
-    Tables of earlier versions lack the family, and call anchors with narrow networks beside them retrainings: there an explorer's
-    whole name tells the family, and the cost that some networks were no full trainings.
+    Tables of earlier versions lack the family, and call anchors with narrow networks beside them
+    retrainings: there an explorer's whole name tells the family, and the cost that some networks
+    were no full trainings.
 
     Args:
-        methods: One row a method: explorer, emulator, cost, evaluations_per_input, is_retraining, and family from 0.2 on.
+        methods: One row a method: explorer, emulator, cost, evaluations_per_input, is_retraining,
+            and family from 0.2 on.
 
     Example:
-        >>> old = DataFrame({"explorer": ["deep-ensemble", "deep-ensemble", "deep-kernel"], "emulator": [None, None, None],
-        ...                  "cost": [2.0, 1.5, 1.0], "evaluations_per_input": [2, 4, 8], "is_retraining": [True, True, False]})
+        >>> old = DataFrame({"explorer": ["deep-ensemble", "deep-ensemble", "deep-kernel"],
+        ...                  "emulator": [None, None, None], "cost": [2.0, 1.5, 1.0],
+        ...                  "evaluations_per_input": [2, 4, 8],
+        ...                  "is_retraining": [True, True, False]})
         >>> list(described(old)["family"]), list(described(old)["is_retraining"])
         (['deep ensemble', 'other', 'other'], [True, False, False])
     """
     if "family" in methods.columns:
-        return methods.assign(family=[name if name in LOOKS else "other" for name in methods["family"]])
-    real = methods["is_retraining"].astype(bool) & ~(methods["evaluations_per_input"] > 1.001 * methods["cost"])
-    return methods.assign(is_retraining=real, family=[
-        _family(explorer, emulator, real=bool(retraining))
-        for explorer, emulator, retraining in zip(methods["explorer"], methods["emulator"], real, strict=True)
-    ])  # fmt: skip
+        return methods.assign(
+            family=[name if name in LOOKS else "other" for name in methods["family"]]
+        )
+    real = methods["is_retraining"].astype(bool) & ~(
+        methods["evaluations_per_input"] > 1.001 * methods["cost"]
+    )
+    return methods.assign(
+        is_retraining=real,
+        family=[
+            _family(explorer, emulator, real=bool(retraining))
+            for explorer, emulator, retraining in zip(
+                methods["explorer"], methods["emulator"], real, strict=True
+            )
+        ],
+    )
 
 
 def _family(explorer: str, emulator: Any, *, real: bool) -> str:

@@ -19,12 +19,30 @@ from thalweg.report.results import records
 
 WIDTH = 6.7  # inches: the width of the text
 STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 7.5, "axes.titlesize": 7.5, "axes.labelsize": 7.5, "legend.fontsize": 7,
-    "xtick.labelsize": 6.5, "ytick.labelsize": 6.5, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "axes.edgecolor": INK,
-    "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "svg.fonttype": "path",
-}  # fmt: skip
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "path",
+}
 
 
 def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figure:
@@ -38,7 +56,9 @@ def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figur
 
 @contextmanager
 def unseen_glyphs() -> Iterator[None]:
-    """No warnings of characters that the font does not have, such as a label's emoji: they are shown as boxes."""
+    """No warnings of characters that the font does not have, such as a label's emoji: they are
+    shown as boxes.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
@@ -52,7 +72,9 @@ def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
         symbol: What the values are called, `K_eq` or `K_u`.
         bound: Whether the theoretical line belongs to them.
     """
-    return styled(WIDTH, 3.25, lambda figure: _against_cost(figure.subplots(), table, symbol, bound=bound))
+    return styled(
+        WIDTH, 3.25, lambda figure: _against_cost(figure.subplots(), table, symbol, bound=bound)
+    )
 
 
 def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
@@ -73,9 +95,17 @@ def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
             axes.text(0.05, 0.93, "no spread", transform=axes.transAxes, va="top", color=MUTED)
             return
         squares = own.set_index("u")[["u_reference"]] ** 2
-        ranked = squares.groupby("u").transform("mean").sort_index(kind="stable")  # inputs of equal u are exchangeable
+        ranked = (
+            squares.groupby("u").transform("mean").sort_index(kind="stable")
+        )  # inputs of equal u are exchangeable
         ranked.insert(0, "u", ranked.index.to_numpy() ** 2)
-        means = np.array([np.sqrt(group.mean(0)) for group in np.array_split(ranked.to_numpy(), bins) if len(group)])
+        means = np.array(
+            [
+                np.sqrt(group.mean(0))
+                for group in np.array_split(ranked.to_numpy(), bins)
+                if len(group)
+            ]
+        )
         means = means.clip(min=ends[0])
         axes.plot(means[:, 0], means[:, 1], "o-", color=colour, markersize=2.6, linewidth=0.8)
 
@@ -83,7 +113,8 @@ def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
 
 
 def reliability(table: DataFrame, methods: DataFrame) -> Figure:
-    """Reliability diagrams: accuracy against confidence, a panel a method; a point's area is its bin's share of the inputs.
+    """Reliability diagrams: accuracy against confidence, a panel a method; a point's area is its
+    bin's share of the inputs.
 
     Args:
         table: One row a method and bin: method, bin, confidence, accuracy, count.
@@ -96,7 +127,13 @@ def reliability(table: DataFrame, methods: DataFrame) -> Figure:
         axes.set(xlim=(begin, 1.03), ylim=(begin, 1.03))
         axes.plot([begin, 1], [begin, 1], color=MUTED, linewidth=0.7)
         axes.plot(own["confidence"], own["accuracy"], color=colour, linewidth=0.8)
-        axes.scatter(own["confidence"], own["accuracy"], s=4 + 60 * own["count"] / own["count"].sum(), color=colour, linewidth=0)
+        axes.scatter(
+            own["confidence"],
+            own["accuracy"],
+            s=4 + 60 * own["count"] / own["count"].sum(),
+            color=colour,
+            linewidth=0,
+        )
 
     return _panels(methods, panel, "confidence", "accuracy")
 
@@ -120,7 +157,11 @@ def coverage(table: DataFrame) -> Figure:
             else:
                 axes.text(0.01, i, "– no interval", color=MUTED, va="center", fontsize=6)
         axes.axvline(0.95, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-        axes.set(xlim=(0, 1.0), ylim=(len(table) - 0.4, -0.6), xlabel="coverage of held-out retrainings (dashed: 95 %)")
+        axes.set(
+            xlim=(0, 1.0),
+            ylim=(len(table) - 0.4, -0.6),
+            xlabel="coverage of held-out retrainings (dashed: 95 %)",
+        )
         axes.set_yticks(rows, [f"{plain(str(row.method))}  {row.number}" for row in records(table)])
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.5)
@@ -141,7 +182,13 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
         grid = figure.subplots(-(-len(titles) // columns), columns, squeeze=False)
         for axes, metric in zip(grid.flat, titles, strict=False):
             own = table[table["metric"] == metric].sort_values("members")
-            axes.plot(own["members"], own["value"], "o-", color=LOOKS["deep ensemble"].colour, markersize=2.6)
+            axes.plot(
+                own["members"],
+                own["value"],
+                "o-",
+                color=LOOKS["deep ensemble"].colour,
+                markersize=2.6,
+            )
             axes.set(xscale="log", title=plain(_wrapped(titles[metric], 20)))
             axes.set_xticks(*_plain_ticks(own["members"].min(), own["members"].max()))
             axes.minorticks_off()
@@ -157,25 +204,42 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
     line = np.geomspace(ends[0], ends[1], 60)
     axes.plot(line, line, color=MUTED, linewidth=0.9)
     if bound:
-        axes.plot(line, [best_possible_k_eq(k) for k in line], color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
+        axes.plot(
+            line,
+            [best_possible_k_eq(k) for k in line],
+            color=INK,
+            linewidth=0.9,
+            linestyle=(0, (5, 3)),
+        )
     points, names = [], []
     for row in records(table[table["value"].notna()]):
-        look, known = LOOKS[row.family], min(row.value, row.high) if np.isfinite(row.value) else row.low
+        look, known = (
+            LOOKS[row.family],
+            min(row.value, row.high) if np.isfinite(row.value) else row.low,
+        )
         above = np.isinf(row.high)
         top = row.low * 1.25 if above else row.high
         bottom = row.low if np.isfinite(row.low) and row.low > 0 else known
         known = row.low if above else known
         axes.plot([row.total, row.total], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
         if above:
-            axes.plot(row.total, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3)
+            axes.plot(
+                row.total, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3
+            )
         axes.plot(row.total, known, look.marker, color=look.colour, markersize=5, zorder=3)
         points.append((row.total, known))
         names.append(str(row.number))
     values = [y for _, y in points]
     floor = min([*values, *table["low"][table["low"] > 0], 1.0])
     roof = max([*values, *table["high"][np.isfinite(table["high"])], 2.0])
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=(floor * 0.8, roof * 1.35), xlabel="total cost in trainings",
-             ylabel=f"{_subscripted(symbol)} in retrainings")  # fmt: skip
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=ends,
+        ylim=(floor * 0.8, roof * 1.35),
+        xlabel="total cost in trainings",
+        ylabel=f"{_subscripted(symbol)} in retrainings",
+    )
     axes.set_xticks(*_plain_ticks(*ends))
     axes.set_yticks(*_plain_ticks(floor * 0.8, roof * 1.35))
     axes.minorticks_off()
@@ -190,12 +254,19 @@ def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
     handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = total cost")
     if bound:
         handles += axes.plot(
-            [], [], color=INK, linewidth=0.9, linestyle=(0, (5, 3)), label="best with the anchors' mean, eq. (1)"
+            [],
+            [],
+            color=INK,
+            linewidth=0.9,
+            linestyle=(0, (5, 3)),
+            label="best with the anchors' mean, eq. (1)",
         )
     axes.figure.legend(handles=handles, loc="outside right upper")
 
 
-def _panels(methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel: str, ylabel: str) -> Figure:
+def _panels(
+    methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel: str, ylabel: str
+) -> Figure:
     """Small multiples: a panel a method, five in a row, on common axes."""
     columns = 5
     rows = -(-len(methods) // columns)
@@ -230,7 +301,9 @@ def _subscripted(symbol: str) -> str:
 
 def _decades(values: Series) -> tuple[float, float]:
     """Limits for positive values: the upper 95 % of them, a bit wider, at least one decade."""
-    low, high = np.quantile(np.asarray(values, dtype=float), [0.05, 1.0]) if len(values) else (0.01, 1.0)
+    low, high = (
+        np.quantile(np.asarray(values, dtype=float), [0.05, 1.0]) if len(values) else (0.01, 1.0)
+    )
     return float(min(low * 0.7, high / 10)), float(high * 1.3)
 
 

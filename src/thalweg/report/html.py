@@ -17,9 +17,13 @@ def html(content: Content) -> str:
         InputError: jinja2 or plotly is not installed.
     """
     jinja2, offline = extra("jinja2"), extra("plotly.offline")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["words"] = lambda text: extra("markupsafe").Markup(_words(text))
-    template = environment.from_string(resources.files("thalweg.report").joinpath("report.html").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        resources.files("thalweg.report").joinpath("report.html").read_text(encoding="utf-8")
+    )
     return str(template.render(
         content=content,
         kind=lambda block: type(block).__name__,
@@ -32,7 +36,12 @@ def html(content: Content) -> str:
 
 
 def _words(text: str) -> str:
-    """Escaped text with what stands between two `BOLD` in bold, and K_eq and K_u with subscripts."""
+    """Escaped text with what stands between two `BOLD` in bold, and K_eq and K_u with
+    subscripts.
+    """
     markup = extra("markupsafe").Markup  # jinja2 brings it
-    parts = [markup("<strong>{}</strong>" if i % 2 else "{}").format(part) for i, part in enumerate(text.split(BOLD))]
+    parts = [
+        markup("<strong>{}</strong>" if i % 2 else "{}").format(part)
+        for i, part in enumerate(text.split(BOLD))
+    ]
     return re.sub(r"\bK_(eq|u)\b", r"<i>K</i><sub>\1</sub>", str(markup("").join(parts)))

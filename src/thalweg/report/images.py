@@ -14,7 +14,8 @@ SHOWN = 12
 
 
 def grid(uncertain: Uncertain, methods: DataFrame) -> Figure:
-    """A grid of images; beside each, a bar a method: its standard deviation of the reference's top class.
+    """A grid of images; beside each, a bar a method: its standard deviation of the reference's top
+    class.
 
     Args:
         uncertain: The images and spreads, the most uncertain first. The first 12 are shown.
@@ -26,7 +27,10 @@ def grid(uncertain: Uncertain, methods: DataFrame) -> Figure:
     def draw(figure: Figure) -> None:
         panels = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.45] * columns)
         for i in range(rows * columns):
-            picture, bars = panels[i // columns, 2 * (i % columns)], panels[i // columns, 2 * (i % columns) + 1]
+            picture, bars = (
+                panels[i // columns, 2 * (i % columns)],
+                panels[i // columns, 2 * (i % columns) + 1],
+            )
             if i >= count:
                 picture.set_axis_off()
                 bars.set_axis_off()
@@ -50,18 +54,36 @@ def _picture(axes: Axes, uncertain: Uncertain, i: int) -> None:
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.set_title(f"true: {plain(uncertain.class_names[int(uncertain.labels[i])], 30)}", fontsize=6.5, loc="left", pad=3)
+    axes.set_title(
+        f"true: {plain(uncertain.class_names[int(uncertain.labels[i])], 30)}",
+        fontsize=6.5,
+        loc="left",
+        pad=3,
+    )
 
 
 def _bars(axes: Axes, uncertain: Uncertain, i: int, methods: DataFrame) -> None:
     top = int(uncertain.reference_mean[i].argmax())
     mean, u = float(uncertain.reference_mean[i, top]), float(uncertain.reference_std[i, top])
     spreads = [float(uncertain.spread[method][i, top]) for method in methods["method"]]
-    axes.bar(methods["number"], spreads, width=0.75, color=[LOOKS[name].colour for name in methods["family"]])
+    axes.bar(
+        methods["number"],
+        spreads,
+        width=0.75,
+        color=[LOOKS[name].colour for name in methods["family"]],
+    )
     axes.axhline(u, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     # a bar chart of nothing would look like a failure: a mark on the axis says that the spread is 0
-    axes.set(ylim=(0, max([*spreads, u]) * 1.12), xlim=(methods["number"].min() - 0.7, methods["number"].max() + 0.7))
-    axes.set_title(f"{plain(uncertain.class_names[top], 30)}: {mean:.2f} ± {u:.2f}", fontsize=6.5, loc="left", pad=3)
+    axes.set(
+        ylim=(0, max([*spreads, u]) * 1.12),
+        xlim=(methods["number"].min() - 0.7, methods["number"].max() + 0.7),
+    )
+    axes.set_title(
+        f"{plain(uncertain.class_names[top], 30)}: {mean:.2f} ± {u:.2f}",
+        fontsize=6.5,
+        loc="left",
+        pad=3,
+    )
     last = int(methods["number"].max())
     axes.set_xticks([1, *range(5, last + 1, 5)] if last > 8 else list(range(1, last + 1)))
     axes.tick_params(labelsize=5.5, length=2, color=MUTED)

@@ -1,4 +1,6 @@
-"""Interactive figures of report.html: retraining equivalents against total cost, every method's numbers under the pointer."""
+"""Interactive figures of report.html: retraining equivalents against total cost, every method's
+numbers under the pointer.
+"""
 
 import json
 from html import escape
@@ -18,7 +20,8 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
     """A plotly figure, as the dictionary that plotly.js takes.
 
     Args:
-        table: One row a method: number, method, family, cost, total, seconds, evaluations_per_input, value, low, high.
+        table: One row a method: number, method, family, cost, total, seconds,
+            evaluations_per_input, value, low, high.
         symbol: What the values are called, in plotly's HTML.
         digits: Format specification of them.
         bound: Whether the theoretical line belongs to them.
@@ -28,58 +31,123 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
     """
     plotly = extra("plotly.graph_objects")
     table = table[table["value"].notna()].copy()
-    table["shown"] = [row.low if np.isinf(row.high) or np.isinf(row.value) else row.value for row in records(table)]
-    order = table[["total", "shown"]].apply(tuple, axis=1).rank()  # neighbours' numbers stand on different sides
+    table["shown"] = [
+        row.low if np.isinf(row.high) or np.isinf(row.value) else row.value
+        for row in records(table)
+    ]
+    order = (
+        table[["total", "shown"]].apply(tuple, axis=1).rank()
+    )  # neighbours' numbers stand on different sides
     table["side"] = ["middle right" if rank % 2 else "middle left" for rank in order.astype(int)]
     line = np.geomspace(min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25, 60)
     traces = [_line(plotly, line, line, "K = total cost", "solid")]
     if bound:
-        traces.append(_line(plotly, line, np.array([best_possible_k_eq(k) for k in line]), "best with the anchors' mean", "dash"))
+        traces.append(
+            _line(
+                plotly,
+                line,
+                np.array([best_possible_k_eq(k) for k in line]),
+                "best with the anchors' mean",
+                "dash",
+            )
+        )
     for family, look in LOOKS.items():
         own = table[table["family"] == family]
         if len(own):
-            traces.append(_points(plotly, own, look.colour, look.symbol, look.title, symbol, digits))
+            traces.append(
+                _points(plotly, own, look.colour, look.symbol, look.title, symbol, digits)
+            )
     endless = table[np.isinf(table["high"])]
     if len(endless):
-        arrow = {"symbol": "triangle-up-open", "size": 8, "color": [LOOKS[name].colour for name in endless["family"]]}
+        arrow = {
+            "symbol": "triangle-up-open",
+            "size": 8,
+            "color": [LOOKS[name].colour for name in endless["family"]],
+        }
         x, y = endless["total"].tolist(), (1.25 * endless["shown"]).tolist()
-        traces.append(plotly.Scatter(x=x, y=y, mode="markers", showlegend=False, hoverinfo="skip", marker=arrow))
+        traces.append(
+            plotly.Scatter(
+                x=x, y=y, mode="markers", showlegend=False, hoverinfo="skip", marker=arrow
+            )
+        )
     layout = plotly.Layout(
-        template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", height=540, hovermode="closest",
-        margin={"l": 60, "r": 10, "t": 10, "b": 120}, legend={"orientation": "h", "y": -0.17, "x": 0},
-        xaxis=_axis("total cost in trainings"), yaxis=_axis(f"{symbol} in retrainings"),
-    )  # fmt: skip
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        height=540,
+        hovermode="closest",
+        margin={"l": 60, "r": 10, "t": 10, "b": 120},
+        legend={"orientation": "h", "y": -0.17, "x": 0},
+        xaxis=_axis("total cost in trainings"),
+        yaxis=_axis(f"{symbol} in retrainings"),
+    )
     return json.loads(plotly.Figure(traces, layout).to_json())
 
 
 def _axis(title: str) -> dict[str, Any]:
     ticks = [m * 10.0**e for e in range(-2, 4) for m in (1, 2, 5)]
-    return {"type": "log", "title": {"text": title}, "gridcolor": "rgba(128,128,135,0.25)", "zeroline": False, "ticks": "outside",
-            "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks], "linecolor": MUTED, "showline": True}  # fmt: skip
+    return {
+        "type": "log",
+        "title": {"text": title},
+        "gridcolor": "rgba(128,128,135,0.25)",
+        "zeroline": False,
+        "ticks": "outside",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+        "linecolor": MUTED,
+        "showline": True,
+    }
 
 
 def _line(plotly: Any, x: np.ndarray, y: np.ndarray, name: str, dash: str) -> Any:
     return plotly.Scatter(
-        x=x.tolist(), y=y.tolist(), name=name, mode="lines", hoverinfo="skip", line={"color": MUTED, "width": 1.5, "dash": dash}
+        x=x.tolist(),
+        y=y.tolist(),
+        name=name,
+        mode="lines",
+        hoverinfo="skip",
+        line={"color": MUTED, "width": 1.5, "dash": dash},
     )
 
 
-def _points(plotly: Any, table: DataFrame, colour: str, marker: str, title: str, symbol: str, digits: str) -> Any:
-    up = [max(row.high - row.shown, 0) if np.isfinite(row.high) else 0.25 * row.shown for row in records(table)]
-    down = [max(row.shown - row.low, 0) if np.isfinite(row.low) and row.low > 0 else 0 for row in records(table)]
+def _points(
+    plotly: Any, table: DataFrame, colour: str, marker: str, title: str, symbol: str, digits: str
+) -> Any:
+    up = [
+        max(row.high - row.shown, 0) if np.isfinite(row.high) else 0.25 * row.shown
+        for row in records(table)
+    ]
+    down = [
+        max(row.shown - row.low, 0) if np.isfinite(row.low) and row.low > 0 else 0
+        for row in records(table)
+    ]
     hover = []
     for row in records(table):
         own = cell(row.value, row.low, row.high, digits)
         hover.append(
-            f"<b>{row.number}  {escape(row.method)}</b><br>{symbol} = {own.text} {own.interval}<br>"
-            f"total cost {number(row.total, '.2f')} trainings, {number(row.cost, '.2f')} of them training<br>"
-            f"{duration(row.seconds)}<br>"
-            f"{number(row.evaluations_per_input, '.0f')} evaluations per input"
+            f"<b>{row.number}  {escape(row.method)}</b><br>{symbol} = {own.text} "
+            f"{own.interval}<br>total cost {number(row.total, '.2f')} trainings, "
+            f"{number(row.cost, '.2f')} of them "
+            f"training<br>{duration(row.seconds)}<br>{number(row.evaluations_per_input, '.0f')} "
+            "evaluations per input"
         )
     return plotly.Scatter(
-        x=table["total"].tolist(), y=table["shown"].tolist(), name=title, mode="markers+text",
-        text=[f" {n} " for n in table["number"]], textposition=table["side"].tolist(),
-        textfont={"size": 10}, hovertext=hover, hoverinfo="text",
+        x=table["total"].tolist(),
+        y=table["shown"].tolist(),
+        name=title,
+        mode="markers+text",
+        text=[f" {n} " for n in table["number"]],
+        textposition=table["side"].tolist(),
+        textfont={"size": 10},
+        hovertext=hover,
+        hoverinfo="text",
         marker={"color": colour, "symbol": marker, "size": 10},
-        error_y={"type": "data", "array": up, "arrayminus": down, "color": colour, "thickness": 1.3, "width": 0},
-    )  # fmt: skip
+        error_y={
+            "type": "data",
+            "array": up,
+            "arrayminus": down,
+            "color": colour,
+            "thickness": 1.3,
+            "width": 0,
+        },
+    )

@@ -1,4 +1,6 @@
-"""The loss landscape: on a plane, with the points that span it and the path that an explorer found; and along paths."""
+"""The loss landscape: on a plane, with the points that span it and the path that an explorer found;
+and along paths.
+"""
 
 from collections.abc import Mapping
 
@@ -21,7 +23,9 @@ PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."))
 
 
 def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figure:
-    """Training loss and error on the plane, contours at logarithmic levels; `unit` is that of its axes."""
+    """Training loss and error on the plane, contours at logarithmic levels; `unit` is that of its
+    axes.
+    """
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, sharey=True)
@@ -34,7 +38,9 @@ def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figur
 
 
 def along(profiles: Mapping[str, Profile]) -> Figure:
-    """Training loss, training error and disagreement with the first end along paths, by their names. Three at most."""
+    """Training loss, training error and disagreement with the first end along paths, by their
+    names. Three at most.
+    """
     panels = (("training loss (nats)", "loss", 1), ("training error (%)", "error", 100),
               ("inputs that change class (%)", "disagreement", 100))  # fmt: skip
 
@@ -42,17 +48,31 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
         for axes, (title, name, factor) in zip(figure.subplots(1, 3), panels, strict=True):
             for (label, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
                 values = factor * getattr(profile, name).numpy()
-                axes.plot(profile.positions.numpy(), values, style, color=colour, linewidth=1.4, label=plain(label))
+                axes.plot(
+                    profile.positions.numpy(),
+                    values,
+                    style,
+                    color=colour,
+                    linewidth=1.4,
+                    label=plain(label),
+                )
             axes.set(title=title, xlabel="position t on the path", xlim=(0, 1))
             axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(profiles), labelcolor=INK)
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=len(profiles),
+            labelcolor=INK,
+        )
 
     return styled(WIDTH, 2.5, draw)
 
 
 def levels(values: np.ndarray, count: int = 12) -> np.ndarray:
-    """Logarithmically spaced contour levels `[count]` over the values, the lowest of them above 0."""
+    """Logarithmically spaced contour levels `[count]` over the values, the lowest of them above
+    0.
+    """
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return np.geomspace(1e-4, 1, count)
@@ -66,12 +86,42 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
     norm = LogNorm(steps[0], steps[-1])
     field = axes.contourf(landscape.x, landscape.y, shown, levels=steps, norm=norm, cmap="YlGnBu")
     field.set_edgecolor("face")  # no white seams between the bands
-    axes.contour(landscape.x, landscape.y, shown, levels=steps[1:-1], colors=_BLACK, linewidths=0.3, alpha=0.5)
-    axes.plot(landscape.path[:, 0], landscape.path[:, 1], color=_WHITE, linewidth=3.0, solid_capstyle="round")
-    axes.plot(landscape.path[:, 0], landscape.path[:, 1], color="#D55E00", linewidth=1.6, solid_capstyle="round")
-    axes.scatter(landscape.points[:, 0], landscape.points[:, 1], s=22, color=_WHITE, edgecolor=_BLACK, linewidth=0.9, zorder=3)
+    axes.contour(
+        landscape.x,
+        landscape.y,
+        shown,
+        levels=steps[1:-1],
+        colors=_BLACK,
+        linewidths=0.3,
+        alpha=0.5,
+    )
+    axes.plot(
+        landscape.path[:, 0],
+        landscape.path[:, 1],
+        color=_WHITE,
+        linewidth=3.0,
+        solid_capstyle="round",
+    )
+    axes.plot(
+        landscape.path[:, 0],
+        landscape.path[:, 1],
+        color="#D55E00",
+        linewidth=1.6,
+        solid_capstyle="round",
+    )
+    axes.scatter(
+        landscape.points[:, 0],
+        landscape.points[:, 1],
+        s=22,
+        color=_WHITE,
+        edgecolor=_BLACK,
+        linewidth=0.9,
+        zorder=3,
+    )
     axes.set(aspect="equal", title=title, xlabel=unit)
-    axes.set(xlim=(landscape.x.min(), landscape.x.max()), ylim=(landscape.y.min(), landscape.y.max()))
+    axes.set(
+        xlim=(landscape.x.min(), landscape.x.max()), ylim=(landscape.y.min(), landscape.y.max())
+    )
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     bar = axes.figure.colorbar(field, ax=axes, location="bottom", aspect=32, pad=0.02)
@@ -80,7 +130,10 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     bar.outline.set_visible(False)
     # labels keep off the path, too
-    marks = [(float(x), float(y)) for x, y in (*landscape.points, *landscape.path[:: max(1, len(landscape.path) // 20)])]
+    marks = [
+        (float(x), float(y))
+        for x, y in (*landscape.points, *landscape.path[:: max(1, len(landscape.path) // 20)])
+    ]
     place(axes, marks, landscape.point_names, fontsize=6.5, colour=_BLACK)
     for text in axes.texts:
         text.set_bbox({"facecolor": _WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8})
@@ -89,7 +142,12 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
 def rounded(steps: np.ndarray) -> list[float]:
     """Powers of ten in the range, with multiples of them where there are few."""
     for multiples in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
-        found = [m * 10.0**e for e in range(-7, 4) for m in multiples if steps[0] <= m * 10.0**e <= steps[-1]]
+        found = [
+            m * 10.0**e
+            for e in range(-7, 4)
+            for m in multiples
+            if steps[0] <= m * 10.0**e <= steps[-1]
+        ]
         if len(found) >= 3:
             return found
     return [float(f"{step:.2g}") for step in steps[:: max(1, len(steps) // 4)]]

@@ -1,4 +1,6 @@
-"""Pictures of the landscape that can be turned around and asked for their numbers: plotly figures for the page."""
+"""Pictures of the landscape that can be turned around and asked for their numbers: plotly figures
+for the page.
+"""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +18,10 @@ from thalweg.report.results import Landscape
 
 _CLEAR, _GRID = "rgba(0,0,0,0)", "rgba(128,128,135,0.35)"
 _BLACK, _WHITE = "#000000", "#ffffff"
-_LABEL = {"bgcolor": "rgba(255,255,255,0.8)", "font": {"color": _BLACK, "size": 12}}  # legible on every colour of the field
+_LABEL = {
+    "bgcolor": "rgba(255,255,255,0.8)",
+    "font": {"color": _BLACK, "size": 12},
+}  # legible on every colour of the field
 _DASHES = {"-": "solid", "--": "dash", "-.": "dashdot"}
 
 
@@ -33,37 +38,98 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
         top = _on(landscape, height, np.concatenate([landscape.path, landscape.points])).max()
         height = height.clip(max=top + 0.35 * (top - height.min()))
     sheet = plotly.Surface(
-        x=landscape.x.tolist(), y=landscape.y.tolist(), z=height.tolist(), colorscale="YlGnBu", text=_texts(landscape),
-        hoverinfo="text", colorbar=_bar(steps, "training loss (nats)"), showscale=True,
-        contours={"z": {"show": True, "color": "rgba(0,0,0,0.35)", "width": 1, "highlight": False,
-                        "start": float(np.log10(steps[0])), "end": float(np.log10(steps[-1])),
-                        "size": float(np.log10(steps[1] / steps[0]))}},
+        x=landscape.x.tolist(),
+        y=landscape.y.tolist(),
+        z=height.tolist(),
+        colorscale="YlGnBu",
+        text=_texts(landscape),
+        hoverinfo="text",
+        colorbar=_bar(steps, "training loss (nats)"),
+        showscale=True,
+        contours={
+            "z": {
+                "show": True,
+                "color": "rgba(0,0,0,0.35)",
+                "width": 1,
+                "highlight": False,
+                "start": float(np.log10(steps[0])),
+                "end": float(np.log10(steps[-1])),
+                "size": float(np.log10(steps[1] / steps[0])),
+            }
+        },
         lighting={"ambient": 0.75, "diffuse": 0.4, "specular": 0.05},
-    )  # fmt: skip
+    )
     traces = [sheet]
     lift = 0.02 * np.ptp(height)  # or the surface would cover half of the line
     if len(landscape.path):
         z = _on(landscape, height, landscape.path) + lift
         x, y = landscape.path.T.tolist()
-        traces.append(plotly.Scatter3d(x=x, y=y, z=z.tolist(), mode="lines", line={"color": PATHS[0][0], "width": 7},
-                                       hoverinfo="skip", showlegend=False))
+        traces.append(
+            plotly.Scatter3d(
+                x=x,
+                y=y,
+                z=z.tolist(),
+                mode="lines",
+                line={"color": PATHS[0][0], "width": 7},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
     z = _on(landscape, height, landscape.points) + lift
-    traces.append(plotly.Scatter3d(
-        x=landscape.points[:, 0].tolist(), y=landscape.points[:, 1].tolist(), z=z.tolist(), mode="markers", hoverinfo="skip",
-        showlegend=False, marker={"color": _WHITE, "size": 5, "line": {"color": _BLACK, "width": 2}},
-    ))  # fmt: skip
-    named = [{"x": float(x), "y": float(y), "z": float(up), "text": escape(name), "ax": 0, "ay": -34, "arrowcolor": MUTED,
-              "arrowwidth": 1, "arrowhead": 0, **_LABEL}
-             for (x, y), up, name in zip(landscape.points, z, landscape.point_names, strict=True)]  # fmt: skip
-    flat = {"title": {"text": unit}, "gridcolor": _GRID, "showbackground": False, "zeroline": False, "nticks": 5}
+    traces.append(
+        plotly.Scatter3d(
+            x=landscape.points[:, 0].tolist(),
+            y=landscape.points[:, 1].tolist(),
+            z=z.tolist(),
+            mode="markers",
+            hoverinfo="skip",
+            showlegend=False,
+            marker={"color": _WHITE, "size": 5, "line": {"color": _BLACK, "width": 2}},
+        )
+    )
+    named = [
+        {
+            "x": float(x),
+            "y": float(y),
+            "z": float(up),
+            "text": escape(name),
+            "ax": 0,
+            "ay": -34,
+            "arrowcolor": MUTED,
+            "arrowwidth": 1,
+            "arrowhead": 0,
+            **_LABEL,
+        }
+        for (x, y), up, name in zip(landscape.points, z, landscape.point_names, strict=True)
+    ]
+    flat = {
+        "title": {"text": unit},
+        "gridcolor": _GRID,
+        "showbackground": False,
+        "zeroline": False,
+        "nticks": 5,
+    }
     ticks = rounded(steps)
     up = {**flat, "title": {"text": "training loss (nats)"}, "tickvals": np.log10(ticks).tolist(),
           "ticktext": [f"{tick:g}" for tick in ticks]}  # fmt: skip
     layout = plotly.Layout(
-        template="none", paper_bgcolor=_CLEAR, height=620, margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        scene={"xaxis": flat, "yaxis": flat, "zaxis": up, "aspectratio": _sides(landscape), "dragmode": "turntable",
-               "annotations": named, "camera": {"eye": {"x": 0.3, "y": -0.9, "z": 1.6}, "center": {"x": 0, "y": 0, "z": -0.1}}},
-    )  # fmt: skip
+        template="none",
+        paper_bgcolor=_CLEAR,
+        height=620,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        scene={
+            "xaxis": flat,
+            "yaxis": flat,
+            "zaxis": up,
+            "aspectratio": _sides(landscape),
+            "dragmode": "turntable",
+            "annotations": named,
+            "camera": {
+                "eye": {"x": 0.3, "y": -0.9, "z": 1.6},
+                "center": {"x": 0, "y": 0, "z": -0.1},
+            },
+        },
+    )
     return json.loads(plotly.Figure(traces, layout).to_json())
 
 
@@ -75,40 +141,101 @@ def contours(landscape: Landscape, unit: str) -> dict[str, Any]:
     """
     plotly = extra("plotly.graph_objects")
     traces = []
-    tall = float(np.clip(400 * np.ptp(landscape.y) / np.ptp(landscape.x), 160, 480))  # in pixels: about as wide as it is
-    sides = (("", landscape.train_loss, "training loss (nats)", 0.0),
-             ("2", 100 * landscape.error, f"{landscape.error_title} (%)", 0.53))
+    tall = float(
+        np.clip(400 * np.ptp(landscape.y) / np.ptp(landscape.x), 160, 480)
+    )  # in pixels: about as wide as it is
+    sides = (
+        ("", landscape.train_loss, "training loss (nats)", 0.0),
+        ("2", 100 * landscape.error, f"{landscape.error_title} (%)", 0.53),
+    )
     for axis, values, title, left in sides:
         steps, anchor = levels(values), {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
         exponents = np.log10(steps)
-        traces.append(plotly.Contour(
-            x=landscape.x.tolist(), y=landscape.y.tolist(), z=_heights(values, steps).tolist(), colorscale="YlGnBu",
-            text=_texts(landscape), hoverinfo="text", line={"width": 0.5, "color": "rgba(0,0,0,0.5)"},
-            contours={"start": float(exponents[0]), "end": float(exponents[-1]), "size": float(exponents[1] - exponents[0])},
-            colorbar={**_bar(steps, title), "orientation": "h", "x": left + 0.235, "y": -75 / tall, "yanchor": "top",
-                      "len": 0.47}, **anchor,
-        ))  # fmt: skip
+        traces.append(
+            plotly.Contour(
+                x=landscape.x.tolist(),
+                y=landscape.y.tolist(),
+                z=_heights(values, steps).tolist(),
+                colorscale="YlGnBu",
+                text=_texts(landscape),
+                hoverinfo="text",
+                line={"width": 0.5, "color": "rgba(0,0,0,0.5)"},
+                contours={
+                    "start": float(exponents[0]),
+                    "end": float(exponents[-1]),
+                    "size": float(exponents[1] - exponents[0]),
+                },
+                colorbar={
+                    **_bar(steps, title),
+                    "orientation": "h",
+                    "x": left + 0.235,
+                    "y": -75 / tall,
+                    "yanchor": "top",
+                    "len": 0.47,
+                },
+                **anchor,
+            )
+        )
         if len(landscape.path):
             x, y = landscape.path.T.tolist()
-            traces += [plotly.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip",
-                                      showlegend=False, **anchor) for colour, width in ((_WHITE, 6), (PATHS[0][0], 3))]
-        traces.append(plotly.Scatter(
-            x=landscape.points[:, 0].tolist(), y=landscape.points[:, 1].tolist(), mode="markers", showlegend=False,
-            hovertext=[escape(name) for name in landscape.point_names], hoverinfo="text",
-            marker={"color": _WHITE, "size": 9, "line": {"color": _BLACK, "width": 1.5}}, **anchor,
-        ))  # fmt: skip
+            traces += [
+                plotly.Scatter(
+                    x=x,
+                    y=y,
+                    mode="lines",
+                    line={"color": colour, "width": width},
+                    hoverinfo="skip",
+                    showlegend=False,
+                    **anchor,
+                )
+                for colour, width in ((_WHITE, 6), (PATHS[0][0], 3))
+            ]
+        traces.append(
+            plotly.Scatter(
+                x=landscape.points[:, 0].tolist(),
+                y=landscape.points[:, 1].tolist(),
+                mode="markers",
+                showlegend=False,
+                hovertext=[escape(name) for name in landscape.point_names],
+                hoverinfo="text",
+                marker={"color": _WHITE, "size": 9, "line": {"color": _BLACK, "width": 1.5}},
+                **anchor,
+            )
+        )
     named = [
-        {"x": float(x), "y": float(y), "xref": f"x{axis}", "yref": f"y{axis}", "text": escape(name), "showarrow": False,
-         "yshift": 16, **_LABEL}
-        for axis in ("", "2") for (x, y), name in zip(landscape.points, landscape.point_names, strict=True)
-    ]  # fmt: skip
-    line = {"title": {"text": unit}, "showgrid": False, "zeroline": False, "ticks": "outside", "constrain": "domain"}
+        {
+            "x": float(x),
+            "y": float(y),
+            "xref": f"x{axis}",
+            "yref": f"y{axis}",
+            "text": escape(name),
+            "showarrow": False,
+            "yshift": 16,
+            **_LABEL,
+        }
+        for axis in ("", "2")
+        for (x, y), name in zip(landscape.points, landscape.point_names, strict=True)
+    ]
+    line = {
+        "title": {"text": unit},
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "outside",
+        "constrain": "domain",
+    }
     layout = plotly.Layout(
-        template="none", paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, height=tall + 170, annotations=named, hovermode="closest",
+        template="none",
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        height=tall + 170,
+        annotations=named,
+        hovermode="closest",
         margin={"l": 60, "r": 10, "t": 20, "b": 150},
-        xaxis={**line, "domain": [0, 0.47]}, xaxis2={**line, "domain": [0.53, 1]}, yaxis={**line, "scaleanchor": "x"},
+        xaxis={**line, "domain": [0, 0.47]},
+        xaxis2={**line, "domain": [0.53, 1]},
+        yaxis={**line, "scaleanchor": "x"},
         yaxis2={**line, "title": None, "scaleanchor": "x2", "anchor": "x2"},
-    )  # fmt: skip
+    )
     return json.loads(plotly.Figure(traces, layout).to_json())
 
 
@@ -121,48 +248,86 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
     plotly = extra("plotly.graph_objects")
     traces = []
     for (name, found), (colour, style) in zip(profiles.items(), PATHS, strict=False):
-        columns = torch.stack([found.positions, found.loss, 100 * found.error, 100 * found.disagreement], 1).tolist()
-        hover = [f"<b>{escape(name)}</b><br>t = {t:.2f}<br>training loss {loss:.4g} nats<br>training error {error:.1f} %<br>"
-                 f"{changed:.1f} % of inputs change class" for t, loss, error, changed in columns]  # fmt: skip
-        traces.append(plotly.Scatter(
-            x=found.positions.tolist(), y=found.loss.tolist(), name=escape(name), mode="lines+markers", hovertext=hover,
-            hoverinfo="text", line={"color": colour, "width": 2, "dash": _DASHES[style]}, marker={"size": 5},
-        ))  # fmt: skip
-    line = {"gridcolor": _GRID, "zeroline": False, "ticks": "outside", "linecolor": MUTED, "showline": True}
+        columns = torch.stack(
+            [found.positions, found.loss, 100 * found.error, 100 * found.disagreement], 1
+        ).tolist()
+        hover = [
+            f"<b>{escape(name)}</b><br>t = {t:.2f}<br>training loss {loss:.4g} nats<br>training "
+            f"error {error:.1f} %<br>{changed:.1f} % of inputs change "
+            "class" for t, loss, error, changed in columns]  # fmt: skip
+        traces.append(
+            plotly.Scatter(
+                x=found.positions.tolist(),
+                y=found.loss.tolist(),
+                name=escape(name),
+                mode="lines+markers",
+                hovertext=hover,
+                hoverinfo="text",
+                line={"color": colour, "width": 2, "dash": _DASHES[style]},
+                marker={"size": 5},
+            )
+        )
+    line = {
+        "gridcolor": _GRID,
+        "zeroline": False,
+        "ticks": "outside",
+        "linecolor": MUTED,
+        "showline": True,
+    }
     layout = plotly.Layout(
-        template="none", paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, height=540, hovermode="closest", showlegend=True,
-        margin={"l": 70, "r": 10, "t": 10, "b": 100}, legend={"orientation": "h", "y": -0.17, "x": 0},
+        template="none",
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        height=540,
+        hovermode="closest",
+        showlegend=True,
+        margin={"l": 70, "r": 10, "t": 10, "b": 100},
+        legend={"orientation": "h", "y": -0.17, "x": 0},
         xaxis={**line, "title": {"text": "position t on the path"}, "range": [-0.01, 1.01]},
         yaxis={**line, "title": {"text": "training loss (nats)"}, "rangemode": "tozero"},
-    )  # fmt: skip
+    )
     return json.loads(plotly.Figure(traces, layout).to_json())
 
 
 def _heights(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Decimal logarithms of values within the levels, which are above 0 and finite."""
-    return np.log10(np.nan_to_num(values, nan=steps[-1], posinf=steps[-1]).clip(steps[0], steps[-1]))
+    return np.log10(
+        np.nan_to_num(values, nan=steps[-1], posinf=steps[-1]).clip(steps[0], steps[-1])
+    )
 
 
 def _texts(landscape: Landscape) -> np.ndarray:
     """What each point of the plane says, texts `[rows, columns]`."""
     texts = [
-        [f"({x:.3g}, {y:.3g})<br>training loss {loss:.4g} nats<br>{landscape.error_title} {100 * error:.1f} %"
-         for x, loss, error in zip(landscape.x, losses, errors, strict=True)]
-        for y, losses, errors in zip(landscape.y, landscape.train_loss, landscape.error, strict=True)
-    ]  # fmt: skip
+        [
+            f"({x:.3g}, {y:.3g})<br>training loss {loss:.4g} nats<br>{landscape.error_title} "
+            f"{100 * error:.1f} %"
+            for x, loss, error in zip(landscape.x, losses, errors, strict=True)
+        ]
+        for y, losses, errors in zip(
+            landscape.y, landscape.train_loss, landscape.error, strict=True
+        )
+    ]
     return np.array(texts, dtype=object)  # plotly would take a list of lists for a list of texts
 
 
 def _bar(steps: np.ndarray, title: str) -> dict[str, Any]:
     ticks = rounded(steps)
-    return {"title": {"text": title, "side": "top"}, "tickvals": np.log10(ticks).tolist(), "ticktext": [f"{t:g}" for t in ticks],
-            "thickness": 14, "outlinewidth": 0}  # fmt: skip
+    return {
+        "title": {"text": title, "side": "top"},
+        "tickvals": np.log10(ticks).tolist(),
+        "ticktext": [f"{t:g}" for t in ticks],
+        "thickness": 14,
+        "outlinewidth": 0,
+    }
 
 
 def _on(landscape: Landscape, height: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The surface's height above points `[points, 2]`, linear within a cell of the grid."""
     rows = np.array([[np.interp(x, landscape.x, row) for row in height] for x, _ in points])
-    return np.array([np.interp(y, landscape.y, row) for (_, y), row in zip(points, rows, strict=True)])
+    return np.array(
+        [np.interp(y, landscape.y, row) for (_, y), row in zip(points, rows, strict=True)]
+    )
 
 
 def _sides(landscape: Landscape) -> dict[str, float]:

@@ -19,7 +19,8 @@ def write(directory: str | Path) -> tuple[Path, Path]:
         The paths of report.pdf and report.html.
 
     Raises:
-        InputError: A result file or a number is missing, or the extra `report` is not installed; the line says which.
+        InputError: A result file or a number is missing, or the extra `report` is not installed;
+            the line says which.
     """
     directory = files.given(directory)
     whole = content(load(directory))

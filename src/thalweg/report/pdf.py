@@ -27,18 +27,31 @@ def pdf(content: Content) -> bytes:
         lay_out(content, root)
         try:
             return bytes(
-                typst.compile(str(root / "report.typ"), root=str(root), ignore_system_fonts=True, timestamp=_moment(content.date))
+                typst.compile(
+                    str(root / "report.typ"),
+                    root=str(root),
+                    ignore_system_fonts=True,
+                    timestamp=_moment(content.date),
+                )
             )
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"typst can't set report.pdf ({reason}): report this with the study's results folder") from None
+            raise InputError(
+                f"typst can't set report.pdf ({reason}): report this with the study's results "
+                "folder"
+            ) from None
 
 
 def lay_out(content: Content, root: Path) -> None:
-    """Writes the template, the content as JSON and the figures into a folder that Typst can compile."""
+    """Writes the template, the content as JSON and the figures into a folder that Typst can
+    compile.
+    """
     template = resources.files("thalweg.report").joinpath("report.typ").read_bytes()
     files.write_bytes(root / "report.typ", template)
-    sections = [{"title": section.title, "blocks": [_block(block) for block in section.blocks]} for section in content.sections]
+    sections = [
+        {"title": section.title, "blocks": [_block(block) for block in section.blocks]}
+        for section in content.sections
+    ]
     data = {
         "title": content.title,
         "subtitle": content.subtitle,
@@ -50,7 +63,9 @@ def lay_out(content: Content, root: Path) -> None:
     for section in content.sections:
         for block in section.blocks:
             if isinstance(block, Picture):
-                files.write_bytes(root / f"{block.name}.svg", svg(block.figure, block.name).encode())
+                files.write_bytes(
+                    root / f"{block.name}.svg", svg(block.figure, block.name).encode()
+                )
 
 
 def _block(block: Block) -> dict[str, Any]:
@@ -66,8 +81,17 @@ def _block(block: Block) -> dict[str, Any]:
         case Picture(name, caption, _, _):
             return {"kind": "picture", "file": f"{name}.svg", "caption": caption}
         case Table():
-            body = [[row.number, row.label, row.mark, [[c.text, c.interval, c.best] for c in row.cells]] for row in block.rows]
-            return {"kind": "table", "title": block.title, "head": block.head, "rows": body, "notes": block.notes}
+            body = [
+                [row.number, row.label, row.mark, [[c.text, c.interval, c.best] for c in row.cells]]
+                for row in block.rows
+            ]
+            return {
+                "kind": "table",
+                "title": block.title,
+                "head": block.head,
+                "rows": body,
+                "notes": block.notes,
+            }
 
 
 def _moment(date: str) -> int:
@@ -75,4 +99,7 @@ def _moment(date: str) -> int:
     try:
         return int(datetime.fromisoformat(date).timestamp())
     except ValueError:
-        raise InputError(f"results/study.json has the date '{date}', needs ISO 8601 such as 2025-01-31T12:00:00+00:00") from None
+        raise InputError(
+            f"results/study.json has the date '{date}', needs ISO 8601 such as "
+            "2025-01-31T12:00:00+00:00"
+        ) from None

@@ -1,4 +1,5 @@
-"""Reading result files: held to the checksums in study.json, to their types, and to text that is text.
+"""Reading result files: held to the checksums in study.json, to their types, and to text that is
+text.
 
 Results of thalweg 0.1 have no checksums and no list of metrics; they are read as well.
 """
@@ -25,13 +26,26 @@ from thalweg.study.names import one_line
 # columns of text, and of numbers (which may be undefined where the name ends in a question mark)
 COLUMNS = {
     "comparison": (("method", "metric"), ("value?", "low?", "high?", "bases")),
-    "methods": (("method", "explorer"), ("cost?", "forward?", "seconds?", "peak_memory?", "stored_bytes?",
-                                         "evaluations_per_input?", "runs", "failed")),
+    "methods": (
+        ("method", "explorer"),
+        (
+            "cost?",
+            "forward?",
+            "seconds?",
+            "peak_memory?",
+            "stored_bytes?",
+            "evaluations_per_input?",
+            "runs",
+            "failed",
+        ),
+    ),
     "curves": (("metric",), ("members", "value?")),
     "inputs": (("method",), ("input", "u", "u_reference")),
     "reliability": (("method",), ("bin", "confidence", "accuracy", "count")),
-}  # fmt: skip
-OTHERS = {"methods": ("emulator", "is_retraining")}  # columns that must be there, whose content is seen to below
+}
+OTHERS = {
+    "methods": ("emulator", "is_retraining")
+}  # columns that must be there, whose content is seen to below
 _OPEN = ConfigDict(extra="allow", strict=True)
 _Count = Annotated[int, Field(ge=0)]
 _Line = Annotated[str, AfterValidator(one_line)]
@@ -154,7 +168,8 @@ class ResultFiles:
     @property
     def remedy(self) -> str:
         """What to do about a damaged file."""
-        return f"run `thalweg compare {self.folder.parent}` again, or, where its runs are not at hand, get its results again"
+        again = f"run `thalweg compare {self.folder.parent}` again"
+        return f"{again}, or, where its runs are not at hand, get its results again"
 
     @cached_property
     def study(self) -> dict[str, Any]:
@@ -176,7 +191,10 @@ class ResultFiles:
             raise InputError(f"{path} does not exist, the report needs it: {self.remedy}")
         data, known = files.read_bytes(path), self.study.get("files")
         if known is not None and known.get(name) != files.digest(data):
-            raise InputError(f"{path} is damaged, or another study's (it is not the file that study.json knows): {self.remedy}")
+            raise InputError(
+                f"{path} is damaged, or another study's (it is not the file that study.json "
+                f"knows): {self.remedy}"
+            )
         return data
 
     def table(self, name: str) -> DataFrame:
@@ -189,7 +207,9 @@ class ResultFiles:
         try:
             table = pd.read_parquet(io.BytesIO(data))
         except Exception as error:  # whatever pyarrow raises of damaged files
-            raise InputError(f"{path} is damaged ({' '.join(str(error).split())[:120]}): {self.remedy}") from None
+            raise InputError(
+                f"{path} is damaged ({' '.join(str(error).split())[:120]}): {self.remedy}"
+            ) from None
         texts, numbers = COLUMNS[name]
         for column in (*texts, *(n.rstrip("?") for n in numbers), *OTHERS.get(name, ())):
             if list(table.columns).count(column) != 1:
@@ -213,15 +233,23 @@ class ResultFiles:
         return {key: tensor.numpy() for key, tensor in tensors.items()}, about
 
     def facts(self, judged: Sequence[str]) -> Mapping[str, Fact]:
-        """What is known of each metric: as the results tell it, else as this version knows it; else, its name.
+        """What is known of each metric: as the results tell it, else as this version knows it;
+        else, its name.
 
         Args:
             judged: The metrics that the comparison has.
         """
         listed = self.study.get("metrics")
         names = [f.name for f in fields(Fact)]
-        known = FACTS if listed is None else {m["name"]: Fact(**{name: m[name] for name in names if name in m}) for m in listed}
-        return {**known, **{name: FACTS.get(name) or _undescribed(name) for name in judged if name not in known}}
+        known = (
+            FACTS
+            if listed is None
+            else {m["name"]: Fact(**{name: m[name] for name in names if name in m}) for m in listed}
+        )
+        return {
+            **known,
+            **{name: FACTS.get(name) or _undescribed(name) for name in judged if name not in known},
+        }
 
     @property
     def wanted(self) -> list[str]:
@@ -234,16 +262,33 @@ class ResultFiles:
                 one_line(TypeAdapter(str).validate_python(value, strict=True))
             except ValueError as error:
                 reason = str(error).splitlines()[0]
-                raise InputError(f"{path} has a '{column}' that is no line of text ({reason[:120]}): {self.remedy}") from None
+                raise InputError(
+                    f"{path} has a '{column}' that is no line of text ({reason[:120]}): "
+                    f"{self.remedy}"
+                ) from None
 
     def _check_numbers(self, path: Path, column: str, values: Any) -> None:
         name = column.rstrip("?")
         if not is_numeric_dtype(values) or is_bool_dtype(values):
-            raise InputError(f"{path} has a '{name}' of {values.dtype}, needs numbers: {self.remedy}")
-        if not column.endswith("?") and not np.isfinite(values.to_numpy(float, na_value=np.nan)).all():
+            raise InputError(
+                f"{path} has a '{name}' of {values.dtype}, needs numbers: {self.remedy}"
+            )
+        if (
+            not column.endswith("?")
+            and not np.isfinite(values.to_numpy(float, na_value=np.nan)).all()
+        ):
             raise InputError(f"{path} has a '{name}' that is no finite number: {self.remedy}")
 
 
 def _undescribed(name: str) -> Fact:
     """A metric of another version, which nobody describes any more."""
-    return Fact(name, name.replace("_", " "), name, "", "none", "A metric of another version of thalweg", "that version", ".4g")
+    return Fact(
+        name,
+        name.replace("_", " "),
+        name,
+        "",
+        "none",
+        "A metric of another version of thalweg",
+        "that version",
+        ".4g",
+    )

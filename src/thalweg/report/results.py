@@ -72,15 +72,16 @@ class Results:
 
     Attributes:
         comparison: One row a method and metric: method, metric, value, low, high, bases, undefined.
-        methods: One row a method, deep ensembles first: the columns of `methods.parquet`, `number` (from 1), `family`, `lost`
-            (every run of it failed).
+        methods: One row a method, deep ensembles first: the columns of `methods.parquet`, `number`
+            (from 1), `family`, `lost` (every run of it failed).
         curves: Deep ensembles of the pool: metric, members, value.
         inputs: One row a method and test input: input, method, u, u_reference.
         reliability: One row a method and bin: method, bin, confidence, accuracy, count.
         uncertain: The most uncertain test images.
         landscape: A plane of the landscape; None where the plan asked for none.
         study: `study.json`.
-        facts: What is known of each metric, by name, as the results tell it: those of other versions are shown as they are.
+        facts: What is known of each metric, by name, as the results tell it: those of other
+            versions are shown as they are.
     """
 
     comparison: DataFrame
@@ -98,9 +99,15 @@ class Results:
         return bool((self.comparison["metric"] == metric).any())
 
     def metric(self, name: str) -> DataFrame:
-        """The rows of `methods` that were judged (not lost), with value, low and high of one metric."""
-        own = self.comparison.loc[self.comparison["metric"] == name, ["method", "value", "low", "high"]]
-        return self.methods[~self.methods["lost"]].merge(own, on="method", how="inner", validate="1:1")
+        """The rows of `methods` that were judged (not lost), with value, low and high of one
+        metric.
+        """
+        own = self.comparison.loc[
+            self.comparison["metric"] == name, ["method", "value", "low", "high"]
+        ]
+        return self.methods[~self.methods["lost"]].merge(
+            own, on="method", how="inner", validate="1:1"
+        )
 
 
 def load(directory: str | Path) -> Results:
@@ -115,8 +122,10 @@ def load(directory: str | Path) -> Results:
     directory = files.given(directory)
     stored = ResultFiles(directory / "results")
     if not files.exists(stored.folder):
-        raise InputError(f"{stored.folder} does not exist: run `thalweg compare {directory}` first, or name a study's output "
-                         "folder")
+        raise InputError(
+            f"{stored.folder} does not exist: run `thalweg compare {directory}` first, or name a "
+            "study's output folder"
+        )
     study = stored.study
     comparison, methods, curves, inputs, reliability = (stored.table(name) for name in COLUMNS)
     comparison["undefined"] = _flags(comparison, "undefined")
@@ -130,8 +139,21 @@ def load(directory: str | Path) -> Results:
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
     _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
     plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
-    facts = {**stored.facts(list(comparison["metric"].unique())), **{name: FACTS[name] for name in EFFICIENCIES}}
-    return Results(comparison, methods, curves, inputs, reliability, _uncertain(stored, drawing), plane, study, facts)
+    facts = {
+        **stored.facts(list(comparison["metric"].unique())),
+        **{name: FACTS[name] for name in EFFICIENCIES},
+    }
+    return Results(
+        comparison,
+        methods,
+        curves,
+        inputs,
+        reliability,
+        _uncertain(stored, drawing),
+        plane,
+        study,
+        facts,
+    )
 
 
 def records(table: DataFrame) -> list[Any]:
@@ -147,7 +169,10 @@ def need(values: Any, path: str, where: str = "results/study.json") -> Any:
     """
     for key in path.split("."):
         if not isinstance(values, dict) or key not in values or values[key] is None:
-            raise InputError(f"{where} has no '{path}', which the report needs: run `thalweg compare` on this study again")
+            raise InputError(
+                f"{where} has no '{path}', which the report needs: run `thalweg compare` on this "
+                "study again"
+            )
         values = values[key]
     return values
 
@@ -163,18 +188,28 @@ def _numbered(methods: DataFrame) -> DataFrame:
     methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
     deep = methods["family"] == "deep ensemble"
-    methods = pd.concat([methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True)
+    methods = pd.concat(
+        [methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True
+    )
     methods["number"] = np.arange(1, len(methods) + 1)
     return methods
 
 
-def _check_numbers(stored: ResultFiles, comparison: DataFrame, methods: DataFrame, judged: Sequence[str]) -> None:
+def _check_numbers(
+    stored: ResultFiles, comparison: DataFrame, methods: DataFrame, judged: Sequence[str]
+) -> None:
     path, costs_path = stored.folder / "comparison.parquet", stored.folder / "methods.parquet"
     twice = comparison[comparison.duplicated(["method", "metric"])]
     if len(twice):
-        raise InputError(f"{path} has '{twice.iloc[0]['metric']}' of '{twice.iloc[0]['method']}' twice: {stored.remedy}")
+        raise InputError(
+            f"{path} has '{twice.iloc[0]['metric']}' of '{twice.iloc[0]['method']}' twice: "
+            f"{stored.remedy}"
+        )
     if methods["method"].duplicated().any():
-        raise InputError(f"{costs_path} has '{methods['method'][methods['method'].duplicated()].iloc[0]}' twice: {stored.remedy}")
+        raise InputError(
+            f"{costs_path} has '{methods['method'][methods['method'].duplicated()].iloc[0]}' "
+            f"twice: {stored.remedy}"
+        )
     if not judged:
         raise InputError(f"{costs_path} has no method of which any run succeeded: {stored.remedy}")
     wanted = [*dict.fromkeys([*stored.wanted, *comparison["metric"].unique()])]
@@ -185,17 +220,31 @@ def _check_numbers(stored: ResultFiles, comparison: DataFrame, methods: DataFram
             if row is None or (np.isnan(row.value) and not row.undefined):
                 raise InputError(f"{path} has no '{metric}' of '{method}': {stored.remedy}")
     costs = methods[~methods["lost"]]
-    for column in ("cost", "forward", "total", "seconds", "peak_memory", "stored_bytes", "evaluations_per_input"):
+    for column in (
+        "cost",
+        "forward",
+        "total",
+        "seconds",
+        "peak_memory",
+        "stored_bytes",
+        "evaluations_per_input",
+    ):
         lacking = costs[~np.isfinite(costs[column])]
         if len(lacking):
-            raise InputError(f"{costs_path} has no '{column}' of '{lacking.iloc[0]['method']}': {stored.remedy}")
+            raise InputError(
+                f"{costs_path} has no '{column}' of '{lacking.iloc[0]['method']}': {stored.remedy}"
+            )
     free = costs[costs["cost"] <= 0]
     if len(free):
-        raise InputError(f"{costs_path} has cost {free.iloc[0]['cost']} for '{free.iloc[0]['method']}', needs one above 0, as a "
-                         f"method starts from a training: {stored.remedy}")
+        raise InputError(
+            f"{costs_path} has cost {free.iloc[0]['cost']} for '{free.iloc[0]['method']}', needs "
+            f"one above 0, as a method starts from a training: {stored.remedy}"
+        )
 
 
-def _check_methods(stored: ResultFiles, name: str, judged: Sequence[str], found: Iterable[str]) -> None:
+def _check_methods(
+    stored: ResultFiles, name: str, judged: Sequence[str], found: Iterable[str]
+) -> None:
     lacking = sorted(set(judged) - set(found))
     if lacking:
         raise InputError(f"{stored.folder / name} has nothing of '{lacking[0]}': {stored.remedy}")
@@ -204,41 +253,76 @@ def _check_methods(stored: ResultFiles, name: str, judged: Sequence[str], found:
 def _uncertain(stored: ResultFiles, judged: Sequence[str]) -> Uncertain:
     arrays, about = stored.tensors("uncertain.safetensors")
     # thalweg 0.1 had the bare label: one called `reference` took the reference's place
-    names = {method: f"method|{method}|std" if f"method|{method}|std" in arrays else f"{method}|std" for method in judged}
+    names = {
+        method: f"method|{method}|std" if f"method|{method}|std" in arrays else f"{method}|std"
+        for method in judged
+    }
     wanted = ("images", "labels", "reference|mean", "reference|std", *names.values())
     images, labels, mean, std, *spread = _all_of(stored, "uncertain.safetensors", arrays, wanted)
     names_of_classes = _texts(about.get("class_names"))
     count, classes = len(labels) if labels.ndim == 1 else 0, len(names_of_classes)
-    whole = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == np.uint8 and len(images) == count > 0
+    whole = (
+        images.ndim == 4
+        and images.shape[1] in (1, 3)
+        and images.dtype == np.uint8
+        and len(images) == count > 0
+    )
     whole = whole and bool(((labels >= 0) & (labels < classes)).all())
-    if not whole or not all(t.shape == (count, classes) and np.isfinite(t).all() for t in (mean, std, *spread)):
-        raise InputError(f"{stored.folder}/uncertain.safetensors holds other shapes or numbers than a comparison writes: "
-                         f"{stored.remedy}")
-    return Uncertain(images, labels, mean, std, dict(zip(judged, spread, strict=True)), names_of_classes)
+    if not whole or not all(
+        t.shape == (count, classes) and np.isfinite(t).all() for t in (mean, std, *spread)
+    ):
+        raise InputError(
+            f"{stored.folder}/uncertain.safetensors holds other shapes or numbers than a "
+            f"comparison writes: {stored.remedy}"
+        )
+    return Uncertain(
+        images, labels, mean, std, dict(zip(judged, spread, strict=True)), names_of_classes
+    )
 
 
 def _landscape(stored: ResultFiles) -> Landscape:
     arrays, about = stored.tensors("landscape.safetensors")
     arrays = {name: array.astype(float) for name, array in arrays.items()}
     unseen = "test_error" if "test_error" in arrays else "validation_error"
-    x, y, loss, error, points, way = _all_of(stored, "landscape.safetensors", arrays,
-                                             ("x", "y", "train_loss", unseen, "points", "path"))  # fmt: skip
+    x, y, loss, error, points, way = _all_of(
+        stored, "landscape.safetensors", arrays, ("x", "y", "train_loss", unseen, "points", "path")
+    )
     names, text = _texts(about.get("point_names")), _texts([about.get("about")])
-    plane = x.ndim == y.ndim == 1 and min(len(x), len(y)) > 1 and loss.shape == error.shape == (len(y), len(x))
-    if not plane or points.shape != (len(names), 2) or way.ndim != 2 or way.shape[1] != 2 or not text or not all(
-        np.isfinite(array).all() for array in (x, y, points, way)
-    ) or not (np.diff(x) > 0).all() or not (np.diff(y) > 0).all():
-        raise InputError(f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study writes, train_loss "
-                         f"of shape {loss.shape} for {x.size} x {y.size} points: {stored.remedy}")
+    plane = (
+        x.ndim == y.ndim == 1
+        and min(len(x), len(y)) > 1
+        and loss.shape == error.shape == (len(y), len(x))
+    )
+    if (
+        not plane
+        or points.shape != (len(names), 2)
+        or way.ndim != 2
+        or way.shape[1] != 2
+        or not text
+        or not all(np.isfinite(array).all() for array in (x, y, points, way))
+        or not (np.diff(x) > 0).all()
+        or not (np.diff(y) > 0).all()
+    ):
+        raise InputError(
+            f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study "
+            f"writes, train_loss of shape {loss.shape} for {x.size} x {y.size} points: "
+            f"{stored.remedy}"
+        )
     return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, way, text[0])
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     """Texts from a header; none where it has anything else."""
-    return tuple(values) if isinstance(values, list) and all(isinstance(value, str) for value in values) else ()
+    return (
+        tuple(values)
+        if isinstance(values, list) and all(isinstance(value, str) for value in values)
+        else ()
+    )
 
 
-def _all_of(stored: ResultFiles, file: str, arrays: dict[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+def _all_of(
+    stored: ResultFiles, file: str, arrays: dict[str, np.ndarray], names: Sequence[str]
+) -> list[np.ndarray]:
     for name in names:
         if name not in arrays:
             raise InputError(f"{stored.folder / file} has no '{name}': {stored.remedy}")

@@ -19,5 +19,7 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def in_text_colour(drawing: str) -> str:
-    """The same drawing with the ink in the surrounding text's colour, so that it is legible on a dark page."""
+    """The same drawing with the ink in the surrounding text's colour, so that it is legible on a
+    dark page.
+    """
     return drawing.replace(INK, "currentColor")

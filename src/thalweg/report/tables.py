@@ -1,4 +1,6 @@
-"""Tables of a report: from numbers to cells, with intervals, the best in bold, and what may stand in an empty cell."""
+"""Tables of a report: from numbers to cells, with intervals, the best in bold, and what may stand
+in an empty cell.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +31,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method of a table: its number, label, mark (a dagger where members are not retrainings) and family, and its cells."""
+    """One method of a table: its number, label, mark (a dagger where members are not retrainings)
+    and family, and its cells.
+    """
 
     number: int
     label: str
@@ -44,7 +48,8 @@ class Table:
 
     Attributes:
         title: What it shows.
-        head: Titles of the columns after the method's, each with a unit (or nothing) and an arrow to the better side.
+        head: Titles of the columns after the method's, each with a unit (or nothing) and an arrow
+            to the better side.
         rows: The methods.
         notes: Footnotes.
     """
@@ -56,7 +61,8 @@ class Table:
 
 
 def number(value: float, digits: str) -> str:
-    """A number in a format specification, with a true minus sign, and thousands apart from 10 000 on.
+    """A number in a format specification, with a true minus sign, and thousands apart from 10 000
+    on.
 
     Example:
         >>> number(-0.126, ".2f"), number(float("nan"), ".2f"), number(12345.678, ".1f")
@@ -73,7 +79,8 @@ def number(value: float, digits: str) -> str:
 
 
 def cell(value: float, low: float, high: float, digits: str) -> Cell:
-    """A number with its interval; `> low` where the interval has no upper end, `< high` where it has no lower one.
+    """A number with its interval; `> low` where the interval has no upper end, `< high` where it
+    has no lower one.
 
     Example:
         >>> cell(3.61, 3.29, 3.98, ".2f").text, cell(3.61, 3.29, 3.98, ".2f").interval
@@ -93,7 +100,10 @@ def cell(value: float, low: float, high: float, digits: str) -> Cell:
 
 
 def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
-    """Marks the best cells of a column: the highest, the lowest, or the nearest to one. Equal print is equally good."""
+    """Marks the best cells of a column: the highest, the lowest, or the nearest to one.
+
+    Equal print is equally good.
+    """
     scores = {"higher": lambda v: v, "lower": lambda v: -v, "one": lambda v: -abs(v - 1)}
     given = [c for c in cells if c.order is not None]
     if direction not in scores or len(given) < 2:
@@ -104,16 +114,29 @@ def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
 
 def metric_column(results: Results, fact: Fact) -> list[Cell]:
     """The cells `[methods]` of one metric, in the order of `results.methods`."""
-    found = {row.method: cell(row.value, row.low, row.high, fact.digits) for row in records(results.metric(fact.name))}
-    return with_best([found.get(method, Cell(DASH)) for method in results.methods["method"]], fact.direction)
+    found = {
+        row.method: cell(row.value, row.low, row.high, fact.digits)
+        for row in records(results.metric(fact.name))
+    }
+    return with_best(
+        [found.get(method, Cell(DASH)) for method in results.methods["method"]], fact.direction
+    )
 
 
 def metric_table(results: Results, title: str, facts: Iterable[Fact]) -> Table:
     """A table of metrics, with training cost and total cost as its first columns."""
-    columns = [(fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction)) for fact in facts]
-    cells = [[_measured(float(v), lambda v: number(v, ".2f")) for v in results.methods[name]] for name in ("cost", "total")]
+    columns = [
+        (fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction))
+        for fact in facts
+    ]
+    cells = [
+        [_measured(float(v), lambda v: number(v, ".2f")) for v in results.methods[name]]
+        for name in ("cost", "total")
+    ]
     cells += [metric_column(results, fact) for fact in facts]
-    return _table(results, title, [("cost", "trainings", ""), ("total", "trainings", ""), *columns], cells)
+    return _table(
+        results, title, [("cost", "trainings", ""), ("total", "trainings", ""), *columns], cells
+    )
 
 
 def cost_table(results: Results, title: str) -> Table:
@@ -131,7 +154,10 @@ def cost_table(results: Results, title: str) -> Table:
         "runs": (("runs", "", ""), lambda v: number(v, ".0f")),
         "failed": (("failed", "", ""), lambda v: number(v, ".0f")),
     }
-    cells = [[_measured(float(v), text) for v in results.methods[column]] for column, (_, text) in show.items()]
+    cells = [
+        [_measured(float(v), text) for v in results.methods[column]]
+        for column, (_, text) in show.items()
+    ]
     return _table(results, title, [head for head, _ in show.values()], cells)
 
 
@@ -151,7 +177,11 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     whole = round(seconds)
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s"
+        if whole < 3600
+        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )
 
 
 def size(count: float) -> str:
@@ -168,13 +198,29 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _table(results: Results, title: str, head: Sequence[tuple[str, str, str]], columns: Sequence[Sequence[Cell]]) -> Table:
+def _table(
+    results: Results,
+    title: str,
+    head: Sequence[tuple[str, str, str]],
+    columns: Sequence[Sequence[Cell]],
+) -> Table:
     rows = []
     for i, method in enumerate(records(results.methods)):
         mark = "‡" if method.lost else "" if method.is_retraining else "†"
-        rows.append(Row(int(method.number), str(method.method), mark, str(method.family), tuple(c[i] for c in columns)))
+        rows.append(
+            Row(
+                int(method.number),
+                str(method.method),
+                mark,
+                str(method.family),
+                tuple(c[i] for c in columns),
+            )
+        )
     marks = {row.mark for row in rows}
-    notes = ["Bold: the best of a column. In grey: 95 % interval. An arrow points to the better side, → 1 says that one is best."]
+    notes = [
+        "Bold: the best of a column. In grey: 95 % interval. An arrow points to the better "
+        "side, → 1 says that one is best."
+    ]
     notes += ["†  Its members are not retrainings."] if "†" in marks else []
     notes += ["‡  Every run of it failed."] if "‡" in marks else []
     return Table(title, tuple(head), tuple(rows), tuple(notes))

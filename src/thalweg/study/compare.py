@@ -1,4 +1,7 @@
-"""The comparison: from stored predictions to the small result files that a report reads. It builds no network."""
+"""The comparison: from stored predictions to the small result files that a report reads.
+
+It builds no network.
+"""
 
 import io
 import json
@@ -30,7 +33,8 @@ from thalweg.study.workers import one_thread
 
 INPUTS = 2000  # inputs whose spread is kept one by one, for figures
 IMAGES = 12  # most uncertain test images
-VERSION = 2  # of the result files. Those of thalweg 0.1 name none, and hold no metrics' facts and no checksums
+# of the result files. Those of thalweg 0.1 name none, and hold no metrics' facts and no checksums
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,27 +56,37 @@ class _Runs:
     records: Mapping[Task, Mapping[str, Any]]
 
     def good(self, kind: str, method: int = 0) -> list[Task]:
-        return [t for t, r in self.records.items() if t.kind == kind and t.method == method and r["status"] == "ok"]
+        return [
+            t
+            for t, r in self.records.items()
+            if t.kind == kind and t.method == method and r["status"] == "ok"
+        ]
 
     def predictions(self, task: Task, part: str) -> Predictions:
         found = self.store.predictions(self.names[task], part)
         images = self.material.splits.test if part == "test" else self.material.ood
         inputs = 0 if images is None else len(images)
         if (found.inputs, found.classes) != (inputs, self.material.dataset.classes):
-            raise InputError(f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds predictions of {found.inputs}"
-                             f" inputs and {found.classes} classes, needs {inputs} and {self.material.dataset.classes}: {AGAIN}")
+            raise InputError(
+                f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
+                f"predictions of {found.inputs} inputs and {found.classes} classes, needs "
+                f"{inputs} and {self.material.dataset.classes}: {AGAIN}"
+            )
         return found
 
     def together(self, kind: str, part: str) -> Predictions:
         """The retrainings of a kind as one set `[retrainings, inputs, classes]`."""
         good = self.good(kind)
         if len(good) < 2:
-            raise InputError(f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the recipe, they "
-                             "diverge")
+            raise InputError(
+                f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the "
+                "recipe, they diverge"
+            )
         return Predictions(torch.cat([self.predictions(t, part).log_probs for t in good]))
 
 
-@one_thread()  # sums of several threads differ in the last bits, and tables then from machine to machine
+# sums of several threads differ in the last bits, and tables then from machine to machine
+@one_thread()
 def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
     """Judges every method of a study and writes `folder/results`.
 
@@ -81,7 +95,8 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         data_dir: Where data files are looked for first (for the labels and images of the test set).
 
     Returns:
-        The comparison, one row a method and metric: method, metric, value, low, high, bases, undefined.
+        The comparison, one row a method and metric: method, metric, value, low, high, bases,
+            undefined.
 
     Raises:
         InputError: Runs are missing or damaged, or too few retrainings succeeded.
@@ -90,8 +105,13 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
     runs = _read(folder, data_dir)
     truth, comparison, methods, inputs, bins = _judge(runs)
     study, written = _study(runs), {}
-    for name, table in (("comparison", comparison), ("methods", methods), ("inputs", inputs), ("reliability", bins),
-                        ("curves", _curves(truth))):
+    for name, table in (
+        ("comparison", comparison),
+        ("methods", methods),
+        ("inputs", inputs),
+        ("reliability", bins),
+        ("curves", _curves(truth)),
+    ):
         written[f"{name}.parquet"] = _parquet(table)
     results = folder / "results"
     _write_uncertain(results / "uncertain.safetensors", runs, truth)
@@ -107,7 +127,8 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
 
 
 def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None:
-    """Writes `study.json`, the last of the result files: with checksums of the others, and what is known of their metrics.
+    """Writes `study.json`, the last of the result files: with checksums of the others, and what is
+    known of their metrics.
 
     Args:
         results: The folder of the result files, the others of which are written.
@@ -116,9 +137,14 @@ def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None
     """
     judged = set(comparison["metric"])
     metrics = [{**asdict(fact), "judged": name in judged} for name, fact in FACTS.items()]
-    others = [path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")]
+    others = [
+        path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")
+    ]
     checksums = {path.name: files.digest(files.read_bytes(path)) for path in others}
-    files.write_record(results / "study.json", {**study, "version": VERSION, "metrics": metrics, "files": checksums})
+    files.write_record(
+        results / "study.json",
+        {**study, "version": VERSION, "metrics": metrics, "files": checksums},
+    )
 
 
 def _read(folder: Path, data_dir: Path | None) -> _Runs:
@@ -127,25 +153,46 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     Raises:
         InputError: It is damaged, the data are other ones, or runs are missing.
     """
-    facts = files.read_record(folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew")
+    facts = files.read_record(
+        folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew"
+    )
     if "runs" not in facts:
-        raise InputError(f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run 'thalweg study' "
-                         "again, which writes it anew and does no run twice")
+        raise InputError(
+            f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run "
+            "'thalweg study' again, which writes it anew and does no run twice"
+        )
     material = Material(plan_of(facts["plan"]), data_dir)
     if material.identity_of_images != facts.get("images_fingerprint"):
-        raise InputError(f"{folder}/plan.json was made with other data than are found now: run 'thalweg study' again")
-    names = {Task(r["kind"], r["index"], method=r["method"]): r["fingerprint"] for r in facts["runs"]}
+        raise InputError(
+            f"{folder}/plan.json was made with other data than are found now: run 'thalweg "
+            "study' again"
+        )
+    names = {
+        Task(r["kind"], r["index"], method=r["method"]): r["fingerprint"] for r in facts["runs"]
+    }
     if set(names) != {t for t in tasks(material.plan) if t.kind != "anchor"}:
-        raise InputError(f"{folder}/plan.json names other runs than its plan has: run 'thalweg study' again")
+        raise InputError(
+            f"{folder}/plan.json names other runs than its plan has: run 'thalweg study' again"
+        )
     store, parts = Store(folder), ["test"] if material.ood is None else ["test", "ood"]
     records = {t: store.record(name) for t, name in names.items()}
-    found = {t: r for t, r in records.items() if r is not None and r["kind"] == t.kind
-             and (r["status"] == "failed" or store.holds(names[t], ["landscape"] if t.kind == "landscape" else parts))}
+    found = {
+        t: r
+        for t, r in records.items()
+        if r is not None
+        and r["kind"] == t.kind
+        and (
+            r["status"] == "failed"
+            or store.holds(names[t], ["landscape"] if t.kind == "landscape" else parts)
+        )
+    }
     missing = [t for t in names if t not in found]
     if missing:
-        raise InputError(f"{len(missing)} of {len(names)} runs are not stored in {folder}, or damaged "
-                         f"({missing[0].title(material.plan)}, ...): run 'thalweg study' first, or copy the other shards into "
-                         "this folder")
+        raise InputError(
+            f"{len(missing)} of {len(names)} runs are not stored in {folder}, or damaged "
+            f"({missing[0].title(material.plan)}, ...): run 'thalweg study' first, or copy the "
+            "other shards into this folder"
+        )
     return _Runs(material, store, facts, names, found)
 
 
@@ -155,8 +202,14 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     elsewhere = runs.material.ood is not None
     pool = runs.together("pool", "test")
     baseline = _baseline(runs, pool)
-    truth = Truth.of(runs.together("reference", "test"), pool, labels,
-                     runs.together("reference", "ood") if elsewhere else None, seed=protocol.seed, replicates=protocol.replicates)
+    truth = Truth.of(
+        runs.together("reference", "test"),
+        pool,
+        labels,
+        runs.together("reference", "ood") if elsewhere else None,
+        seed=protocol.seed,
+        replicates=protocol.replicates,
+    )
     u_reference = truth.reference.u()
     comparison, methods, inputs, bins = [], [], [], []
     for number, method in enumerate(runs.material.plan.methods):
@@ -167,23 +220,42 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
         estimates = evaluate(truth, predicted, [baseline[t.index] for t in good], ood)
-        comparison += [{"method": method.label, "metric": name, "value": e.value, "low": e.low, "high": e.high,
-                        "bases": len(good), "undefined": e.value != e.value} for name, e in estimates.items()]
+        comparison += [
+            {
+                "method": method.label,
+                "metric": name,
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+                "bases": len(good),
+                "undefined": e.value != e.value,
+            }
+            for name, e in estimates.items()
+        ]
         inputs.append(_inputs(method.label, predicted[0], labels, u_reference))
         bins.append(_reliability(method.label, predicted, labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     costs = DataFrame(methods)
-    return (truth, with_efficiencies(DataFrame(comparison), costs), costs, pd.concat(inputs, ignore_index=True),
-            pd.concat(bins, ignore_index=True))
+    return (
+        truth,
+        with_efficiencies(DataFrame(comparison), costs),
+        costs,
+        pd.concat(inputs, ignore_index=True),
+        pd.concat(bins, ignore_index=True),
+    )
 
 
 def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     """The trivial baseline 1 - sum p^2 of one network for each base, the same for every method.
 
-    It is the base's anchor 0, which is the first member of any deep ensemble; in a plan without one, a network of the pool.
+    It is the base's anchor 0, which is the first member of any deep ensemble; in a plan without
+    one, a network of the pool.
     """
-    found = {b: Predictions(pool.log_probs[b % pool.members, None]) for b in range(runs.material.plan.protocol.bases)}
+    found = {
+        b: Predictions(pool.log_probs[b % pool.members, None])
+        for b in range(runs.material.plan.protocol.bases)
+    }
     for number, method in enumerate(runs.material.plan.methods):
         if method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
@@ -210,7 +282,9 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "total": mean([cost.total for cost in costs]),
         "seconds": mean([cost.seconds for cost in costs]),
         "emulator_seconds": mean([cost.emulator_seconds for cost in costs]),
-        "relative_time": mean([cost.seconds / one for cost, one in zip(costs, trained, strict=True)]),
+        "relative_time": mean(
+            [cost.seconds / one for cost, one in zip(costs, trained, strict=True)]
+        ),
         "peak_memory": max((float(cost.peak_memory) for cost in costs), default=float("nan")),
         "stored_bytes": mean([float(r["stored_bytes"]) for r in good]),
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
@@ -218,7 +292,9 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "failed": len(own) - len(good),
         "is_retraining": method.is_retraining,
         "family": method.family,
-        "settings": json.dumps({k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}),
+        "settings": json.dumps(
+            {k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}
+        ),
     }
 
 
@@ -226,21 +302,41 @@ def _inputs(label: str, predicted: Predictions, labels: Tensor, u_reference: Ten
     """What figures need of single inputs, from the first base."""
     kept = slice(0, INPUTS)
     confidence, top = predicted.mean().max(1)
-    return DataFrame({"input": range(len(labels[kept])), "label": labels[kept].numpy(), "method": label,
-                      "u": predicted.u()[kept].numpy(), "u_reference": u_reference[kept].numpy(),
-                      "correct": (top == labels)[kept].numpy(), "confidence": confidence[kept].numpy()})
+    return DataFrame(
+        {
+            "input": range(len(labels[kept])),
+            "label": labels[kept].numpy(),
+            "method": label,
+            "u": predicted.u()[kept].numpy(),
+            "u_reference": u_reference[kept].numpy(),
+            "correct": (top == labels)[kept].numpy(),
+            "confidence": confidence[kept].numpy(),
+        }
+    )
 
 
 def _reliability(label: str, predicted: list[Predictions], labels: Tensor) -> DataFrame:
     """Confidence against accuracy in bins of equal mass, all bases together."""
     found = reliability(torch.cat([p.log_mean() for p in predicted]), labels.repeat(len(predicted)))
-    return DataFrame({"method": label, "bin": range(len(found.count)), "confidence": found.confidence.numpy(),
-                      "accuracy": found.accuracy.numpy(), "count": found.count.numpy()})
+    return DataFrame(
+        {
+            "method": label,
+            "bin": range(len(found.count)),
+            "confidence": found.confidence.numpy(),
+            "accuracy": found.accuracy.numpy(),
+            "count": found.count.numpy(),
+        }
+    )
 
 
 def _curves(truth: Truth) -> DataFrame:
-    return DataFrame([{"metric": name, "members": k, "value": float(v)} for name, curve in truth.curves.items()
-                      for k, v in zip(curve.sizes, curve.values, strict=True)])
+    return DataFrame(
+        [
+            {"metric": name, "members": k, "value": float(v)}
+            for name, curve in truth.curves.items()
+            for k, v in zip(curve.sizes, curve.values, strict=True)
+        ]
+    )
 
 
 def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
@@ -248,12 +344,19 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
     worst = truth.reference.u().argsort(descending=True, stable=True)[:IMAGES]
     parts = runs.material.splits
     reference = truth.reference.chosen(worst)
-    tensors = {"images": parts.test[worst], "labels": parts.test_labels[worst], "reference|mean": reference.mean(),
-               "reference|std": reference.std()}
+    tensors = {
+        "images": parts.test[worst],
+        "labels": parts.test_labels[worst],
+        "reference|mean": reference.mean(),
+        "reference|std": reference.std(),
+    }
     for number, method in enumerate(runs.material.plan.methods):
         for task in runs.good("method", number)[:1]:
             own = runs.predictions(task, "test").chosen(worst)
-            tensors |= {f"method|{method.label}|mean": own.mean(), f"method|{method.label}|std": own.std()}
+            tensors |= {
+                f"method|{method.label}|mean": own.mean(),
+                f"method|{method.label}|std": own.std(),
+            }
     files.write_tensors(path, tensors, {"class_names": list(runs.material.dataset.class_names)})
 
 
@@ -261,23 +364,38 @@ def _study(runs: _Runs) -> dict[str, Any]:
     """What the report says beside numbers: plan, sizes, versions, dates, failures."""
     material, records, facts = runs.material, runs.records.values(), runs.facts
     parts = material.splits
-    failures = [{"run": t.title(material.plan), "reason": r["error"]} for t, r in runs.records.items() if r["status"] == "failed"]
+    failures = [
+        {"run": t.title(material.plan), "reason": r["error"]}
+        for t, r in runs.records.items()
+        if r["status"] == "failed"
+    ]
     name = material.plan.name
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]
     return {
         "plan": {**facts["plan"], "data": facts["plan"]["data"] | {"augment": facts["augmented"]}},
         "ood": material.ood_name,
-        "counts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test),
-                   "ood": 0 if material.ood is None else len(material.ood), "classes": material.dataset.classes,
-                   "parameters": facts["parameters"], "runs": len(records), "failed": len(failures),
-                   "reference": len(runs.good("reference")), "pool": len(runs.good("pool")),
-                   "bases": material.plan.protocol.bases},
+        "counts": {
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "test": len(parts.test),
+            "ood": 0 if material.ood is None else len(material.ood),
+            "classes": material.dataset.classes,
+            "parameters": facts["parameters"],
+            "runs": len(records),
+            "failed": len(failures),
+            "reference": len(runs.good("reference")),
+            "pool": len(runs.good("pool")),
+            "bases": material.plan.protocol.bases,
+        },
         "shape": list(material.dataset.shape),
         "versions": environment["versions"],
         "hardware": environment["hardware"],
         "system": environment["system"],
-        "dates": {"started": _date(min(r["started"] for r in records)), "finished": _date(max(r["ended"] for r in records))},
+        "dates": {
+            "started": _date(min(r["started"] for r in records)),
+            "finished": _date(max(r["ended"] for r in records)),
+        },
         "failures": failures,
         "reproduce": [f"thalweg study studies/{name.removesuffix('-quick')}.toml{quick}"],
     }

@@ -21,7 +21,12 @@ def environment() -> dict[str, Any]:
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "versions": versions,
-        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "memory": _memory(), "accelerators": devices},
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory": _memory(),
+            "accelerators": devices,
+        },
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -29,7 +34,9 @@ def environment() -> dict[str, Any]:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+            return next(
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

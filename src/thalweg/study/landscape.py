@@ -1,4 +1,7 @@
-"""Pictures of a study's landscape: what they go through, and loss and error on a plane through it. Base 0 gives the points."""
+"""Pictures of a study's landscape: what they go through, and loss and error on a plane through it.
+
+Base 0 gives the points.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,15 +34,23 @@ from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import Subspace
 
 GRID = 17  # points a side
-IMAGES = 1000  # training images for loss and batch-norm statistics, and validation images for the error
+IMAGES = (
+    1000  # training images for loss and batch-norm statistics, and validation images for the error
+)
 ANCHORS = {
     "random": (1, "an anchor, along two random directions, filter-normalised"),
     "segment": (2, "two anchors, and a random direction across the segment between them"),
     "anchors": (3, "three anchors and the straight segments between them"),
 }
 CURVES = {
-    "learned-curve": ("the ends and the bend of a learned Bézier curve", ("one end", "other end", "bend")),
-    "connecting-curve": ("two anchors and the bend of a curve that connects them", ("anchor 0", "anchor 1", "bend")),
+    "learned-curve": (
+        "the ends and the bend of a learned Bézier curve",
+        ("one end", "other end", "bend"),
+    ),
+    "connecting-curve": (
+        "two anchors and the bend of a curve that connects them",
+        ("anchor 0", "anchor 1", "bend"),
+    ),
 }
 THROUGH = (*ANCHORS, *CURVES)
 STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # of a path on a plane
@@ -80,7 +91,8 @@ def survey(material: Material, cache: Cache, path: Path) -> None:
     Args:
         material: What is studied.
         cache: Where trained networks are kept.
-        path: Of the file to write, with what `measured` gives; the name of its folder, the run's, is kept in it.
+        path: Of the file to write, with what `measured` gives; the name of its folder, the run's,
+            is kept in it.
     """
     tensors, facts = measured(material, view_of(material, cache, material.plan.protocol.landscape))
     files.write_tensors(path, tensors, {**facts, "of": path.parent.name})
@@ -91,33 +103,51 @@ def measured(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Loss and error on the plane.
 
-    Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics are refreshed too; error is
-    the share of wrong answers among up to 1,000 validation images. A meter, where one is given, is charged.
+    Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics
+    are refreshed too; error is the share of wrong answers among up to 1,000 validation images. A
+    meter, where one is given, is charged.
 
     Returns:
-        x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`, path `[steps, 2]`; and facts.
+        x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`,
+        path `[steps, 2]`; and facts.
     """
     problem, images = _looking(material)
     labels, unseen_labels = images.targets.cpu(), material.splits.validation_labels[:IMAGES]
-    seen, unseen = material.loader(images.inputs.cpu()), material.loader(material.splits.validation[:IMAGES])
+    seen, unseen = (
+        material.loader(images.inputs.cpu()),
+        material.loader(material.splits.validation[:IMAGES]),
+    )
 
     def measure(row: Members) -> tuple[Tensor, Tensor]:
-        return _losses(predict(problem, row, seen), labels), _errors(predict(problem, row, unseen), unseen_labels)
+        return _losses(predict(problem, row, seen), labels), _errors(
+            predict(problem, row, unseen), unseen_labels
+        )
 
     found = look(problem, view.plane, *axes(view.window, grid, view.margin), measure=measure)
     if meter is not None:
         meter.charge(problem.cost)
-    tensors = {"x": found.x, "y": found.y, "train_loss": found.loss, "validation_error": found.error, "points": view.points,
-               "path": view.path}
-    facts = {"point_names": list(view.names), "about": view.about, "training_images": len(labels),
-             "validation_images": len(unseen_labels)}
+    tensors = {
+        "x": found.x,
+        "y": found.y,
+        "train_loss": found.loss,
+        "validation_error": found.error,
+        "points": view.points,
+        "path": view.path,
+    }
+    facts = {
+        "point_names": list(view.names),
+        "about": view.about,
+        "training_images": len(labels),
+        "validation_images": len(unseen_labels),
+    }
     return tensors, facts
 
 
 def profiles(material: Material, view: View, meter: Meter | None = None) -> dict[str, Profile]:
     """What is found along the view's paths.
 
-    Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000 validation images.
+    Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000
+    validation images.
     """
     problem, _ = _looking(material)
     found = {name: profile(problem, path) for name, path in view.paths.items()}
@@ -138,21 +168,36 @@ def opened(
         plan = read_plan(source, quick=quick, trust=trust)
         return Material(plan, data_dir), Path("results") / plan.name
     if quick:
-        raise InputError(f"--quick got the study's folder {source}, which has its plan: give --quick with a plan, a TOML file")
+        raise InputError(
+            f"--quick got the study's folder {source}, which has its plan: give --quick with a "
+            "plan, a TOML file"
+        )
     path = source / "plan.json"
     if not path.exists():
-        raise InputError(f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote")
+        raise InputError(
+            f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote"
+        )
     facts = files.read_record(path, PlanRecord, "run 'thalweg study' again, which writes it anew")
-    return Material(plan_of(facts["plan"], trust=trust), data_dir, facts["environment"]["versions"].get("torch", "")), source
+    return Material(
+        plan_of(facts["plan"], trust=trust),
+        data_dir,
+        facts["environment"]["versions"].get("torch", ""),
+    ), source
 
 
 def curve_of(plan: Plan) -> LearnedCurve:
-    """The curve that a study shows: the plan's first one, with its settings, or one with default settings."""
-    return next((m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve())
+    """The curve that a study shows: the plan's first one, with its settings, or one with default
+    settings.
+    """
+    return next(
+        (m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve()
+    )
 
 
 def trainings(plan: Plan, through: str) -> float:
-    """What a view's networks cost to train, in trainings, where none is stored. Anchors are kept, curves are made anew each time.
+    """What a view's networks cost to train, in trainings, where none is stored.
+
+    Anchors are kept, curves are made anew each time.
 
     Raises:
         InputError: There is no such view.
@@ -189,7 +234,9 @@ def view_of(material: Material, cache: Cache, through: str, meter: Meter | None 
     return view_through(problem, found, f"{about} (base 0)", [f"anchor {k}" for k in range(count)])
 
 
-def view_through(problem: Problem, found: WeightDistribution, about: str, names: Sequence[str] = ()) -> View:
+def view_through(
+    problem: Problem, found: WeightDistribution, about: str, names: Sequence[str] = ()
+) -> View:
     """A view through up to three points of a weight distribution (`spanning`).
 
     Args:
@@ -199,31 +246,55 @@ def view_through(problem: Problem, found: WeightDistribution, about: str, names:
         names: Of the points.
     """
     points = _different(spanning(found))
-    names = (names or [f"{'vertex' if isinstance(found, Subspace) else 'draw'} {k}" for k in range(3)])[: len(points)]
+    names = (
+        names or [f"{'vertex' if isinstance(found, Subspace) else 'draw'} {k}" for k in range(3)]
+    )[: len(points)]
     if len(points) == 1:
         square = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
-        return View(about, random_plane(problem, points[0]), square, torch.zeros(1, 2), names, torch.zeros(0, 2),
-                    unit="distance in filter norms", margin=0)
+        return View(
+            about,
+            random_plane(problem, points[0]),
+            square,
+            torch.zeros(1, 2),
+            names,
+            torch.zeros(0, 2),
+            unit="distance in filter norms",
+            margin=0,
+        )
     if len(points) == 2:
         plane = plane_between(problem, *points)
         corners = plane.coordinates()[:2]
         beside = corners[1, 0] * torch.tensor([[0.5, -0.3], [0.5, 0.3]], dtype=torch.float64)
         segment = torch.stack([1 - STEPS, STEPS], 1) @ corners
-        return View(about, plane, torch.cat([corners, beside]), corners, names, segment, {"straight segment": points})
+        return View(
+            about,
+            plane,
+            torch.cat([corners, beside]),
+            corners,
+            names,
+            segment,
+            {"straight segment": points},
+        )
     plane = Plane((points[0], points[1], points[2]))
     corners = plane.coordinates()
     paths: dict[str, WeightPath]
     if isinstance(found, Subspace) and is_path(found):
         path, paths = _curve(found, plane), {"curve": found, "straight segment": points[:2]}
     else:
-        ends = torch.stack([1 - STEPS, STEPS, 0 * STEPS], 1), torch.stack([0 * STEPS, 1 - STEPS, STEPS], 1)
+        ends = (
+            torch.stack([1 - STEPS, STEPS, 0 * STEPS], 1),
+            torch.stack([0 * STEPS, 1 - STEPS, STEPS], 1),
+        )
         path = torch.cat(ends) @ corners
-        paths = {f"{names[i]} to {names[j]}": (points[i], points[j]) for i, j in ((0, 1), (1, 2), (0, 2))}
+        paths = {
+            f"{names[i]} to {names[j]}": (points[i], points[j]) for i, j in ((0, 1), (1, 2), (0, 2))
+        }
     return View(about, plane, corners, corners, names, path, paths)
 
 
 def _different(points: Sequence[Weights]) -> tuple[Weights, ...]:
-    """The points without those that are where another one is, as the draws of a network with dropout are.
+    """The points without those that are where another one is, as the draws of a network with
+    dropout are.
 
     Raises:
         InputError: One is not finite.
@@ -231,7 +302,9 @@ def _different(points: Sequence[Weights]) -> tuple[Weights, ...]:
     found: list[Weights] = []
     for point in points:
         if not all(torch.isfinite(p).all() for p in point.params.values()):
-            raise InputError("a landscape got weights that are not finite: did their training diverge?")
+            raise InputError(
+                "a landscape got weights that are not finite: did their training diverge?"
+            )
         if all(distance(point, other) for other in found):
             found.append(point)
     return tuple(found)
@@ -251,11 +324,16 @@ def _curve_explorer(plan: Plan, name: str) -> Any:
     """The plan's first explorer of a name, with its settings, or one with default settings."""
     if name == "learned-curve":
         return curve_of(plan)
-    return next((m.explorer for m in plan.methods if m.explorer_name == name), None) or find_explorer(name)()
+    return (
+        next((m.explorer for m in plan.methods if m.explorer_name == name), None)
+        or find_explorer(name)()
+    )
 
 
 def _looking(material: Material) -> tuple[Problem, Batches]:
-    """A problem to look with, of the first training images alone, and these images; its loss is the cross-entropy."""
+    """A problem to look with, of the first training images alone, and these images; its loss is the
+    cross-entropy.
+    """
     images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
     problem = material.problem("base 0", None)
     recipe = replace(problem.recipe, label_smoothing=0.0)

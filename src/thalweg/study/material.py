@@ -1,4 +1,7 @@
-"""The material of a study: the images and problems that a plan names. Everything here can be made anew from the plan."""
+"""The material of a study: the images and problems that a plan names.
+
+Everything here can be made anew from the plan.
+"""
 
 import hashlib
 import json
@@ -26,7 +29,9 @@ from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 from thalweg.training.together import check_stack
 
-RESULTS_VERSION = 4  # raise it when a change of thalweg's code changes results: stored runs are then done again
+RESULTS_VERSION = (
+    4  # raise it when a change of thalweg's code changes results: stored runs are then done again
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,9 @@ class Material:
     _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[type["Material"], tuple[Plan, Path | None, str]]:
-        """What a worker process gets: it reads the images itself, instead of through a pipe or (small) shared memory."""
+        """What a worker process gets: it reads the images itself, instead of through a pipe or
+        (small) shared memory.
+        """
         return Material, (self.plan, self.data_dir, self.torch_version)
 
     def check(self) -> None:
@@ -71,7 +78,9 @@ class Material:
     def splits(self) -> Splits:
         data = self.plan.data
         with _about("data.train, data.validation, data.test"):
-            return splits(self.dataset, train=data.train, validation=data.validation, test=data.test)
+            return splits(
+                self.dataset, train=data.train, validation=data.validation, test=data.test
+            )
 
     @cached_property
     def prepare(self) -> Prepare:
@@ -81,11 +90,18 @@ class Material:
     def model(self) -> ModelFactory:
         name = self.plan.model.name
         if is_code(name) and not self.plan.trusted:
-            raise InputError(f"model.name got '{name}', which is code that the plan would have run: give --model {name}, or "
-                             "--trust-plan (from Python, trust=True) where you know it")
+            raise InputError(
+                f"model.name got '{name}', which is code that the plan would have run: give "
+                f"--model {name}, or --trust-plan (from Python, trust=True) where you know it"
+            )
         settings = {k: v for k, v in self.plan.model.model_dump().items() if k != "name"}
         with _about("model"):
-            return model_factory(self.plan.model.name, inputs=self.dataset.shape, classes=self.dataset.classes, settings=settings)
+            return model_factory(
+                self.plan.model.name,
+                inputs=self.dataset.shape,
+                classes=self.dataset.classes,
+                settings=settings,
+            )
 
     @cached_property
     def ood_name(self) -> str | None:
@@ -103,13 +119,26 @@ class Material:
     @cached_property
     def train(self) -> Batches:
         device = self.plan.protocol.device
-        return Batches(self.splits.train.to(device), self.splits.train_labels.to(device), self.plan.data.batch_size,
-                       prepare=self.prepare, augment=self.dataset.augment if self.plan.data.augment else None)
+        return Batches(
+            self.splits.train.to(device),
+            self.splits.train_labels.to(device),
+            self.plan.data.batch_size,
+            prepare=self.prepare,
+            augment=self.dataset.augment if self.plan.data.augment else None,
+        )
 
     def loader(self, images: Tensor) -> Batches:
         """Images uint8 `[inputs, ...]` in fixed order, to predict on."""
-        size = 250 if self.plan.protocol.device == "cpu" else 2000  # of what fits a processor's cache
-        return Batches(images, torch.zeros(len(images), dtype=torch.long), size, shuffle=False, prepare=self.prepare)
+        size = (
+            250 if self.plan.protocol.device == "cpu" else 2000
+        )  # of what fits a processor's cache
+        return Batches(
+            images,
+            torch.zeros(len(images), dtype=torch.long),
+            size,
+            shuffle=False,
+            prepare=self.prepare,
+        )
 
     def parts(self) -> dict[str, Batches]:
         """What every run predicts on, by name."""
@@ -117,12 +146,26 @@ class Material:
         return parts if self.ood is None else parts | {"ood": self.loader(self.ood)}
 
     def problem(self, role: str, cache: Cache | None) -> Problem:
-        """A new problem, with an empty meter. Roles (`reference`, `pool`, `base 0`, ...) have no seed in common."""
+        """A new problem, with an empty meter.
+
+        Roles (`reference`, `pool`, `base 0`, ...) have no seed in common.
+        """
         protocol, execution = self.plan.protocol, self.plan.execution
-        return Problem(self.model, self.train, self.plan.recipe, derive(protocol.seed, role), device=protocol.device,
-                       sources=protocol.sources, cache=cache, identity=self.identity, inspection=self.inspection,
-                       unlabelled=self.loader(self.splits.validation), stack=execution.stack, compile=execution.compile,
-                       channels_last=execution.channels_last)
+        return Problem(
+            self.model,
+            self.train,
+            self.plan.recipe,
+            derive(protocol.seed, role),
+            device=protocol.device,
+            sources=protocol.sources,
+            cache=cache,
+            identity=self.identity,
+            inspection=self.inspection,
+            unlabelled=self.loader(self.splits.validation),
+            stack=execution.stack,
+            compile=execution.compile,
+            channels_last=execution.channels_last,
+        )
 
     @cached_property
     def inspection(self) -> Inspection:
@@ -141,13 +184,22 @@ class Material:
     def identity(self) -> str:
         """Of data and network, with what else can change a training: equal for equal ones."""
         data = self.plan.data.model_dump(include={"train", "validation", "batch_size", "augment"})
-        return fingerprint_of({"data": fingerprint(self.dataset), "parts": data, "model": self.model.identity(),
-                               "torch": self.torch_version, "results": RESULTS_VERSION})
+        return fingerprint_of(
+            {
+                "data": fingerprint(self.dataset),
+                "parts": data,
+                "model": self.model.identity(),
+                "torch": self.torch_version,
+                "results": RESULTS_VERSION,
+            }
+        )
 
     @cached_property
     def identity_of_images(self) -> str:
         """Of the images and labels that the plan takes."""
-        data = self.plan.data.model_dump(include={"train", "validation", "test", "ood", "ood_images"})
+        data = self.plan.data.model_dump(
+            include={"train", "validation", "test", "ood", "ood_images"}
+        )
         return fingerprint_of([fingerprint(self.dataset), data, self._ood_digest])
 
     @cached_property

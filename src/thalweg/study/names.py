@@ -1,11 +1,19 @@
-"""Names that a plan gives: of the study, which becomes a folder on any system, and texts that stand in tables and figures."""
+"""Names that a plan gives: of the study, which becomes a folder on any system, and texts that stand
+in tables and figures.
+"""
 
 import re
 
 from thalweg.errors import InputError
 
 MOST_BYTES = 200  # of a folder's name: systems allow 255, and `-quick` comes behind it
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # on Windows
+_RESERVED = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)),
+}  # on Windows
 
 
 def folder_name(name: str) -> str:
@@ -16,7 +24,10 @@ def folder_name(name: str) -> str:
     """
     reason = _trouble(name)
     if reason:
-        raise InputError(f"got {name[:80]!r}, {reason}: its results go to a folder of that name, give one such as 'digits-mlp'")
+        raise InputError(
+            f"got {name[:80]!r}, {reason}: its results go to a folder of that name, give one "
+            "such as 'digits-mlp'"
+        )
     return name
 
 

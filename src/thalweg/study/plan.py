@@ -33,7 +33,8 @@ class DataPlan(_Part):
         test: Test images; all if left out.
         batch_size: Examples a batch.
         augment: The data set's customary augmentation.
-        ood: Out-of-distribution images; the customary ones of the data set if left out, `none` for none.
+        ood: Out-of-distribution images; the customary ones of the data set if left out, `none` for
+            none.
         ood_images: How many of them.
     """
 
@@ -71,14 +72,17 @@ class Protocol(_Part):
         emulator_draws: Draws from an emulator.
         replicates: Bootstrap replicates of the intervals.
         device: Where to train.
-        landscape: What the plane of the loss landscape goes through: the ends and the bend of a learned curve, or three anchors.
+        landscape: What the plane of the loss landscape goes through: the ends and the bend of a
+            learned curve, or three anchors.
     """
 
     seed: int = 0
     reference: int = Field(default=30, ge=4, le=10_000)
     pool: int = Field(default=20, ge=2, le=10_000)
     bases: int = Field(default=5, ge=1, le=1_000)
-    sources: tuple[Source, ...] = Field(default=("init", "order", "augmentation"), min_length=1, strict=False)
+    sources: tuple[Source, ...] = Field(
+        default=("init", "order", "augmentation"), min_length=1, strict=False
+    )
     draws: int = Field(default=32, ge=2, le=100_000)
     emulator_draws: int = Field(default=100, ge=2, le=100_000)
     replicates: int = Field(default=1000, ge=100, le=1_000_000)
@@ -92,7 +96,8 @@ class Execution(_Part):
     Results agree up to rounding; with dropout in a stack, up to other masks.
 
     Attributes:
-        stack: Reference, pool and anchors train as one module of so many members (for GPUs; `--jobs` is for CPUs).
+        stack: Reference, pool and anchors train as one module of so many members (for GPUs;
+            `--jobs` is for CPUs).
         compile: Networks are compiled by `torch.compile`, in this mode.
         channels_last: Memory order of convolutions; where it works, if left out.
     """
@@ -126,7 +131,8 @@ class Plan:
         execution: How the work is done.
         protocol: How methods are judged.
         methods: The rows of the comparison.
-        trusted: Whether the plan may name a network outside of thalweg: importing it, and making one, runs its code.
+        trusted: Whether the plan may name a network outside of thalweg: importing it, and making
+            one, runs its code.
     """
 
     name: str
@@ -153,14 +159,18 @@ class Plan:
         }
 
 
-def read_plan(path: str | Path, *, quick: bool = False, model: str | None = None, trust: bool = False) -> Plan:
+def read_plan(
+    path: str | Path, *, quick: bool = False, model: str | None = None, trust: bool = False
+) -> Plan:
     """Reads and checks a plan.
 
     Args:
         path: The TOML file.
         quick: Take the values of its `[quick]` tables over the others: the same study, in minutes.
-        model: Takes the place of the plan's network, as `--model package.module:factory`; the settings then go with it.
-        trust: Whether a network that the plan itself names as `package.module:factory` may be imported: that is code.
+        model: Takes the place of the plan's network, as `--model package.module:factory`; the
+            settings then go with it.
+        trust: Whether a network that the plan itself names as `package.module:factory` may be
+            imported: that is code.
 
     Raises:
         InputError: The file is missing, is no TOML, or has a mistake; the error names the key.
@@ -175,7 +185,9 @@ def read_plan(path: str | Path, *, quick: bool = False, model: str | None = None
     name = raw.get("name", path.stem)
     whole = make_plan({**raw, **own, "name": name}, str(path), trust=trust)
     # mistakes of the short form are found at once
-    short = make_plan({**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]", trust=trust)
+    short = make_plan(
+        {**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]", trust=trust
+    )
     return short if quick else whole
 
 
@@ -188,7 +200,9 @@ def plan_of(facts: Mapping[str, Any], *, trust: bool = False) -> Plan:
     try:
         methods = [_entry(own) for own in facts["methods"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"plan.json: methods are not what a study writes ({type(error).__name__}: {error})") from None
+        raise InputError(
+            f"plan.json: methods are not what a study writes ({type(error).__name__}: {error})"
+        ) from None
     return make_plan({**facts, "methods": methods}, "plan.json", trust=trust)
 
 
@@ -208,15 +222,33 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True
     except ValidationError as error:
         raise mistake(error, where, "", _File) from None
     recipe = made(Recipe, file.recipe, where, "recipe")
-    methods = tuple(m for i, entry in enumerate(file.methods) for m in methods_of(entry, where, f"methods[{i}]"))
+    methods = tuple(
+        m for i, entry in enumerate(file.methods) for m in methods_of(entry, where, f"methods[{i}]")
+    )
     labels = [m.label for m in methods]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
-        raise InputError(f"{where}: methods has '{doubled[0]}' twice: change a setting, or give one of them a label")
+        raise InputError(
+            f"{where}: methods has '{doubled[0]}' twice: change a setting, or give one of them a "
+            "label"
+        )
     most = max(m.anchors for m in methods)
     if file.protocol.landscape == "anchors" and most < 3:
-        raise InputError(f"{where}: protocol.landscape got 'anchors', but no method has three: needs 'learned-curve' or 'none'")
-    return Plan(file.name, file.title or file.name, file.data, file.model, recipe, file.execution, file.protocol, methods, trust)
+        raise InputError(
+            f"{where}: protocol.landscape got 'anchors', but no method has three: needs "
+            "'learned-curve' or 'none'"
+        )
+    return Plan(
+        file.name,
+        file.title or file.name,
+        file.data,
+        file.model,
+        recipe,
+        file.execution,
+        file.protocol,
+        methods,
+        trust,
+    )
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -224,22 +256,34 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         data = files.read_bytes(path, MOST_BYTES)
     except InputError as error:
-        raise InputError(f"can't read the plan {str(path)[:200]} ({error}): give the path of a TOML file") from None
+        raise InputError(
+            f"can't read the plan {str(path)[:200]} ({error}): give the path of a TOML file"
+        ) from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path} is saved as UTF-16, needs UTF-8: save it again with that encoding")
+        raise InputError(
+            f"{path} is saved as UTF-16, needs UTF-8: save it again with that encoding"
+        )
     try:
-        text = data.decode("utf-8-sig")  # an editor's mark at the beginning, if there is one, is no content
+        text = data.decode(
+            "utf-8-sig"
+        )  # an editor's mark at the beginning, if there is one, is no content
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 ({error.reason} at byte {error.start}): save it again with that encoding") from None
+        raise InputError(
+            f"{path} is no UTF-8 ({error.reason} at byte {error.start}): save it again with that "
+            "encoding"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}") from None
 
 
 def _entry(own: Mapping[str, Any]) -> dict[str, Any]:
     """The table of `[[methods]]` that gave these facts of a method."""
-    entry = {"label": own["label"], "baseline" if own.get("baseline") else "explorer": own["explorer"],
-             **{k: v for k, v in own["settings"].items() if v is not None}}
+    entry = {
+        "label": own["label"],
+        "baseline" if own.get("baseline") else "explorer": own["explorer"],
+        **{k: v for k, v in own["settings"].items() if v is not None},
+    }
     entry |= {key: own[key] for key in ("repeat", "proxies") if key in own}
     if own["emulator"]:
         entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}

@@ -1,14 +1,19 @@
-"""What the records of a study hold: types and ranges of all that is read back, so that nothing after it has to look."""
+"""What the records of a study hold: types and ranges of all that is read back, so that nothing
+after it has to look.
+"""
 
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-# A count or a measured amount: 0 or more, finite, and an integer that numbers of double precision hold
+# A count or a measured amount: 0 or more, finite, and an integer that numbers of double precision
+# hold
 Amount = Annotated[int, Field(ge=0, le=2**63)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Units = Annotated[int, Field(ge=1, le=2**63)]
-Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, before the year 10000
+Moment = Annotated[
+    float, Field(ge=0, lt=253402300800)
+]  # seconds since the epoch, before the year 10000
 _OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
 
 
@@ -96,5 +101,7 @@ def lacking(record: dict[str, Any]) -> bool:
     """Whether the record of a run lacks what a run of its kind and end has."""
     if record["status"] == "failed":
         return not record["error"]
-    wanted = {"method": ("cost", "stored_bytes", "evaluations_per_input"), "landscape": ()}.get(record["kind"], ("cost",))
+    wanted = {"method": ("cost", "stored_bytes", "evaluations_per_input"), "landscape": ()}.get(
+        record["kind"], ("cost",)
+    )
     return any(name not in record for name in wanted)

@@ -29,7 +29,8 @@ class Method:
         label: How the row is called.
         explorer_name: As registered.
         explorer: With its settings; an explorer, or a baseline that peers sell.
-        repeat: How many independent explorations are put together, each with seeds and anchors of its own.
+        repeat: How many independent explorations are put together, each with seeds and anchors of
+            its own.
         emulator_name: As registered; None for none.
         emulator: What is made of the explorer's members; None for their own predictions.
         proxies: Narrow networks that are trained beside the explorer's members; None for none.
@@ -60,24 +61,43 @@ class Method:
 
     @property
     def family(self) -> str:
-        """How reports draw it: as its emulator says, else its explorer; retrainings with proxies beside them are none."""
+        """How reports draw it: as its emulator says, else its explorer; retrainings with proxies
+        beside them are none.
+        """
         if self.emulator is not None:
             return self.emulator.family
-        return NarrowEnsemble.family if self.explores_nothing and self.proxies is not None else self.explorer.family
+        return (
+            NarrowEnsemble.family
+            if self.explores_nothing and self.proxies is not None
+            else self.explorer.family
+        )
 
     @property
     def trainings(self) -> float:
         """What it will cost."""
-        return self.repeat * self.explorer.trainings + (0.0 if self.proxies is None else self.proxies.trainings)
+        return self.repeat * self.explorer.trainings + (
+            0.0 if self.proxies is None else self.proxies.trainings
+        )
 
     def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
-        """What is found, and the problem to predict with: a baseline may have another network. Metered in the one given."""
-        others = [replace(problem, seed=derive(problem.seed, "repeat", k)) for k in range(1, self.repeat)]
+        """What is found, and the problem to predict with: a baseline may have another network.
+
+        Metered in the one given.
+        """
+        others = [
+            replace(problem, seed=derive(problem.seed, "repeat", k)) for k in range(1, self.repeat)
+        ]
         found = [self._one(own) for own in (problem, *others)]
-        return found[0][0], found[0][1] if self.repeat == 1 else Mixture(tuple(own for _, own in found))
+        return found[0][0], found[0][1] if self.repeat == 1 else Mixture(
+            tuple(own for _, own in found)
+        )
 
     def _one(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
-        return (problem, self.explorer.explore(problem)) if isinstance(self.explorer, Explorer) else self.explorer.train(problem)
+        return (
+            (problem, self.explorer.explore(problem))
+            if isinstance(self.explorer, Explorer)
+            else self.explorer.train(problem)
+        )
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change its result, for the fingerprint and the record."""
@@ -95,23 +115,39 @@ class Method:
 def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
     """The rows of one `[[methods]]` table: a list of values makes a row for each."""
     entry = dict(entry)
-    label, emulator, beside = entry.pop("label", None), entry.pop("emulator", None), entry.pop("proxies", None)
+    label, emulator, beside = (
+        entry.pop("label", None),
+        entry.pop("emulator", None),
+        entry.pop("proxies", None),
+    )
     name, explorer_class = _explorer(entry, where, key)
     emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
-    emulator_class = _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
-    emulating = None if emulator_class is None else made(emulator_class, emulator_settings, where, f"{key}.emulator")
+    emulator_class = (
+        _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
+    )
+    emulating = (
+        None
+        if emulator_class is None
+        else made(emulator_class, emulator_settings, where, f"{key}.emulator")
+    )
     looks = beside is not None or (emulating is not None and emulating.uses_features)
     if looks and issubclass(explorer_class, Baseline):
-        raise InputError(f"{where}: {key} has the baseline '{name}' with proxies or an emulator that looks at features, which "
-                         "need the problem's own network: give an explorer")
-    proxies = None if beside is None else _proxies(beside, emulator_name, emulator_class, where, key)
+        raise InputError(
+            f"{where}: {key} has the baseline '{name}' with proxies or an emulator that looks at "
+            "features, which need the problem's own network: give an explorer"
+        )
+    proxies = (
+        None if beside is None else _proxies(beside, emulator_name, emulator_class, where, key)
+    )
     listed = {k: v for k, v in entry.items() if isinstance(v, list)}
     empty = [k for k, v in listed.items() if not v]
     if empty:
         raise InputError(f"{where}: {key}.{empty[0]} got [], needs a value, or some, a row each")
     if math.prod(map(len, listed.values())) > MOST_ROWS:
-        raise InputError(f"{where}: {key} has lists whose values make {math.prod(map(len, listed.values()))} rows, needs "
-                         f"{MOST_ROWS} or fewer")
+        raise InputError(
+            f"{where}: {key} has lists whose values make {math.prod(map(len, listed.values()))} "
+            f"rows, needs {MOST_ROWS} or fewer"
+        )
     found = []
     for values in itertools.product(*listed.values()):
         settings = entry | dict(zip(listed, values, strict=True))
@@ -119,11 +155,22 @@ def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
         repeat = _repeats(own.pop("repeat", 1), f"{where}: {key}.repeat")
         explorer = made(explorer_class, own, where, key)
         members = getattr(explorer, "members", None)
-        if emulating is not None and members is not None and proxies is None and members < emulating.least_members:
-            raise InputError(f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
-                             f"{emulating.least_members} or more: it learns from their differences")
+        if (
+            emulating is not None
+            and members is not None
+            and proxies is None
+            and members < emulating.least_members
+        ):
+            raise InputError(
+                f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
+                f"{emulating.least_members} or more: it learns from their differences"
+            )
         suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
-        title = f"{label}{suffix}" if label else _label(name, settings, emulator_name, emulator_settings, beside)
+        title = (
+            f"{label}{suffix}"
+            if label
+            else _label(name, settings, emulator_name, emulator_settings, beside)
+        )
         if label is not None and not isinstance(label, str):
             raise InputError(f"{where}: {key}.label got {label!r}, needs text")
         try:
@@ -139,15 +186,23 @@ def settings_of(thing: Any) -> dict[str, Any]:
     return {f.name: getattr(thing, f.name) for f in fields(thing)}
 
 
-def _explorer(entry: dict[str, Any], where: str, key: str) -> tuple[str, type[Explorer] | type[Baseline]]:
+def _explorer(
+    entry: dict[str, Any], where: str, key: str
+) -> tuple[str, type[Explorer] | type[Baseline]]:
     """Takes the explorer, or the baseline, out of a table."""
     if "explorer" in entry and "baseline" in entry:
-        raise InputError(f"{where}: {key} has an explorer and a baseline, needs one of them: they are rows of their own")
+        raise InputError(
+            f"{where}: {key} has an explorer and a baseline, needs one of them: they are rows of "
+            "their own"
+        )
     kind = "baseline" if "baseline" in entry else "explorer"
     name = entry.pop(kind, None)
     if not isinstance(name, str):
         article = "a" if kind == "baseline" else "an"
-        raise InputError(f"{where}: {key}.{kind} got {name!r}, needs the name of {article} {kind} (see 'thalweg explorers')")
+        raise InputError(
+            f"{where}: {key}.{kind} got {name!r}, needs the name of {article} {kind} (see "
+            "'thalweg explorers')"
+        )
     if kind == "baseline":
         return name, _found(find_baseline, name, f"{where}: {key}.baseline")
     return name, _found(find_explorer, name, f"{where}: {key}.explorer")
@@ -172,23 +227,40 @@ def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
         return emulator, {}
     if isinstance(emulator, Mapping) and isinstance(emulator.get("name"), str):
         return emulator["name"], {k: v for k, v in emulator.items() if k != "name"}
-    raise InputError(f"{key} got {emulator!r}, needs a name, or a table such as {{ name = \"neighbours\", neighbours = 40 }}")
+    raise InputError(
+        f"{key} got {emulator!r}, needs a name, or a table such as "
+        '{ name = "neighbours", neighbours = 40 }'
+    )
 
 
 def _proxies(
     settings: Any, emulator_name: str | None, emulator: type[Emulator] | None, where: str, key: str
 ) -> NarrowEnsemble:
-    """The narrow networks beside an explorer's members: a table of settings of the narrow ensemble."""
+    """The narrow networks beside an explorer's members: a table of settings of the narrow
+    ensemble.
+    """
     if not isinstance(settings, Mapping):
-        raise InputError(f"{where}: {key}.proxies got {settings!r}, needs a table such as {{ budget = 0.5 }}")
+        raise InputError(
+            f"{where}: {key}.proxies got {settings!r}, needs a table such as {{ budget = 0.5 }}"
+        )
     if emulator is not None and not emulator.uses_proxies:
-        raise InputError(f"{where}: {key}.proxies got some with the emulator '{emulator_name}', which looks at anchors only: "
-                         "leave them out, or take 'forest'")
-    return made(NarrowEnsemble, {k: v for k, v in settings.items() if v is not None}, where, f"{key}.proxies")
+        raise InputError(
+            f"{where}: {key}.proxies got some with the emulator '{emulator_name}', which looks "
+            "at anchors only: leave them out, or take 'forest'"
+        )
+    return made(
+        NarrowEnsemble,
+        {k: v for k, v in settings.items() if v is not None},
+        where,
+        f"{key}.proxies",
+    )
 
 
 def _label(
-    name: str, settings: Mapping[str, Any], emulator: str | None, emulator_settings: Mapping[str, Any],
+    name: str,
+    settings: Mapping[str, Any],
+    emulator: str | None,
+    emulator_settings: Mapping[str, Any],
     proxies: Mapping[str, Any] | None,
 ) -> str:
     """Such as `deep-ensemble (members 2)` or `neighbours on deep-ensemble (members 2)`."""

@@ -13,7 +13,15 @@ from thalweg.files import DiskError
 from thalweg.study.environment import environment
 from thalweg.study.material import Material
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, done, find_record, fingerprint, forwards_to_do, tasks, trainings_to_do
+from thalweg.study.tasks import (
+    Task,
+    done,
+    find_record,
+    fingerprint,
+    forwards_to_do,
+    tasks,
+    trainings_to_do,
+)
 from thalweg.study.workers import one_thread, work
 
 
@@ -41,9 +49,11 @@ class Preflight:
         """One line."""
         if not self.todo:
             return f"all {self.tasks} runs are stored: nothing to do"
-        return (f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about "
-                f"{duration(self.seconds)} with {jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} MB of "
-                f"{self.free / 1e9:.0f} GB free")
+        return (
+            f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about "
+            f"{duration(self.seconds)} with {jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} "
+            f"MB of {self.free / 1e9:.0f} GB free"
+        )
 
 
 class Progress(Protocol):
@@ -57,7 +67,12 @@ class Progress(Protocol):
 
 
 def run(
-    material: Material, folder: str | Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), progress: Progress | None = None
+    material: Material,
+    folder: str | Path,
+    *,
+    jobs: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Does what is missing of a study.
 
@@ -65,14 +80,16 @@ def run(
         material: What is studied.
         folder: Where results are and go.
         jobs: Processes that work in parallel.
-        shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into one.
+        shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
+            one.
         progress: Told about what goes on.
 
     Returns:
         The records of the runs that failed.
 
     Raises:
-        InputError: Something is wrong with the plan, the data, the network or the folder; found before anything is trained.
+        InputError: Something is wrong with the plan, the data, the network or the folder; found
+            before anything is trained.
     """
     folder = files.given(folder)
     store = Store(folder)
@@ -84,10 +101,15 @@ def run(
     if progress is not None:
         progress.begin(ahead)
     if ahead.disk > 0.95 * ahead.free:
-        raise DiskError(f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about {ahead.disk / 1e9:.1f} GB: free the "
-                        "disk, or choose another folder with --output")
-    kept = [find_record(material, store, t) for t in tasks(material.plan)
-            if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo]
+        raise DiskError(
+            f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about "
+            f"{ahead.disk / 1e9:.1f} GB: free the disk, or choose another folder with --output"
+        )
+    kept = [
+        find_record(material, store, t)
+        for t in tasks(material.plan)
+        if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo
+    ]
     failed = [record for record in kept if record is not None and record["status"] == "failed"]
 
     def report(task: Task, record: dict[str, Any]) -> None:
@@ -101,15 +123,34 @@ def run(
 
 
 def _facts(material: Material) -> dict[str, Any]:
-    """The plan with all that its comparison takes: which runs there are, on what data, of what network."""
-    runs = [{"kind": t.kind, "index": t.index, "method": t.method, "fingerprint": fingerprint(material, t)}
-            for t in tasks(material.plan) if t.kind != "anchor"]
-    return {"plan": material.plan.facts(), "data_fingerprint": material.identity_of_predictions,
-            "images_fingerprint": material.identity_of_images, "ood": material.ood_name, "runs": runs,
-            "augmented": material.train.augment is not None, "parameters": parameters(material), "environment": environment()}
+    """The plan with all that its comparison takes: which runs there are, on what data, of what
+    network.
+    """
+    runs = [
+        {
+            "kind": t.kind,
+            "index": t.index,
+            "method": t.method,
+            "fingerprint": fingerprint(material, t),
+        }
+        for t in tasks(material.plan)
+        if t.kind != "anchor"
+    ]
+    return {
+        "plan": material.plan.facts(),
+        "data_fingerprint": material.identity_of_predictions,
+        "images_fingerprint": material.identity_of_images,
+        "ood": material.ood_name,
+        "runs": runs,
+        "augmented": material.train.augment is not None,
+        "parameters": parameters(material),
+        "environment": environment(),
+    }
 
 
-def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)) -> Preflight:
+def preflight(
+    material: Material, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)
+) -> Preflight:
     """What there is to do, with an estimate of time and disk."""
     number, shards = shard
     if not 1 <= number <= shards:
@@ -117,11 +158,15 @@ def preflight(material: Material, store: Store, jobs: int, shard: tuple[int, int
     own = [t for t in tasks(material.plan) if t.shard(shards) == number - 1]
     left = [t for t in own if not done(material, store, t)]
     # networks that nothing left builds on stay away: they may have been deleted, or have diverged
-    todo = tuple(t for t in left if t.kind != "anchor" or any(o.builds_on(t, material.plan) for o in left))
+    todo = tuple(
+        t for t in left if t.kind != "anchor" or any(o.builds_on(t, material.plan) for o in left)
+    )
     trainings = trainings_to_do(material, store, todo)
     disk = sum(_bytes(material, t) for t in todo)
     seconds = _seconds(material, trainings, todo) / jobs if todo else 0.0
-    return Preflight(len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free)
+    return Preflight(
+        len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free
+    )
 
 
 def parameters(material: Material) -> int:
@@ -138,7 +183,9 @@ def duration(seconds: float) -> str:
 
 
 def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> float:
-    """Time of the tasks, from a few timed steps on a network that is thrown away; a forward evaluation counts a third of one."""
+    """Time of the tasks, from a few timed steps on a network that is thrown away; a forward
+    evaluation counts a third of one.
+    """
     problem = material.problem("preflight", None)
     batches = len(problem.train)
     network = problem.build("network")
@@ -148,9 +195,15 @@ def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> floa
         for _ in range(6):
             before = problem.cost
             problem.fit(network, still, "preflight")
-            seconds.append((problem.cost.seconds - before.seconds) / (problem.cost.backward_examples - before.backward_examples))
+            seconds.append(
+                (problem.cost.seconds - before.seconds)
+                / (problem.cost.backward_examples - before.backward_examples)
+            )
     batch_norm = bool(problem.behaviour.refreshed)
-    examples = trainings * problem.training_examples + forwards_to_do(material, todo, batch_norm=batch_norm) / 3
+    examples = (
+        trainings * problem.training_examples
+        + forwards_to_do(material, todo, batch_norm=batch_norm) / 3
+    )
     return statistics.median(seconds[1:]) * examples  # the first step warms up
 
 

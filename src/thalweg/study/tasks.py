@@ -29,8 +29,8 @@ class Task:
     """One thing to do.
 
     Attributes:
-        kind: `reference` and `pool`: a retraining and its predictions; `anchor`: a training that methods start from; `method`:
-            one method from one base; `landscape`: a plane.
+        kind: `reference` and `pool`: a retraining and its predictions; `anchor`: a training that
+            methods start from; `method`: one method from one base; `landscape`: a plane.
         index: Which retraining, or which base.
         anchor: Which anchor of the base.
         method: Which row of the plan.
@@ -45,7 +45,11 @@ class Task:
         """For progress and records."""
         if self.kind == "method":
             return f"{plan.methods[self.method].label}, base {self.index}"
-        return f"base {self.index}, anchor {self.anchor}" if self.kind == "anchor" else f"{self.kind} {self.index}"
+        return (
+            f"base {self.index}, anchor {self.anchor}"
+            if self.kind == "anchor"
+            else f"{self.kind} {self.index}"
+        )
 
     def shard(self, shards: int) -> int:
         """Which of several shards does it: all of a base's work is together."""
@@ -71,7 +75,9 @@ def tasks(plan: Plan) -> list[Task]:
     found = [Task("reference", r) for r in range(protocol.reference)]
     found += [Task("pool", r) for r in range(protocol.pool)]
     found += [Task("anchor", b, k) for b in range(protocol.bases) for k in range(depth)]
-    found += [Task("method", b, method=i) for i in range(len(plan.methods)) for b in range(protocol.bases)]
+    found += [
+        Task("method", b, method=i) for i in range(len(plan.methods)) for b in range(protocol.bases)
+    ]
     return found + ([] if protocol.landscape == "none" else [Task("landscape")])
 
 
@@ -82,8 +88,17 @@ def fingerprint(material: Material, task: Task) -> str:
     facts: list[Any] = [material.identity_of_predictions, material.problem_key(role, task.index)]
     if task.kind == "method":
         method = plan.methods[task.method]
-        facts += [method.facts(), plan.protocol.draws, plan.protocol.emulator_draws, _draw_seed(plan, task.index)]
-        facts += [code for code in (_foreign_code(method.explorer), _foreign_code(method.emulator)) if code]
+        facts += [
+            method.facts(),
+            plan.protocol.draws,
+            plan.protocol.emulator_draws,
+            _draw_seed(plan, task.index),
+        ]
+        facts += [
+            code
+            for code in (_foreign_code(method.explorer), _foreign_code(method.emulator))
+            if code
+        ]
     if task.kind == "landscape":
         facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan))]
     return fingerprint_of(facts)
@@ -95,7 +110,9 @@ def _draw_seed(plan: Plan, base: int) -> int:
 
 
 def _foreign_code(thing: Any) -> str | None:
-    """SHA-256 of the file of an explorer or emulator of another package; thalweg's own code is in `RESULTS_VERSION`."""
+    """SHA-256 of the file of an explorer or emulator of another package; thalweg's own code is in
+    `RESULTS_VERSION`.
+    """
     if thing is None or type(thing).__module__.startswith("thalweg."):
         return None
     file = getattr(sys.modules.get(type(thing).__module__), "__file__", None)
@@ -103,28 +120,42 @@ def _foreign_code(thing: Any) -> str | None:
 
 
 def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] | None:
-    """The record of a run that went well or failed, or None. One whose files are gone is still to be done."""
+    """The record of a run that went well or failed, or None.
+
+    One whose files are gone is still to be done.
+    """
     name = fingerprint(material, task)
     record = store.record(name)
     if record is None or record["kind"] != task.kind:
         return None
     if record["status"] == "failed":
         return record
-    return record if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts()) else None
+    return (
+        record
+        if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts())
+        else None
+    )
 
 
 def done(material: Material, store: Store, task: Task) -> bool:
-    """Whether there is nothing to do. A run that failed for another reason than a divergence, or is damaged, is tried again."""
+    """Whether there is nothing to do.
+
+    A run that failed for another reason than a divergence, or is damaged, is tried again.
+    """
     if task.kind == "anchor":
         return store.has(material.problem_key(f"base {task.index}", task.anchor))
     record = find_record(material, store, task)
     if record is None or record["status"] == "failed":
         return record is not None and record["error"].startswith("Diverged")
-    return store.is_whole(fingerprint(material, task), () if task.kind == "landscape" else material.parts())
+    return store.is_whole(
+        fingerprint(material, task), () if task.kind == "landscape" else material.parts()
+    )
 
 
 def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
-    """Trains the networks of several tasks as one stack. What fails is left to each task's own training.
+    """Trains the networks of several tasks as one stack.
+
+    What fails is left to each task's own training.
 
     Raises:
         DiskError: A network can't be written.
@@ -134,11 +165,19 @@ def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
     roles = [f"base {t.index}" if t.kind == "anchor" else t.kind for t in group]
     numbers = [t.anchor if t.kind == "anchor" else t.index for t in group]
     try:
-        train_together([(material.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)])
+        train_together(
+            [(material.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)]
+        )
     except DiskError:
         raise
-    except Exception as error:  # a user's network may raise anything, and then does so again, on its own
-        warnings.warn(f"a stack of {len(group)} could not be trained, its members will be one by one: {error}", stacklevel=2)
+    except (
+        Exception
+    ) as error:  # a user's network may raise anything, and then does so again, on its own
+        warnings.warn(
+            f"a stack of {len(group)} could not be trained, its members will be one by one: "
+            f"{error}",
+            stacklevel=2,
+        )
 
 
 def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
@@ -149,7 +188,13 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
     """
     begin = now()
     plan = material.plan
-    record: dict[str, Any] = {"kind": task.kind, "index": task.index, "title": task.title(plan), "status": "ok", "error": None}
+    record: dict[str, Any] = {
+        "kind": task.kind,
+        "index": task.index,
+        "title": task.title(plan),
+        "status": "ok",
+        "error": None,
+    }
     if task.kind == "method":
         method = plan.methods[task.method]
         record |= {"method": method.label, "base": task.index, **method.facts()}
@@ -159,41 +204,70 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
             material.problem(f"base {task.index}", store).anchor(task.anchor)
             return record
         if task.kind == "landscape":
-            survey(material, store, store.folder / "runs" / fingerprint(material, task) / "landscape.safetensors")
+            survey(
+                material,
+                store,
+                store.folder / "runs" / fingerprint(material, task) / "landscape.safetensors",
+            )
         elif task.kind == "method":
-            predictions, facts = explore(material, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index))
+            predictions, facts = explore(
+                material, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index)
+            )
             record |= facts
         else:
             problem = material.problem(task.kind, store)
             weights = problem.anchor(task.index)
-            predictions = {part: predict(problem, weights, loader) for part, loader in material.parts().items()}
+            predictions = {
+                part: predict(problem, weights, loader) for part, loader in material.parts().items()
+            }
             record["cost"] = problem.cost.as_dict()
     except DiskError:
         raise
-    except Exception as error:  # a user's network or explorer may raise anything: it is recorded, and the study goes on
-        record |= {"status": "failed", "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
-                   "traceback": "" if isinstance(error, Diverged | InputError) else traceback.format_exc()}
+    # a user's network or explorer may raise anything: it is recorded, and the study goes on
+    except Exception as error:
+        record |= {
+            "status": "failed",
+            "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
+            "traceback": "" if isinstance(error, Diverged | InputError) else traceback.format_exc(),
+        }
         predictions = {}
     if task.kind != "anchor":
-        store.put_run(fingerprint(material, task), {**record, "started": begin, "ended": now()}, predictions)
+        store.put_run(
+            fingerprint(material, task), {**record, "started": begin, "ended": now()}, predictions
+        )
     return record
 
 
 def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> float:
-    """What the tasks will cost, in trainings; anchors that are kept, or are tasks themselves, count once."""
+    """What the tasks will cost, in trainings; anchors that are kept, or are tasks themselves, count
+    once.
+    """
     own = {(t.index, t.anchor) for t in todo if t.kind == "anchor"}
-    total = sum(1.0 for t in todo if t.kind in ("reference", "pool") and not store.has(material.problem_key(t.kind, t.index)))
+    total = sum(
+        1.0
+        for t in todo
+        if t.kind in ("reference", "pool") and not store.has(material.problem_key(t.kind, t.index))
+    )
     total += len(own)
     methods = [material.plan.methods[t.method] for t in todo if t.kind == "method"]
     total += sum(method.trainings - method.anchors for method in methods)
-    landscape = any(t.kind == "landscape" for t in todo) and material.plan.protocol.landscape == "learned-curve"
+    landscape = (
+        any(t.kind == "landscape" for t in todo)
+        and material.plan.protocol.landscape == "learned-curve"
+    )
     return total + landscape
 
 
 def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool) -> int:
-    """Forward-only evaluations of the tasks, in examples: predictions, and refreshes of batch norm where nobody trained."""
+    """Forward-only evaluations of the tasks, in examples: predictions, and refreshes of batch norm
+    where nobody trained.
+    """
     plan, predicted = material.plan, sum(len(part.targets) for part in material.parts().values())
-    refreshed = min(material.problem("preflight", None).refreshed, len(material.train.targets)) if batch_norm else 0
+    refreshed = (
+        min(material.problem("preflight", None).refreshed, len(material.train.targets))
+        if batch_norm
+        else 0
+    )
     total = 0
     for task in todo:
         if task.kind in ("reference", "pool"):

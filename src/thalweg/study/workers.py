@@ -1,4 +1,7 @@
-"""Workers: tasks one after the other, or in parallel processes of one thread each. Both give the same bits."""
+"""Workers: tasks one after the other, or in parallel processes of one thread each.
+
+Both give the same bits.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,19 +19,24 @@ Report = Callable[[Task, dict[str, Any]], None]
 
 
 def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, report: Report) -> None:
-    """Does tasks; those that train anchors first, in groups that train as one stack where the plan asks for it.
+    """Does tasks; those that train anchors first, in groups that train as one stack where the plan
+    asks for it.
 
     Args:
         material: What is studied.
         store: Where results go.
         todo: The tasks.
-        jobs: Processes. With 1 the work is done in this one. Each has one thread, so that results do not depend on `jobs`; where
-            there are several GPUs, the processes are spread over them.
+        jobs: Processes. With 1 the work is done in this one. Each has one thread, so that results
+            do not depend on `jobs`; where there are several GPUs, the processes are spread over
+            them.
         report: Called after each task with its record.
     """
     trainings = [t for t in todo if not t.needs_training_first()]
     size = material.plan.execution.stack
-    stages = [[trainings[i : i + size] for i in range(0, len(trainings), size)], [[t] for t in todo if t.needs_training_first()]]
+    stages = [
+        [trainings[i : i + size] for i in range(0, len(trainings), size)],
+        [[t] for t in todo if t.needs_training_first()],
+    ]
     if jobs == 1:
         with one_thread():
             for group in (group for stage in stages for group in stage):

@@ -1,4 +1,7 @@
-"""Batches: what a training reads. Any sized iterable of (inputs, targets); `Batches` is the fast one for tensors in memory."""
+"""Batches: what a training reads.
+
+Any sized iterable of (inputs, targets); `Batches` is the fast one for tensors in memory.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,11 +41,13 @@ class Batches:
     """A data set in memory, cut into batches, on any device.
 
     Attributes:
-        inputs: `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes floating point numbers of them.
+        inputs: `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes floating
+            point numbers of them.
         targets: Labels `[examples]`, a tensor, a NumPy array or a list.
         size: Examples a batch; the last one may be shorter.
         shuffle: New order each epoch.
-        prepare: From raw examples to what the network reads (scale, normalise), each by itself; same for training and test.
+        prepare: From raw examples to what the network reads (scale, normalise), each by itself;
+            same for training and test.
         augment: Random change of a prepared batch, drawn from a generator; None for none.
         order_seed: Seed of the order of the examples.
         augmentation_seed: Seed of the augmentation.
@@ -60,14 +65,24 @@ class Batches:
     def __post_init__(self) -> None:
         for name in ("inputs", "targets"):
             object.__setattr__(self, name, as_tensor(getattr(self, name), f"Batches.{name}"))
-        if self.inputs.dim() == 4 and self.inputs.device.type == "cpu" and not self.inputs.is_contiguous():
-            # images as [height, width, channels], permuted: convolutions would work in channels-last order, which not all can
+        if (
+            self.inputs.dim() == 4
+            and self.inputs.device.type == "cpu"
+            and not self.inputs.is_contiguous()
+        ):
+            # images as [height, width, channels], permuted: convolutions would work in
+            # channels-last order, which not all can
             object.__setattr__(self, "inputs", self.inputs.contiguous())
         if not self.inputs.dim() or not self.targets.dim():
-            raise InputError(f"Batches got inputs of shape {tuple(self.inputs.shape)} and targets of shape "
-                             f"{tuple(self.targets.shape)}, needs [examples, ...] and [examples]")
+            raise InputError(
+                f"Batches got inputs of shape {tuple(self.inputs.shape)} and targets of shape "
+                f"{tuple(self.targets.shape)}, needs [examples, ...] and [examples]"
+            )
         if len(self.inputs) != len(self.targets) or not len(self.inputs):
-            raise InputError(f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs as many of both")
+            raise InputError(
+                f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs "
+                "as many of both"
+            )
         whole("Batches.size", self.size, 1)
         object.__setattr__(self, "size", int(self.size))
 
@@ -92,7 +107,9 @@ class Batches:
         """The order of the examples in an epoch `[examples]`."""
         if not self.shuffle:
             return torch.arange(len(self.inputs))
-        return torch.randperm(len(self.inputs), generator=generator(self.order_seed, "epoch", number))
+        return torch.randperm(
+            len(self.inputs), generator=generator(self.order_seed, "epoch", number)
+        )
 
     def augmenting(self, number: int) -> torch.Generator:
         """What an epoch's augmentation is drawn from."""
@@ -104,7 +121,9 @@ class Batches:
 
     @property
     def _together(self) -> int:
-        """Batches that are gathered and prepared at once: some ten small ones, which would cost more one by one."""
+        """Batches that are gathered and prepared at once: some ten small ones, which would cost
+        more one by one.
+        """
         one = self.size * self.inputs[:1].numel() * self.inputs.element_size()
         return max(1, 2**20 // one)
 
@@ -135,8 +154,10 @@ def as_tensor(given: Any, name: str) -> Tensor:
             array = array.astype(array.dtype.newbyteorder("="))
         return torch.from_numpy(array if array.flags.writeable else array.copy())
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} got a {type(given).__name__}, needs a tensor or an array of numbers "
-                         f"({' '.join(str(error).split())[:80]})") from None
+        raise InputError(
+            f"{name} got a {type(given).__name__}, needs a tensor or an array of numbers "
+            f"({' '.join(str(error).split())[:80]})"
+        ) from None
 
 
 def joined(batches: Sequence[Tensor]) -> Tensor:
@@ -147,21 +168,31 @@ def joined(batches: Sequence[Tensor]) -> Tensor:
     """
     shapes = sorted({tuple(batch.shape[1:]) for batch in batches})
     if len(shapes) > 1:
-        raise InputError(f"batches have examples of shapes {shapes[0]} and {shapes[-1]}, which can't be put together: pad all "
-                         "of them to one length")
+        raise InputError(
+            f"batches have examples of shapes {shapes[0]} and {shapes[-1]}, which can't be put "
+            "together: pad all of them to one length"
+        )
     return torch.cat(list(batches))
 
 
 def shuffles(loader: Any) -> bool:
     """Whether a loader, or one that it wraps, is seen to shuffle."""
     random = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
-    return any(isinstance(part, random) or getattr(part, "shuffle", None) is True for part in parts(loader))
+    return any(
+        isinstance(part, random) or getattr(part, "shuffle", None) is True for part in parts(loader)
+    )
 
 
 def end_with_us(loader: Any) -> None:
-    """Makes worker processes of DataLoaders end with this process: their own look at it comes every five seconds only."""
+    """Makes worker processes of DataLoaders end with this process: their own look at it comes every
+    five seconds only.
+    """
     for part in parts(loader):
-        if isinstance(part, DataLoader) and part.num_workers and not isinstance(part.worker_init_fn, Following):
+        if (
+            isinstance(part, DataLoader)
+            and part.num_workers
+            and not isinstance(part.worker_init_fn, Following)
+        ):
             part.worker_init_fn = Following(part.worker_init_fn)
 
 

@@ -1,4 +1,6 @@
-"""Building networks: what a user's factory gives, unwrapped, on its device, with weights in a memory order that is safe."""
+"""Building networks: what a user's factory gives, unwrapped, on its device, with weights in a
+memory order that is safe.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ _BLOCK = 16  # channels that the widest vector instructions of a CPU take at onc
 
 
 def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module:
-    """A new network, as the factory gives it, without the wrappers that belong to one way of running it.
+    """A new network, as the factory gives it, without the wrappers that belong to one way of
+    running it.
 
-    `nn.DataParallel` and `torch.compile` are taken off: how trainings run is said with `Problem(device=..., compile=...)`.
+    `nn.DataParallel` and `torch.compile` are taken off: how trainings run is said with
+    `Problem(device=..., compile=...)`.
 
     Args:
         model: The factory.
@@ -25,7 +29,8 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         example: A batch of inputs `[batch, ...]`, with which lazy layers get their sizes.
 
     Raises:
-        InputError: The factory raises, or gives something else than a module that can be evaluated with other weights.
+        InputError: The factory raises, or gives something else than a module that can be evaluated
+            with other weights.
     """
     with torch.enable_grad():  # a user may have switched gradients off
         try:
@@ -33,19 +38,27 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         except InputError:
             raise
         except Exception as error:  # a user's factory may raise anything
-            raise InputError(f"model() raised {type(error).__name__} ({_line(error)}): it must make a new network each time it "
-                             "is called, without arguments") from error
-        while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(network, "_orig_mod"):
+            raise InputError(
+                f"model() raised {type(error).__name__} ({_line(error)}): it must make a new "
+                "network each time it is called, without arguments"
+            ) from error
+        while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(
+            network, "_orig_mod"
+        ):
             network = network._orig_mod if hasattr(network, "_orig_mod") else network.module
         if not isinstance(network, nn.Module):
             raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
         if isinstance(network, torch.jit.ScriptModule):
-            raise InputError("model() gave a ScriptModule, whose weights can't be exchanged while it is evaluated: give the "
-                             "Python module that it was made from")
+            raise InputError(
+                "model() gave a ScriptModule, whose weights can't be exchanged while it is "
+                "evaluated: give the Python module that it was made from"
+            )
         name = next((name for name, p in network.named_parameters() if p.is_meta), None)
         if name is not None:
-            raise InputError(f"the network's parameter '{name}' is on the device 'meta', without numbers: make the network on "
-                             "the CPU")
+            raise InputError(
+                f"the network's parameter '{name}' is on the device 'meta', without numbers: "
+                "make the network on the CPU"
+            )
         network = network.to(device)
         if example is not None and is_lazy(network):
             _materialise(network, example.to(device))
@@ -60,7 +73,9 @@ def is_lazy(network: nn.Module) -> bool:
 
 
 def in_channels_last(network: nn.Module) -> nn.Module:
-    """The same network with its convolutions' weights in channels-last order; what they put out then is so, too."""
+    """The same network with its convolutions' weights in channels-last order; what they put out
+    then is so, too.
+    """
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -70,12 +85,14 @@ def in_plain_order(network: nn.Module) -> nn.Module:
 
 
 def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
-    """The name of a layer that must not be evaluated with channels-last weights on this device, or None.
+    """The name of a layer that must not be evaluated with channels-last weights on this device, or
+    None.
 
-    On CPUs, torch's backward pass of strided 1x1 convolutions writes outside of its memory where channels don't fill the
-    processor's vectors (seen with torch 2.13 on processors with AVX2: fewer than eight input channels). It needs no error to be
-    wrong, and no vectors of this processor to be so on another one, so that every such layer counts; and every weight of that
-    shape outside of torch's convolutions, whose stride is not known.
+    On CPUs, torch's backward pass of strided 1x1 convolutions writes outside of its memory where
+    channels don't fill the processor's vectors (seen with torch 2.13 on processors with AVX2: fewer
+    than eight input channels). It needs no error to be wrong, and no vectors of this processor to
+    be so on another one, so that every such layer counts; and every weight of that shape outside of
+    torch's convolutions, whose stride is not known.
     """
     if torch.device(device).type != "cpu":
         return None
@@ -84,16 +101,29 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
             own = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
             if any(channels % _BLOCK for channels in own):
                 return name
-        if not isinstance(layer, nn.modules.conv._ConvNd | nn.utils.parametrize.ParametrizationList):  # a function may stride
+        if not isinstance(
+            layer, nn.modules.conv._ConvNd | nn.utils.parametrize.ParametrizationList
+        ):  # a function may stride
             for key, p in layer.named_parameters(recurse=False):
-                if p.dim() == 4 and p.shape[2:] == (1, 1) and min(p.shape[:2]) > 1 and any(n % _BLOCK for n in p.shape[:2]):
+                if (
+                    p.dim() == 4
+                    and p.shape[2:] == (1, 1)
+                    and min(p.shape[:2]) > 1
+                    and any(n % _BLOCK for n in p.shape[:2])
+                ):
                     return f"{name}.{key}".removeprefix(".")
     return None
 
 
 def ordered(network: nn.Module, device: str, *, channels_last: bool) -> nn.Module:
-    """The network with channels-last weights, where that is asked for and safe: as it is elsewhere."""
-    return in_channels_last(network) if channels_last and unsafe_channels_last(network, device) is None else network
+    """The network with channels-last weights, where that is asked for and safe: as it is
+    elsewhere.
+    """
+    return (
+        in_channels_last(network)
+        if channels_last and unsafe_channels_last(network, device) is None
+        else network
+    )
 
 
 @dataclass(frozen=True)
@@ -103,8 +133,10 @@ class Builds:
     Attributes:
         networks: Both of them, to be used up.
         differ: Whether initialisations differ.
-        constants: Names of what is not trained and differs all the same: frozen parameters and buffers of real numbers.
-        stored: Names of weights, of two axes or more, that do not differ, and are not all one number: they come from a file, say.
+        constants: Names of what is not trained and differs all the same: frozen parameters and
+            buffers of real numbers.
+        stored: Names of weights, of two axes or more, that do not differ, and are not all one
+            number: they come from a file, say.
     """
 
     networks: tuple[nn.Module, nn.Module]
@@ -114,7 +146,8 @@ class Builds:
 
 
 def check_factory(model: Model, device: str, example: Tensor) -> Builds:
-    """Builds three networks and compares them: the first two for different purposes, the third for the first one's.
+    """Builds three networks and compares them: the first two for different purposes, the third for
+    the first one's.
 
     Args:
         model: The factory.
@@ -122,14 +155,19 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         example: As in `built`.
 
     Raises:
-        InputError: It is no factory, gives one network twice, networks that share tensors, or networks whose initialisation does
-            not follow from torch's, NumPy's and Python's seeds.
+        InputError: It is no factory, gives one network twice, networks that share tensors, or
+            networks whose initialisation does not follow from torch's, NumPy's and Python's seeds.
     """
     if isinstance(model, nn.Module):
-        raise InputError(f"model got a {type(model).__name__} module, needs a function that makes a new one (retrainings start "
-                         f"afresh): lambda: {type(model).__name__}(...); give a trained one's state_dict() as start=")
+        raise InputError(
+            f"model got a {type(model).__name__} module, needs a function that makes a new one "
+            f"(retrainings start afresh): lambda: {type(model).__name__}(...); give a trained "
+            "one's state_dict() as start="
+        )
     if not callable(model):
-        raise InputError(f"model got {type(model).__name__}, needs a function that makes a new network")
+        raise InputError(
+            f"model got {type(model).__name__}, needs a function that makes a new network"
+        )
     found, after = [], []
     for purpose in ("first", "other", "first"):
         with seeded(0, "inspection", purpose):
@@ -137,24 +175,41 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
             after.append(torch.get_rng_state())
     first, other, again = found
     if len({id(network) for network in found}) < 3:
-        raise InputError(f"model() gave the same module twice: retrainings start afresh, so it must make a new "
-                         f"{type(first).__name__} each time; give a trained one's state_dict() as start=")
+        raise InputError(
+            f"model() gave the same module twice: retrainings start afresh, so it must make a new "
+            f"{type(first).__name__} each time; give a trained one's state_dict() as start="
+        )
     _check_usable(first)
     _check_storage(first, other)
     _check_storage(first, again)
     same, repeated = _equal(first, other), _equal(first, again)
     if not repeated:
-        raise InputError("model() gave other weights after the same seed: it draws from a generator of its own, so that no "
-                         "training could be done again; let it draw from torch's global generator, as torch.nn.init does")
-    if same and torch.equal(after[0], after[1]) and any(p.requires_grad for p in first.parameters()):
-        raise InputError("model() seeds torch itself, so that all retrainings would start alike: take torch.manual_seed out of "
-                         "it (thalweg seeds before each call)")
+        raise InputError(
+            "model() gave other weights after the same seed: it draws from a generator of its "
+            "own, so that no training could be done again; let it draw from torch's global "
+            "generator, as torch.nn.init does"
+        )
+    if (
+        same
+        and torch.equal(after[0], after[1])
+        and any(p.requires_grad for p in first.parameters())
+    ):
+        raise InputError(
+            "model() seeds torch itself, so that all retrainings would start alike: take "
+            "torch.manual_seed out of it (thalweg seeds before each call)"
+        )
     trained = {name for name, p in again.named_parameters() if p.requires_grad}
     one, two = _tensors(again), _tensors(other)
-    constants = tuple(name for name, t in one.items()
-                      if name not in trained and t.is_floating_point() and not torch.equal(t, two[name]))
-    stored = tuple(name for name, p in again.named_parameters()
-                   if p.dim() > 1 and torch.equal(p, two[name]) and bool((p != p.flatten()[0]).any()))
+    constants = tuple(
+        name
+        for name, t in one.items()
+        if name not in trained and t.is_floating_point() and not torch.equal(t, two[name])
+    )
+    stored = tuple(
+        name
+        for name, p in again.named_parameters()
+        if p.dim() > 1 and torch.equal(p, two[name]) and bool((p != p.flatten()[0]).any())
+    )
     return Builds((again, other), not same, constants, stored)
 
 
@@ -162,28 +217,36 @@ def _check_usable(network: nn.Module) -> None:
     """Whether a network, whose modes are lost, has real weights and both modes."""
     name = next((name for name, p in network.named_parameters() if p.is_complex()), None)
     if name is not None:
-        raise InputError(f"the network's parameter '{name}' is complex, needs real numbers: keep two real ones in its place "
-                         "(torch.view_as_complex)")
+        raise InputError(
+            f"the network's parameter '{name}' is complex, needs real numbers: keep two real "
+            "ones in its place (torch.view_as_complex)"
+        )
     try:
         network.eval().train()
     except Exception as error:  # exported graphs have one mode, for one
-        raise InputError(f"model() gave a {type(network).__name__} that can't be put in training and in evaluation mode "
-                         f"({_line(error)}): give the module that it was made from") from error
+        raise InputError(
+            f"model() gave a {type(network).__name__} that can't be put in training and in "
+            f"evaluation mode ({_line(error)}): give the module that it was made from"
+        ) from error
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:
     own = {t.untyped_storage().data_ptr(): name for name, t in _tensors(first).items() if t.numel()}
     for name, tensor in _tensors(other).items():
         if tensor.numel() and tensor.untyped_storage().data_ptr() in own:
-            raise InputError(f"model() gave two networks that share '{name}': training one would change the other; make every "
-                             "layer inside of the factory, or copy it there (copy.deepcopy)")
+            raise InputError(
+                f"model() gave two networks that share '{name}': training one would change the "
+                "other; make every layer inside of the factory, or copy it there (copy.deepcopy)"
+            )
 
 
 def _equal(first: nn.Module, other: nn.Module) -> bool:
     one, two = _tensors(first), _tensors(other)
     if one.keys() != two.keys() or any(one[name].shape != two[name].shape for name in one):
-        raise InputError("model() gave two networks that differ in the names or shapes of their weights: it must make the same "
-                         "architecture each time")
+        raise InputError(
+            "model() gave two networks that differ in the names or shapes of their weights: it "
+            "must make the same architecture each time"
+        )
     return all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
@@ -192,19 +255,30 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _materialise(network: nn.Module, example: Tensor) -> None:
-    """Evaluates lazy layers once. Batch-norm statistics are not touched: it is in evaluation mode."""
+    """Evaluates lazy layers once.
+
+    Batch-norm statistics are not touched: it is in evaluation mode.
+    """
     was_training = network.training
     try:
         with torch.no_grad():
             network.eval()(example)
     except Exception as error:
-        raise InputError(f"the network's lazy layers can't take inputs of shape {tuple(example.shape)} and {example.dtype} "
-                         f"({_line(error)})") from error
+        raise InputError(
+            f"the network's lazy layers can't take inputs of shape {tuple(example.shape)} and "
+            f"{example.dtype} ({_line(error)})"
+        ) from error
     network.train(was_training)
     if is_lazy(network):
-        left = next(name for name, t in [*network.named_parameters(), *network.named_buffers()] if nn.parameter.is_lazy(t))
-        raise InputError(f"the network has a lazy layer that an evaluation does not use ('{left}'): take it out, or give its "
-                         "size")
+        left = next(
+            name
+            for name, t in [*network.named_parameters(), *network.named_buffers()]
+            if nn.parameter.is_lazy(t)
+        )
+        raise InputError(
+            f"the network has a lazy layer that an evaluation does not use ('{left}'): take it "
+            "out, or give its size"
+        )
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,6 @@
-"""What a user's function does, as a short text that changes when it does: by its code and all that it holds."""
+"""What a user's function does, as a short text that changes when it does: by its code and all that
+it holds.
+"""
 
 import functools
 import hashlib
@@ -12,7 +14,19 @@ import torch
 from torch import Tensor, nn
 
 _DEEPEST = 40
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), torch.dtype, torch.device, np.generic)
+_PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(None),
+    type(...),
+    torch.dtype,
+    torch.device,
+    np.generic,
+)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 _LIBRARIES = {"torch", "numpy", "thalweg", *sys.stdlib_module_names}
 _CODE = (types.FunctionType, staticmethod, classmethod, property)
@@ -24,10 +38,12 @@ class Unknown(Exception):
 
 
 def identity_of(thing: Any) -> str | None:
-    """SHA-256 of a function, module or object: its code, settings, tensors, and what its closures hold.
+    """SHA-256 of a function, module or object: its code, settings, tensors, and what its closures
+    hold.
 
     Returns:
-        None where it holds something that can't be told from another of its kind (an open file, say).
+        None where it holds something that can't be told from another of its kind (an open file,
+        say).
     """
     digest = hashlib.sha256()
     try:
@@ -43,7 +59,9 @@ def _add(digest: Any, thing: Any, depth: int, met: dict[int, Any]) -> None:
     if id(thing) in met:  # what refers to itself, or is used again
         digest.update(f"<{list(met).index(id(thing))}>".encode())
         return
-    if not isinstance(thing, (*_PLAIN, *_CONTAINERS)):  # equal numbers and lists may be one or several
+    if not isinstance(
+        thing, (*_PLAIN, *_CONTAINERS)
+    ):  # equal numbers and lists may be one or several
         met[id(thing)] = thing
     digest.update(f"<{type(thing).__module__}.{type(thing).__qualname__}".encode())
     for part in _parts(digest, thing):
@@ -110,9 +128,16 @@ def _of_function(digest: Any, function: types.FunctionType) -> list[Any]:
     names = _names(function.__code__)
     used = {name: function.__globals__[name] for name in names if name in function.__globals__}
     # of modules of the user's, what is named here too
-    modules = [part for part in [*cells, *(used[name] for name in sorted(used))] if isinstance(part, types.ModuleType)]
-    inner = [{name: vars(module)[name] for name in sorted(names) if name in vars(module)} for module in modules
-             if not _is_library(module.__name__)]
+    modules = [
+        part
+        for part in [*cells, *(used[name] for name in sorted(used))]
+        if isinstance(part, types.ModuleType)
+    ]
+    inner = [
+        {name: vars(module)[name] for name in sorted(names) if name in vars(module)}
+        for module in modules
+        if not _is_library(module.__name__)
+    ]
     return [function.__code__, function.__defaults__, function.__kwdefaults__, cells, used, inner]
 
 
@@ -123,14 +148,23 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _of_name(digest: Any, thing: Any) -> list[Any]:
-    """A class or function by its name and, where it is a user's class, by its methods and attributes."""
-    module, name = getattr(thing, "__module__", "") or "", getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
+    """A class or function by its name and, where it is a user's class, by its methods and
+    attributes.
+    """
+    module, name = (
+        getattr(thing, "__module__", "") or "",
+        getattr(thing, "__qualname__", getattr(thing, "__name__", "")),
+    )
     if not name:
         raise Unknown
     digest.update(f"{module}.{name}".encode())
     if not isinstance(thing, type) or _is_library(module):
         return []
-    own = {key: value for key, value in vars(thing).items() if isinstance(value, _CODE) or not key.startswith(("__", "_abc_"))}
+    own = {
+        key: value
+        for key, value in vars(thing).items()
+        if isinstance(value, _CODE) or not key.startswith(("__", "_abc_"))
+    }
     return [own, list(thing.__bases__)]
 
 
@@ -138,9 +172,20 @@ def _of_object(thing: Any) -> list[Any]:
     if isinstance(thing, nn.Module) and not isinstance(thing, torch.jit.ScriptModule):
         own = {key: value for key, value in vars(thing).items() if key not in _OF_MODULES}
         hooks = [list(found.values()) for found in (thing._forward_pre_hooks, thing._forward_hooks)]
-        return [type(thing), own, dict(thing._parameters), dict(thing._buffers), dict(thing._modules), hooks]
+        return [
+            type(thing),
+            own,
+            dict(thing._parameters),
+            dict(thing._buffers),
+            dict(thing._modules),
+            hooks,
+        ]
     found = thing.__reduce_ex__(2)  # all that pickle would keep; raises where there is more
-    held = [found] if isinstance(found, str) else [list(part) if isinstance(part, Iterator) else part for part in found]
+    held = (
+        [found]
+        if isinstance(found, str)
+        else [list(part) if isinstance(part, Iterator) else part for part in found]
+    )
     return [type(thing), *held, getattr(thing, "__wrapped__", None)]
 
 

@@ -1,7 +1,9 @@
-"""One look at a user's network and loader before anything is trained: mistakes are found in seconds, not after a day.
+"""One look at a user's network and loader before anything is trained: mistakes are found in
+seconds, not after a day.
 
-It builds three networks and compares them, takes one trial step, and reads the loader. What it finds is kept as one `Inspection`,
-which everything else asks. It costs less than ten steps of a training, but for loaders whose length only reading tells.
+It builds three networks and compares them, takes one trial step, and reads the loader. What it
+finds is kept as one `Inspection`, which everything else asks. It costs less than ten steps of a
+training, but for loaders whose length only reading tells.
 """
 
 import warnings
@@ -32,7 +34,9 @@ from thalweg.training.trial import (
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.observing import check_complete, observe
 
-_STEPS = 3  # for so long inputs are looked at, where there is a choice: all looks together take less than ten steps
+# for so long inputs are looked at, where there is a choice: all looks together take less than ten
+# steps
+_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,16 @@ class Inspection:
         examples: Examples in one epoch.
         classes: Classes of the network's outputs.
         behaviour: Which of its statistics move, what is random and what is recomputed.
-        channels_last: The network has two-dimensional convolutions and works with channels-last weights (which is faster).
-        unsafe_layer: The name of a layer with which channels-last weights are not safe on this device, or None.
+        channels_last: The network has two-dimensional convolutions and works with channels-last
+            weights (which is faster).
+        unsafe_layer: The name of a layer with which channels-last weights are not safe on this
+            device, or None.
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
-        redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change; `masks` where the order stays,
-            but dropout differs.
+        redrawn: Which of `init`, and `order` with `augmentation`, a new seed was seen to change;
+            `masks` where the order stays, but dropout differs.
         constants: Names of frozen parameters and buffers that differ from network to network.
-        stored: Names of weights that are the same in all new networks, as those of a pre-trained part.
+        stored: Names of weights that are the same in all new networks, as those of a pre-trained
+            part.
     """
 
     examples: int
@@ -71,7 +78,9 @@ def inspect(
     recipe: Recipe | None = None,
     loss: Loss | None = None,
 ) -> Inspection:
-    """Reads the training set once, and takes one trial step of a network that is thrown away. Nothing is trained.
+    """Reads the training set once, and takes one trial step of a network that is thrown away.
+
+    Nothing is trained.
 
     Args:
         model: Makes a network.
@@ -81,8 +90,9 @@ def inspect(
         loss: With what loss; cross-entropy if None.
 
     Raises:
-        InputError: With one line: the loader is empty or has another length than it says, a batch is no pair, inputs have NaN,
-            labels are out of range; networks have something in common; outputs are no logits `[batch, classes]`; a step fails.
+        InputError: With one line: the loader is empty or has another length than it says, a batch
+            is no pair, inputs have NaN, labels are out of range; networks have something in common;
+            outputs are no logits `[batch, classes]`; a step fails.
     """
     check_loader(train)
     first = first_batch(train, "first")
@@ -100,15 +110,22 @@ def inspect(
     check_values(x, y, classes, 0)
     check_shapes(before, shapes(network))
     if depends_on_batch(spare, x):
-        warnings.warn("what the network predicts for an input depends on the other inputs of its batch (batch norm without "
-                      "running statistics?): it is that of batches of 256 inputs, as thalweg evaluates it", stacklevel=4)
+        warnings.warn(
+            "what the network predicts for an input depends on the other inputs of its batch "
+            "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
+            "thalweg evaluates it",
+            stacklevel=4,
+        )
     seconds = trial_step(network, x, y, recipe or Recipe(), loss)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])
     if not repeats(spare, x[:16]):
-        warnings.warn("the network gives other outputs in training mode after the same seed, with the same weights: it draws "
-                      "from a generator of its own, or counts its evaluations, so that no training can be done again; let it "
-                      "draw from torch's global generator", stacklevel=4)
+        warnings.warn(
+            "the network gives other outputs in training mode after the same seed, with the "
+            "same weights: it draws from a generator of its own, or counts its evaluations, so "
+            "that no training can be done again; let it draw from torch's global generator",
+            stacklevel=4,
+        )
 
     def evaluate(x: Tensor) -> None:
         with torch.no_grad(), seeded(0, "inspection", "shape"):
@@ -117,27 +134,49 @@ def inspect(
     found = read(train, classes, _STEPS * seconds, evaluate)
     if found.has_single:
         check_single(spare, x[:1])
-    channels_last = _works_channels_last(spare, example, device)  # the last thing that is done to it
+    channels_last = _works_channels_last(
+        spare, example, device
+    )  # the last thing that is done to it
     sources, again = redraws(train, first)
     if not again:
-        warnings.warn("the training loader gives other batches after the same seed: it has randomness that no seed of torch's, "
-                      "NumPy's or Python's reaches, so that no training can be done again; let its data set, sampler or "
-                      "transforms draw from a generator that is one of their attributes, or from the global ones", stacklevel=4)
+        warnings.warn(
+            "the training loader gives other batches after the same seed: it has randomness "
+            "that no seed of torch's, NumPy's or Python's reaches, so that no training can be "
+            "done again; let its data set, sampler or transforms draw from a generator that is "
+            "one of their attributes, or from the global ones",
+            stacklevel=4,
+        )
     redrawn = [name for name, does in (("init", builds.differ), *sources.items()) if does]
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
-    return Inspection(found.examples, classes, behaviour, channels_last, unsafe_channels_last(network, device),
-                      example.to("cpu"), tuple(redrawn), _kept_apart(builds, behaviour), builds.stored)
+    return Inspection(
+        found.examples,
+        classes,
+        behaviour,
+        channels_last,
+        unsafe_channels_last(network, device),
+        example.to("cpu"),
+        tuple(redrawn),
+        _kept_apart(builds, behaviour),
+        builds.stored,
+    )
 
 
 def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:
     """What is not trained and differs between networks, less what is taken again at every point."""
     again = {name for one in behaviour.follows for name in (one.u, one.v)}
-    return tuple(name for name in builds.constants if name not in again and name.rpartition(".")[0] not in behaviour.refreshed)
+    return tuple(
+        name
+        for name in builds.constants
+        if name not in again and name.rpartition(".")[0] not in behaviour.refreshed
+    )
 
 
 def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Behaviour:
-    """What a network does in training and in evaluation. A single example, which is refused later, is taken twice."""
+    """What a network does in training and in evaluation.
+
+    A single example, which is refused later, is taken twice.
+    """
     x, y = (t if len(t) > 1 else torch.cat([t, t]) for t in (x, y))
     try:
         found = observe(network, x, y, lambda outputs, _: outputs.square().mean())
@@ -145,8 +184,11 @@ def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Beh
     except InputError:
         raise
     except Exception as error:  # a user's network may raise anything
-        raise InputError(f"the network can't be evaluated with weights from outside (torch.func.functional_call: "
-                         f"{type(error).__name__}, {' '.join(str(error).split())[:200]}), as everything here does") from error
+        raise InputError(
+            "the network can't be evaluated with weights from outside "
+            f"(torch.func.functional_call: {type(error).__name__}, "
+            f"{' '.join(str(error).split())[:200]}), as everything here does"
+        ) from error
     return found
 
 
@@ -154,31 +196,47 @@ def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None
     """Whether a retraining draws anything anew.
 
     Raises:
-        InputError: Of all that it shall draw anew nothing is: all retrainings would be one and the same.
+        InputError: Of all that it shall draw anew nothing is: all retrainings would be one and the
+            same.
     """
     still = _still(inspection, sources)
     masks = inspection is not None and "masks" in inspection.redrawn and "order" in sources
     if sources and len(still) == len(sources) and not masks:
-        raise InputError(f"sources got {', '.join(sources)}, but {_reasons(still)}: all retrainings would be one and the same; "
-                         "give shuffle=True, a model that draws its weights, or Batches with sources=('data',)")
+        raise InputError(
+            f"sources got {', '.join(sources)}, but {_reasons(still)}: all retrainings would be "
+            "one and the same; give shuffle=True, a model that draws its weights, or Batches "
+            "with sources=('data',)"
+        )
 
 
 def warn_of_sources(inspection: Inspection, sources: Sequence[str]) -> None:
     """Warns where a part of what a retraining shall draw anew is not drawn anew."""
-    still = [name for name in _still(inspection, sources) if name != "augmentation"]  # there may be none
+    still = [
+        name for name in _still(inspection, sources) if name != "augmentation"
+    ]  # there may be none
     if still:
-        warnings.warn(f"{_reasons(still)}: that is not drawn anew in a retraining, and u does not hold it; give shuffle=True or "
-                      f"a model that draws its weights, or say so with sources={tuple(s for s in sources if s not in still)!r}",
-                      stacklevel=4)
+        warnings.warn(
+            f"{_reasons(still)}: that is not drawn anew in a retraining, and u does not hold it; "
+            "give shuffle=True or a model that draws its weights, or say so with "
+            f"sources={tuple(s for s in sources if s not in still)!r}",
+            stacklevel=4,
+        )
 
 
 def _still(inspection: Inspection | None, sources: Sequence[str]) -> list[str]:
-    return [] if inspection is None else [name for name in sources if name not in (*inspection.redrawn, "data")]
+    return (
+        []
+        if inspection is None
+        else [name for name in sources if name not in (*inspection.redrawn, "data")]
+    )
 
 
 def _reasons(still: Sequence[str]) -> str:
-    reasons = {"init": "model() gives the same weights after every seed (it loads them?)",
-               "order": "the training loader gives the same batches after every seed (it does not shuffle?)"}
+    reasons = {
+        "init": "model() gives the same weights after every seed (it loads them?)",
+        "order": "the training loader gives the same batches after every seed (it does not "
+        "shuffle?)",
+    }
     return " and ".join(reasons[name] for name in reasons if name in still)
 
 
@@ -189,21 +247,29 @@ def check_layout(inspection: Inspection | None, channels_last: bool | None) -> N
         InputError: Channels last are not.
     """
     if channels_last and inspection is not None and inspection.unsafe_layer is not None:
-        raise InputError(f"channels_last got True, and layer '{inspection.unsafe_layer}' is a strided 1x1 convolution of few "
-                         "channels, whose backward pass torch writes outside of its memory with channels-last weights on a CPU: "
-                         "leave channels_last out")
+        raise InputError(
+            f"channels_last got True, and layer '{inspection.unsafe_layer}' is a strided 1x1 "
+            "convolution of few channels, whose backward pass torch writes outside of its "
+            "memory with channels-last weights on a CPU: leave channels_last out"
+        )
 
 
 def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
-    """Whether the network gives the same outputs so: one that uses `view` on a convolution's output, for one, gives none."""
+    """Whether the network gives the same outputs so: one that uses `view` on a convolution's
+    output, for one, gives none.
+    """
     network.eval()
-    if not any(isinstance(module, nn.Conv2d) for module in network.modules()) or unsafe_channels_last(network, device):
+    if not any(
+        isinstance(module, nn.Conv2d) for module in network.modules()
+    ) or unsafe_channels_last(network, device):
         return False
     with torch.no_grad(), seeded(0, "inspection", "order of memory"):
         expected = network(x)
         try:
             found = in_channels_last(network)(x)
-            same = bool((found - expected).abs().max() <= 0.01 * expected.abs().max())  # GPUs may round to ten bits
+            same = bool(
+                (found - expected).abs().max() <= 0.01 * expected.abs().max()
+            )  # GPUs may round to ten bits
             network.train()(x)  # it may do something else there
             return same
         except Exception:  # a user's network may raise anything

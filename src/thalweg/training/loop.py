@@ -1,4 +1,7 @@
-"""The training loop. It serves every method and knows none of them: nothing here is specific to subspaces or ensembles."""
+"""The training loop.
+
+It serves every method and knows none of them: nothing here is specific to subspaces or ensembles.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,8 +29,8 @@ class Tick:
         step: Steps done, counted from 1.
         steps: Steps that the training takes.
         epoch_ended: The step was the last one of a pass over the data.
-        loss: The data loss of the step, before it, without the penalty: a scalar on the training's device (reading it makes a
-            GPU wait).
+        loss: The data loss of the step, before it, without the penalty: a scalar on the training's
+            device (reading it makes a GPU wait).
     """
 
     step: int
@@ -50,26 +53,41 @@ def train(
     """Trains a module in place.
 
     Args:
-        module: Maps inputs `[batch, ...]` to outputs `[batch, classes]` or, with several draws, `[draws, batch, classes]`.
-            What is trained is its parameters that require gradients.
+        module: Maps inputs `[batch, ...]` to outputs `[batch, classes]` or, with several draws,
+            `[draws, batch, classes]`. What is trained is its parameters that require gradients.
         batches: Yields (inputs, targets); read again each epoch.
         recipe: Epochs, optimiser, schedule.
         meter: Counts every evaluation from the shape of the outputs.
-        loss: From outputs and targets `[batch]` to a scalar; cross-entropy, averaged over draws and batch, if None.
+        loss: From outputs and targets `[batch]` to a scalar; cross-entropy, averaged over draws and
+            batch, if None.
         penalty: Added to the loss; read from the module's parameters.
-        adjust: Called between the backward pass and the step; may change the gradients of the module's parameters.
+        adjust: Called between the backward pass and the step; may change the gradients of the
+            module's parameters.
         watch: Called after every step.
 
     Raises:
-        Diverged: The loss is not finite (the parameters are left as they were before that step; on a GPU, which is asked every
-            50 steps only, as they are by then), or the last step left weights that are not.
-        InputError: There is nothing to train, no parameter gets a gradient, a label is out of range, or the loader gives another
-            number of batches than it says.
+        Diverged: The loss is not finite (the parameters are left as they were before that step; on
+            a GPU, which is asked every 50 steps only, as they are by then), or the last step left
+            weights that are not.
+        InputError: There is nothing to train, no parameter gets a gradient, a label is out of
+            range, or the loader gives another number of batches than it says.
     """
     if torch.is_inference_mode_enabled():
-        raise InputError("nothing can be trained inside of torch.inference_mode(): leave it (torch.no_grad() does no harm)")
+        raise InputError(
+            "nothing can be trained inside of torch.inference_mode(): leave it (torch.no_grad() "
+            "does no harm)"
+        )
     with torch.enable_grad():  # a user may have switched gradients off
-        _train(module, batches, recipe, meter, loss or cross_entropy(recipe.label_smoothing), penalty, adjust, watch)
+        _train(
+            module,
+            batches,
+            recipe,
+            meter,
+            loss or cross_entropy(recipe.label_smoothing),
+            penalty,
+            adjust,
+            watch,
+        )
 
 
 def _train(
@@ -84,7 +102,9 @@ def _train(
 ) -> None:
     params = [p for p in module.parameters() if p.requires_grad]
     if not params:
-        raise InputError("the module has no parameter that requires a gradient: there is nothing to train")
+        raise InputError(
+            "the module has no parameter that requires a gradient: there is nothing to train"
+        )
     device = params[0].device
     optimizer = optimizer_for(recipe, params)
     steps = recipe.steps(len(batches))
@@ -99,8 +119,11 @@ def _train(
         with _precision(recipe, device):
             outputs = module(_moved(x, device))
         meter.backward(outputs)
-        data_loss = _loss_of(loss, outputs.float() if outputs.dtype == torch.bfloat16 else outputs,
-                             y.to(device, non_blocking=True))
+        data_loss = _loss_of(
+            loss,
+            outputs.float() if outputs.dtype == torch.bfloat16 else outputs,
+            y.to(device, non_blocking=True),
+        )
         total = data_loss if penalty is None else data_loss + penalty()
         losses.append(total.detach())
         if len(losses) == patience or step + 1 == steps:
@@ -115,12 +138,18 @@ def _train(
         if step + 1 == steps:
             break
     if not all(torch.isfinite(p).all() for p in params):
-        raise Diverged(f"the weights are not finite after step {steps}, the last: lower the learning rate ({recipe.lr:g}), "
-                       "or clip gradients")
+        raise Diverged(
+            f"the weights are not finite after step {steps}, the last: lower the learning rate "
+            f"({recipe.lr:g}), or clip gradients"
+        )
 
 
 def _moved(x: Tensor, device: torch.device) -> Tensor:
-    """Inputs on a device. On a CPU the weights choose the order of memory, where it is safe (`training.building`), not they."""
+    """Inputs on a device.
+
+    On a CPU the weights choose the order of memory, where it is safe (`training.building`), not
+    they.
+    """
     moved = x.to(device, non_blocking=True)
     return moved.contiguous() if device.type == "cpu" and moved.layout == torch.strided else moved
 
@@ -129,23 +158,31 @@ def _loss_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     try:
         return loss(outputs, targets)
     except IndexError as error:
-        raise InputError(f"a batch of the training loader has labels that are no classes ({error}): needs 0 to "
-                         f"{outputs.shape[-1] - 1}") from error
+        raise InputError(
+            f"a batch of the training loader has labels that are no classes ({error}): needs 0 to "
+            f"{outputs.shape[-1] - 1}"
+        ) from error
 
 
 def per_draw(loss: Loss) -> Loss:
-    """A user's loss of outputs `[batch, classes]`, for outputs `[draws, batch, classes]` too: its mean over the draws."""
+    """A user's loss of outputs `[batch, classes]`, for outputs `[draws, batch, classes]` too: its
+    mean over the draws.
+    """
 
     def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
         if outputs.dim() == targets.dim() + 1:
             return loss(outputs, targets)
-        return torch.stack([averaged(outputs[draw], targets) for draw in range(len(outputs))]).mean()
+        return torch.stack(
+            [averaged(outputs[draw], targets) for draw in range(len(outputs))]
+        ).mean()
 
     return averaged
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """Cross-entropy of outputs `[batch, classes]` or `[draws, batch, classes]`, averaged over draws and batch."""
+    """Cross-entropy of outputs `[batch, classes]` or `[draws, batch, classes]`, averaged over draws
+    and batch.
+    """
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         if outputs.dim() > 2:
@@ -156,13 +193,17 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
 
 
 def both_ways(module: nn.Module, x: Tensor) -> None:
-    """One evaluation of inputs `[batch, ...]` in training, with its backward pass, for counting operations: nothing is kept."""
+    """One evaluation of inputs `[batch, ...]` in training, with its backward pass, for counting
+    operations: nothing is kept.
+    """
     module.train()(x).sum().backward()
 
 
 def _step(optimizer: Optimizer, params: list[nn.Parameter], recipe: Recipe, *, first: bool) -> None:
     if first and all(p.grad is None for p in params):
-        raise InputError("no parameter got a gradient: do the network's outputs depend on any that is trained?")
+        raise InputError(
+            "no parameter got a gradient: do the network's outputs depend on any that is trained?"
+        )
     if recipe.clip is not None:
         nn.utils.clip_grad_norm_(params, recipe.clip)
     optimizer.step()
@@ -176,10 +217,14 @@ def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[A
 
 def _check(losses: list[Tensor], step: int, steps: int, recipe: Recipe) -> None:
     """Looks at the losses of the last steps, of which `step` is the last."""
-    for back, value in enumerate(torch.stack(losses).tolist() if len(losses) > 1 else [losses[0].item()]):
+    for back, value in enumerate(
+        torch.stack(losses).tolist() if len(losses) > 1 else [losses[0].item()]
+    ):
         if not math.isfinite(value):
-            raise Diverged(f"the loss is {value} at step {step + 1 - len(losses) + back} of {steps}: lower the learning rate "
-                           f"({recipe.lr:g}), or clip gradients")
+            raise Diverged(
+                f"the loss is {value} at step {step + 1 - len(losses) + back} of {steps}: lower "
+                f"the learning rate ({recipe.lr:g}), or clip gradients"
+            )
 
 
 def _endless(batches: Loader) -> Iterator[tuple[bool, Any]]:
@@ -192,8 +237,13 @@ def _endless(batches: Loader) -> Iterator[tuple[bool, Any]]:
             number += 1
             yield number == expected, batch
         if not number:
-            raise InputError("the training loader gave no batch: is it an iterator that can be read once only? give a DataLoader")
+            raise InputError(
+                "the training loader gave no batch: is it an iterator that can be read once "
+                "only? give a DataLoader"
+            )
         if number != expected:
-            raise InputError(f"the training loader says that it has {expected} batches, and gave {number} in epoch {epoch + 1}: "
-                             "steps and costs would be wrong; give it the right length")
+            raise InputError(
+                f"the training loader says that it has {expected} batches, and gave {number} in "
+                f"epoch {epoch + 1}: steps and costs would be wrong; give it the right length"
+            )
         epoch += 1

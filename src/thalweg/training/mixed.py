@@ -1,10 +1,11 @@
 """Mixed precision inside vmap, where torch's autocast does not reach.
 
-There convolutions stay in single precision, and batch norm refuses what it gets (torch 2.13; pytorch issues 192617 and 184890).
-As with autocast, products are taken in the lower precision and normalisations in single precision; weights, statistics and
-gradients of weights stay in single precision. What a normalisation gives has the type of what it got. Less than autocast does:
-softmax and losses inside a network stay in the lower precision, and a layer that is one function for torch, such as
-`nn.MultiheadAttention`, is not looked into and refuses mixed types.
+There convolutions stay in single precision, and batch norm refuses what it gets (torch 2.13;
+pytorch issues 192617 and 184890). As with autocast, products are taken in the lower precision and
+normalisations in single precision; weights, statistics and gradients of weights stay in single
+precision. What a normalisation gives has the type of what it got. Less than autocast does: softmax
+and losses inside a network stay in the lower precision, and a layer that is one function for torch,
+such as `nn.MultiheadAttention`, is not looked into and refuses mixed types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,19 +17,45 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _functional = nn.functional
-PRODUCTS: frozenset[Any] = frozenset({
-    _functional.linear, torch.conv1d, torch.conv2d, torch.conv3d, torch.conv_transpose1d, torch.conv_transpose2d,
-    torch.conv_transpose3d, torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.mm, Tensor.mm, torch.bmm,
-    Tensor.bmm, torch.addmm, torch.baddbmm, torch.einsum, _functional.scaled_dot_product_attention,
-})  # fmt: skip
-NORMS: frozenset[Any] = frozenset({
-    _functional.batch_norm, _functional.layer_norm, _functional.group_norm, _functional.instance_norm, _functional.rms_norm,
-})  # fmt: skip
+PRODUCTS: frozenset[Any] = frozenset(
+    {
+        _functional.linear,
+        torch.conv1d,
+        torch.conv2d,
+        torch.conv3d,
+        torch.conv_transpose1d,
+        torch.conv_transpose2d,
+        torch.conv_transpose3d,
+        torch.matmul,
+        Tensor.matmul,
+        Tensor.__matmul__,
+        Tensor.__rmatmul__,
+        torch.mm,
+        Tensor.mm,
+        torch.bmm,
+        Tensor.bmm,
+        torch.addmm,
+        torch.baddbmm,
+        torch.einsum,
+        _functional.scaled_dot_product_attention,
+    }
+)
+NORMS: frozenset[Any] = frozenset(
+    {
+        _functional.batch_norm,
+        _functional.layer_norm,
+        _functional.group_norm,
+        _functional.instance_norm,
+        _functional.rms_norm,
+    }
+)
 
 
 @contextmanager
 def mixed_inside_vmap(device: str) -> Iterator[None]:
-    """Inside, autocast is off, and products go in its precision where it was on. To be used around vmap.
+    """Inside, autocast is off, and products go in its precision where it was on.
+
+    To be used around vmap.
 
     Args:
         device: Type of the device, such as `cuda`.
@@ -46,13 +73,23 @@ class _Mixed(TorchFunctionMode):
         self.lower = lower
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         if func in PRODUCTS:
-            return func(*(_to(self.lower, a) for a in args), **{name: _to(self.lower, a) for name, a in kwargs.items()})
+            return func(
+                *(_to(self.lower, a) for a in args),
+                **{name: _to(self.lower, a) for name, a in kwargs.items()},
+            )
         if func in NORMS:
-            found = func(*(_to(torch.float32, a) for a in args), **{name: _to(torch.float32, a) for name, a in kwargs.items()})
+            found = func(
+                *(_to(torch.float32, a) for a in args),
+                **{name: _to(torch.float32, a) for name, a in kwargs.items()},
+            )
             return found.to(args[0].dtype) if args else found
         return func(*args, **kwargs)
 

@@ -1,4 +1,6 @@
-"""The nearest of labelled points: exact search in blocks, so that the points need never be in memory together."""
+"""The nearest of labelled points: exact search in blocks, so that the points need never be in
+memory together.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,14 +38,24 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
         InputError: The points are not all in the same space.
     """
     parts = asked.split(BLOCK)
-    found = [(part.new_empty(len(part), 0, dtype=torch.float64), part.new_empty(len(part), 0, dtype=torch.long))
-             for part in parts]
+    found = [
+        (
+            part.new_empty(len(part), 0, dtype=torch.float64),
+            part.new_empty(len(part), 0, dtype=torch.long),
+        )
+        for part in parts
+    ]
     for points, labels in _blocks(known):
         if points.shape[1] != asked.shape[1]:
-            raise InputError(f"neighbours got inputs of {asked.shape[1]} numbers beside training inputs of {points.shape[1]}: "
-                             "needs as many in both")
+            raise InputError(
+                f"neighbours got inputs of {asked.shape[1]} numbers beside training inputs of "
+                f"{points.shape[1]}: needs as many in both"
+            )
         points = points.double()
-        found = [_nearer(part, points, labels.long(), *old, k) for part, old in zip(parts, found, strict=True)]
+        found = [
+            _nearer(part, points, labels.long(), *old, k)
+            for part, old in zip(parts, found, strict=True)
+        ]
     distances, labels = (torch.cat(part).cpu() for part in zip(*found, strict=True))
     return Nearest(distances, labels)
 
@@ -65,10 +77,15 @@ def _cut(held: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(points.split(BLOCK), labels.split(BLOCK), strict=True)
 
 
-def _nearer(asked: Tensor, points: Tensor, labels: Tensor, distances: Tensor, known: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _nearer(
+    asked: Tensor, points: Tensor, labels: Tensor, distances: Tensor, known: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
     """The k nearest of those found before `[inputs, up to k]` and of new points."""
-    # a matrix product is fast, and in double precision |x|^2 + |y|^2 - 2 x'y is exact enough where x is nearly y
+    # a matrix product is fast, and in double precision |x|^2 + |y|^2 - 2 x'y is exact enough where
+    # x is nearly y
     new = torch.cdist(asked.double(), points, compute_mode="use_mm_for_euclid_dist")
     both = torch.cat([distances, new], 1)
     chosen = both.topk(min(k, both.shape[1]), largest=False)
-    return chosen.values, torch.cat([known, labels.expand(len(asked), -1)], 1).gather(1, chosen.indices)
+    return chosen.values, torch.cat([known, labels.expand(len(asked), -1)], 1).gather(
+        1, chosen.indices
+    )

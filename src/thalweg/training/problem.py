@@ -19,7 +19,14 @@ from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.building import built, ordered
 from thalweg.training.identity import identity_of
-from thalweg.training.inspection import Inspection, check_device, check_layout, check_sources, inspect, warn_of_sources
+from thalweg.training.inspection import (
+    Inspection,
+    check_device,
+    check_layout,
+    check_sources,
+    inspect,
+    warn_of_sources,
+)
 from thalweg.training.loop import Loss, Tick, cross_entropy, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
@@ -56,28 +63,37 @@ class Problem:
         train: The training set, a loader of (inputs, labels).
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
-        start: A network that the user has trained already (Weights or state_dict): it is `anchor(0)`, and costs 1 like any other.
+        start: A network that the user has trained already (Weights or state_dict): it is
+            `anchor(0)`, and costs 1 like any other.
         device: Where to train.
-        sources: What a retraining draws anew. The others are the same for all trainings of all seeds. `data` is a bootstrap of
-            the training set. A user's own loader can't tell `order` from `augmentation`: name both or none.
-        loss: From outputs `[batch, classes]` and labels `[batch]` to a scalar; cross-entropy if None. With several draws a step
-            it is called once per draw.
-        cache: Where trained networks are kept between runs; None for in memory, as long as this problem lives. A loss that can't
-            be told from another of its kind (one that holds an open file, say) is not cached.
+        sources: What a retraining draws anew. The others are the same for all trainings of all
+            seeds. `data` is a bootstrap of the training set. A user's own loader can't tell `order`
+            from `augmentation`: name both or none.
+        loss: From outputs `[batch, classes]` and labels `[batch]` to a scalar; cross-entropy if
+            None. With several draws a step it is called once per draw.
+        cache: Where trained networks are kept between runs; None for in memory, as long as this
+            problem lives. A loss that can't be told from another of its kind (one that holds an
+            open file, say) is not cached.
         identity: Names data and network for the cache, since a function can't be fingerprinted.
-        unlabelled: Inputs without labels that methods may look at to calibrate themselves, a tensor or a loader in fixed order;
-            the training inputs if None.
+        unlabelled: Inputs without labels that methods may look at to calibrate themselves, a tensor
+            or a loader in fixed order; the training inputs if None.
         meter: Counts the work.
-        inspection: What a look at loader and network found; taken when the problem is made, unless it is given.
+        inspection: What a look at loader and network found; taken when the problem is made, unless
+            it is given.
         jobs: Processes of one thread that train several anchors side by side (`training.together`).
-        stack: How many anchors train as one stacked module (`training.stack`): for GPUs, which small networks leave idle.
-        compile: Whether anchors, and stacks of them, train compiled by `torch.compile`, and in which mode; needs a compiler, and
-            time at the start. All other evaluations are not compiled.
-        channels_last: Memory order of convolutions. None: channels last where the network has any and works so.
-        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches (a loader of the user's that
-            is not seen to shuffle is read whole: its first examples may be all of one class). With 2,048 of them
-            predictions differ from those with all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
-        narrowed: Problems of narrower networks that were made of this one, kept with what they trained (`baselines`).
+        stack: How many anchors train as one stacked module (`training.stack`): for GPUs, which
+            small networks leave idle.
+        compile: Whether anchors, and stacks of them, train compiled by `torch.compile`, and in
+            which mode; needs a compiler, and time at the start. All other evaluations are not
+            compiled.
+        channels_last: Memory order of convolutions. None: channels last where the network has any
+            and works so.
+        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches
+            (a loader of the user's that is not seen to shuffle is read whole: its first examples
+            may be all of one class). With 2,048 of them predictions differ from those with all
+            5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        narrowed: Problems of narrower networks that were made of this one, kept with what they
+            trained (`baselines`).
     """
 
     model: Callable[[], nn.Module]
@@ -99,20 +115,32 @@ class Problem:
     channels_last: bool | None = None
     refreshed: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
-    _uncharged: set[int] = field(default_factory=set, repr=False, init=False)  # trained here, and not used yet
+    _uncharged: set[int] = field(
+        default_factory=set, repr=False, init=False
+    )  # trained here, and not used yet
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         self._check()
-        if not isinstance(self.unlabelled, Tensor | None) and type(self.unlabelled).__module__ == "numpy":
+        if (
+            not isinstance(self.unlabelled, Tensor | None)
+            and type(self.unlabelled).__module__ == "numpy"
+        ):
             object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
         for loader in (self.train, self.unlabelled):
             end_with_us(loader)
-        if isinstance(self.train, Batches):  # once, as bytes; a batch at a time would be slower than a small network
+        if isinstance(
+            self.train, Batches
+        ):  # once, as bytes; a batch at a time would be slower than a small network
             object.__setattr__(self, "train", self.train.to(self.device))
         if self.inspection is None:
-            found = inspect(self.model, self.train, self.device, recipe=self.recipe,
-                            loss=None if self.loss is None else self.criterion)
+            found = inspect(
+                self.model,
+                self.train,
+                self.device,
+                recipe=self.recipe,
+                loss=None if self.loss is None else self.criterion,
+            )
             object.__setattr__(self, "inspection", found)
             warn_of_sources(found, self.sources)
         check_layout(self.inspection, self.channels_last)
@@ -120,20 +148,28 @@ class Problem:
         if self.stack > 1:
             self.behaviour.check_recomputed("problem.stack > 1")
         if self.meter.training_examples not in (0, self.training_examples):
-            raise InputError(f"meter counts in trainings of {self.meter.training_examples} examples, this problem's have "
-                             f"{self.training_examples}: give the problem, or its copy, a meter of its own, meter=Meter()")
+            raise InputError(
+                f"meter counts in trainings of {self.meter.training_examples} examples, this "
+                f"problem's have {self.training_examples}: give the problem, or its copy, a "
+                "meter of its own, meter=Meter()"
+            )
         self.meter.training_examples = self.training_examples
         if self.start is not None:
             self._memory[0] = self._given()
 
     def _check(self) -> None:
         if self.cache is not None and not self.identity:
-            raise InputError("a problem with a cache got no identity: name data and network, or two problems share their anchors")
+            raise InputError(
+                "a problem with a cache got no identity: name data and network, or two problems "
+                "share their anchors"
+            )
         derive(self.seed)  # says so where it is no whole number
         object.__setattr__(self, "seed", int(self.seed))
         if torch.is_inference_mode_enabled():
-            raise InputError("a problem can't be made inside of torch.inference_mode(), where nothing can be trained: leave it "
-                             "(torch.no_grad() does no harm)")
+            raise InputError(
+                "a problem can't be made inside of torch.inference_mode(), where nothing can be "
+                "trained: leave it (torch.no_grad() does no harm)"
+            )
         if not isinstance(self.recipe, Recipe):
             raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
         self._check_loss()
@@ -144,27 +180,46 @@ class Problem:
             raise unknown("problem.compile", self.compile, ("no", "default", "reduce-overhead"))
         others = set(self.sources) - {"init", "order", "augmentation", "data"}
         if others:
-            raise InputError(f"sources got {sorted(others)}, needs some of init, order, augmentation, data")
+            raise InputError(
+                f"sources got {sorted(others)}, needs some of init, order, augmentation, data"
+            )
         if isinstance(self.train, Batches):
             return
         if "data" in self.sources:
-            raise InputError("sources got 'data' with a loader of your own: give thalweg.Batches, which can be bootstrapped")
+            raise InputError(
+                "sources got 'data' with a loader of your own: give thalweg.Batches, which can "
+                "be bootstrapped"
+            )
         if ("order" in self.sources) != ("augmentation" in self.sources):
-            raise InputError("sources got one of order and augmentation with a loader of your own, which can't tell them "
-                             "apart: name both or none, or give thalweg.Batches")
+            raise InputError(
+                "sources got one of order and augmentation with a loader of your own, which "
+                "can't tell them apart: name both or none, or give thalweg.Batches"
+            )
 
     def _check_loss(self) -> None:
         if self.loss is None:
             return
         if not callable(self.loss):
-            raise InputError(f"loss got a {type(self.loss).__name__}, needs a function of outputs and labels")
-        own = [name for name, p in self.loss.named_parameters() if p.requires_grad] if isinstance(self.loss, nn.Module) else []
+            raise InputError(
+                f"loss got a {type(self.loss).__name__}, needs a function of outputs and labels"
+            )
+        own = (
+            [name for name, p in self.loss.named_parameters() if p.requires_grad]
+            if isinstance(self.loss, nn.Module)
+            else []
+        )
         if own and self.inspection is None:
-            warnings.warn(f"the loss has parameters of its own ('{own[0]}'), which nobody trains: put them into the network, or "
-                          "say so with loss.requires_grad_(False)", stacklevel=4)
+            warnings.warn(
+                f"the loss has parameters of its own ('{own[0]}'), which nobody trains: put them "
+                "into the network, or say so with loss.requires_grad_(False)",
+                stacklevel=4,
+            )
         if self.recipe.label_smoothing:
-            raise InputError(f"recipe.label_smoothing got {self.recipe.label_smoothing:g} beside a loss, which would not have "
-                             "it: put it into the loss (nn.CrossEntropyLoss(label_smoothing=...)), and take it out of the recipe")
+            raise InputError(
+                f"recipe.label_smoothing got {self.recipe.label_smoothing:g} beside a loss, "
+                "which would not have it: put it into the loss "
+                "(nn.CrossEntropyLoss(label_smoothing=...)), and take it out of the recipe"
+            )
 
     @cached_property
     def training_examples(self) -> int:
@@ -178,8 +233,12 @@ class Problem:
 
     @property
     def criterion(self) -> Loss:
-        """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the recipe's cross-entropy."""
-        return cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
+        """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the
+        recipe's cross-entropy.
+        """
+        return (
+            cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
+        )
 
     @property
     def behaviour(self) -> Behaviour:
@@ -188,7 +247,9 @@ class Problem:
 
     @property
     def cost(self) -> Cost:
-        """What was spent so far: all that was done, and each anchor once that was given or read from a cache."""
+        """What was spent so far: all that was done, and each anchor once that was given or read
+        from a cache.
+        """
         return self.meter.cost
 
     def measured(self) -> AbstractContextManager[Tally]:
@@ -199,7 +260,8 @@ class Problem:
         return self.meter.measured()
 
     def anchor(self, k: int) -> Weights:
-        """The k-th training, a network from a fresh initialisation; it counts once in each result that uses it, cached or not.
+        """The k-th training, a network from a fresh initialisation; it counts once in each result
+        that uses it, cached or not.
 
         Raises:
             Diverged: Its loss became infinite.
@@ -207,10 +269,14 @@ class Problem:
         with EXCLUSIVE:  # threads that share a problem take turns
             if not self.has(k):
                 network = self.build("anchor", k)
-                cost = self.meter.apart(lambda: self.fit(self.compiled(network), self.recipe, "anchor", k))
+                cost = self.meter.apart(
+                    lambda: self.fit(self.compiled(network), self.recipe, "anchor", k)
+                )
                 self.keep(k, Weights.of(network), cost)
             weights, cost = self._memory[k]
-            self.meter.charge(cost, (self.fingerprint(k), id(self.model)), done=k in self._uncharged)
+            self.meter.charge(
+                cost, (self.fingerprint(k), id(self.model)), done=k in self._uncharged
+            )
             self._uncharged.discard(k)
         return weights
 
@@ -218,14 +284,20 @@ class Problem:
         """The module, whose parameters it shares, compiled where that is asked for."""
         if self.compile == "no":
             return module
-        return cast(nn.Module, torch.compile(module, mode=None if self.compile == "default" else self.compile))
+        return cast(
+            nn.Module,
+            torch.compile(module, mode=None if self.compile == "default" else self.compile),
+        )
 
     def has(self, k: int) -> bool:
         """Whether the k-th training is in memory or in the cache."""
         if k not in self._memory and self.cache is not None and self._keeps:
             found = self.cache.get(self.fingerprint(k))
             if found is not None:
-                self._memory[k] = found[0].to(self.device), found[1]  # a cache on disk gives them on the CPU
+                self._memory[k] = (
+                    found[0].to(self.device),
+                    found[1],
+                )  # a cache on disk gives them on the CPU
         return k in self._memory
 
     def cost_of(self, k: int) -> Cost | None:
@@ -241,8 +313,12 @@ class Problem:
 
     @property
     def factory(self) -> Callable[[], nn.Module]:
-        """Makes a network as this problem has them, for what changes it: without wrappers, lazy layers with their sizes."""
-        return partial(built, self.model, "cpu", None if self.inspection is None else self.inspection.example)
+        """Makes a network as this problem has them, for what changes it: without wrappers, lazy
+        layers with their sizes.
+        """
+        return partial(
+            built, self.model, "cpu", None if self.inspection is None else self.inspection.example
+        )
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
@@ -250,7 +326,11 @@ class Problem:
         with seeded(self._seed("init", *name)):
             network = built(self.model, self.device, None if found is None else found.example)
         last = found is not None and found.channels_last
-        return ordered(network, self.device, channels_last=last if self.channels_last is None else self.channels_last)
+        return ordered(
+            network,
+            self.device,
+            channels_last=last if self.channels_last is None else self.channels_last,
+        )
 
     def network(self, weights: Weights) -> nn.Module:
         """A new network with given weights."""
@@ -269,23 +349,34 @@ class Problem:
         loss: Loss | None = None,
         data_of: int = 0,
     ) -> None:
-        """Trains a module in place on the training set, with batch order and augmentation drawn for a purpose.
+        """Trains a module in place on the training set, with batch order and augmentation drawn for
+        a purpose.
 
-        Where `data` is a source, it reads the bootstrap of the anchor with the number `data_of`: whatever explores around an
-        anchor has seen the same examples.
+        Where `data` is a source, it reads the bootstrap of the anchor with the number `data_of`:
+        whatever explores around an anchor has seen the same examples.
 
         Raises:
             Diverged: The loss became infinite.
         """
         order, batches = self._seed("order", *name), self.batches(*name, data_of=data_of)
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
-            train(module, batches, recipe, self.meter, loss=loss or self.criterion, penalty=penalty, adjust=adjust,
-                  watch=watch)
+            train(
+                module,
+                batches,
+                recipe,
+                self.meter,
+                loss=loss or self.criterion,
+                penalty=penalty,
+                adjust=adjust,
+                watch=watch,
+            )
 
     def batches(self, *name: str | int, data_of: int = 0) -> Loader:
-        """The training set, with batch order and augmentation drawn for a purpose (a user's own loader as it is).
+        """The training set, with batch order and augmentation drawn for a purpose (a user's own
+        loader as it is).
 
-        A bootstrap, where `data` is a source, is that of the anchor with the number `data_of`; an anchor's own for itself.
+        A bootstrap, where `data` is a source, is that of the anchor with the number `data_of`; an
+        anchor's own for itself.
         """
         batches = self.train
         if not isinstance(batches, Batches):
@@ -298,30 +389,42 @@ class Problem:
         return batches.reseeded(self._seed("order", *name), self._seed("augmentation", *name))
 
     def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
-        """The same points with valid batch-norm statistics, from a fixed part of the training set, the same at every point."""
+        """The same points with valid batch-norm statistics, from a fixed part of the training set,
+        the same at every point.
+        """
         batches: Loader = self.train
         if isinstance(batches, Batches):
-            batches = replace(batches, shuffle=True).reseeded(derive(0, "refresh", "order"), derive(0, "refresh", "augmentation"))
+            batches = replace(batches, shuffle=True).reseeded(
+                derive(0, "refresh", "order"), derive(0, "refresh", "augmentation")
+            )
         examples = self.refreshed if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
             return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
     def inputs(self, limit: int = 1000) -> Tensor:
-        """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the problem's device."""
+        """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them, on the
+        problem's device.
+        """
         if isinstance(self.unlabelled, Tensor):
             return self.unlabelled[:limit].to(self.device)
-        batches = self.training_part(limit) if self.unlabelled is None else _first(self.unlabelled, limit)
+        batches = (
+            self.training_part(limit) if self.unlabelled is None else _first(self.unlabelled, limit)
+        )
         found = [batch[0] if isinstance(batch, list | tuple) else batch for batch in batches]
         return joined(found)[:limit].to(self.device)
 
     def training_part(self, examples: int) -> list[Any]:
-        """A fixed part of the training set: batches of (inputs, targets) that have so many examples together, or all.
+        """A fixed part of the training set: batches of (inputs, targets) that have so many examples
+        together, or all.
 
-        They are random examples, not augmented; of a user's own loader they are batches at even distances, as it gives them.
+        They are random examples, not augmented; of a user's own loader they are batches at even
+        distances, as it gives them.
         """
         batches = self.train
         if isinstance(batches, Batches):
-            fixed = replace(batches, shuffle=True, augment=None, order_seed=derive(0, "training part"))
+            fixed = replace(
+                batches, shuffle=True, augment=None, order_seed=derive(0, "training part")
+            )
             return list(_first(fixed, examples))
         found: list[Any] = []
         with seeded(0, "training part"), seeded_loader(batches, 0, "training part"):
@@ -334,23 +437,42 @@ class Problem:
         return found
 
     def _given(self) -> tuple[Weights, Cost]:
-        """The user's own network, checked against the model; its training was paid elsewhere and is charged as one."""
+        """The user's own network, checked against the model; its training was paid elsewhere and is
+        charged as one.
+        """
         network = self.build("network")
         if isinstance(self.start, Weights):
             self.start.to(self.device).load_into(network)
             weights = Weights.of(network)
         else:
             if not isinstance(self.start, Mapping):
-                raise InputError(f"start got a {type(self.start).__name__}, needs a trained network's state_dict() or Weights")
+                raise InputError(
+                    f"start got a {type(self.start).__name__}, needs a trained network's "
+                    "state_dict() or Weights"
+                )
             weights = Weights.from_state(network, self.start)
         for name, tensor in {**weights.params, **(weights.buffers or {})}.items():
             if not torch.isfinite(tensor).all():
-                raise InputError(f"start got a '{name}' that is not finite: give a network whose training did not diverge")
-        return weights, Cost(backward_examples=self.training_examples, training_examples=self.training_examples)
+                raise InputError(
+                    f"start got a '{name}' that is not finite: give a network whose training did "
+                    "not diverge"
+                )
+        return weights, Cost(
+            backward_examples=self.training_examples, training_examples=self.training_examples
+        )
 
     def fingerprint(self, k: int) -> str:
-        """Of everything that can change the k-th training: data, network, recipe, sources, seed and k."""
-        facts = [self.identity, asdict(self.recipe), sorted(self.sources), self.seed, k, str(torch.device(self.device).type)]
+        """Of everything that can change the k-th training: data, network, recipe, sources, seed and
+        k.
+        """
+        facts = [
+            self.identity,
+            asdict(self.recipe),
+            sorted(self.sources),
+            self.seed,
+            k,
+            str(torch.device(self.device).type),
+        ]
         if self.loss is not None:
             facts.append(self._loss_identity)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
@@ -365,16 +487,21 @@ class Problem:
         if self.cache is None:
             return False
         if self.loss is not None and self._loss_identity is None:
-            warnings.warn("the loss holds something that can't be told from another of its kind, so that trained networks are "
-                          "not kept in the cache: give a function or module of plain settings and tensors", stacklevel=3)
+            warnings.warn(
+                "the loss holds something that can't be told from another of its kind, so that "
+                "trained networks are not kept in the cache: give a function or module of plain "
+                "settings and tensors",
+                stacklevel=3,
+            )
             return False
         return True
 
     def _seed(self, source: Source, *name: str | int) -> int:
-        """A seed for one source of randomness; the same for all seeds and all retrainings where it is not re-drawn.
+        """A seed for one source of randomness; the same for all seeds and all retrainings where it
+        is not re-drawn.
 
-        A retraining is named `"anchor"` and what tells it from others; every other purpose keeps its own numbers, so that the
-        vertices of a subspace start apart.
+        A retraining is named `"anchor"` and what tells it from others; every other purpose keeps
+        its own numbers, so that the vertices of a subspace start apart.
         """
         if source in self.sources:
             return derive(self.seed, *name, source)

@@ -19,11 +19,15 @@ def train_in_processes(group: Sequence[tuple[Problem, int]], jobs: int) -> None:
 
     Raises:
         InputError: The problem can't be sent to other processes.
-        WorkerDied: A process ended without a result. Anchors that were trained, or being trained, are kept.
+        WorkerDied: A process ended without a result. Anchors that were trained, or being trained,
+            are kept.
     """
     problems = list({id(problem): problem for problem, _ in group}.values())
     number = {id(problem): i for i, problem in enumerate(problems)}
-    sent = [{f.name: getattr(p, f.name) for f in fields(p) if f.init and f.name not in _AT_HOME} for p in problems]
+    sent = [
+        {f.name: getattr(p, f.name) for f in fields(p) if f.init and f.name not in _AT_HOME}
+        for p in problems
+    ]
     calls = [(number[id(problem)], k) for problem, k in group]
     try:
         for (i, k), found in in_processes(_train, sent, [calls], jobs):

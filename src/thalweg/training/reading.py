@@ -1,4 +1,6 @@
-"""A look at a training set before anything is trained: pairs, labels, length, and whether a seed changes what comes."""
+"""A look at a training set before anything is trained: pairs, labels, length, and whether a seed
+changes what comes.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from thalweg.errors import InputError
 from thalweg.meter import now
@@ -38,13 +46,18 @@ def check_loader(train: Any) -> None:
         InputError: It is no loader, has no length or no batch.
     """
     if not isinstance(train, Loader):
-        raise InputError(f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, Batches, or a list of "
-                         "batches")
+        raise InputError(
+            f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, "
+            "Batches, or a list of batches"
+        )
     try:
         batches = len(train)
     except TypeError:  # a DataLoader of an iterable data set
-        raise InputError(f"train got a {type(train).__name__} that has no length (steps could not be planned): give a DataLoader "
-                         "of a data set with a length, Batches, or a list of batches") from None
+        raise InputError(
+            f"train got a {type(train).__name__} that has no length (steps could not be "
+            "planned): give a DataLoader of a data set with a length, Batches, or a list of "
+            "batches"
+        ) from None
     if not batches:
         raise InputError("the training loader is empty: it has no batches")
 
@@ -55,7 +68,11 @@ def first_batch(train: Loader, *purpose: str) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: There is none, or it is no pair of inputs and labels.
     """
-    loader = train if not isinstance(train, Batches) else train.reseeded(*(hash_of(purpose, k) for k in (0, 1)))
+    loader = (
+        train
+        if not isinstance(train, Batches)
+        else train.reseeded(*(hash_of(purpose, k) for k in (0, 1)))
+    )
     with seeded(0, "inspection", *purpose), seeded_loader(loader, 0, "inspection", *purpose):
         for batch in _iterated(loader):
             return pair(batch, 0)
@@ -67,20 +84,25 @@ def hash_of(purpose: tuple[str, ...], k: int) -> int:
     return sum(map(ord, "".join(purpose))) + k
 
 
-def read(train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor], object]) -> Reading:
+def read(
+    train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor], object]
+) -> Reading:
     """Reads the training set once, and checks every batch of it that is read.
 
-    Everything is read but where the rest is known without reading: a `DataLoader` of a data set with a length, read in one of
-    torch's own orders, is left when the time is up. Of examples in memory all labels are looked at, and inputs until then.
+    Everything is read but where the rest is known without reading: a `DataLoader` of a data set
+    with a length, read in one of torch's own orders, is left when the time is up. Of examples in
+    memory all labels are looked at, and inputs until then.
 
     Args:
         train: The training set.
         classes: How many the network tells apart.
         enough: After how many seconds a training set whose length is known is left.
-        evaluate: Called with the first batch of each shape of examples that occurs, and raises where the network can't take it.
+        evaluate: Called with the first batch of each shape of examples that occurs, and raises
+            where the network can't take it.
 
     Raises:
-        InputError: A batch is no pair, inputs have NaN, labels are out of range, or it gives more or fewer batches than it says.
+        InputError: A batch is no pair, inputs have NaN, labels are out of range, or it gives more
+            or fewer batches than it says.
     """
     if isinstance(train, Batches):
         return _in_memory(train, classes, now() + enough)
@@ -93,7 +115,11 @@ def read(train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor]
             if x.shape[1:] not in shapes and len(shapes) < _SHAPES:
                 shapes.add(x.shape[1:])
                 evaluate(x)
-            examples, batches, has_single = examples + len(y), batches + 1, has_single or len(y) == 1
+            examples, batches, has_single = (
+                examples + len(y),
+                batches + 1,
+                has_single or len(y) == 1,
+            )
             if number > len(train):
                 break  # it may never end
             if known is not None and now() > until:
@@ -102,8 +128,11 @@ def read(train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor]
         raise InputError("the training loader is empty: it gave no batch")
     if batches != len(train):
         more = "more" if batches > len(train) else f"{batches}"
-        raise InputError(f"the training loader says that it has {len(train)} batches, and gave {more}: steps and costs would be "
-                         "wrong; give it the right length (each worker of an iterable data set must read its own part)")
+        raise InputError(
+            f"the training loader says that it has {len(train)} batches, and gave {more}: steps "
+            "and costs would be wrong; give it the right length (each worker of an iterable "
+            "data set must read its own part)"
+        )
     return Reading(examples, has_single)
 
 
@@ -113,13 +142,19 @@ def check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
     Raises:
         InputError: They are not.
     """
-    if x.is_floating_point() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():  # the sum alone is faster
-        raise InputError(f"batch {number} of the training loader has NaN or infinite inputs: clean the data")
+    if (
+        x.is_floating_point() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all()
+    ):  # the sum alone is faster
+        raise InputError(
+            f"batch {number} of the training loader has NaN or infinite inputs: clean the data"
+        )
     y = y.long()  # not all whole numbers of torch's have a smallest one
     if y.min() < 0 or y.max() >= classes:
         wrong = int(y.min() if y.min() < 0 else y.max())
-        raise InputError(f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: the network has "
-                         f"{classes} outputs")
+        raise InputError(
+            f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: "
+            f"the network has {classes} outputs"
+        )
 
 
 def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
@@ -129,24 +164,38 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
         InputError: It is something else.
     """
     if isinstance(batch, dict):
-        raise InputError(f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair (inputs, labels): "
-                         "wrap the loader, thalweg.pairs(loader, lambda batch: (batch['...'], batch['...']))")
-    if not isinstance(batch, list | tuple) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+        raise InputError(
+            f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair "
+            "(inputs, labels): wrap the loader, thalweg.pairs(loader, lambda batch: "
+            "(batch['...'], batch['...']))"
+        )
+    if (
+        not isinstance(batch, list | tuple)
+        or len(batch) != 2
+        or not all(isinstance(part, Tensor) for part in batch)
+    ):
         size = len(batch) if hasattr(batch, "__len__") else "?"
-        raise InputError(f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors (inputs, labels): wrap "
-                         "the loader with thalweg.pairs")
+        raise InputError(
+            f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors "
+            "(inputs, labels): wrap the loader with thalweg.pairs"
+        )
     x, y = batch
     if x.is_nested or y.is_nested:
-        raise InputError(f"batch {number} has nested tensors, needs plain ones: pad its examples to one length "
-                         "(torch.nested.to_padded_tensor)")
+        raise InputError(
+            f"batch {number} has nested tensors, needs plain ones: pad its examples to one length "
+            "(torch.nested.to_padded_tensor)"
+        )
     if y.dim() != 1 or not x.dim() or len(x) != len(y) or y.is_floating_point() or not len(y):
-        raise InputError(f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of {y.dtype}, needs "
-                         "[batch, ...] and whole numbers [batch]")
+        raise InputError(
+            f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of "
+            f"{y.dtype}, needs [batch, ...] and whole numbers [batch]"
+        )
     return x, y
 
 
 def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[dict[str, bool], bool]:
-    """Which sources another seed changes, and whether the same seed gives the same first batch again.
+    """Which sources another seed changes, and whether the same seed gives the same first batch
+    again.
 
     A user's own loader can't tell order from augmentation: it is seen to change both or neither.
 
@@ -155,7 +204,10 @@ def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[dict[str, bool
         first: What `first_batch(train, "first")` gave.
     """
     if isinstance(train, Batches):
-        changes = {"order": train.shuffle and len(train.targets) > 1, "augmentation": train.augment is not None}
+        changes = {
+            "order": train.shuffle and len(train.targets) > 1,
+            "augmentation": train.augment is not None,
+        }
         return changes, train.augment is None or _same(first, first_batch(train, "first"))
     other = not _same(first, first_batch(train, "other"))
     return {"order": other, "augmentation": other}, _same(first, first_batch(train, "first"))
@@ -174,15 +226,19 @@ def _iterated(train: Loader) -> Iterator[Any]:
     batches: Iterator[Any] | None = None
     while True:
         try:
-            batches = iter(train) if batches is None else batches  # which starts workers, and may fail, too
+            batches = (
+                iter(train) if batches is None else batches
+            )  # which starts workers, and may fail, too
             batch = next(batches)
         except StopIteration:
             return
         except InputError:
             raise
         except Exception as error:  # a user's loader may raise anything
-            raise InputError(f"the training loader raised {type(error).__name__} ({' '.join(str(error).split())[-200:]}): "
-                             "mend it, or its collate_fn") from error
+            raise InputError(
+                f"the training loader raised {type(error).__name__} "
+                f"({' '.join(str(error).split())[-200:]}): mend it, or its collate_fn"
+            ) from error
         yield batch
 
 
@@ -192,7 +248,11 @@ def _in_memory(train: Batches, classes: int, until: float) -> Reading:
     check_values(x[:0], y, classes, 0)
     for number, i in enumerate(range(0, len(x), _TOGETHER)):
         part = x[i : i + _TOGETHER]
-        check_values(*pair((train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number), classes, number)
+        check_values(
+            *pair((train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number),
+            classes,
+            number,
+        )
         if now() > until:
             break
     return Reading(len(x), len(x) % train.size == 1 or train.size == 1)
@@ -200,7 +260,11 @@ def _in_memory(train: Batches, classes: int, until: float) -> Reading:
 
 def _known_examples(train: Any) -> int | None:
     """How many examples a loader gives, where torch's own classes say so."""
-    if type(train) is not DataLoader or isinstance(train.dataset, IterableDataset) or type(train.sampler) not in _EXACT:
+    if (
+        type(train) is not DataLoader
+        or isinstance(train.dataset, IterableDataset)
+        or type(train.sampler) not in _EXACT
+    ):
         return None
     if train.batch_sampler is None or type(train.batch_sampler) is not BatchSampler:
         return None

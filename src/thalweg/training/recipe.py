@@ -1,4 +1,7 @@
-"""The recipe: how one training goes. Everything that can change its result, except the data, the network and the seed."""
+"""The recipe: how one training goes.
+
+Everything that can change its result, except the data, the network and the seed.
+"""
 
 import math
 from collections.abc import Iterable
@@ -26,15 +29,18 @@ class Recipe:
         optimizer: `sgd` (with momentum) or `adamw` (decoupled weight decay).
         momentum: Momentum of SGD; first beta of AdamW.
         nesterov: SGD looks ahead along its momentum.
-        weight_decay: On all parameters alike, but for those that a method says have none (`optimizer_for`).
-        schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`; `triangle` goes there linearly and
-            back.
-        cycles: How often the schedule is gone through, one time after the other; the optimiser's momentum stays.
-        warmup: Share of all steps in which the learning rate rises linearly from 0, before the first cycle.
+        weight_decay: On all parameters alike, but for those that a method says have none
+            (`optimizer_for`).
+        schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`;
+            `triangle` goes there linearly and back.
+        cycles: How often the schedule is gone through, one time after the other; the optimiser's
+            momentum stays.
+        warmup: Share of all steps in which the learning rate rises linearly from 0, before the
+            first cycle.
         label_smoothing: In 0 .. 1.
         clip: Largest norm of a gradient; None for no clipping.
-        precision: Of the network's evaluations while it trains: `bfloat16` is torch's autocast (weights, statistics, loss and
-            optimiser stay in single precision).
+        precision: Of the network's evaluations while it trains: `bfloat16` is torch's autocast
+            (weights, statistics, loss and optimiser stay in single precision).
     """
 
     epochs: float = 10.0
@@ -54,8 +60,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for own in fields(self):
             object.__setattr__(self, own.name, _plain(getattr(self, own.name)))
-        for name, known in (("optimizer", ("sgd", "adamw")), ("schedule", ("constant", "cosine", "linear", "triangle")),
-                            ("precision", ("float32", "bfloat16"))):
+        for name, known in (
+            ("optimizer", ("sgd", "adamw")),
+            ("schedule", ("constant", "cosine", "linear", "triangle")),
+            ("precision", ("float32", "bfloat16")),
+        ):
             if getattr(self, name) not in known:
                 raise unknown(f"recipe.{name}", getattr(self, name), known)
         in_range("recipe.epochs", self.epochs, 1e-9)
@@ -69,7 +78,9 @@ class Recipe:
         if self.nesterov not in (True, False):
             raise InputError(f"recipe.nesterov got {self.nesterov!r}, needs true or false")
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
-            raise InputError("recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0")
+            raise InputError(
+                "recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0"
+            )
         if self.clip is not None:
             in_range("recipe.clip", self.clip, 1e-12)
 
@@ -84,8 +95,12 @@ class Recipe:
             return self.lr * (step + 1) / (rising + 1)
         span = max(1.0, steps - rising)
         done = (step - rising) * self.cycles % span / span
-        left = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)),
-                "triangle": abs(1 - 2 * done)}[self.schedule]
+        left = {
+            "constant": 1.0,
+            "linear": 1 - done,
+            "cosine": 0.5 * (1 + math.cos(math.pi * done)),
+            "triangle": abs(1 - 2 * done),
+        }[self.schedule]
         return self.final_lr + (self.lr - self.final_lr) * left
 
 
@@ -99,22 +114,46 @@ def _plain(given: Any) -> Any:
 def optimizer_for(recipe: Recipe, params: Iterable[nn.Parameter]) -> Optimizer:
     """A new optimiser (its momentum starts at 0) for a recipe.
 
-    Parameters with an attribute `undecayed = True` have no weight decay: they are a parameter group of their own.
+    Parameters with an attribute `undecayed = True` have no weight decay: they are a parameter group
+    of their own.
 
-    It is torch's fused one, a single kernel for all parameters, where they are real numbers on a device that has it, without
-    gaps in their memory (which the fused kernels would step on instead).
+    It is torch's fused one, a single kernel for all parameters, where they are real numbers on a
+    device that has it, without gaps in their memory (which the fused kernels would step on
+    instead).
     """
     params = list(params)
-    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") and torch.empty_like(p).stride() == p.stride()
-                for p in params) or None
-    parts = (([p for p in params if bool(getattr(p, "undecayed", False)) == free], decay)
-             for free, decay in ((False, recipe.weight_decay), (True, 0.0)))
+    fused = (
+        all(
+            p.is_floating_point()
+            and p.device.type in ("cpu", "cuda")
+            and torch.empty_like(p).stride() == p.stride()
+            for p in params
+        )
+        or None
+    )
+    parts = (
+        ([p for p in params if bool(getattr(p, "undecayed", False)) == free], decay)
+        for free, decay in ((False, recipe.weight_decay), (True, 0.0))
+    )
     groups = [{"params": part, "weight_decay": decay} for part, decay in parts if part]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
-    made = torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov,
-                           fused=fused)
+        return torch.optim.AdamW(
+            groups,
+            recipe.lr,
+            (recipe.momentum, 0.999),
+            weight_decay=recipe.weight_decay,
+            fused=fused,
+        )
+    made = torch.optim.SGD(
+        groups,
+        recipe.lr,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+        fused=fused,
+    )
     if fused and recipe.momentum:
-        for p in params:  # the fused kernel fails where some parameters get their first gradient later than others
+        # the fused kernel fails where some parameters get their first gradient later than others
+        for p in params:
             made.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return made

@@ -1,9 +1,11 @@
-"""A stack: several networks of one architecture as one module, so that one kernel works for all of them.
+"""A stack: several networks of one architecture as one module, so that one kernel works for all of
+them.
 
-The one training loop trains it, and every member gets what it would get alone: its own initialisation, order and augmentation,
-and the gradient of its own loss. That it equals separate trainings is tested in double precision; only dropout draws other masks.
-It is `torch.func`'s vmap over stacked parameters; convolutions become grouped ones. On a CPU
-that is slower than one member after the other where there are convolutions: a stack is asked for, not guessed.
+The one training loop trains it, and every member gets what it would get alone: its own
+initialisation, order and augmentation, and the gradient of its own loss. That it equals separate
+trainings is tested in double precision; only dropout draws other masks. It is `torch.func`'s vmap
+over stacked parameters; convolutions become grouped ones. On a CPU that is slower than one member
+after the other where there are convolutions: a stack is asked for, not guessed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +28,8 @@ from thalweg.weights.point import Weights
 class Stack(nn.Module):
     """Networks side by side. Inputs `[members, batch, ...]`, outputs `[members, batch, classes]`.
 
-    Its parameters and buffers are those of a network, each with a first axis more: `[members, ...]`.
+    Its parameters and buffers are those of a network, each with a first axis more: `[members,
+    ...]`.
 
     Args:
         networks: The members as they start, one or more, all of one architecture. They are copied.
@@ -45,7 +48,11 @@ class Stack(nn.Module):
         for name, tensor in states[0].items():
             # not channels-last: grouped convolutions, which these become, have no use for it
             all_own = torch.stack([state[name].detach().contiguous() for state in states])
-            stacked[name] = nn.Parameter(all_own, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else all_own
+            stacked[name] = (
+                nn.Parameter(all_own, tensor.requires_grad)
+                if isinstance(tensor, nn.Parameter)
+                else all_own
+            )
         for module in self.network.modules():
             for key, own in [*module._parameters.items(), *module._buffers.items()]:
                 if own is not None:
@@ -55,7 +62,9 @@ class Stack(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         params, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
 
-        def member(params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        def member(
+            params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+        ) -> tuple[Tensor, dict[str, Tensor]]:
             state = {**params, **buffers}
             outputs = functional_call(self.network, state, (x,))
             return outputs, {name: state[name] for name in buffers}
@@ -67,14 +76,18 @@ class Stack(nn.Module):
             raise
         except (RuntimeError, ValueError) as error:
             message = " ".join(str(error).split())[:200]
-            if any(word in message for word in ("CUDA", "CUBLAS", "cuDNN", "CUDNN", "memory")):  # not the network's fault
+            if any(
+                word in message for word in ("CUDA", "CUBLAS", "cuDNN", "CUDNN", "memory")
+            ):  # not the network's fault
                 if "ALLOC_FAILED" in message or "out of memory" in message:
                     raise torch.OutOfMemoryError(message) from error
                 raise
             raise InputError(f"this network can't be stacked ({message}): set stack = 1") from error
         with torch.no_grad():
             for name, own in buffers.items():
-                if after[name] is not own:  # the network made a new one, instead of changing its own
+                if (
+                    after[name] is not own
+                ):  # the network made a new one, instead of changing its own
                     own.copy_(after[name])
         return outputs
 
@@ -90,13 +103,15 @@ class Stack(nn.Module):
 
 
 def summed(loss: Loss, *, is_mean: bool) -> Loss:
-    """The sum of the members' losses, of outputs `[members, batch, classes]` and targets `[members, batch]`.
+    """The sum of the members' losses, of outputs `[members, batch, classes]` and targets `[members,
+    batch]`.
 
     A sum, not a mean: then a member's gradient is its own, whatever their number.
 
     Args:
         loss: One member's.
-        is_mean: It is a mean over examples, so that all members' can be taken at once: they have equally many.
+        is_mean: It is a mean over examples, so that all members' can be taken at once: they have
+            equally many.
     """
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -108,7 +123,9 @@ def summed(loss: Loss, *, is_mean: bool) -> Loss:
 
 
 def clipped(stack: Stack, largest: float) -> Callable[[], None]:
-    """Between backward pass and step: limits the norm of each member's own gradient, as `clip_grad_norm_` does for a network."""
+    """Between backward pass and step: limits the norm of each member's own gradient, as
+    `clip_grad_norm_` does for a network.
+    """
 
     def clip() -> None:
         gradients = [p.grad for p in stack.parameters() if p.grad is not None]
@@ -133,10 +150,12 @@ class Drawn(Protocol):
 
 @dataclass(frozen=True)
 class StackedBatches:
-    """Several members' batches as one: (inputs `[members, batch, ...]`, targets `[members, batch]`), each in its own order.
+    """Several members' batches as one: (inputs `[members, batch, ...]`, targets `[members,
+    batch]`), each in its own order.
 
     Attributes:
-        members: Of equal lengths. Where they share their data, these are gathered, prepared and augmented in one go.
+        members: Of equal lengths. Where they share their data, these are gathered, prepared and
+            augmented in one go.
     """
 
     members: tuple[Batches, ...]
@@ -150,7 +169,9 @@ class StackedBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the data."""
         first = self.members[0]
-        if any(m.inputs is not first.inputs or m.targets is not first.targets for m in self.members):
+        if any(
+            m.inputs is not first.inputs or m.targets is not first.targets for m in self.members
+        ):
             for parts in zip(*(m.epoch(number) for m in self.members), strict=True):
                 yield torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
             return
@@ -165,12 +186,17 @@ class StackedBatches:
             yield x.unflatten(0, chosen.shape), first.targets[chosen]
 
 
-def _augmented(augment: Callable[..., Any], x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+def _augmented(
+    augment: Callable[..., Any], x: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
     """Every member's part of a batch `[members * batch, ...]`, augmented from its own generator."""
     parts = x.chunk(len(generators))
     if not isinstance(augment, Drawn):
         return torch.cat([augment(part, own) for part, own in zip(parts, generators, strict=True)])
-    numbers = zip(*(augment.draw(len(part), own) for part, own in zip(parts, generators, strict=True)), strict=True)
+    numbers = zip(
+        *(augment.draw(len(part), own) for part, own in zip(parts, generators, strict=True)),
+        strict=True,
+    )
     return augment.apply(x, *(torch.cat(own) for own in numbers))
 
 
@@ -185,16 +211,27 @@ def _check(networks: Sequence[nn.Module]) -> None:
     for network in networks[1:]:
         own = _state(network)
         for name in sorted(first.keys() | own.keys()):
-            one, other = (None if s.get(name) is None else (tuple(s[name].shape), s[name].requires_grad) for s in (first, own))
+            one, other = (
+                None if s.get(name) is None else (tuple(s[name].shape), s[name].requires_grad)
+                for s in (first, own)
+            )
             if one != other:
-                raise InputError(f"networks of one model differ in '{name}' ({_told(one)} and {_told(other)}), which can't be "
-                                 "stacked: set stack = 1")
+                raise InputError(
+                    f"networks of one model differ in '{name}' ({_told(one)} and "
+                    f"{_told(other)}), which can't be stacked: set stack = 1"
+                )
     hooked = [name for name, p in networks[0].named_parameters() if p._backward_hooks]
     if hooked:
-        raise InputError(f"parameter '{hooked[0]}' has a hook on its gradient, which can't be stacked: set stack = 1")
+        raise InputError(
+            f"parameter '{hooked[0]}' has a hook on its gradient, which can't be stacked: set "
+            "stack = 1"
+        )
     for module in networks[0].modules():
         if isinstance(module, BatchNorm) and module.momentum is None:
-            raise InputError("a batch norm has momentum=None, which can't be stacked: give it a number, or set stack = 1")
+            raise InputError(
+                "a batch norm has momentum=None, which can't be stacked: give it a number, or "
+                "set stack = 1"
+            )
 
 
 def _told(found: tuple[tuple[int, ...], bool] | None) -> str:

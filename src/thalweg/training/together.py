@@ -1,4 +1,7 @@
-"""Several anchors at once: in processes of one thread each, or stacked as one module. Which of them, a problem's settings say."""
+"""Several anchors at once: in processes of one thread each, or stacked as one module.
+
+Which of them, a problem's settings say.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,23 +25,28 @@ Wanted = Sequence[tuple[Problem, int]]
 
 
 def anchors(problem: Problem, count: int) -> tuple[Weights, ...]:
-    """The problem's first trainings, `anchor(0)` to `anchor(count - 1)`; those that are missing are trained together.
+    """The problem's first trainings, `anchor(0)` to `anchor(count - 1)`; those that are missing are
+    trained together.
 
-    With `problem.stack` as one module, else with `problem.jobs` in as many processes (on one thread each, so that the results
-    are those of one thread in this process), with neither one after the other.
+    With `problem.stack` as one module, else with `problem.jobs` in as many processes (on one thread
+    each, so that the results are those of one thread in this process), with neither one after the
+    other.
     """
     train_together([(problem, k) for k in range(count)])
     return tuple(problem.anchor(k) for k in range(count))
 
 
 def train_together(wanted: Wanted) -> None:
-    """Trains anchors that are neither in memory nor in the cache, and leaves them there for `problem.anchor`.
+    """Trains anchors that are neither in memory nor in the cache, and leaves them there for
+    `problem.anchor`.
 
-    Left to `problem.anchor`, which trains them alone when it is asked for them, are: those of problems that have neither `stack`
-    nor `jobs`, one that is alone, and one that diverges (then it says so), in a stack with all members.
+    Left to `problem.anchor`, which trains them alone when it is asked for them, are: those of
+    problems that have neither `stack` nor `jobs`, one that is alone, and one that diverges (then it
+    says so), in a stack with all members.
 
     Args:
-        wanted: Problems, each with the number of an anchor. Stacked are those that differ in nothing but seed, cache and meter.
+        wanted: Problems, each with the number of an anchor. Stacked are those that differ in
+            nothing but seed, cache and meter.
 
     Raises:
         InputError: The network or loader can't be stacked, or can't be sent to other processes.
@@ -53,7 +61,9 @@ def train_together(wanted: Wanted) -> None:
         own.append((problem, k))
     work: Callable[[], Any] = partial(_all, groups)
     for meter in {id(problem.meter): problem.meter for problem, _ in missing}.values():
-        work = partial(meter.apart, work)  # its clock stands still: anchors are charged when they are used
+        work = partial(
+            meter.apart, work
+        )  # its clock stands still: anchors are charged when they are used
     work()
 
 
@@ -64,7 +74,9 @@ def check_stack(problem: Problem) -> None:
         InputError: They can't be stacked.
     """
     if not isinstance(problem.train, Batches):
-        raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
+        raise InputError(
+            "a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1"
+        )
     train = problem.train
     x = train.inputs[:2] if train.prepare is None else train.prepare(train.inputs[:2])
     with seeded(problem.seed, "stack"), torch.no_grad():
@@ -73,7 +85,17 @@ def check_stack(problem: Problem) -> None:
 
 def _alike(first: Problem, other: Problem) -> bool:
     """Whether the anchors of two problems can be members of one stack."""
-    names = ("model", "recipe", "device", "sources", "loss", "jobs", "stack", "compile", "channels_last")
+    names = (
+        "model",
+        "recipe",
+        "device",
+        "sources",
+        "loss",
+        "jobs",
+        "stack",
+        "compile",
+        "channels_last",
+    )
     if first is other:
         return True
     if any(getattr(first, name) != getattr(other, name) for name in names):
@@ -81,7 +103,10 @@ def _alike(first: Problem, other: Problem) -> bool:
     one, two = first.train, other.train
     if not isinstance(one, Batches) or not isinstance(two, Batches):
         return one is two
-    same = all(getattr(one, name) == getattr(two, name) for name in ("size", "shuffle", "prepare", "augment"))
+    same = all(
+        getattr(one, name) == getattr(two, name)
+        for name in ("size", "shuffle", "prepare", "augment")
+    )
     return same and _equal(one.inputs, two.inputs) and _equal(one.targets, two.targets)
 
 
@@ -122,14 +147,30 @@ def _train_stack(group: Wanted) -> None:
     loaders = [problem.batches("anchor", k) for problem, k in group]
     members = tuple(loader for loader in loaders if isinstance(loader, Batches))
     if len(members) < len(loaders):
-        raise InputError("a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1")
+        raise InputError(
+            "a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1"
+        )
     stack = Stack([problem.build("anchor", k) for problem, k in group])
     recipe, meter = first.recipe, Meter(first.training_examples)
     loss = summed(first.criterion, is_mean=first.loss is None)
     adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
-    with meter.clock(), seeded(first.seed, "stack", *(k for _, k in group)):  # the latter for dropout
-        train(first.compiled(stack), StackedBatches(members), replace(recipe, clip=None), meter, loss=loss, adjust=adjust)
+    with (
+        meter.clock(),
+        seeded(first.seed, "stack", *(k for _, k in group)),
+    ):  # the latter for dropout
+        train(
+            first.compiled(stack),
+            StackedBatches(members),
+            replace(recipe, clip=None),
+            meter,
+            loss=loss,
+            adjust=adjust,
+        )
     cost = meter.cost
-    share = replace(cost, backward_examples=cost.backward_examples // len(group), seconds=cost.seconds / len(group))
+    share = replace(
+        cost,
+        backward_examples=cost.backward_examples // len(group),
+        seconds=cost.seconds / len(group),
+    )
     for (problem, k), weights in zip(group, stack.members(), strict=True):
         problem.keep(k, weights, share)

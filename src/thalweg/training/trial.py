@@ -1,4 +1,6 @@
-"""One trial step of a network that is thrown away: what a first step would show after days is shown before the first."""
+"""One trial step of a network that is thrown away: what a first step would show after days is shown
+before the first.
+"""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +18,16 @@ from thalweg.seeds import seeded
 from thalweg.training.loop import Loss, train
 from thalweg.training.recipe import Recipe
 
-_KEPT = ("View", "Squeeze", "Reshape", "Unsafe", "Clone", "ToCopy", "Alias", "Clamp")  # probabilities stay what they are
+_KEPT = (
+    "View",
+    "Squeeze",
+    "Reshape",
+    "Unsafe",
+    "Clone",
+    "ToCopy",
+    "Alias",
+    "Clamp",
+)  # probabilities stay what they are
 _ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
 
 
@@ -32,45 +43,70 @@ def evaluated(network: nn.Module, x: Tensor) -> Tensor:
     except InputError:
         raise
     except Exception as error:  # a user's network may raise anything
-        raise InputError(f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
-                         f"{_line(error)}") from error
-    if isinstance(outputs, Tensor) and outputs.dim() == 2 and len(outputs) == len(x) and outputs.shape[1] == 1:
-        raise InputError(f"the network's output is {tuple(outputs.shape)} for {len(x)} inputs, one logit each, needs two classes "
-                         "or more: give it two outputs (their difference is the logit)")
+        raise InputError(
+            f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
+            f"{_line(error)}"
+        ) from error
+    if (
+        isinstance(outputs, Tensor)
+        and outputs.dim() == 2
+        and len(outputs) == len(x)
+        and outputs.shape[1] == 1
+    ):
+        raise InputError(
+            f"the network's output is {tuple(outputs.shape)} for {len(x)} inputs, one logit "
+            "each, needs two classes or more: give it two outputs (their difference is the "
+            "logit)"
+        )
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        inner = "" if isinstance(outputs, Tensor) else ": wrap it in a module whose forward returns the tensor of logits alone"
-        raise InputError(f"the network's output is {got} for {len(x)} inputs{mode}, needs [batch, classes] with two "
-                         f"classes or more{inner}")
+        inner = (
+            ""
+            if isinstance(outputs, Tensor)
+            else ": wrap it in a module whose forward returns the tensor of logits alone"
+        )
+        raise InputError(
+            f"the network's output is {got} for {len(x)} inputs{mode}, needs [batch, classes] "
+            f"with two classes or more{inner}"
+        )
     if not outputs.is_floating_point():
         raise InputError(f"the network's outputs are {outputs.dtype}, needs floating-point logits")
     return outputs
 
 
 def check_logits(outputs: Tensor, mode: str = "") -> None:
-    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits; `mode` says in which mode they were made.
+    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits; `mode` says in
+    which mode they were made.
 
     Raises:
-        InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made them.
+        InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made
+            them.
     """
     last: Any = outputs.grad_fn
     while last is not None and last.name().startswith(_KEPT):
         last = last.next_functions[0][0] if last.next_functions else None
     made = last.name().removesuffix("0").removesuffix("Backward") if last is not None else ""
     values = outputs.detach().double()
-    add_up = bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
+    add_up = (
+        bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
+    )
     is_sigmoid = made in ("Sigmoid", "Hardsigmoid") and not add_up
     if add_up or is_sigmoid or made == "Softmax":
         what = "between 0 and 1 (a sigmoid made them)" if is_sigmoid else "probabilities already"
-        raise InputError(f"the network's outputs are {what}{mode}, needs logits: a second softmax would flatten them; take the "
-                         f"last {'sigmoid' if is_sigmoid else 'softmax'} out of the network (or return log-probabilities, "
-                         "torch.log_softmax)")
+        raise InputError(
+            f"the network's outputs are {what}{mode}, needs logits: a second softmax would "
+            f"flatten them; take the last {'sigmoid' if is_sigmoid else 'softmax'} out of the "
+            "network (or return log-probabilities, torch.log_softmax)"
+        )
 
 
-def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None) -> float:
+def trial_step(
+    network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None
+) -> float:
     """Trains a network for one step with a learning rate of 0, and says how many seconds that took.
 
-    It warns where a part of the network gets no gradient, and where the loss changes from call to call.
+    It warns where a part of the network gets no gradient, and where the loss changes from call to
+    call.
 
     Args:
         network: On its device. It is not needed afterwards.
@@ -85,27 +121,43 @@ def trial_step(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: L
     begin = now()
     try:
         with seeded(0, "inspection", "trial"):
-            train(_Checked(network), [(x, y)], replace(recipe, epochs=1.0, lr=0.0, final_lr=0.0), Meter(),
-                  loss=None if loss is None else _scalar(loss))
+            train(
+                _Checked(network),
+                [(x, y)],
+                replace(recipe, epochs=1.0, lr=0.0, final_lr=0.0),
+                Meter(),
+                loss=None if loss is None else _scalar(loss),
+            )
     except InputError:
         raise
     except Diverged as error:
-        raise InputError(f"at the start of a training {error}: is the network initialised well, and the loss right?") from error
+        raise InputError(
+            f"at the start of a training {error}: is the network initialised well, and the loss "
+            "right?"
+        ) from error
     except Exception as error:  # a user's network or loss may raise anything
-        raise InputError(f"one trial step raised {type(error).__name__} ({_line(error)}): mend the network or the loss, or "
-                         "choose another optimiser") from error
+        raise InputError(
+            f"one trial step raised {type(error).__name__} ({_line(error)}): mend the network or "
+            "the loss, or choose another optimiser"
+        ) from error
     seconds = now() - begin
     idle = [name for name, p in network.named_parameters() if p.requires_grad and p.grad is None]
     if idle:
         more = f" and {len(idle) - 1} other parameters get" if len(idle) > 1 else " gets"
-        warnings.warn(f"'{idle[0]}'{more} no gradient in a training step, so no training changes them: is there a detach() or "
-                      "torch.no_grad() behind them? Set requires_grad=False for what is meant to stay", stacklevel=5)
+        warnings.warn(
+            f"'{idle[0]}'{more} no gradient in a training step, so no training changes them: is "
+            "there a detach() or torch.no_grad() behind them? Set requires_grad=False for what "
+            "is meant to stay",
+            stacklevel=5,
+        )
     return seconds
 
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """The shapes of a network's parameters and buffers."""
-    return {name: tuple(t.shape) for name, t in [*network.named_parameters(), *network.named_buffers()]}
+    return {
+        name: tuple(t.shape) for name, t in [*network.named_parameters(), *network.named_buffers()]
+    }
 
 
 def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> None:
@@ -116,13 +168,17 @@ def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int,
     """
     name = next((n for n in [*after, *before] if after.get(n) != before.get(n)), None)
     if name is not None:
-        raise InputError(f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
-                         f"{after.get(name, 'nothing')}: make parameters and buffers in __init__ with their final shapes, and "
-                         "keep what depends on the inputs in plain attributes")
+        raise InputError(
+            f"an evaluation changed the shape of '{name}' from {before.get(name, 'nothing')} to "
+            f"{after.get(name, 'nothing')}: make parameters and buffers in __init__ with their "
+            "final shapes, and keep what depends on the inputs in plain attributes"
+        )
 
 
 def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
-    """Whether what a network predicts for an example hangs on the others in its batch, as of batch norm without statistics."""
+    """Whether what a network predicts for an example hangs on the others in its batch, as of batch
+    norm without statistics.
+    """
     if len(x) < 3:
         return False
     with torch.no_grad(), _evaluating(network):
@@ -134,19 +190,28 @@ def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
 
 
 def repeats(network: nn.Module, x: Tensor) -> bool:
-    """Whether two evaluations in training mode, with the same seed, parameters and buffers, give the same outputs."""
+    """Whether two evaluations in training mode, with the same seed, parameters and buffers, give
+    the same outputs.
+    """
     found = []
     was_training = network.training
     network.train()
     for _ in range(2):
-        state = {name: t.detach().clone() for name, t in [*network.named_parameters(), *network.named_buffers()]}
+        state = {
+            name: t.detach().clone()
+            for name, t in [*network.named_parameters(), *network.named_buffers()]
+        }
         with torch.no_grad(), seeded(0, "inspection", "again"):
             try:
-                found.append(functional_call(network, state, (torch.cat([x, x]) if len(x) < 2 else x,)))
+                found.append(
+                    functional_call(network, state, (torch.cat([x, x]) if len(x) < 2 else x,))
+                )
             except Exception:  # what is wrong with it, the trial step says
                 return True
     network.train(was_training)
-    same = all(isinstance(outputs, Tensor) for outputs in found) and found[0].shape == found[1].shape
+    same = (
+        all(isinstance(outputs, Tensor) for outputs in found) and found[0].shape == found[1].shape
+    )
     return not same or bool((found[0] - found[1]).abs().max() <= _ROUNDING * found[0].abs().max())
 
 
@@ -160,8 +225,10 @@ def check_single(network: nn.Module, x: Tensor) -> None:
         with torch.no_grad(), seeded(0, "inspection", "single"):
             network.train()(x)
     except ValueError as error:
-        raise InputError(f"a batch of the training loader has one example, on which this network can't be trained ({error}): "
-                         "choose another batch size, or drop_last=True") from None
+        raise InputError(
+            "a batch of the training loader has one example, on which this network can't be "
+            f"trained ({error}): choose another batch size, or drop_last=True"
+        ) from None
 
 
 class _Checked(nn.Module):
@@ -174,8 +241,10 @@ class _Checked(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         outputs = evaluated(self.network, x)
         if not outputs.requires_grad:
-            raise InputError("the network's outputs have no graph of gradients in training mode: is there a detach() or "
-                             "torch.no_grad() in its forward?")
+            raise InputError(
+                "the network's outputs have no graph of gradients in training mode: is there a "
+                "detach() or torch.no_grad() in its forward?"
+            )
         check_logits(outputs)
         return outputs
 
@@ -184,16 +253,27 @@ def _scalar(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
     def checked(outputs: Tensor, targets: Tensor) -> Tensor:
         found: Any = loss(outputs, targets)
         if not isinstance(found, Tensor) or found.dim():
-            got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-            raise InputError(f"loss(outputs, labels) gave {got}, needs a tensor without axes: give reduction='mean'")
+            got = (
+                f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            )
+            raise InputError(
+                f"loss(outputs, labels) gave {got}, needs a tensor without axes: give "
+                "reduction='mean'"
+            )
         if not found.requires_grad:
-            raise InputError("loss(outputs, labels) gave a number without a graph of gradients: is there a detach(), item() or "
-                             "torch.no_grad() in it?")
+            raise InputError(
+                "loss(outputs, labels) gave a number without a graph of gradients: is there a "
+                "detach(), item() or torch.no_grad() in it?"
+            )
         one, again = _twice(loss, outputs.detach(), targets)
         if abs(one - again) > _ROUNDING * abs(one):
-            warnings.warn(f"loss(outputs, labels) gave {one:.6g} and, after the same seed, {again:.6g} for the same outputs and "
-                          "labels: it counts its calls, or draws from a generator of its own, so that no training can be done "
-                          "again; let it depend on its arguments and the global generators alone", stacklevel=9)
+            warnings.warn(
+                f"loss(outputs, labels) gave {one:.6g} and, after the same seed, {again:.6g} for "
+                "the same outputs and labels: it counts its calls, or draws from a generator of "
+                "its own, so that no training can be done again; let it depend on its arguments "
+                "and the global generators alone",
+                stacklevel=9,
+            )
         return found
 
     return checked
@@ -204,7 +284,9 @@ def _twice(loss: Loss, outputs: Tensor, targets: Tensor) -> list[float]:
     found = []
     for _ in range(2):
         with seeded(0, "inspection", "loss"):
-            found.append(float(loss(outputs.clone().requires_grad_().clone(), targets).detach()))  # no leaf: in place, too
+            found.append(
+                float(loss(outputs.clone().requires_grad_().clone(), targets).detach())
+            )  # no leaf: in place, too
     return found
 
 

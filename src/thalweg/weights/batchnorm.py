@@ -18,20 +18,27 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def refresh(
-    network: nn.Module, points: Sequence[Weights], batches: Iterable[Any], meter: Meter, behaviour: Behaviour
+    network: nn.Module,
+    points: Sequence[Weights],
+    batches: Iterable[Any],
+    meter: Meter,
+    behaviour: Behaviour,
 ) -> list[Weights]:
     """The same parameters with valid buffers, of all points in one pass over the data.
 
-    Running means and variances are the averages over all batches, each weighted with its examples (a short last batch counts
-    for less), with dropout as in training, as `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407):
-    over all uses, where a layer is used several times. Statistics that the network does not move in training stay as they are.
-    The singular vectors of spectral norms are those of the weights. Other buffers are the stale ones of these weights or, where
-    there are none, the network's. Without running statistics nothing is evaluated.
+    Running means and variances are the averages over all batches, each weighted with its examples
+    (a short last batch counts for less), with dropout as in training, as
+    `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407): over all uses,
+    where a layer is used several times. Statistics that the network does not move in training stay
+    as they are. The singular vectors of spectral norms are those of the weights. Other buffers are
+    the stale ones of these weights or, where there are none, the network's. Without running
+    statistics nothing is evaluated.
 
     Args:
         network: The architecture; it is left as it was.
         points: The points.
-        batches: Training batches (inputs, targets). Give the same ones at every point, or their noise poses as spread.
+        batches: Training batches (inputs, targets). Give the same ones at every point, or their
+            noise poses as spread.
         meter: Counts the forward evaluations.
         behaviour: What the network was seen to do.
 
@@ -79,8 +86,9 @@ def _evaluations(
         batches: Of (inputs, targets).
         states: Of the points.
         device: Where inputs go.
-        one_by_one: All batches for one state after the other, as a network that counts its evaluations needs it; they are kept
-            in memory then. Else all states for one batch after the other.
+        one_by_one: All batches for one state after the other, as a network that counts its
+            evaluations needs it; they are kept in memory then. Else all states for one batch after
+            the other.
     """
     if one_by_one:
         kept, rewind = list(batches), Rewind()

@@ -1,4 +1,6 @@
-"""The channels of a network: what is known of them while its graph is read, operation by operation."""
+"""The channels of a network: what is known of them while its graph is read, operation by
+operation.
+"""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -16,10 +18,12 @@ class Value:
     """A tensor in the graph, `[batch, channels]` or `[batch, channels, *spatial]`.
 
     Attributes:
-        labels: Of its channels; None for the network's inputs and what has no layer before it, where all is fixed.
+        labels: Of its channels; None for the network's inputs and what has no layer before it,
+            where all is fixed.
         spatial: How many axes come after the channels.
-        area: How many numbers a channel has in each example; None where that is not known. Without spatial axes it is 1, or not
-            known: then the channels were flattened, and each is so many consecutive features.
+        area: How many numbers a channel has in each example; None where that is not known. Without
+            spatial axes it is 1, or not known: then the channels were flattened, and each is so
+            many consecutive features.
     """
 
     labels: Array | None = None
@@ -33,11 +37,14 @@ class Channels:
     Attributes:
         labels: All labels.
         axes: Of parameters and buffers by (name, axis): the labels along it.
-        arrays: The labels of every tensor in the graph: channels that change places do so in all of them.
+        arrays: The labels of every tensor in the graph: channels that change places do so in all of
+            them.
         within: Parts of these that channels can't leave when they change places.
         layers: Layers as they occur: (node, layer, labels of what comes in, of what goes out).
-        sizes: Literal sizes in the graph that follow from numbers of channels: (node, number of the argument, labels).
-        pads: Channels that padding adds before and after others: (node, labels before, labels between, labels after).
+        sizes: Literal sizes in the graph that follow from numbers of channels: (node, number of the
+            argument, labels).
+        pads: Channels that padding adds before and after others: (node, labels before, labels
+            between, labels after).
         grouped: Convolutions whose channels are fixed by their groups.
         traced: The graphs that were read.
     """
@@ -55,7 +62,9 @@ class Channels:
         self.names: dict[int, str] = {}  # of parameters and buffers, by their identity
 
     def carry(self, tensor: Tensor | None, axis: int, labels: Array) -> Array:
-        """A parameter or buffer has these labels along an axis; returns those that it has from an earlier use, if any."""
+        """A parameter or buffer has these labels along an axis; returns those that it has from an
+        earlier use, if any.
+        """
         if tensor is None or not tensor.dim():
             return labels
         known = self.axes.setdefault((self.names[id(tensor)], axis), labels)
@@ -71,11 +80,15 @@ class Channels:
         return labels
 
     def of(self, node: fx.Node, value: Value, count: int) -> Array:
-        """Labels `[count]` of what must be all the channels of a value or, where they were flattened, all its features."""
+        """Labels `[count]` of what must be all the channels of a value or, where they were
+        flattened, all its features.
+        """
         if value.labels is None:
             return fixed(count)
         repeats, rest = divmod(count, len(value.labels))
-        if rest or repeats not in ((1,) if value.spatial else (repeats,) if value.area is None else (value.area,)):
+        if rest or repeats not in (
+            (1,) if value.spatial else (repeats,) if value.area is None else (value.area,)
+        ):
             refuse(node, f"reads {count} channels where {len(value.labels)} come")
         return np.repeat(value.labels, repeats)
 
@@ -97,7 +110,10 @@ def refuse(node: fx.Node, what: str) -> NoReturn:
     Raises:
         InputError: Always.
     """
-    raise InputError(f"'{node.name}' in the network's graph {what}: channels are followed through linear layers, "
-                     "convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, flatten, mean, padding and "
-                     "slices of images, on tensors [batch, channels, ...]; write it with these, or do "
-                     "without what follows channels: alignment, packed-ensemble and narrow-ensemble")
+    raise InputError(
+        f"'{node.name}' in the network's graph {what}: channels are followed through linear "
+        "layers, convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, "
+        "flatten, mean, padding and slices of images, on tensors [batch, channels, ...]; write "
+        "it with these, or do without what follows channels: alignment, packed-ensemble and "
+        "narrow-ensemble"
+    )

@@ -1,4 +1,7 @@
-"""Coefficients: which points of a subspace come up, as weights of its vertices. One rule a class, a law on `[vertices]`."""
+"""Coefficients: which points of a subspace come up, as weights of its vertices.
+
+One rule a class, a law on `[vertices]`.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -22,21 +25,31 @@ class Coefficients(ABC):
 
     @abstractmethod
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws coefficients `[n, vertices]` in float64; from torch's global state without a generator."""
+        """Draws coefficients `[n, vertices]` in float64; from torch's global state without a
+        generator.
+        """
 
 
 @dataclass(frozen=True)
 class Simplex(Coefficients):
-    """Uniform on the simplex of all vertices (flat Dirichlet); with two vertices, uniform on the segment."""
+    """Uniform on the simplex of all vertices (flat Dirichlet); with two vertices, uniform on the
+    segment.
+    """
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
-        e = -torch.rand(n, vertices, dtype=torch.float64, generator=generator).clamp_min(1e-300).log()
+        e = (
+            -torch.rand(n, vertices, dtype=torch.float64, generator=generator)
+            .clamp_min(1e-300)
+            .log()
+        )
         return e / e.sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class Bezier(Coefficients):
-    """A Bezier curve with the vertices as control points, in order; its parameter t uniform in 0 .. 1."""
+    """A Bezier curve with the vertices as control points, in order; its parameter t uniform in 0 ..
+    1.
+    """
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
         return bernstein(torch.rand(n, dtype=torch.float64, generator=generator), vertices)
@@ -44,7 +57,9 @@ class Bezier(Coefficients):
 
 @dataclass(frozen=True)
 class Chain(Coefficients):
-    """A polygonal chain through the vertices in order; each segment equally likely, uniform within."""
+    """A polygonal chain through the vertices in order; each segment equally likely, uniform
+    within.
+    """
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
         return hats(torch.rand(n, dtype=torch.float64, generator=generator), vertices)
@@ -52,13 +67,15 @@ class Chain(Coefficients):
 
 @dataclass(frozen=True)
 class ArcLength(Coefficients):
-    """A curve through or along the vertices, in order; uniform in its length (Dold et al. 2025, arXiv 2503.03382).
+    """A curve through or along the vertices, in order; uniform in its length (Dold et al. 2025,
+    arXiv 2503.03382).
 
     A law for given vertices: `arc_length` measures them.
 
     Attributes:
         form: Which curve, `bezier` or `chain`.
-        lengths: The share of its length before t = 0, 1/n, 2/n, ... 1, its parameter: n + 1 numbers from 0 to 1.
+        lengths: The share of its length before t = 0, 1/n, 2/n, ... 1, its parameter: n + 1 numbers
+            from 0 to 1.
     """
 
     form: Literal["bezier", "chain"] = "bezier"
@@ -75,7 +92,8 @@ class ArcLength(Coefficients):
 
 @dataclass(frozen=True)
 class Complex(Coefficients):
-    """A simplicial complex: one of several simplexes, equally likely, uniform within (Benton et al. 2021, arXiv 2102.13042).
+    """A simplicial complex: one of several simplexes, equally likely, uniform within (Benton et al.
+    2021, arXiv 2102.13042).
 
     Attributes:
         simplexes: The vertices of each simplex, by their number.
@@ -87,10 +105,18 @@ class Complex(Coefficients):
         member = torch.zeros(len(self.simplexes), vertices, dtype=torch.float64)
         for row, simplex in zip(member, self.simplexes, strict=True):
             if max(simplex) >= vertices:
-                raise InputError(f"a simplex names vertex {max(simplex)}, but there are {vertices}: number them from 0")
+                raise InputError(
+                    f"a simplex names vertex {max(simplex)}, but there are {vertices}: number "
+                    "them from 0"
+                )
             row[list(simplex)] = 1.0
         chosen = torch.randint(len(member), (n,), generator=generator)
-        e = -torch.rand(n, vertices, dtype=torch.float64, generator=generator).clamp_min(1e-300).log() * member[chosen]
+        e = (
+            -torch.rand(n, vertices, dtype=torch.float64, generator=generator)
+            .clamp_min(1e-300)
+            .log()
+            * member[chosen]
+        )
         return e / e.sum(1, keepdim=True)
 
 
@@ -102,19 +128,22 @@ def bernstein(t: Tensor, vertices: int) -> Tensor:
 
 
 def hats(t: Tensor, vertices: int) -> Tensor:
-    """Of a polygonal chain, whose segments take equal shares of t `[n]`: coefficients `[n, vertices]`."""
+    """Of a polygonal chain, whose segments take equal shares of t `[n]`: coefficients `[n,
+    vertices]`.
+    """
     return (1 - (t[:, None] * (vertices - 1) - torch.arange(vertices)).abs()).clamp_min(0)
 
 
 def arc_length(curve: Bezier | Chain, gram: Tensor, cells: int = 256) -> ArcLength:
     """The law that is uniform in the length of a curve, measured cell by cell of its parameter.
 
-    Exact for a chain; for a Bezier curve its speed is taken to be constant within a cell, whose length is known.
+    Exact for a chain; for a Bezier curve its speed is taken to be constant within a cell, whose
+    length is known.
 
     Args:
         curve: Which one.
-        gram: Inner products of the edges from the first vertex to the others `[vertices - 1, vertices - 1]`, float64, as
-            `weights.volume.gram_of` gives them.
+        gram: Inner products of the edges from the first vertex to the others `[vertices - 1,
+            vertices - 1]`, float64, as `weights.volume.gram_of` gives them.
         cells: Of a Bezier curve.
     """
     form: Literal["bezier", "chain"] = "bezier" if isinstance(curve, Bezier) else "chain"
@@ -140,7 +169,9 @@ def to_settings(coefficients: Coefficients) -> dict[str, Any]:
 
 def from_settings(settings: Mapping[str, Any]) -> Coefficients:
     """The inverse of `to_settings`."""
-    return Coefficients.kinds[settings["kind"]](**{k: _tuples(v) for k, v in settings.items() if k != "kind"})
+    return Coefficients.kinds[settings["kind"]](
+        **{k: _tuples(v) for k, v in settings.items() if k != "kind"}
+    )
 
 
 def _tuples(value: Any) -> Any:

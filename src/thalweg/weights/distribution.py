@@ -1,4 +1,6 @@
-"""Weight distributions: the contract that everything explored fulfils, the finite ones, and how they are stored."""
+"""Weight distributions: the contract that everything explored fulfils, the finite ones, and how
+they are stored.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +19,10 @@ from thalweg.weights.point import Weights
 
 
 class WeightDistribution(ABC):
-    """Something that weights can be drawn from. Subclasses are final and register themselves for `load`."""
+    """Something that weights can be drawn from.
+
+    Subclasses are final and register themselves for `load`.
+    """
 
     kinds: ClassVar[dict[str, type["WeightDistribution"]]] = {}
 
@@ -39,7 +44,9 @@ class WeightDistribution(ABC):
 
     @classmethod
     @abstractmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "WeightDistribution":
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+    ) -> "WeightDistribution":
         """The inverse of `tensors`."""
 
 
@@ -62,9 +69,15 @@ class Members(WeightDistribution):
         return len(self.points)
 
     def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
-        """Whole rounds of all members in order, then a random part of a round: every member comes up equally often."""
+        """Whole rounds of all members in order, then a random part of a round: every member comes
+        up equally often.
+        """
         rounds, rest = divmod(n, len(self.points))
-        chosen = torch.randperm(len(self.points), generator=generator(seed, "members"))[:rest].sort().values.tolist()
+        chosen = (
+            torch.randperm(len(self.points), generator=generator(seed, "members"))[:rest]
+            .sort()
+            .values.tolist()
+        )
         for i in list(range(len(self.points))) * rounds + chosen:
             yield self.points[i]
 
@@ -96,7 +109,9 @@ class Mixture(WeightDistribution):
         return None if None in sizes else sum(s for s in sizes if s is not None)
 
     def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
-        """Each part gives n / parts draws; the first ones give one more where that is no whole number."""
+        """Each part gives n / parts draws; the first ones give one more where that is no whole
+        number.
+        """
         for i, part in enumerate(self.parts):
             share = n // len(self.parts) + (i < n % len(self.parts))
             yield from part.draw(share, seed=derive(seed, "part", i))
@@ -104,13 +119,19 @@ class Mixture(WeightDistribution):
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         stored = [part.tensors() for part in self.parts]
         tensors = {f"{i}:{name}": t for i, (own, _) in enumerate(stored) for name, t in own.items()}
-        return tensors, {"parts": [[type(p).__name__, s] for p, (_, s) in zip(self.parts, stored, strict=True)]}
+        return tensors, {
+            "parts": [[type(p).__name__, s] for p, (_, s) in zip(self.parts, stored, strict=True)]
+        }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Mixture":
         parts = []
         for i, (kind, own) in enumerate(settings["parts"]):
-            mine = {name.split(":", 1)[1]: t for name, t in tensors.items() if name.split(":", 1)[0] == str(i)}
+            mine = {
+                name.split(":", 1)[1]: t
+                for name, t in tensors.items()
+                if name.split(":", 1)[0] == str(i)
+            }
             parts.append(WeightDistribution.kinds[kind].from_tensors(mine, own))
         return cls(tuple(parts))
 
@@ -121,10 +142,13 @@ def save(distribution: WeightDistribution, path: str | Path, *, key: str | None 
     Args:
         distribution: What an explorer returned, or Members.
         path: Of the file; `~` is the home folder.
-        key: What it belongs to, for `load`; a study's networks have one each, so that none is taken for another.
+        key: What it belongs to, for `load`; a study's networks have one each, so that none is taken
+            for another.
     """
     tensors, settings = distribution.tensors()
-    facts = {"kind": type(distribution).__name__, "settings": settings} | ({} if key is None else {"key": key})
+    facts = {"kind": type(distribution).__name__, "settings": settings} | (
+        {} if key is None else {"key": key}
+    )
     files.write_tensors(files.given(path), tensors, facts)
 
 
@@ -136,23 +160,32 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
         key: What it must belong to; None for anything.
 
     Raises:
-        InputError: The file is missing, damaged, belongs to something else, or holds something else; the line names its format.
+        InputError: The file is missing, damaged, belongs to something else, or holds something
+            else; the line names its format.
     """
     tensors, metadata = files.read_tensors(files.given(path))
     if key is not None and metadata.get("key") != key:
-        raise InputError(f"{path} belongs to {metadata.get('key') or 'nothing that it names'}, needs {key}")
+        raise InputError(
+            f"{path} belongs to {metadata.get('key') or 'nothing that it names'}, needs {key}"
+        )
     kind = metadata.get("kind")
     if kind is None:
-        raise InputError(f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a network's weights as "
-                         "Problem(start=safetensors.torch.load_file(path))")
+        raise InputError(
+            f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a "
+            "network's weights as Problem(start=safetensors.torch.load_file(path))"
+        )
     if not isinstance(kind, str) or kind not in WeightDistribution.kinds:
-        raise InputError(f"{path}: {unknown('weight distribution', str(kind), WeightDistribution.kinds)}")
+        raise InputError(
+            f"{path}: {unknown('weight distribution', str(kind), WeightDistribution.kinds)}"
+        )
     try:
         found = WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
         next(found.draw(1, seed=0))  # what does not fit together is found here
     except Exception as error:  # of a stranger's file, which may name and lack anything
-        raise InputError(f"{path} holds no whole {kind} ({type(error).__name__}: {' '.join(str(error).split())[:120]}): give a "
-                         "file that thalweg.save wrote") from None
+        raise InputError(
+            f"{path} holds no whole {kind} ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:120]}): give a file that thalweg.save wrote"
+        ) from None
     return found
 
 
@@ -160,9 +193,15 @@ def pack(points: Sequence[Weights]) -> dict[str, Tensor]:
     """Weights as one flat dictionary: `0|params|conv.weight`."""
     packed = {}
     for i, point in enumerate(points):
-        for part, tensors in (("params", point.params), ("buffers", point.buffers), ("stale", point.stale)):
+        for part, tensors in (
+            ("params", point.params),
+            ("buffers", point.buffers),
+            ("stale", point.stale),
+        ):
             if tensors is not None:
-                packed[f"{i}|{part}|"] = torch.zeros(1)  # says that this part is there, even where it is empty
+                packed[f"{i}|{part}|"] = torch.zeros(
+                    1
+                )  # says that this part is there, even where it is empty
                 packed |= {f"{i}|{part}|{name}": t for name, t in tensors.items()}
         if point.masks is not None:
             packed[f"{i}|masks|seed"] = torch.tensor(point.masks.seed)
@@ -179,7 +218,10 @@ def unpack(packed: Mapping[str, Tensor]) -> tuple[Weights, ...]:
         own = found.setdefault(int(i), {}).setdefault(part, {})
         if name:
             own[name] = tensor
-    return tuple(Weights(f["params"], f.get("buffers"), f.get("stale"), _masks(f.get("masks"))) for _, f in sorted(found.items()))
+    return tuple(
+        Weights(f["params"], f.get("buffers"), f.get("stale"), _masks(f.get("masks")))
+        for _, f in sorted(found.items())
+    )
 
 
 def _masks(packed: Mapping[str, Tensor] | None) -> Masks | None:

@@ -1,4 +1,6 @@
-"""A network with dropout as a distribution over weights: the same parameters, other masks at every draw."""
+"""A network with dropout as a distribution over weights: the same parameters, other masks at every
+draw.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +21,8 @@ class Dropped(WeightDistribution):
 
     Attributes:
         mean: The network. Its buffers are valid at every draw.
-        rate: Probability that a unit is dropped, as `weights.masks` says it; None for whatever the network
-            drops itself when it trains.
+        rate: Probability that a unit is dropped, as `weights.masks` says it; None for whatever the
+            network drops itself when it trains.
     """
 
     mean: Weights

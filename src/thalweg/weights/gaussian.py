@@ -1,4 +1,6 @@
-"""Gaussians over weights with a low-rank plus diagonal covariance, and the running moments that they are fitted from."""
+"""Gaussians over weights with a low-rank plus diagonal covariance, and the running moments that
+they are fitted from.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,7 +20,8 @@ from thalweg.weights.point import Tensors, Weights, sum_products
 class LowRankGaussian(WeightDistribution):
     """Mean + sqrt(scale) (diag^1/2 z1 + D z2 / sqrt(K - 1)), with one z2 `[K]` for all layers.
 
-    With scale = 1/2 this is the law of SWAG (Maddox et al. 2019, arXiv 1902.02476): covariance 1/2 (diag + D D' / (K - 1)).
+    With scale = 1/2 this is the law of SWAG (Maddox et al. 2019, arXiv 1902.02476): covariance 1/2
+    (diag + D D' / (K - 1)).
 
     Attributes:
         mean: Its parameters are the mean.
@@ -40,32 +43,50 @@ class LowRankGaussian(WeightDistribution):
         random, factor = generator(seed, "gaussian"), math.sqrt(self.scale)
         rank = len(next(iter(self.deviations.values())))
         for _ in range(n):
-            z2 = (torch.randn(rank, generator=random) / math.sqrt(rank - 1)).tolist() if rank > 1 else []
+            z2 = (
+                (torch.randn(rank, generator=random) / math.sqrt(rank - 1)).tolist()
+                if rank > 1
+                else []
+            )
             params = {}
             for name, mean in self.mean.params.items():
                 z1 = torch.randn(mean.shape, generator=random).to(mean)
                 shift = self.variance[name].sqrt() * z1
-                params[name] = mean + factor * (shift + sum_products(z2, list(self.deviations[name])) if z2 else shift)
-            yield Weights(params, stale=self.mean.stale if self.mean.buffers is None else self.mean.buffers)
+                params[name] = mean + factor * (
+                    shift + sum_products(z2, list(self.deviations[name])) if z2 else shift
+                )
+            yield Weights(
+                params, stale=self.mean.stale if self.mean.buffers is None else self.mean.buffers
+            )
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        moments = {f"{part}|{name}": t for part in ("variance", "deviations") for name, t in getattr(self, part).items()}
-        return {**{f"mean|{key}": t for key, t in pack([self.mean]).items()}, **moments}, {"scale": self.scale}
+        moments = {
+            f"{part}|{name}": t
+            for part in ("variance", "deviations")
+            for name, t in getattr(self, part).items()
+        }
+        return {**{f"mean|{key}": t for key, t in pack([self.mean]).items()}, **moments}, {
+            "scale": self.scale
+        }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "LowRankGaussian":
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+    ) -> "LowRankGaussian":
         parts: dict[str, Tensors] = {"mean": {}, "variance": {}, "deviations": {}}
         for key, tensor in tensors.items():
             part, name = key.split("|", 1)
             parts[part][name] = tensor
-        return cls(unpack(parts["mean"])[0], parts["variance"], parts["deviations"], settings["scale"])
+        return cls(
+            unpack(parts["mean"])[0], parts["variance"], parts["deviations"], settings["scale"]
+        )
 
 
 class Moments:
     """Mean, variance and last deviations of a sequence of weights.
 
-    Welford's recurrence: in single precision, E[x^2] - E[x]^2 is negative for 43 % of the weights where the spread is 1e-4 of
-    the mean; this one is right to 1e-4.
+    Welford's recurrence: in single precision, E[x^2] - E[x]^2 is negative for 43 % of the weights
+    where the spread is 1e-4 of the mean; this one is right to 1e-4.
 
     Args:
         rank: How many of the last deviations to keep.
@@ -88,7 +109,9 @@ class Moments:
         for name, p in weights.params.items():
             before = p - self.mean[name]
             self.mean[name] = self.mean[name] + before / self.count
-            deviation[name] = p - self.mean[name]  # from the running mean, as in the paper's algorithm 1
+            deviation[name] = (
+                p - self.mean[name]
+            )  # from the running mean, as in the paper's algorithm 1
             self.squares[name] = self.squares[name] + before * deviation[name]
         self.last = [*self.last, deviation][-self.rank :] if self.rank else []
         self.buffers = weights.buffers or {}
@@ -100,8 +123,15 @@ class Moments:
             InputError: Fewer than two points were added.
         """
         if self.count < 2:
-            raise InputError(f"a Gaussian needs 2 points or more, got {self.count}: raise epochs, share or collect")
+            raise InputError(
+                f"a Gaussian needs 2 points or more, got {self.count}: raise epochs, share or "
+                "collect"
+            )
         variance = {name: (s / self.count).clamp_min(0) for name, s in self.squares.items()}
-        deviations = {name: torch.stack([d[name] for d in self.last]) if self.last else p.new_zeros(0, *p.shape)
-                      for name, p in self.mean.items()}
+        deviations = {
+            name: torch.stack([d[name] for d in self.last])
+            if self.last
+            else p.new_zeros(0, *p.shape)
+            for name, p in self.mean.items()
+        }
         return LowRankGaussian(Weights(self.mean, stale=self.buffers), variance, deviations, scale)

@@ -1,7 +1,9 @@
-"""Labels: what tells the channels of a network's hidden layers from one another, and which of them turn out to be the same.
+"""Labels: what tells the channels of a network's hidden layers from one another, and which of them
+turn out to be the same.
 
-Every axis of channels is an array of labels. Where two tensors are added, their channels are the same one by one, and so are
-their labels. Channels that can't change places, such as the network's inputs and outputs, have the label 0.
+Every axis of channels is an array of labels. Where two tensors are added, their channels are the
+same one by one, and so are their labels. Channels that can't change places, such as the network's
+inputs and outputs, have the label 0.
 """
 
 import numpy as np

@@ -1,4 +1,6 @@
-"""A Gaussian over the weights of the last layer, with its full covariance; every other weight stays."""
+"""A Gaussian over the weights of the last layer, with its full covariance; every other weight
+stays.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,14 +19,16 @@ TOGETHER = 32  # draws that one solve makes, whatever their number: so the first
 
 @dataclass(frozen=True)
 class LastLayerGaussian(WeightDistribution):
-    """Mean + L^-T z, with the precision L L'. Draws keep the mean's buffers, valid or not: features do not change.
+    """Mean + L^-T z, with the precision L L'.
+
+    Draws keep the mean's buffers, valid or not: features do not change.
 
     Attributes:
         mean: The network whose last layer varies.
         weight: Name of the layer's weight `[classes, features]`.
         bias: Name of its bias `[classes]`; None where it has none.
-        factor: L, lower triangular `[d, d]`. Row by row it is about the weights of one class after the other, each followed by
-            the bias of its class.
+        factor: L, lower triangular `[d, d]`. Row by row it is about the weights of one class after
+            the other, each followed by the bias of its class.
     """
 
     mean: Weights
@@ -36,8 +40,10 @@ class LastLayerGaussian(WeightDistribution):
         classes, features = self.mean.params[self.weight].shape
         size = classes * (features + (self.bias is not None))
         if tuple(self.factor.shape) != (size, size):
-            raise InputError(f"LastLayerGaussian got a factor of shape {tuple(self.factor.shape)}, needs {(size, size)} for "
-                             f"'{self.weight}' of shape {(classes, features)}")
+            raise InputError(
+                f"LastLayerGaussian got a factor of shape {tuple(self.factor.shape)}, needs "
+                f"{(size, size)} for '{self.weight}' of shape {(classes, features)}"
+            )
 
     @property
     def size(self) -> None:
@@ -47,9 +53,15 @@ class LastLayerGaussian(WeightDistribution):
         random = generator(seed, "last layer")
         weight = self.mean.params[self.weight]
         for done in range(0, n, TOGETHER):
-            z = torch.randn(len(self.factor), TOGETHER, generator=random, dtype=self.factor.dtype).to(self.factor.device)
+            z = torch.randn(
+                len(self.factor), TOGETHER, generator=random, dtype=self.factor.dtype
+            ).to(self.factor.device)
             shifts = torch.linalg.solve_triangular(self.factor.mT, z, upper=True)
-            for shift in shifts.mT[: n - done].to(weight).reshape(-1, len(weight), len(self.factor) // len(weight)):
+            for shift in (
+                shifts.mT[: n - done]
+                .to(weight)
+                .reshape(-1, len(weight), len(self.factor) // len(weight))
+            ):
                 params = self.mean.params | {self.weight: weight + shift[:, : weight.shape[1]]}
                 if self.bias is not None:
                     params[self.bias] = self.mean.params[self.bias] + shift[:, -1]
@@ -60,6 +72,8 @@ class LastLayerGaussian(WeightDistribution):
         return packed | {"factor": self.factor}, {"weight": self.weight, "bias": self.bias}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "LastLayerGaussian":
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+    ) -> "LastLayerGaussian":
         mean = {key.removeprefix("mean|"): t for key, t in tensors.items() if key != "factor"}
         return cls(unpack(mean)[0], settings["weight"], settings["bias"], tensors["factor"])

@@ -1,4 +1,7 @@
-"""How layers pass on the labels of channels, and which parameters and buffers carry them. One function a kind of layer."""
+"""How layers pass on the labels of channels, and which parameters and buffers carry them.
+
+One function a kind of layer.
+"""
 
 import math
 from collections.abc import Callable
@@ -44,7 +47,9 @@ def _convolution(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Val
 
 
 def _channel_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
-    """Each channel is normalised by itself: batch norm (its statistics are buffers) and instance norm."""
+    """Each channel is normalised by itself: batch norm (its statistics are buffers) and instance
+    norm.
+    """
     _carry_all(channels, node, layer, channels.of(node, x, layer.num_features))
     return x
 
@@ -59,7 +64,9 @@ def _group_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Valu
 
 
 def _layer_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
-    """Over the features, over channels and pixels, or over pixels only, where it doesn't know of channels."""
+    """Over the features, over channels and pixels, or over pixels only, where it doesn't know of
+    channels.
+    """
     axes = len(layer.normalized_shape)
     if x.labels is not None and axes > x.spatial + 1:
         refuse(node, "normalises over the batch")
@@ -127,19 +134,41 @@ def flattened(node: fx.Node, x: Value, start: int, end: int) -> Value:
 
 
 _PER_NUMBER = """
-    Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ReLU ReLU6 RReLU LeakyReLU ELU SELU CELU GELU
-    SiLU Mish Softplus Softsign Softshrink Hardshrink Tanhshrink Threshold Tanh Sigmoid LogSigmoid Hardtanh Hardswish Hardsigmoid
+    Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ReLU ReLU6
+    RReLU LeakyReLU ELU SELU CELU GELU
+    SiLU Mish Softplus Softsign Softshrink Hardshrink Tanhshrink Threshold Tanh Sigmoid LogSigmoid
+    Hardtanh Hardswish Hardsigmoid
     Softmax LogSoftmax
 """  # the last two see all channels, but none of them differently
 _DIMENSIONAL: dict[str, Layer] = {
-    "Conv": _convolution, "BatchNorm": _channel_norm, "InstanceNorm": _channel_norm,
-    **dict.fromkeys(("MaxPool", "AvgPool", "LPPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "ZeroPad", "ConstantPad",
-                     "ReflectionPad", "ReplicationPad", "CircularPad"), _pool),
-}  # fmt: skip
+    "Conv": _convolution,
+    "BatchNorm": _channel_norm,
+    "InstanceNorm": _channel_norm,
+    **dict.fromkeys(
+        (
+            "MaxPool",
+            "AvgPool",
+            "LPPool",
+            "AdaptiveMaxPool",
+            "AdaptiveAvgPool",
+            "ZeroPad",
+            "ConstantPad",
+            "ReflectionPad",
+            "ReplicationPad",
+            "CircularPad",
+        ),
+        _pool,
+    ),
+}
 
 LAYERS: dict[str, Layer] = {
-    "Linear": _linear, "SyncBatchNorm": _channel_norm, "GroupNorm": _group_norm, "LayerNorm": _layer_norm, "RMSNorm": _layer_norm,
-    "PReLU": _prelu, "Flatten": _flatten,
+    "Linear": _linear,
+    "SyncBatchNorm": _channel_norm,
+    "GroupNorm": _group_norm,
+    "LayerNorm": _layer_norm,
+    "RMSNorm": _layer_norm,
+    "PReLU": _prelu,
+    "Flatten": _flatten,
     **dict.fromkeys(_PER_NUMBER.split(), _per_number),
     **{f"{name}{axes}d": layer for name, layer in _DIMENSIONAL.items() for axes in (1, 2, 3)},
-}  # fmt: skip
+}

@@ -1,4 +1,6 @@
-"""The parameters of a network as one vector: one operation mixes, steps or compares them all, however many tensors they are."""
+"""The parameters of a network as one vector: one operation mixes, steps or compares them all,
+however many tensors they are.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from torch import Tensor
 class Layout:
     """The order of parameters in a vector. Tensors with two axes or more come first.
 
-    Convolutions that are kept channels-last stay so: the vector has their numbers in the order of their memory.
+    Convolutions that are kept channels-last stay so: the vector has their numbers in the order of
+    their memory.
 
     Attributes:
         names: Of the parameters, in the vector's order.
@@ -30,7 +33,9 @@ class Layout:
     @staticmethod
     def of(params: Mapping[str, Tensor]) -> "Layout":
         """The layout of a network's parameters."""
-        names = sorted(params, key=lambda name: params[name].dim() < 2)  # stable: else in the order given
+        names = sorted(
+            params, key=lambda name: params[name].dim() < 2
+        )  # stable: else in the order given
         chosen = [params[name] for name in names]
         return Layout(
             tuple(names),
@@ -51,13 +56,20 @@ class Layout:
 
     def join(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
         """The same of tensors in the layout's order; written to `out` where it is given."""
-        moved = [p.permute(0, 2, 3, 1) if last else p for p, last in zip(tensors, self.channels_last, strict=True)]
+        moved = [
+            p.permute(0, 2, 3, 1) if last else p
+            for p, last in zip(tensors, self.channels_last, strict=True)
+        ]
         return torch.cat([p.reshape(-1) for p in moved], out=out)
 
     def shaped(self, pieces: tuple[Tensor, ...] | list[Tensor]) -> dict[str, Tensor]:
-        """Views of pieces of a vector, `vector.split(layout.sizes)`, by name and in the parameters' shapes."""
+        """Views of pieces of a vector, `vector.split(layout.sizes)`, by name and in the parameters'
+        shapes.
+        """
         found = {}
-        for name, shape, dtype, last, piece in zip(self.names, self.shapes, self.dtypes, self.channels_last, pieces, strict=True):
+        for name, shape, dtype, last, piece in zip(
+            self.names, self.shapes, self.dtypes, self.channels_last, pieces, strict=True
+        ):
             if last:
                 outputs, inputs, height, width = shape
                 view = piece.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
@@ -68,7 +80,9 @@ class Layout:
 
 
 def _is_channels_last(p: Tensor) -> bool:
-    """By its strides: where one channel or one pixel is all there is, torch's own question has two answers."""
+    """By its strides: where one channel or one pixel is all there is, torch's own question has two
+    answers.
+    """
     if p.dim() != 4:
         return False
     _, channels, height, width = p.shape

@@ -1,7 +1,7 @@
 """Dropout while predicting: the masks that a draw of a network's weights is evaluated with.
 
-Every input has a mask of its own. Masks follow from a seed and the number of a batch, so that the same seed, on the same batches,
-gives the same predictions.
+Every input has a mask of its own. Masks follow from a seed and the number of a batch, so that the
+same seed, on the same batches, gives the same predictions.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class Masks:
 
     Attributes:
         seed: Of the masks.
-        rate: Probability that a unit is dropped before each layer that `insert` names; None for whatever the
-            network drops itself when it trains.
+        rate: Probability that a unit is dropped before each layer that `insert` names; None for
+            whatever the network drops itself when it trains.
     """
 
     seed: int
@@ -35,7 +35,8 @@ class Masks:
 
 @contextmanager
 def active(network: nn.Module, masks: Masks, batch: int, behaviour: Behaviour) -> Iterator[None]:
-    """Evaluates a network, in evaluation mode but for its dropout, with the masks of the batch of a number.
+    """Evaluates a network, in evaluation mode but for its dropout, with the masks of the batch of a
+    number.
 
     Args:
         network: In evaluation mode.
@@ -58,7 +59,8 @@ def active(network: nn.Module, masks: Masks, batch: int, behaviour: Behaviour) -
 def insert(network: nn.Module, rate: float) -> list[Any]:
     """Puts dropout before every linear layer and convolution but the first, or before the only one.
 
-    Before convolutions whole channels are dropped. It is active in evaluation mode, too. Parameters keep their names.
+    Before convolutions whole channels are dropped. It is active in evaluation mode, too. Parameters
+    keep their names.
 
     Returns:
         The hooks; `remove` them for the network as it was.
@@ -69,11 +71,19 @@ def insert(network: nn.Module, rate: float) -> list[Any]:
     in_range("masks.rate", rate, 0, 1)
     layers = [module for module in network.modules() if isinstance(module, Layer)]
     if not layers:
-        raise InputError("the network got no nn.Linear and no convolution, needs one or more for dropout to be inserted before")
+        raise InputError(
+            "the network got no nn.Linear and no convolution, needs one or more for dropout to "
+            "be inserted before"
+        )
 
-    def drop(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def drop(
+        layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         dropped = nn.functional.dropout if isinstance(layer, nn.Linear) else torch.feature_dropout
         x = given[0] if given else named["input"]
-        return (dropped(x, rate, True), *given[1:]), {key: named[key] for key in named if key != "input"}  # noqa: FBT003  torch's
+        rest = {key: named[key] for key in named if key != "input"}
+        return (dropped(x, rate, True), *given[1:]), rest  # noqa: FBT003  torch's
 
-    return [layer.register_forward_pre_hook(drop, with_kwargs=True) for layer in layers[1:] or layers]
+    return [
+        layer.register_forward_pre_hook(drop, with_kwargs=True) for layer in layers[1:] or layers
+    ]

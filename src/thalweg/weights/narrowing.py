@@ -1,4 +1,6 @@
-"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph, not by its author's settings."""
+"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph,
+not by its author's settings.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,22 +21,26 @@ from thalweg.weights.tracing import Traced
 
 
 def narrowed(network: nn.Module, share: float) -> nn.Module:
-    """A network with a share of the hidden channels: some are taken out, at even distances, wherever they occur.
+    """A network with a share of the hidden channels: some are taken out, at even distances,
+    wherever they occur.
 
-    What is left of a layer's weights is scaled with the square root of how many times fewer inputs it has, so that its outputs
-    vary as much as before: a newly initialised network gives a newly initialised narrow one, by the rule that its author chose.
-    Group normalisation keeps as many groups as divide the channels.
+    What is left of a layer's weights is scaled with the square root of how many times fewer inputs
+    it has, so that its outputs vary as much as before: a newly initialised network gives a newly
+    initialised narrow one, by the rule that its author chose. Group normalisation keeps as many
+    groups as divide the channels.
 
     Args:
         network: A network as it is initialised. It is left as it is.
         share: Of the channels of every hidden layer, rounded to a whole number, one at least.
 
     Returns:
-        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in evaluation. Its layers have
-        the names that they have in the network; modules that hold layers are there, and are not called.
+        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in
+        evaluation. Its layers have the names that they have in the network; modules that hold
+        layers are there, and are not called.
 
     Raises:
-        InputError: The network can't be traced, does something that is not understood, or has convolutions with groups.
+        InputError: The network can't be traced, does something that is not understood, or has
+            convolutions with groups.
     """
     in_range("share", share, 1e-9, 1)
     channels = read(network)
@@ -52,20 +58,27 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     _cut_layers(channels, training, stays)
     _cut_literals(channels, training, stays)
     for layer in training.owner.modules():
-        if not layer.training:  # the network's own `train` keeps it so, and a graph module has another
+        if (
+            not layer.training
+        ):  # the network's own `train` keeps it so, and a graph module has another
             layer.train = partial(_stays, layer)  # type: ignore[method-assign]
     return fx.GraphModule(_own_names(training), training.graph, type(network).__name__)
 
 
 def least_share(network: nn.Module) -> float:
-    """The share of its hidden channels that the narrowest network has: one of each layer. Errors as in `narrowed`."""
+    """The share of its hidden channels that the narrowest network has: one of each layer.
+
+    Errors as in `narrowed`.
+    """
     channels = read(network)
     widths = [len(labels) for labels in alike(channels, channels.labels.roots(), channels.arrays)]
     return len(widths) / max(sum(widths), 1)
 
 
 def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
-    """A newly initialised network, narrowed; with `functools.partial` a factory that processes can be sent."""
+    """A newly initialised network, narrowed; with `functools.partial` a factory that processes can
+    be sent.
+    """
     return narrowed(model(), share)
 
 
@@ -75,16 +88,22 @@ def _stays(layer: nn.Module, mode: bool = True) -> nn.Module:  # noqa: FBT001, F
 
 
 def _join_modes(training: Traced, evaluating: Traced) -> None:
-    """Makes the training graph one for both modes: functional dropout, which has its mode as an argument, becomes a layer.
+    """Makes the training graph one for both modes: functional dropout, which has its mode as an
+    argument, becomes a layer.
 
     Raises:
         InputError: The graphs differ in something else.
     """
     nodes, twins = list(training.graph.nodes), list(evaluating.graph.nodes)
     if len(nodes) != len(twins):
-        raise InputError("the network does other things in training than in evaluation, so that no single graph tells how to "
-                         "make a narrower one: use layers that know their mode, such as nn.Dropout")
-    texts = [[str((node.target, node.args, node.kwargs)) for node in graph] for graph in (nodes, twins)]
+        raise InputError(
+            "the network does other things in training than in evaluation, so that no single "
+            "graph tells how to make a narrower one: use layers that know their mode, such as "
+            "nn.Dropout"
+        )
+    texts = [
+        [str((node.target, node.args, node.kwargs)) for node in graph] for graph in (nodes, twins)
+    ]
     for node, twin, text, other in zip(nodes, twins, *texts, strict=True):
         if text == other:
             continue
@@ -104,10 +123,14 @@ def _join_modes(training: Traced, evaluating: Traced) -> None:
 def _own_names(network: Traced) -> nn.Module:
     """The module whose names the graph then has: the network itself, and not what holds it.
 
-    But what holds it, if it is a single layer, or has a name that a `GraphModule` needs for itself, such as `graph`.
+    But what holds it, if it is a single layer, or has a name that a `GraphModule` needs for itself,
+    such as `graph`.
     """
     targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
-    if any(node.target == _ROOT or hasattr(fx.GraphModule, node.target.split(".")[1]) for node in targets):
+    if any(
+        node.target == _ROOT or hasattr(fx.GraphModule, node.target.split(".")[1])
+        for node in targets
+    ):
         return network.owner
     for node in targets:
         node.target = node.target.removeprefix(f"{_ROOT}.")
@@ -130,7 +153,9 @@ def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -
     for tensor in owned:
         name = channels.names[id(tensor)]
         value = cut[name] * scales[name] if name in scales else cut[name]
-        new[name] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
+        new[name] = (
+            nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
+        )
     for module in network.owner.modules():
         for key, own in [*module._parameters.items(), *module._buffers.items()]:
             if own is not None:
@@ -176,7 +201,10 @@ def _cut_literals(channels: Channels, network: Traced, stays: NDArray[np.bool_])
 _ROOT = "0"  # the name of the network in what traces it
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
 _DROPOUT: dict[Any, Any] = {
-    functional.dropout: nn.Dropout, functional.dropout1d: nn.Dropout1d, functional.dropout2d: nn.Dropout2d,
-    functional.dropout3d: nn.Dropout3d, functional.alpha_dropout: nn.AlphaDropout,
+    functional.dropout: nn.Dropout,
+    functional.dropout1d: nn.Dropout1d,
+    functional.dropout2d: nn.Dropout2d,
+    functional.dropout3d: nn.Dropout3d,
+    functional.alpha_dropout: nn.AlphaDropout,
     functional.feature_alpha_dropout: nn.FeatureAlphaDropout,
-}  # fmt: skip
+}

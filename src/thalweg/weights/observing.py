@@ -1,4 +1,6 @@
-"""A look at a network: what it does is seen by evaluating it on a small batch, not by the kinds of its layers."""
+"""A look at a network: what it does is seen by evaluating it on a small batch, not by the kinds of
+its layers.
+"""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +27,8 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
 
     Args:
         network: It is changed: give one that is thrown away.
-        x: A few inputs `[batch, ...]`, four or more if possible: with two different halves, statistics of a batch are told
-            from numbers that are made once and kept.
+        x: A few inputs `[batch, ...]`, four or more if possible: with two different halves,
+            statistics of a batch are told from numbers that are made once and kept.
         y: Their targets.
         objective: From outputs and targets to the scalar that is trained.
 
@@ -35,7 +37,13 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
     """
     half = len(x) // 2 if len(x) > 3 else len(x)
     watch = _Watch(network)
-    with eager(), seedable(network.modules()), torch.enable_grad(), seeded(0, "behaviour"), warnings.catch_warnings():
+    with (
+        eager(),
+        seedable(network.modules()),
+        torch.enable_grad(),
+        seeded(0, "behaviour"),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # what the network warns of, it says again when it is used
         rewind = Rewind()
         network.train()
@@ -45,7 +53,12 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         rewind()
         with torch.no_grad(), watch.running():
             network(x[-half:])
-        in_training, moved, idle, after = watch.drew(), watch.moved(), watch.idle(), _numbers(network)
+        in_training, moved, idle, after = (
+            watch.drew(),
+            watch.moved(),
+            watch.idle(),
+            _numbers(network),
+        )
         uneven, follows = watch.uses() != uses, spectral_norms(network)
         network.eval()
         with torch.no_grad(), watch.running():
@@ -58,7 +71,9 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         refreshed=tuple(dict.fromkeys([*(name.rpartition(".")[0] for name in moved), *idle])),
         uneven=uneven,
         follows=follows,
-        unknown=tuple(name for name in after if name not in known and not _same(before.get(name), after[name])),
+        unknown=tuple(
+            name for name in after if name not in known and not _same(before.get(name), after[name])
+        ),
         random=random,
         always_random=tuple(always),
         switchable=switchable,
@@ -67,7 +82,8 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
 
 
 def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
-    """Checks that the parameters and buffers of a network are all that it has learnt, or was made with, and that it uses them.
+    """Checks that the parameters and buffers of a network are all that it has learnt, or was made
+    with, and that it uses them.
 
     Args:
         network: One that was evaluated in training mode, such as the one that was observed.
@@ -78,21 +94,35 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
         InputError: With the same parameters and buffers they give other outputs.
     """
     name = type(network).__name__
-    weights = Weights({key: p.detach() for key, p in network.named_parameters()}, dict(network.named_buffers()))
+    weights = Weights(
+        {key: p.detach() for key, p in network.named_parameters()}, dict(network.named_buffers())
+    )
     expected = _outputs(network, {}, x)
     if not _close(_outputs(other, weights.placed(other), x), expected):
-        kept = [f"{where}.{key}".removeprefix(".") for where, module in network.named_modules()
-                for key, value in vars(module).items() if isinstance(value, Tensor)]
+        kept = [
+            f"{where}.{key}".removeprefix(".")
+            for where, module in network.named_modules()
+            for key, value in vars(module).items()
+            if isinstance(value, Tensor)
+        ]
         weights.load_into(other)
         if _close(_outputs(other, {}, x), expected):
-            raise InputError(f"{name} does not use the parameters and buffers that it is given in the place of its own: it keeps "
-                             "them in a list or another attribute, too; use self.name, an nn.ModuleList or an nn.ParameterList")
-        raise InputError(f"{name} with another one's parameters and buffers gives other outputs, so that it keeps something else "
-                         f"({some(kept) if kept else 'in its attributes'}): make it a buffer, register_buffer(name, tensor)")
+            raise InputError(
+                f"{name} does not use the parameters and buffers that it is given in the place "
+                "of its own: it keeps them in a list or another attribute, too; use self.name, "
+                "an nn.ModuleList or an nn.ParameterList"
+            )
+        raise InputError(
+            f"{name} with another one's parameters and buffers gives other outputs, so that it "
+            f"keeps something else ({some(kept) if kept else 'in its attributes'}): make it a "
+            "buffer, register_buffer(name, tensor)"
+        )
 
 
 def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
-    """What a network gives in evaluation mode with other parameters and buffers, where there are any."""
+    """What a network gives in evaluation mode with other parameters and buffers, where there are
+    any.
+    """
     with eager(), torch.no_grad(), seeded(0, "complete"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return functional_call(network.eval(), state, (x,))
@@ -128,8 +158,10 @@ class _Watch:
         """The network is evaluated inside."""
         hooks = []
         for module in self.network.modules():
-            hooks += [module.register_forward_pre_hook(self._enter),
-                      module.register_forward_hook(self._leave, always_call=True)]  # a checkpoint leaves by an exception
+            hooks += [
+                module.register_forward_pre_hook(self._enter),
+                module.register_forward_hook(self._leave, always_call=True),
+            ]  # a checkpoint leaves by an exception
         self._at, numpy, self._last = position(), numpy_position(), Seen()
         try:
             with self._last:
@@ -193,7 +225,9 @@ class _Watch:
 
 
 class _Recorded(TorchDispatchMode):
-    """Counts operations that are recorded for gradients: in a backward pass, those of what is evaluated again."""
+    """Counts operations that are recorded for gradients: in a backward pass, those of what is
+    evaluated again.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,32 +235,49 @@ class _Recorded(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else torch imports its compiler first, for seconds, to keep it away from here
+        return (
+            False  # else torch imports its compiler first, for seconds, to keep it away from here
+        )
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += torch.is_grad_enabled()
         return func(*args, **(kwargs or {}))
 
 
-def _switchable(network: nn.Module, names: Sequence[str], x: Tensor, expected: Any, watch: _Watch) -> bool:
-    """Whether a network draws in all of some modules where they alone are in training mode, and does nothing else otherwise."""
+def _switchable(
+    network: nn.Module, names: Sequence[str], x: Tensor, expected: Any, watch: _Watch
+) -> bool:
+    """Whether a network draws in all of some modules where they alone are in training mode, and
+    does nothing else otherwise.
+    """
     before = _numbers(network)
     try:
         with torch.no_grad(), switched(network, names), watch.running():
             outputs = network(x)
     except Exception:  # a user's network may raise anything
         return False
-    if type(outputs) is not type(expected) or getattr(outputs, "shape", None) != getattr(expected, "shape", None):
+    if type(outputs) is not type(expected) or getattr(outputs, "shape", None) != getattr(
+        expected, "shape", None
+    ):
         return False
     after = _numbers(network)
-    return {*names} <= {*watch.drew()} and all(_same(before.get(name), after[name]) for name in after)
+    return {*names} <= {*watch.drew()} and all(
+        _same(before.get(name), after[name]) for name in after
+    )
 
 
 def _numbers(network: nn.Module) -> dict[str, Tensor]:
     """Copies of all numbers that are not trained, but whole ones."""
-    kept = [*network.named_buffers(), *((name, p) for name, p in network.named_parameters() if not p.requires_grad)]
+    kept = [
+        *network.named_buffers(),
+        *((name, p) for name, p in network.named_parameters() if not p.requires_grad),
+    ]
     return {name: t.detach().clone() for name, t in kept if t.is_floating_point() or t.is_complex()}
 
 
 def _same(one: Tensor | None, other: Tensor) -> bool:
-    return one is not None and one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
+    return (
+        one is not None
+        and one.shape == other.shape
+        and torch.equal(one.nan_to_num(), other.nan_to_num())
+    )

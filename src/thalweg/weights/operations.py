@@ -1,4 +1,7 @@
-"""How functions and methods pass on the labels of channels. One function a kind of operation, found by its name."""
+"""How functions and methods pass on the labels of channels.
+
+One function a kind of operation, found by its name.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +38,9 @@ class Size:
     count: int | None = None
 
 
-def _per_number(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _per_number(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Activations and arithmetic: where several tensors meet, their channels are the same."""
     values = [a for a in (*args, *kwargs.values()) if isinstance(a, Value)]
     if not values:
@@ -74,7 +79,9 @@ def _together(channels: Channels, node: fx.Node, one: Value, other: Value) -> Va
 
 def _cat(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
     parts, axis = _given(args, kwargs, 0, "tensors"), _given(args, kwargs, 1, "dim", 0)
-    if not isinstance(parts, Sequence) or any(not isinstance(part, Value) or part.labels is None for part in parts):
+    if not isinstance(parts, Sequence) or any(
+        not isinstance(part, Value) or part.labels is None for part in parts
+    ):
         refuse(node, "joins something that no layer has made")
     ranks = {part.spatial for part in parts}
     if len(ranks) > 1 or not isinstance(axis, int):
@@ -87,16 +94,33 @@ def _cat(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[
             channels.labels.join(parts[0].labels, part.labels)
         return replace(parts[0], area=None)
     if parts[0].spatial == 0 and any(part.area is None for part in parts):
-        refuse(node, "joins flattened channels, of which it is not known how many features they have: join before flatten")
+        refuse(
+            node,
+            "joins flattened channels, of which it is not known how many features they have: "
+            "join before flatten",
+        )
     areas = {part.area for part in parts}
-    return Value(np.concatenate([part.labels for part in parts]), parts[0].spatial, areas.pop() if len(areas) == 1 else None)
+    return Value(
+        np.concatenate([part.labels for part in parts]),
+        parts[0].spatial,
+        areas.pop() if len(areas) == 1 else None,
+    )
 
 
-def _flatten(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
-    return flattened(node, args[0], _given(args, kwargs, 1, "start_dim", 0), _given(args, kwargs, 2, "end_dim", -1))
+def _flatten(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
+    return flattened(
+        node,
+        args[0],
+        _given(args, kwargs, 1, "start_dim", 0),
+        _given(args, kwargs, 2, "end_dim", -1),
+    )
 
 
-def _reshape(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
+def _reshape(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
     """To `[batch, features]`, or from flattened channels to `[batch, channels, *spatial]`."""
     x, *sizes = args
     listed = bool(sizes) and isinstance(sizes[0], tuple | list)
@@ -109,7 +133,11 @@ def _reshape(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: d
     count = sizes[1] if literal else getattr(sizes[1], "count", None)
     if len(sizes) > 2:
         if sizes[0] == -1 or count != len(x.labels):
-            refuse(node, "reshapes so that channels are no axis of their own: use flatten(1), or (x.size(0), channels, ...)")
+            refuse(
+                node,
+                "reshapes so that channels are no axis of their own: use flatten(1), or "
+                "(x.size(0), channels, ...)",
+            )
         found = Value(x.labels, len(sizes) - 2)
     else:
         found = flattened(node, x, 1, -1)
@@ -122,7 +150,9 @@ def _reshape(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: d
     return found
 
 
-def _reduce(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
+def _reduce(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
     """Mean, sum or maximum over spatial axes, or what takes such axes away."""
     x, axes = args[0], _given(args, kwargs, 1, "dim")
     if x.labels is None:
@@ -139,7 +169,9 @@ def _reduce(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: di
 
 
 def _pad(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
-    """Spatial padding, or constant channels before and after: new labels, which are the channels' that they are added to."""
+    """Spatial padding, or constant channels before and after: new labels, which are the channels'
+    that they are added to.
+    """
     x, widths = args[0], _given(args, kwargs, 1, "pad")
     if x.labels is None:
         return x
@@ -148,8 +180,16 @@ def _pad(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[
     x = replace(x, area=None if x.spatial else x.area)
     if len(widths) <= 2 * x.spatial or not any(widths[-2:]):
         return x
-    if _given(args, kwargs, 2, "mode", "constant") != "constant" or min(widths[-2:]) < 0 or (x.spatial == 0 and x.area is None):
-        refuse(node, "pads channels by something else than a constant, or flattened ones, or takes some away")
+    if (
+        _given(args, kwargs, 2, "mode", "constant") != "constant"
+        or min(widths[-2:]) < 0
+        or (x.spatial == 0 and x.area is None)
+    ):
+        refuse(
+            node,
+            "pads channels by something else than a constant, or flattened ones, or takes some "
+            "away",
+        )
     before, after = (channels.labels.new(width) for width in widths[-2:])
     added = np.concatenate([before, after])
     channels.arrays.append(added)
@@ -175,14 +215,21 @@ def _slice(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dic
         refuse(node, "takes a part of the batch or of the channels")
     if not all(part is None or isinstance(part, int | slice) for part in index):
         refuse(node, "is indexed by a tensor")
-    gone, new = (sum(test(part) for part in index[2:]) for test in (lambda p: isinstance(p, int), lambda p: p is None))
+    gone, new = (
+        sum(test(part) for part in index[2:])
+        for test in (lambda p: isinstance(p, int), lambda p: p is None)
+    )
     return replace(x, spatial=x.spatial - gone + new, area=x.area if x.area == 1 else None)
 
 
 def _part_of_shape(shape: Shape, index: Any) -> Any:
     if isinstance(index, slice):
         start = index.start or 0
-        return Shape(shape.of, shape.first + start) if isinstance(start, int) and start >= 0 else Shape(Value(), 2)
+        return (
+            Shape(shape.of, shape.first + start)
+            if isinstance(start, int) and start >= 0
+            else Shape(Value(), 2)
+        )
     axis = shape.first + index if isinstance(index, int) and index >= 0 else None
     labels = shape.of.labels
     known = labels is not None and (shape.of.spatial > 0 or shape.of.area == 1)
@@ -194,7 +241,9 @@ def _size(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict
     return Shape(args[0]) if axis is None else _part_of_shape(Shape(args[0]), axis)
 
 
-def _attribute(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _attribute(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     if args[1] == "shape":
         return Shape(args[0])
     if args[1] in ("device", "dtype", "ndim"):
@@ -202,21 +251,31 @@ def _attribute(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs:
     refuse(node, f"reads .{args[1]}")
 
 
-def _check(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _check(
+    channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     """An assertion."""
 
 
 def _pooling(axes: int) -> Operation:
-    def pool(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
+    def pool(
+        channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Value:
         if kwargs.get("return_indices"):
             refuse(node, "gives indices")
-        size = _given(args, kwargs, 1, "output_size") if "adaptive" in str(node.target) + node.name else None
+        size = (
+            _given(args, kwargs, 1, "output_size")
+            if "adaptive" in str(node.target) + node.name
+            else None
+        )
         return pooled(node, args[0], axes, size)
 
     return pool
 
 
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str, default: Any = None) -> Any:
+def _given(
+    args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str, default: Any = None
+) -> Any:
     return args[position] if len(args) > position else kwargs.get(name, default)
 
 
@@ -227,17 +286,31 @@ def _labels(value: Value) -> Array:
 
 
 _PER_NUMBER = """
-    add iadd sub isub mul imul truediv itruediv div floordiv neg pow square sqrt rsqrt abs exp log sin cos clamp clip maximum
-    minimum eq relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign tanh sigmoid logsigmoid hardtanh hardswish
-    hardsigmoid softmax log_softmax dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout contiguous clone
+    add iadd sub isub mul imul truediv itruediv div floordiv neg pow square sqrt rsqrt abs exp log
+    sin cos clamp clip maximum
+    minimum eq relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign tanh sigmoid
+    logsigmoid hardtanh hardswish
+    hardsigmoid softmax log_softmax dropout dropout1d dropout2d dropout3d alpha_dropout
+    feature_alpha_dropout contiguous clone
     detach float double half to expand_as
 """
 
 OPERATIONS: dict[str, Operation] = {
-    "cat": _cat, "concat": _cat, "flatten": _flatten, "view": _reshape, "reshape": _reshape, "pad": _pad, "getitem": _slice,
-    "size": _size, "getattr": _attribute, "_assert": _check,
+    "cat": _cat,
+    "concat": _cat,
+    "flatten": _flatten,
+    "view": _reshape,
+    "reshape": _reshape,
+    "pad": _pad,
+    "getitem": _slice,
+    "size": _size,
+    "getattr": _attribute,
+    "_assert": _check,
     **dict.fromkeys(("mean", "sum", "amax", "amin", "squeeze"), _reduce),
     **dict.fromkeys(_PER_NUMBER.split(), _per_number),
-    **{f"{name}{axes}d": _pooling(axes) for axes in (1, 2, 3)
-       for name in ("max_pool", "avg_pool", "lp_pool", "adaptive_max_pool", "adaptive_avg_pool")},
-}  # fmt: skip
+    **{
+        f"{name}{axes}d": _pooling(axes)
+        for axes in (1, 2, 3)
+        for name in ("max_pool", "avg_pool", "lp_pool", "adaptive_max_pool", "adaptive_avg_pool")
+    },
+}

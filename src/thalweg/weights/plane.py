@@ -11,7 +11,9 @@ from thalweg.weights.point import Weights, flatten, mix
 
 @dataclass(frozen=True)
 class Plane:
-    """The plane through three points. The first is the origin, the second is on the x axis; units are parameter distances.
+    """The plane through three points.
+
+    The first is the origin, the second is on the x axis; units are parameter distances.
 
     Attributes:
         points: The three points.
@@ -31,7 +33,9 @@ class Plane:
         along = first_edge @ second_edge / length.clamp_min(1e-300)
         across = (second_edge - along / length.clamp_min(1e-300) * first_edge).norm()
         if not length > 0 or not across > 1e-6 * length:  # weights are in single precision
-            raise InputError("three points of the landscape are on one line: a plane needs three that are not")
+            raise InputError(
+                "three points of the landscape are on one line: a plane needs three that are not"
+            )
         return torch.tensor([[0.0, 0.0], [length, 0.0], [along, across]], dtype=torch.float64)
 
     def coefficients(self, position: Tensor) -> Tensor:

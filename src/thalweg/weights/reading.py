@@ -1,9 +1,10 @@
 """Reading a network's graph: which channels of which parameters and buffers are the same.
 
-Its inputs and outputs are fixed. Layers that are used twice, or share a parameter, carry the same labels both times, so that
-their channels change places together. A convolution with groups fixes its channels (one with a group a channel does not), group
-normalisation lets them change places within a group only. What is not understood is an error, never a guess. Linear layers are
-taken to read `[batch, features]`.
+Its inputs and outputs are fixed. Layers that are used twice, or share a parameter, carry the same
+labels both times, so that their channels change places together. A convolution with groups fixes
+its channels (one with a group a channel does not), group normalisation lets them change places
+within a group only. What is not understood is an error, never a guess. Linear layers are taken to
+read `[batch, features]`.
 """
 
 from typing import Any
@@ -36,13 +37,21 @@ def _read(channels: Channels, found: Traced) -> None:
     channels.names = {id(tensor): name.partition(".")[2] for name, tensor in own}
     results: dict[fx.Node, Any] = {}
     for node in found.graph.nodes:
-        args, kwargs = (fx.node.map_arg(given, results.__getitem__) for given in (node.args, node.kwargs))
+        args, kwargs = (
+            fx.node.map_arg(given, results.__getitem__) for given in (node.args, node.kwargs)
+        )
         results[node] = result = _understood(channels, found.owner, node, args, kwargs)
         if isinstance(result, Value) and result.labels is not None:
             channels.arrays.append(result.labels)
 
 
-def _understood(channels: Channels, owner: nn.Module, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _understood(
+    channels: Channels,
+    owner: nn.Module,
+    node: fx.Node,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     """What is known of a node's result."""
     if node.op == "placeholder":
         return Value()
@@ -53,9 +62,17 @@ def _understood(channels: Channels, owner: nn.Module, node: fx.Node, args: tuple
         return _layer(channels, node, owner.get_submodule(str(node.target)), args, kwargs)
     if node.op == "get_attr":
         return _constant(owner, node)
-    name = str(node.target if node.op == "call_method" else getattr(node.target, "__name__", node.target))
-    origin = "torch" if node.op == "call_method" else getattr(node.target, "__module__", None) or "torch"
-    known = name.rstrip("_") in OPERATIONS and origin.split(".")[0] in ("torch", "_operator", "builtins")
+    name = str(
+        node.target if node.op == "call_method" else getattr(node.target, "__name__", node.target)
+    )
+    origin = (
+        "torch" if node.op == "call_method" else getattr(node.target, "__module__", None) or "torch"
+    )
+    known = name.rstrip("_") in OPERATIONS and origin.split(".")[0] in (
+        "torch",
+        "_operator",
+        "builtins",
+    )
     if not known:
         refuse(node, f"calls {name}")
     try:
@@ -66,7 +83,13 @@ def _understood(channels: Channels, owner: nn.Module, node: fx.Node, args: tuple
         refuse(node, f"calls {name} in an unknown way ({type(error).__name__})")
 
 
-def _layer(channels: Channels, node: fx.Node, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
+def _layer(
+    channels: Channels,
+    node: fx.Node,
+    layer: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Value:
     name = type(layer).__name__
     known = name in LAYERS and type(layer).__module__.startswith("torch.nn.modules.")
     if not known or len(args) != 1 or kwargs or not isinstance(args[0], Value):

@@ -1,4 +1,6 @@
-"""Spectral normalisation: its buffers are singular vectors of a weight, so they belong to one point and follow the weights."""
+"""Spectral normalisation: its buffers are singular vectors of a weight, so they belong to one point
+and follow the weights.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 @dataclass(frozen=True)
 class Spectral:
-    """One weight that is divided by its largest singular value, by the names of its tensors in the network.
+    """One weight that is divided by its largest singular value, by the names of its tensors in the
+    network.
 
     Attributes:
         weight: The parameter.
@@ -28,32 +31,47 @@ class Spectral:
 
 
 def spectral_norms(network: nn.Module) -> tuple[Spectral, ...]:
-    """All weights that torch's two spectral normalisations, the parametrisation and the hook, divide in training mode.
+    """All weights that torch's two spectral normalisations, the parametrisation and the hook,
+    divide in training mode.
 
-    One whose layer is in evaluation mode is not among them: its vectors stay as they are, whatever the weights do. Neither is one
-    that another parametrisation comes before: what it divides is no parameter.
+    One whose layer is in evaluation mode is not among them: its vectors stay as they are, whatever
+    the weights do. Neither is one that another parametrisation comes before: what it divides is no
+    parameter.
     """
-    names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
+    names = {
+        id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())
+    }
     found = []
     for module in network.modules():
         parts: list[tuple[Tensor, Tensor, Tensor, int]] = []
         if not module.training:
             continue
-        if isinstance(module, ParametrizationList) and isinstance(norm := module[0], _SpectralNorm) and hasattr(norm, "_u"):
+        if (
+            isinstance(module, ParametrizationList)
+            and isinstance(norm := module[0], _SpectralNorm)
+            and hasattr(norm, "_u")
+        ):
             parts.append((module.original, norm._u, norm._v, norm.dim))
-        parts += [(*(getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v")), hook.dim)
-                  for hook in module._forward_pre_hooks.values() if isinstance(hook, SpectralNorm)]
-        found += [Spectral(names[id(weight)], names[id(u)], names[id(v)], dim) for weight, u, v, dim in parts
-                  if id(weight) in names]
+        parts += [
+            (*(getattr(module, f"{hook.name}_{part}") for part in ("orig", "u", "v")), hook.dim)
+            for hook in module._forward_pre_hooks.values()
+            if isinstance(hook, SpectralNorm)
+        ]
+        found += [
+            Spectral(names[id(weight)], names[id(u)], names[id(v)], dim)
+            for weight, u, v, dim in parts
+            if id(weight) in names
+        ]
     return tuple(found)
 
 
 @torch.no_grad()
 def follow(state: Mapping[str, Tensor], norms: Iterable[Spectral]) -> None:
-    """Gives the buffers of spectral norms, in place, the first singular vectors of the weights beside them.
+    """Gives the buffers of spectral norms, in place, the first singular vectors of the weights
+    beside them.
 
-    They are those of the smaller of W W' and W' W, in double precision: more exact than the few steps of the power method that a
-    training takes from where it was, and as good far from there.
+    They are those of the smaller of W W' and W' W, in double precision: more exact than the few
+    steps of the power method that a training takes from where it was, and as good far from there.
     """
     for one in norms:
         weight = state[one.weight].detach()
@@ -69,7 +87,9 @@ def follow(state: Mapping[str, Tensor], norms: Iterable[Spectral]) -> None:
 
 
 def _first_eigenvector(gram: Tensor) -> Tensor:
-    """Of the largest eigenvalue; not finite where the matrix is not, so that a training that diverges is seen by its loss."""
+    """Of the largest eigenvalue; not finite where the matrix is not, so that a training that
+    diverges is seen by its loss.
+    """
     if not torch.isfinite(gram).all():
         return gram.new_full((len(gram),), torch.nan)
     return torch.linalg.eigh(gram).eigenvectors[:, -1]

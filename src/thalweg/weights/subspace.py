@@ -1,6 +1,8 @@
-"""Subspaces: the weights spanned by vertices; a line, curve, chain, simplex or complex is a choice of coefficients.
+"""Subspaces: the weights spanned by vertices; a line, curve, chain, simplex or complex is a choice
+of coefficients.
 
-No second version of any layer is written: any module is evaluated at mixed weights (`weights.leaves`).
+No second version of any layer is written: any module is evaluated at mixed weights
+(`weights.leaves`).
 """
 
 import itertools
@@ -14,7 +16,15 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.seeds import generator
 from thalweg.weights.behaviour import Behaviour
-from thalweg.weights.coefficients import Bezier, Chain, Coefficients, Simplex, arc_length, from_settings, to_settings
+from thalweg.weights.coefficients import (
+    Bezier,
+    Chain,
+    Coefficients,
+    Simplex,
+    arc_length,
+    from_settings,
+    to_settings,
+)
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
 from thalweg.weights.layout import Layout
 from thalweg.weights.leaves import Leaves
@@ -66,12 +76,18 @@ class Subspace(WeightDistribution):
         """
         if self.layerwise or not isinstance(self.coefficients, Bezier | Chain):
             what = "layerwise coefficients" if self.layerwise else type(self.coefficients).__name__
-            raise InputError(f"by_length got a subspace with {what}, needs Bezier() or Chain(), the same for all layers")
+            raise InputError(
+                f"by_length got a subspace with {what}, needs Bezier() or Chain(), the same for "
+                "all layers"
+            )
         gram = gram_of([list(vertex.params.values()) for vertex in self.vertices])
         return replace(self, coefficients=arc_length(self.coefficients, gram))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return pack(self.vertices), {"coefficients": to_settings(self.coefficients), "layerwise": self.layerwise}
+        return pack(self.vertices), {
+            "coefficients": to_settings(self.coefficients),
+            "layerwise": self.layerwise,
+        }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Subspace":
@@ -81,12 +97,16 @@ class Subspace(WeightDistribution):
         layer_of, layers = layers_of(self.vertices[0].params)
         rows = self.coefficients.sample(layers, len(self.vertices), random).tolist()
         first = self.vertices[0]
-        params = {name: sum_products(rows[layer_of[name]], [v.params[name] for v in self.vertices]) for name in first.params}
+        params = {
+            name: sum_products(rows[layer_of[name]], [v.params[name] for v in self.vertices])
+            for name in first.params
+        }
         return Weights(params, stale=first.stale if first.buffers is None else first.buffers)
 
 
 class Piece(NamedTuple):
-    """Columns that have their coefficients in common, of all the matrices of a subspace's training: views, made once.
+    """Columns that have their coefficients in common, of all the matrices of a subspace's training:
+    views, made once.
 
     Attributes:
         layer: Whose coefficients they have.
@@ -106,29 +126,36 @@ class Piece(NamedTuple):
 
 
 class SubspaceModule(nn.Module):
-    """A network whose weights are drawn from a subspace at every evaluation. Its parameters are the vertices.
+    """A network whose weights are drawn from a subspace at every evaluation.
 
-    Outputs are `[batch, classes]` with one draw and `[draws, batch, classes]` with more; each draw is one network evaluation.
-    Parameters that the network has frozen stay those of the first vertex.
+    Its parameters are the vertices.
 
-    Vertices are the rows of a matrix. An evaluation mixes them, outside of the graph of gradients, into the network's own
-    parameters; after the backward pass `carry` gives the vertices their share of these parameters' gradients. So a training needs
-    `adjust=module.carry`, and costs little more than the network's own: two matrix products a step, and no copies.
+    Outputs are `[batch, classes]` with one draw and `[draws, batch, classes]` with more; each draw
+    is one network evaluation. Parameters that the network has frozen stay those of the first
+    vertex.
+
+    Vertices are the rows of a matrix. An evaluation mixes them, outside of the graph of gradients,
+    into the network's own parameters; after the backward pass `carry` gives the vertices their
+    share of these parameters' gradients. So a training needs `adjust=module.carry`, and costs
+    little more than the network's own: two matrix products a step, and no copies.
 
     Args:
-        network: The architecture; its parameters become the drawn points, its batch-norm layers use the batch's statistics.
+        network: The architecture; its parameters become the drawn points, its batch-norm layers use
+            the batch's statistics.
         vertices: Where the vertices start.
         coefficients: The law of the draws.
         fixed: Which vertices are not trained (by their number).
         draws: Draws an evaluation.
         layerwise: Coefficients for each layer.
-        behaviour: What the network was seen to do, where it has spectral norms, or evaluates parts again in the backward pass.
+        behaviour: What the network was seen to do, where it has spectral norms, or evaluates parts
+            again in the backward pass.
 
     Attributes:
         layout: Where which parameter is in a row.
         free: The vertices that are trained `[free, n_params]`.
         held: The others `[held, n_params]`.
-        gradient: What `carry` found last `[free, n_params]`: with no penalty it is the memory of `free.grad`.
+        gradient: What `carry` found last `[free, n_params]`: with no penalty it is the memory of
+            `free.grad`.
     """
 
     held: Tensor
@@ -146,25 +173,49 @@ class SubspaceModule(nn.Module):
     ) -> None:
         super().__init__()
         if len(vertices) < 1 or draws < 1:
-            raise InputError(f"a subspace got {len(vertices)} vertices and {draws} draws, needs 1 or more of both")
+            raise InputError(
+                f"a subspace got {len(vertices)} vertices and {draws} draws, needs 1 or more of "
+                "both"
+            )
         first = vertices[0]
-        Weights(first.params, first.stale if first.buffers is None else first.buffers).load_into(network)
-        self.layout = Layout.of({name: p for name, p in network.named_parameters() if p.requires_grad})
+        Weights(first.params, first.stale if first.buffers is None else first.buffers).load_into(
+            network
+        )
+        self.layout = Layout.of(
+            {name: p for name, p in network.named_parameters() if p.requires_grad}
+        )
         self.network = (network,)  # in a tuple: its parameters are not this module's
         self.start = tuple(vertices)
         self.coefficients, self.draws, self.behaviour = coefficients, draws, behaviour
         self.leaves = Leaves(network, self.layout, draws)
         self.layers, segments = self._cut(first, layerwise=layerwise)
         self.is_free = torch.tensor([k not in fixed for k in range(len(vertices))])
-        rows = torch.stack([self.layout.flatten(vertex.params) for vertex in vertices]).to(self.leaves.points)
+        rows = torch.stack([self.layout.flatten(vertex.params) for vertex in vertices]).to(
+            self.leaves.points
+        )
         self.free = nn.Parameter(rows[self.is_free])
         self.register_buffer("held", rows[~self.is_free], persistent=False)
         self.gradient = torch.empty_like(self.free, requires_grad=False)
-        self._pieces = [Piece(layer, *(rows[:, part] for rows in (self.free.detach(), self.held, self.leaves.points,
-                                                                  self.leaves.gradients, self.gradient)))
-                        for layer, part in segments]
+        self._pieces = [
+            Piece(
+                layer,
+                *(
+                    rows[:, part]
+                    for rows in (
+                        self.free.detach(),
+                        self.held,
+                        self.leaves.points,
+                        self.leaves.gradients,
+                        self.gradient,
+                    )
+                ),
+            )
+            for layer, part in segments
+        ]
         self._ahead: list[tuple[Tensor, Tensor]] = []  # coefficients of the next evaluations
-        self._awaited: list[Tensor] = []  # the free vertices' coefficients in the last one, until gradients are carried over
+        self._awaited: list[
+            Tensor
+        ] = []  # the free vertices' coefficients in the last one, until gradients are carried over
 
     def forward(self, x: Tensor) -> Tensor:
         network = self.network[0]
@@ -181,18 +232,24 @@ class SubspaceModule(nn.Module):
 
     def _evaluated(self, network: nn.Module, x: Tensor, draw: int) -> Tensor:
         if self.behaviour.follows:
-            follow(dict([*network.named_parameters(), *network.named_buffers()]), self.behaviour.follows)
+            follow(
+                dict([*network.named_parameters(), *network.named_buffers()]),
+                self.behaviour.follows,
+            )
         outputs = network(x)
         if self.draws > 1 and self.behaviour.recomputed and outputs.requires_grad:
-            # the backward pass of a draw is over before that of the one before it starts: here it does
+            # the backward pass of a draw is over before that of the one before it starts: here it
+            # does
             outputs.register_hook(lambda _: self.leaves.put(draw))
         return outputs
 
     def carry(self, decay: float = 0.0) -> None:
-        """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point, summed over draws.
+        """Adds to the free vertices' gradients: coefficient times the gradient at a drawn point,
+        summed over draws.
 
         Args:
-            decay: Weight decay of the drawn points: the loss has 1/2 decay |point|^2 besides, averaged over draws.
+            decay: Weight decay of the drawn points: the loss has 1/2 decay |point|^2 besides,
+                averaged over draws.
         """
         if not self.leaves.collect() or not self._awaited:
             return
@@ -201,7 +258,9 @@ class SubspaceModule(nn.Module):
         own = self._awaited.pop()
         for piece in self._pieces:
             torch.mm(own[piece.layer].T, piece.point_gradients, out=piece.gradient)
-        self.free.grad = self.gradient if self.free.grad is None else self.free.grad.add_(self.gradient)
+        self.free.grad = (
+            self.gradient if self.free.grad is None else self.free.grad.add_(self.gradient)
+        )
 
     def rows(self) -> tuple[Tensor, ...]:
         """All vertices in order, each `[n_params]`."""
@@ -215,35 +274,52 @@ class SubspaceModule(nn.Module):
             if not own:
                 found.append(start)
                 continue
-            params = {name: p.clone() for name, p in self.layout.shaped(row.detach().split(self.layout.sizes)).items()}
+            params = {
+                name: p.clone()
+                for name, p in self.layout.shaped(row.detach().split(self.layout.sizes)).items()
+            }
             params = {name: params.get(name, p) for name, p in self.start[0].params.items()}
-            found.append(Weights(params, stale=start.stale if start.buffers is None else start.buffers))
+            found.append(
+                Weights(params, stale=start.stale if start.buffers is None else start.buffers)
+            )
         return tuple(found)
 
     def _cut(self, first: Weights, *, layerwise: bool) -> tuple[int, list[tuple[int, slice]]]:
-        """How many layers have coefficients of their own, and the pieces of a row, each with its layer."""
+        """How many layers have coefficients of their own, and the pieces of a row, each with its
+        layer.
+        """
         if not layerwise:
             return 1, [(0, slice(None))]
         layer_of, layers = layers_of([name for name in first.params if name in self.layout.names])
         ends = list(itertools.accumulate(self.layout.sizes, initial=0))
-        return layers, [(layer_of[name], slice(start, end))
-                        for name, (start, end) in zip(self.layout.names, itertools.pairwise(ends), strict=True)]
+        return layers, [
+            (layer_of[name], slice(start, end))
+            for name, (start, end) in zip(self.layout.names, itertools.pairwise(ends), strict=True)
+        ]
 
     def _draw(self) -> tuple[Tensor, Tensor]:
-        """Coefficients of the free vertices `[layers, draws, free]` and of the held ones `[layers, draws, held]`."""
+        """Coefficients of the free vertices `[layers, draws, free]` and of the held ones `[layers,
+        draws, held]`.
+        """
         if not self._ahead:
             drawn = self.coefficients.sample(_AHEAD * self.draws * self.layers, len(self.is_free))
-            drawn = drawn.to(self.free).unflatten(0, (_AHEAD, self.draws, self.layers)).transpose(1, 2)
+            drawn = (
+                drawn.to(self.free).unflatten(0, (_AHEAD, self.draws, self.layers)).transpose(1, 2)
+            )
             own, others = drawn[..., self.is_free], drawn[..., ~self.is_free]
             self._ahead = list(zip(own.unbind(), others.unbind(), strict=True))[::-1]
         return self._ahead.pop()
 
 
-_AHEAD = 32  # evaluations whose coefficients are drawn together: one by one, they would be felt beside a small network's step
+# evaluations whose coefficients are drawn together: one by one, they would be felt beside a small
+# network's step
+_AHEAD = 32
 
 
 def layers_of(params: Iterable[str]) -> tuple[dict[str, int], int]:
-    """The layer number of each parameter (those of one submodule share it), and how many layers there are."""
+    """The layer number of each parameter (those of one submodule share it), and how many layers
+    there are.
+    """
     prefixes = {name: name.rpartition(".")[0] for name in params}
     number = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes.values()))}
     return {name: number[prefix] for name, prefix in prefixes.items()}, len(number)

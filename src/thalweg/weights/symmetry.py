@@ -1,9 +1,11 @@
-"""Permutation symmetries: which hidden channels of a network can change places without a change of its function.
+"""Permutation symmetries: which hidden channels of a network can change places without a change of
+its function.
 
-They are found from the network's graph (`weights.reading`), not written by hand for each architecture as in the code of
-Ainsworth, Hayase and Srinivasa 2023 (arXiv 2209.04836). Channels form a group where they occur equally often in every tensor of
-the graph: so the channels that a residual network's stage takes over from the stage before (where shortcuts pad with zeros) and
-those that are new in it are two groups.
+They are found from the network's graph (`weights.reading`), not written by hand for each
+architecture as in the code of Ainsworth, Hayase and Srinivasa 2023 (arXiv 2209.04836). Channels
+form a group where they occur equally often in every tensor of the graph: so the channels that a
+residual network's stage takes over from the stage before (where shortcuts pad with zeros) and those
+that are new in it are two groups.
 """
 
 from collections import Counter, defaultdict
@@ -57,7 +59,11 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
     channels = read(network)
     roots = channels.labels.roots()
     places: dict[int, list[Place]] = defaultdict(list)
-    groups = [labels for labels in alike(channels, roots, [*channels.arrays, *channels.within]) if len(labels) > 1]
+    groups = [
+        labels
+        for labels in alike(channels, roots, [*channels.arrays, *channels.within])
+        if len(labels) > 1
+    ]
     number = {label: i for i, labels in enumerate(groups) for label in labels}
     for (tensor, axis), array in channels.axes.items():
         own = roots[array]
@@ -68,7 +74,9 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
 
 
 def alike(channels: Channels, roots: Array, arrays: Sequence[Array]) -> list[list[int]]:
-    """Labels in sets whose members occur equally often in each of some arrays; without 0, in the order of the graph."""
+    """Labels in sets whose members occur equally often in each of some arrays; without 0, in the
+    order of the graph.
+    """
     occurrences: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for number, array in enumerate(arrays):
         for label, count in Counter(roots[array].tolist()).items():
@@ -80,7 +88,9 @@ def alike(channels: Channels, roots: Array, arrays: Sequence[Array]) -> list[lis
     return list(sets.values())
 
 
-def reordered(tensors: Mapping[str, Tensor], groups: Sequence[Group], orders: Sequence[Tensor]) -> dict[str, Tensor]:
+def reordered(
+    tensors: Mapping[str, Tensor], groups: Sequence[Group], orders: Sequence[Tensor]
+) -> dict[str, Tensor]:
     """Tensors whose channels have changed places.
 
     Args:
@@ -99,7 +109,14 @@ def reordered(tensors: Mapping[str, Tensor], groups: Sequence[Group], orders: Se
     return moved
 
 
-def reordered_weights(weights: Weights, groups: Sequence[Group], orders: Sequence[Tensor]) -> Weights:
+def reordered_weights(
+    weights: Weights, groups: Sequence[Group], orders: Sequence[Tensor]
+) -> Weights:
     """Weights with the same function: parameters and buffers are reordered alike."""
-    buffers, stale = (None if part is None else reordered(part, groups, orders) for part in (weights.buffers, weights.stale))
-    return replace(weights, params=reordered(weights.params, groups, orders), buffers=buffers, stale=stale)
+    buffers, stale = (
+        None if part is None else reordered(part, groups, orders)
+        for part in (weights.buffers, weights.stale)
+    )
+    return replace(
+        weights, params=reordered(weights.params, groups, orders), buffers=buffers, stale=stale
+    )

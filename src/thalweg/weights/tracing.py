@@ -1,4 +1,7 @@
-"""A network as a graph of operations, by torch.fx. Networks whose flow depends on their inputs have none."""
+"""A network as a graph of operations, by torch.fx.
+
+Networks whose flow depends on their inputs have none.
+"""
 
 from dataclasses import dataclass
 
@@ -32,5 +35,8 @@ def traced(network: nn.Module, *, training: bool) -> Traced:
         return Traced(owner, fx.Tracer().trace(owner))
     except Exception as error:  # a user's network may raise anything
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
-        raise InputError(f"{type(network).__name__} can't be traced by torch.fx ({message}): alignment and packed-ensemble need "
-                         "a network's graph, and so a forward that does not branch on its inputs") from error
+        raise InputError(
+            f"{type(network).__name__} can't be traced by torch.fx ({message}): alignment and "
+            "packed-ensemble need a network's graph, and so a forward that does not branch on "
+            "its inputs"
+        ) from error

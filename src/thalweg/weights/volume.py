@@ -8,10 +8,12 @@ from torch import Tensor
 
 
 def log_squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Log V^2 of the simplex spanned by vertices, `V^2 = det(E E') / (k!)^2` with k edges E `[k, n_params]`.
+    """Log V^2 of the simplex spanned by vertices, `V^2 = det(E E') / (k!)^2` with k edges E `[k,
+    n_params]`.
 
-    Cayley-Menger (Benton et al. 2021, arXiv 2102.13042) is the same number, but its determinant is pure round-off in single
-    precision where the simplex is flat, which it is at the prescribed start. This one is float64 and is differentiable.
+    Cayley-Menger (Benton et al. 2021, arXiv 2102.13042) is the same number, but its determinant is
+    pure round-off in single precision where the simplex is flat, which it is at the prescribed
+    start. This one is float64 and is differentiable.
 
     Args:
         vertices: For each vertex its parameters, tensors of any shapes. Two vertices or more.
@@ -28,7 +30,9 @@ def log_squared(gram: Tensor) -> Tensor:
 
 
 def log_squared_total(grams: Sequence[Tensor]) -> Tensor:
-    """Log V^2 of the sum V of several simplexes' volumes, each given by its inner products `[k, k]`."""
+    """Log V^2 of the sum V of several simplexes' volumes, each given by its inner products `[k,
+    k]`.
+    """
     return 2 * torch.stack([log_squared(gram) / 2 for gram in grams]).logsumexp(0)
 
 
@@ -38,7 +42,8 @@ def squared(gram: Tensor) -> Tensor:
 
 
 class Growing:
-    """The inner products of a simplex that grows by one vertex: those of its fixed edges are taken once.
+    """The inner products of a simplex that grows by one vertex: those of its fixed edges are taken
+    once.
 
     Args:
         fixed: The vertices that stay `[vertices, n_params]`.
@@ -50,7 +55,9 @@ class Growing:
         self.gram = self.edges @ self.edges.T
 
     def with_vertex(self, vertex: Tensor) -> Tensor:
-        """Of all edges from the first vertex, with that to a new vertex `[n_params]` as the last `[k, k]`; differentiable."""
+        """Of all edges from the first vertex, with that to a new vertex `[n_params]` as the last
+        `[k, k]`; differentiable.
+        """
         edge = (vertex - self.origin).double()
         across = self.edges @ edge
         last = torch.cat([across, (edge @ edge)[None]])
@@ -60,6 +67,9 @@ class Growing:
 def gram_of(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
     """Inner products of the edges from the first vertex `[k, k]`, float64."""
     first, *others = vertices
-    moved = [[(a - b).reshape(-1).double() for a, b in zip(other, first, strict=True)] for other in others]
+    moved = [
+        [(a - b).reshape(-1).double() for a, b in zip(other, first, strict=True)]
+        for other in others
+    ]
     edges = torch.stack([torch.cat(edge) for edge in moved])
     return edges @ edges.T
