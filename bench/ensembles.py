@@ -10,7 +10,7 @@ import torch
 from bench.cases import CASES, QUICK, Case
 from bench.measure import Settings, interleaved, ratios, timed
 from thalweg.processes.crew import dismiss
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 
 # of the epochs: four members take four times as long
 SHARES = {"mnist-mlp": 1 / 2, "mnist-cnn": 1 / 2, "cifar-resnet20": 1 / 4, "cifar-wrn16-4": 1 / 2}
@@ -65,7 +65,7 @@ def _alternatives(case: Case, members: int) -> dict:
         torch.set_num_threads(before)
 
     def together(**how) -> None:
-        anchors(
+        train_anchors(
             replace(problem, seed=next(seeds), **how), members
         )  # another seed, or they would be in memory
 

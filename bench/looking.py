@@ -15,13 +15,13 @@ def looking(settings: Settings) -> list[dict]:
     rows = []
     for name, case in (QUICK if settings.quick else CASES).items():
         problem = case.problem(device=settings.device)
-        recipe = Recipe(epochs=STEPS / len(problem.train))
+        recipe = Recipe(epochs=STEPS / len(problem.train_loader))
 
         def steps(problem=problem, recipe=recipe) -> None:
             problem.fit(problem.build("steps"), recipe, "steps")
 
         def look(problem=problem) -> None:
-            inspect(problem.model, problem.train, problem.device, recipe=problem.recipe)
+            inspect(problem.model, problem.train_loader, problem.device, recipe=problem.recipe)
 
         rows += ratios(
             name,

@@ -12,7 +12,7 @@ import json, time, torch
 from bench.measure import peak
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 torch.set_num_threads({threads})
 random = torch.Generator().manual_seed(0)
 def made():

@@ -12,7 +12,7 @@ from thalweg.data.splits import splits
 from thalweg.errors import InputError
 from thalweg.explorers.learned_simplex import LearnedSimplex
 from thalweg.models.cnn import cnn
-from thalweg.prediction import sample
+from thalweg.predict import sample
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -82,7 +82,7 @@ def refresh(settings: Settings) -> list[dict]:
             lambda: cnn(data.shape, 10, widths=(16, 32)),
             batches,
             Recipe(epochs=epochs),
-            refreshed=refreshed,
+            bn_examples=refreshed,
         )
 
     found = LearnedSimplex().explore(made(2048))

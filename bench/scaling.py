@@ -12,7 +12,7 @@ from bench.measure import peak
 torch.set_num_threads(1)
 from thalweg import Batches, Problem, Recipe, predict
 from thalweg.models.mlp import mlp
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 def problem(hidden=(64, 64), examples=512, seed=0):
@@ -38,7 +38,7 @@ def timed(work):
 TRAIN = """
 n = {n}
 seeds = iter(range(99))
-print(json.dumps(timed(lambda: anchors(problem(seed=next(seeds)), n))))
+print(json.dumps(timed(lambda: train_anchors(problem(seed=next(seeds)), n))))
 """
 DRAWS = """
 p = problem()
@@ -60,7 +60,7 @@ print(json.dumps(timed(lambda: next(problems).anchor(0))))
 K_EQ = """
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 n = {n}
 method, reference = (Predictions(torch.log_softmax(torch.randn(30, n, 10), -1)) for _ in range(2))
 def work():

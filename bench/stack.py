@@ -15,7 +15,7 @@ from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare
 from thalweg.meter import Meter
 from thalweg.models.resnet9 import resnet9
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 
 
 def stack(settings: Settings) -> list[dict]:
@@ -57,13 +57,13 @@ def stack(settings: Settings) -> list[dict]:
         how = {"device": settings.device, "stack": size, "seed": size, "compile": mode}
         problem = Problem(lambda: resnet9((3, 32, 32), 10, width=width), batches, recipe, **how)
         short = replace(recipe, epochs=3 / len(batches))
-        anchors(
+        train_anchors(
             replace(problem, recipe=short, meter=Meter()), size
         )  # first calls load and choose kernels
         if gpu:
             torch.cuda.synchronize()
         begin = time.perf_counter()
-        anchors(problem, members)
+        train_anchors(problem, members)
         if gpu:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin

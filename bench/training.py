@@ -7,8 +7,8 @@ from bench.cases import CASES, QUICK
 from bench.measure import Settings, interleaved, ratios
 from thalweg.data.augmentation import Augmentation
 from thalweg.explorers.learned_simplex import LearnedSimplex
-from thalweg.explorers.spro import Spro
-from thalweg.explorers.swag import Swag
+from thalweg.explorers.spro import SPRO
+from thalweg.explorers.swag import SWAG
 from thalweg.meter import Cost
 from thalweg.weights.point import Weights
 
@@ -49,7 +49,7 @@ def _augmented(settings: Settings) -> list[dict]:
     name = "mnist-cnn" if settings.quick else "cifar-resnet20"
     case = _cases(settings)[name]
     problem = case.problem(device=settings.device)
-    problem = replace(problem, train=replace(problem.train, augment=Augmentation()))
+    problem = replace(problem, train_loader=replace(problem.train_loader, augment=Augmentation()))
     alternatives = {
         "plain": case.plain(settings.device, augment=floor.augment),
         "thalweg": lambda: problem.fit(problem.build("bench"), problem.recipe, "bench"),
@@ -94,9 +94,9 @@ def spro(settings: Settings) -> list[dict]:
         problem.keep(
             0, Weights.of(problem.build("anchor", 0)), Cost()
         )  # untrained: how fast it is does not depend on that
-        share = max(1 / 5, 2 / problem.recipe.steps(len(problem.train)))
+        share = max(1 / 5, 2 / problem.recipe.steps(len(problem.train_loader)))
         short = replace(case, epochs=case.epochs * share)
-        explorer = Spro(vertices=1, share=share)
+        explorer = SPRO(vertices=1, share=share)
         alternatives = {
             "plain, five evaluations a step": short.plain(settings.device, evaluations=5),
             "SPRO vertex": lambda problem=problem, explorer=explorer: explorer.explore(problem),
@@ -114,7 +114,7 @@ def swag(settings: Settings) -> list[dict]:
         problem = case.problem(device=settings.device)
         alternatives = {
             "plain": case.plain(settings.device),
-            "SWAG": lambda problem=problem: Swag().explore(problem),
+            "SWAG": lambda problem=problem: SWAG().explore(problem),
         }
         rows += ratios(name, interleaved(alternatives, settings), "plain", {})
     return rows

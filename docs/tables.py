@@ -10,7 +10,7 @@ import pandas as pd
 from frontier import summary
 
 from thalweg.metrics.costs import completed
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.metrics.intervals import Estimate
 from thalweg.report.families import described
 

@@ -18,7 +18,7 @@ test, unlabelled = images[1400:].float() / 16, images[1000:1400].float() / 16
 # %% Twelve lines: explore, predict, say what it cost
 problem = thalweg.Problem(
     model=lambda: nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)),
-    train=train,
+    train_loader=train,
     recipe=thalweg.Recipe(epochs=10, lr=0.05),
 )
 anchors = thalweg.DeepEnsemble(members=2).explore(problem)

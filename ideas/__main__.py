@@ -23,13 +23,13 @@ from ideas.tasks import TASKS
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import now
-from thalweg.prediction import predict
-from thalweg.study.material import Material, fingerprint_of
+from thalweg.predict import predict
+from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 
@@ -44,11 +44,11 @@ def measure(
 ) -> None:
     """Measures what is not in the results yet."""
     plan = read_plan(path, quick=quick)
-    material, store = Material(plan, data_dir), Store(Path("results") / plan.name)
-    material.check()
+    context, store = StudyContext(plan, data_dir), Store(Path("results") / plan.name)
+    context.check()
     file = results / f"{plan.name}.json"
     identity = fingerprint_of(
-        [material.identity_of_predictions, plan.facts()["recipe"], plan.protocol.reference]
+        [context.identity_of_predictions, plan.facts()["recipe"], plan.protocol.reference]
     )
     found = json.loads(file.read_text()) if file.exists() else {}
     if found.get("identity", identity) != identity:
@@ -63,9 +63,9 @@ def measure(
     ]
     if not missing:
         return
-    test = material.loader(material.splits.test)
-    held_out = material.problem("reference", store)
-    retrainings = predict(held_out, Members(anchors(held_out, plan.protocol.reference)), test)
+    test = context.loader(context.splits.test)
+    held_out = context.problem("reference", store)
+    retrainings = predict(held_out, Members(train_anchors(held_out, plan.protocol.reference)), test)
     truth = Truth.of(retrainings.probs().double())
     if not found:
         found = {
@@ -79,7 +79,7 @@ def measure(
             "inputs": len(test.inputs),
             "kinds": {},
         }
-    problems = [material.problem(f"base {base}", store) for base in range(bases)]
+    problems = [context.problem(f"base {base}", store) for base in range(bases)]
     for name in missing:
         begin = now()
         found["kinds"][name] = row(name, problems, test, truth)

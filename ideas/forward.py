@@ -15,26 +15,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from thalweg.baselines.narrow_ensemble import (
-    NarrowEnsemble,
-    narrow_problem,
-    relative_cost,
-    train_narrow,
-)
-from thalweg.emulators.evidence import Evidence
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.forest import Forest
+from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError
-from thalweg.features import Geometry, training_neighbours
+from thalweg.features import InputFeatures, training_neighbours
 from thalweg.meter import Meter
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
-from thalweg.prediction import Predictions, predict
-from thalweg.study.material import Material
+from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
+from thalweg.predict import predict
+from thalweg.predictions import Predictions
+from thalweg.study.context import StudyContext
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
 from thalweg.training.batches import Batches
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 DRAWS = 30
@@ -76,14 +73,14 @@ class Base:
     variant.
     """
 
-    def __init__(self, material: Material, store: Store, base: int, budget: float = 1.0) -> None:
-        self.problem = problem = material.problem(f"base {base}", store)
+    def __init__(self, context: StudyContext, store: Store, base: int, budget: float = 1.0) -> None:
+        self.problem = problem = context.problem(f"base {base}", store)
         self.share, members = NarrowEnsemble(budget=budget).chosen(problem)
         narrow = narrow_problem(problem, self.share)
         self.ratio = relative_cost(problem, narrow)
         self.parts = {
-            "calibration": material.loader(material.splits.validation),
-            **material.parts(),
+            "calibration": context.loader(context.splits.validation),
+            **context.parts(),
         }
         self.networks = [(problem, problem.anchor(0))]
         self.networks += [
@@ -99,8 +96,8 @@ class Base:
         }
         self._seen: dict[tuple[object, ...], tuple[dict[str, Tensor], int]] = {}
 
-    def evidence(self, variant: Variant) -> tuple[dict[str, Evidence], float]:
-        """Evidence by part, and the total cost in trainings."""
+    def evidence(self, variant: Variant) -> tuple[dict[str, Observations], float]:
+        """Observations by part, and the total cost in trainings."""
         looking = 0 if variant.none else 1 if variant.anchors else len(self.networks)
         seen = [self._look(number, variant) for number in range(looking)]
         features: dict[str, Tensor | None] = dict.fromkeys(self.parts)
@@ -108,7 +105,9 @@ class Base:
             seen += [seen[0]] * (len(self.networks) - looking)
             features = {name: torch.stack([own[name] for own, _ in seen]) for name in self.parts}
         evidence = {
-            name: Evidence(Predictions(own[:1]), Predictions(own[1:]), self.share, features[name])
+            name: Observations(
+                Predictions(own[:1]), Predictions(own[1:]), self.share, features[name]
+            )
             for name, own in self.log_probs.items()
         }
         asked = sum(own.inputs for own in evidence.values()) - evidence["calibration"].inputs
@@ -130,8 +129,8 @@ class Base:
             train = own.train
             if isinstance(train, Batches) and variant.examples < len(train.targets):
                 train = train.chosen(torch.arange(variant.examples))
-            own = replace(own, train=train, meter=Meter(), start=None)
-            geometry = Geometry(own, weights)
+            own = replace(own, train_loader=train, meter=Meter(), initial_weights=None)
+            geometry = InputFeatures(own, weights)
             features = {
                 name: geometry.features(part, self.near[name]) for name, part in self.parts.items()
             }
@@ -158,21 +157,21 @@ def shifted(x: Tensor, down: int, right: int) -> Tensor:
 def measure(path: Path, bases: int, wanted: Sequence[str], data_dir: Path | None) -> None:
     """Prints a row a variant."""
     plan = read_plan(path)
-    material, store = Material(plan, data_dir), Store(Path("results") / plan.name)
-    material.check()
+    context, store = StudyContext(plan, data_dir), Store(Path("results") / plan.name)
+    context.check()
     sets = {}
     for role, count in (("reference", plan.protocol.reference), ("pool", plan.protocol.pool)):
-        problem = material.problem(role, store)
-        held_out = Members(anchors(problem, count))
+        problem = context.problem(role, store)
+        held_out = Members(train_anchors(problem, count))
         sets[role] = {
-            name: predict(problem, held_out, part) for name, part in material.parts().items()
+            name: predict(problem, held_out, part) for name, part in context.parts().items()
         }
     reference = sets["reference"]["test"]
     resamples = Resamples.of(reference.inputs, reference.members, seed=plan.protocol.seed)
     truth, apart = ReferenceU.of(reference, resamples), spacing(reference, resamples)
     curve = u_curve(sets["pool"]["test"], truth, seed=plan.protocol.seed)
     u_ood = float(sets["reference"]["ood"].u().mean())
-    made = [Base(material, store, base) for base in range(bases)]
+    made = [Base(context, store, base) for base in range(bases)]
     print(
         "| task | features | total cost | error of u | K_u | K_eq | spread out of distribution |\n|"
         + "---|" * 7,

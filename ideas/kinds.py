@@ -11,23 +11,24 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from thalweg.baselines.flops import flops
+from thalweg.explorers._parts.cycles import collect
+from thalweg.explorers._parts.trajectory import beginning
 from thalweg.explorers.base import Explorer
-from thalweg.explorers.cycles import collect
-from thalweg.explorers.fge import Fge
+from thalweg.explorers.fge import FGE
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.restarts import Restarts
 from thalweg.explorers.snapshot import Snapshot
-from thalweg.explorers.swag import Swag
-from thalweg.explorers.trajectory import beginning
+from thalweg.explorers.swag import SWAG
+from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Cost, Meter
-from thalweg.prediction import log_softmax, predict
+from thalweg.narrow.flops import flops
+from thalweg.predict import predict
+from thalweg.predictions import log_softmax
 from thalweg.seeds import derive
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.masks import insert
-from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import Weights
 
 Method = Callable[[Problem, Batches], Tensor]
@@ -101,13 +102,13 @@ def midpoint(problem: Problem, test: Batches) -> Tensor:
 def averaged(problem: Problem, test: Batches) -> Tensor:
     """SWA that goes on from the anchor, for half a training."""
     return predict(
-        problem, Swag(start="anchor", share=0.5, rank=0).explore(problem).mean, test
+        problem, SWAG(start="anchor", share=0.5, rank=0).explore(problem).mean, test
     ).mean()
 
 
 def prefixes(problem: Problem, test: Batches) -> Tensor:
     """The anchor itself after a half and three quarters of its training, kept while it trained."""
-    steps = problem.recipe.steps(len(problem.train))
+    steps = problem.recipe.steps(len(problem.train_loader))
     kept = {steps // 2 - 1, steps * 3 // 4 - 1}
     return predict(
         problem,
@@ -209,7 +210,7 @@ def copies(name: str, problem: Problem, test: Batches) -> tuple[Tensor, float]:
     start = problem.anchor(0) if kind.anchors and not kind.same else None
     while not found or len(found) < affordable(costs[0]):
         seed = problem.seed if kind.same else derive(problem.seed, "ideas", name, len(found))
-        own = replace(problem, seed=seed, start=start, meter=Meter(), cache=None)
+        own = replace(problem, seed=seed, initial_weights=start, meter=Meter(), cache=None)
         found.append(kind.method(own, test).double())
         costs.append(own.cost.trainings - kind.anchors)
     return torch.stack(found), sum(costs) / len(costs)
@@ -229,9 +230,9 @@ def _narrow(model: Callable[[], nn.Module], width: float) -> nn.Module:
 
 def _plain(problem: Problem) -> Batches:
     """The training set in order, without augmentation."""
-    if not isinstance(problem.train, Batches):
+    if not isinstance(problem.train_loader, Batches):
         raise TypeError("regressions need Batches")
-    return replace(problem.train, shuffle=False, augment=None)
+    return replace(problem.train_loader, shuffle=False, augment=None)
 
 
 def _charge(problem: Problem, operations: float) -> None:
@@ -297,7 +298,7 @@ KINDS = {
     "prefixes of the anchor": Kind("anchored", prefixes, anchors=1, same=True),
     "midpoint of a learned line": Kind("scratch", midpoint),
     "snapshots, 5 cycles": Kind("scratch", explored(Snapshot())),
-    "FGE": Kind("scratch", explored(Fge())),
+    "FGE": Kind("scratch", explored(FGE())),
     "trunk and two branches": Kind("scratch", branches),
     "affine maps of logits": Kind("maps", mapped, anchors=1),
     "Laplace kernel of the pixels": Kind("kernels", kernel, anchors=1),

@@ -22,17 +22,19 @@ from torch import Tensor
 from ideas.tasks import TASKS, Task
 from ideas.wrong import RIGHT, WRONG
 from thalweg import files
-from thalweg.baselines.narrow_ensemble import NarrowEnsemble, narrow_problem
-from thalweg.baselines.width import bias_of_spread
-from thalweg.emulators.evidence import Evidence
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, Scale
 from thalweg.emulators.transfer import LIMITS, Portrait, portrait, transfer
 from thalweg.errors import unknown
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, predict
+from thalweg.narrow.training import narrow_problem
+from thalweg.narrow.width import bias_of_spread
+from thalweg.predict import predict
+from thalweg.predictions import Predictions
 from thalweg.seeds import derive
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 
 NETWORKS = 10
 SETS = 5
@@ -116,9 +118,11 @@ def seen(path: Path, problem: Problem, count: int, told: Problem | None = None) 
     looking = (
         problem
         if told is None
-        else replace(problem, train=told.train, inspection=told.inspection, meter=Meter())
+        else replace(
+            problem, train_loader=told.train_loader, inspection=told.inspection, meter=Meter()
+        )
     )
-    networks = anchors(problem, count)
+    networks = train_anchors(problem, count)
     log_probs = torch.stack(
         [predict(looking, weights, _unlabelled(looking)).log_probs[0] for weights in networks]
     )
@@ -135,7 +139,7 @@ def row(networks: Seen, proxies: Sequence[Seen], share: float) -> dict[str, Any]
     for number, own in enumerate(networks.portraits):
         beside = proxies[number % len(proxies)]
         group = Group.of(
-            Evidence(
+            Observations(
                 Predictions(networks.log_probs[number][None]), Predictions(beside.log_probs), share
             )
         )

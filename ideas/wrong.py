@@ -63,7 +63,7 @@ def some(problem: Problem, share: float) -> Problem:
     kept = torch.randperm(len(train.inputs), generator=generator(0, "wrong", "some"))[
         : round(share * len(train.inputs))
     ]
-    return replace(problem, train=train.chosen(kept), meter=Meter(), inspection=None)
+    return replace(problem, train_loader=train.chosen(kept), meter=Meter(), inspection=None)
 
 
 def mislabelled(problem: Problem, share: float) -> Problem:
@@ -72,7 +72,9 @@ def mislabelled(problem: Problem, share: float) -> Problem:
     random, n = generator(0, "wrong", "labels"), len(train.targets)
     others = torch.randint(int(train.targets.max()) + 1, (n,), generator=random)
     labels = torch.where(torch.rand(n, generator=random) < share, others, train.targets)
-    return replace(problem, train=replace(train, targets=labels), meter=Meter(), inspection=None)
+    return replace(
+        problem, train_loader=replace(train, targets=labels), meter=Meter(), inspection=None
+    )
 
 
 def mixed(x: Tensor, random: torch.Generator) -> Tensor:
@@ -90,14 +92,14 @@ def noisy(x: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _batches(problem: Problem) -> Batches:
-    if not isinstance(problem.train, Batches):
+    if not isinstance(problem.train_loader, Batches):
         raise TypeError("wrong recipes need Batches")
-    return problem.train
+    return problem.train_loader
 
 
 def _train(problem: Problem, **changes: object) -> Problem:
     return replace(
-        problem, train=replace(_batches(problem), **changes), meter=Meter(), inspection=None
+        problem, train_loader=replace(_batches(problem), **changes), meter=Meter(), inspection=None
     )  # type: ignore[arg-type]
 
 

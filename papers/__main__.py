@@ -17,7 +17,7 @@ from papers.facts import FACTS
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import now
-from thalweg.study.material import Material, fingerprint_of
+from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
 
@@ -27,10 +27,10 @@ def measure(
 ) -> None:
     """Measures what is not in the results yet."""
     plan = read_plan(path, quick=quick)
-    material, store = Material(plan, data_dir), Store(Path("results") / plan.name)
-    material.check()
+    context, store = StudyContext(plan, data_dir), Store(Path("results") / plan.name)
+    context.check()
     file = results / f"{plan.name}.json"
-    identity = fingerprint_of([material.identity_of_predictions, plan.facts()["recipe"]])
+    identity = fingerprint_of([context.identity_of_predictions, plan.facts()["recipe"]])
     found = json.loads(file.read_text()) if file.exists() else {}
     if found.get("identity", identity) != identity:
         raise InputError(
@@ -49,7 +49,7 @@ def measure(
         own = found["bases"].setdefault(str(base), {})
         for name in [name for name in wanted if name not in own]:
             begin = now()
-            own[name] = FACTS[name](material, store, base)
+            own[name] = FACTS[name](context, store, base)
             files.write_json(file, found)
             print(f"{plan.name}, base {base}, {name}: {now() - begin:.0f} s", flush=True)
 

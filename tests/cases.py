@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from thalweg.training.batches import Batches, pairs
+from thalweg.training.batches import Batches, map_batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.behaviour import Behaviour
@@ -160,7 +160,7 @@ LOADERS = {
     "own-generator": lambda: DataLoader(
         TensorDataset(*task()), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)
     ),
-    "dictionaries": lambda: pairs(
+    "dictionaries": lambda: map_batches(
         DataLoader(Records(), SIZE, shuffle=True, generator=torch.Generator().manual_seed(3)),
         lambda b: (b["image"], b["label"]),
     ),
@@ -171,7 +171,12 @@ LOADERS = {
 def problem(network: str = "no-norm", loader: str = "batches", **settings) -> Problem:
     """A problem of the named network and loader; everything else can be set."""
     return Problem(
-        **{"model": NETWORKS[network], "train": LOADERS[loader](), "recipe": RECIPE, **settings}
+        **{
+            "model": NETWORKS[network],
+            "train_loader": LOADERS[loader](),
+            "recipe": RECIPE,
+            **settings,
+        }
     )
 
 

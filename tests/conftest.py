@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import importlib
+import signal
 import sys
 from types import ModuleType
 
@@ -8,6 +9,10 @@ import pytest
 import torch
 
 from thalweg import cli
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background: children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cases import CLASSES, held_out
 from thalweg.explorers.base import Explorer
 from thalweg.meter import Cost
-from thalweg.prediction import predict
+from thalweg.predict import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import WeightDistribution, load, save
 from thalweg.weights.point import Weights
@@ -156,7 +156,7 @@ class Mixing(TorchDispatchMode):
 def flops_of_one(problem: Problem) -> tuple[float, float]:
     """FLOPs of one example: forward alone, and with the backward pass."""
     network = problem.build("flops")
-    x, y = next(iter(problem.train))
+    x, y = next(iter(problem.train_loader))
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         network(x)
     with FlopCounterMode(display=False) as both:

@@ -2,7 +2,7 @@
 
 import torch
 
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 def synthetic(inputs: int, *members: int, classes: int = 4, seed: int = 0) -> list[Predictions]:

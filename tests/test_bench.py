@@ -65,7 +65,9 @@ def test_the_floor_takes_as_many_steps_as_thalweg():
     )
     network = case.plain()()
     handle.remove()
-    assert sum(module is network for module in calls) == problem.recipe.steps(len(problem.train))
+    assert sum(module is network for module in calls) == problem.recipe.steps(
+        len(problem.train_loader)
+    )
 
 
 def test_the_floor_augments_every_image_by_itself():

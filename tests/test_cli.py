@@ -80,7 +80,7 @@ def test_datasets(thalweg):
 
 
 def test_explain(thalweg):
-    from thalweg.metrics.facts import FACTS
+    from thalweg.metrics.info import FACTS
 
     code, out, _ = thalweg("explain", "all")
     assert code == 0 and len(out.splitlines()) == len(FACTS) and all(name in out for name in FACTS)

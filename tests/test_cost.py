@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 import cases
-from thalweg.baselines.narrow_ensemble import charged, narrow_problem, train_narrow
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.restarts import Restarts
 from thalweg.meter import Cost
-from thalweg.prediction import predict
+from thalweg.narrow.training import charged, narrow_problem, train_narrow
+from thalweg.predict import predict
 from thalweg.quantify import quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
@@ -130,7 +130,7 @@ def interrupted(monkeypatch):
             module,
             recipe,
             *name,
-            **named | ({"adjust": stop} if name == ("anchor", 1) else {}),
+            **named | ({"before_step": stop} if name == ("anchor", 1) else {}),
         )
 
     monkeypatch.setattr(Problem, "fit", fit)
@@ -140,7 +140,7 @@ def test_an_interrupted_training_has_cost_what_was_done(interrupted):
     problem = cases.problem()
     with pytest.raises(KeyboardInterrupt), problem.measured() as own:
         DeepEnsemble(3).explore(problem)
-    steps = problem.recipe.steps(len(problem.train))
+    steps = problem.recipe.steps(len(problem.train_loader))
     assert own.cost == problem.cost and problem.cost.trainings == pytest.approx(
         1 + 11 / steps, abs=0.02
     )
@@ -156,7 +156,7 @@ def test_an_interrupted_call_of_quantify(interrupted):
     problem = cases.problem(unlabelled=KNOWN, cache=Kept(), identity="task")
     with pytest.raises(KeyboardInterrupt):
         quantified(problem)
-    part = 0.5 * 11 / problem.recipe.steps(len(problem.train))
+    part = 0.5 * 11 / problem.recipe.steps(len(problem.train_loader))
     assert problem.cost.trainings == pytest.approx(1 + 0.5 + part, abs=0.02)
     found = quantified(problem)
     assert found.cost.trainings == pytest.approx(2)

@@ -99,7 +99,7 @@ def test_guide_quantify_code_runs():
 def test_guide_explorer_is_found():
     space = {"__name__": "guide"}
     try:
-        exec(code("docs/guide.md", '@explorer("noise")'), space)
+        exec(code("docs/guide.md", '@register_explorer("noise")'), space)
         assert explorers()["noise"] is space["Noise"]
     finally:
         _registry.found.pop("noise", None)

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import cases
 from thalweg import features as module
 from thalweg.errors import InputError
-from thalweg.features import Geometry, training_neighbours
-from thalweg.prediction import multinomial, predict
+from thalweg.features import InputFeatures, training_neighbours
+from thalweg.predict import predict
+from thalweg.predictions import multinomial
 from thalweg.training import nearest
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
@@ -36,11 +37,13 @@ def double_problem(
 
 
 def found(problem: Problem, weights: Weights, inputs=X, layer: str | None = None) -> Tensor:
-    return Geometry(problem, weights, layer).features(inputs, training_neighbours(problem, inputs))
+    return InputFeatures(problem, weights, layer).features(
+        inputs, training_neighbours(problem, inputs)
+    )
 
 
 def columns(problem: Problem, weights: Weights, inputs=X) -> dict[str, np.ndarray]:
-    geometry = Geometry(problem, weights)
+    geometry = InputFeatures(problem, weights)
     matrix = geometry.features(inputs, training_neighbours(problem, inputs))
     return dict(zip(geometry.names, matrix.numpy().T, strict=True))
 
@@ -135,7 +138,7 @@ def test_a_users_loader_gives_the_same(loader):
 
 def test_a_users_generator_goes_on_as_it_would_have():
     loader = cases.LOADERS["own-generator"]()
-    problem = cases.problem(train=loader)
+    problem = cases.problem(train_loader=loader)
     weights = problem.anchor(0)
     before = loader.generator.get_state()
     first = found(problem, weights)
@@ -173,9 +176,9 @@ def test_training_inputs_are_their_own_nearest():
 
 def test_inputs_that_are_no_images():
     flat = cases.problem(
-        model=lambda: nn.Linear(36, 3), train=Batches(TRAIN.flatten(1), LABELS, size=16)
+        model=lambda: nn.Linear(36, 3), train_loader=Batches(TRAIN.flatten(1), LABELS, size=16)
     )
-    geometry = Geometry(flat, flat.anchor(0))
+    geometry = InputFeatures(flat, flat.anchor(0))
     near = training_neighbours(flat, X.flatten(1))
     assert geometry.features(X.flatten(1), near).shape == (60, len(geometry.names))
 
@@ -186,7 +189,7 @@ def test_narrow_networks_have_the_same_columns():
         cases.problem(model=lambda: cases.conv_batchnorm(2)),
     )
     near = training_neighbours(wide, X)
-    first, second = Geometry(wide, wide.anchor(0)), Geometry(narrow, narrow.anchor(0))
+    first, second = InputFeatures(wide, wide.anchor(0)), InputFeatures(narrow, narrow.anchor(0))
     assert first.names == second.names and len(set(first.names)) == 3 + 3 + 12 + 1
     assert first.features(X, near).shape == second.features(X, near).shape == (60, 19)
 
@@ -200,7 +203,7 @@ def test_a_named_layer():
     assert torch.equal(found(problem, weights, layer="2"), found(problem, weights))
     assert not torch.allclose(found(problem, weights, layer="1"), found(problem, weights))
     with pytest.raises(InputError, match="unknown layer '7'"):
-        Geometry(problem, weights, "7")
+        InputFeatures(problem, weights, "7")
 
 
 def test_a_network_without_a_last_linear_layer():
@@ -209,7 +212,7 @@ def test_a_network_without_a_last_linear_layer():
     with pytest.raises(
         InputError, match=r"not those of an nn\.Linear: name the layer .* layer='\.\.\.', of 0, 1"
     ):
-        Geometry(problem, weights)
+        InputFeatures(problem, weights)
     p = problem.network(weights)(X).detach()
     assert torch.allclose(
         found(problem, weights, layer="0")[:, :3],
@@ -221,13 +224,13 @@ def test_all_evaluations_are_counted():
     problem = cases.problem("conv-batchnorm")
     weights = problem.anchor(0)
     before, counts = problem.cost, []
-    geometry = Geometry(problem, weights)
+    geometry = InputFeatures(problem, weights)
     counts.append(problem.cost.forward_examples)
     near = training_neighbours(problem, X)
     counts.append(problem.cost.forward_examples)
     geometry.features(X, near)
     counts.append(problem.cost.forward_examples)
-    Geometry(problem, weights, "7")
+    InputFeatures(problem, weights, "7")
     counts.append(problem.cost.forward_examples)
     spent = [
         after - earlier
@@ -257,7 +260,7 @@ def test_dropout_and_batch_norm_are_those_of_prediction(network):
     weights = problem.anchor(0)
     kept = {name: b.clone() for name, b in weights.buffers.items()}
     before = states()
-    geometry = Geometry(problem, weights)
+    geometry = InputFeatures(problem, weights)
     near = training_neighbours(problem, X)
     first, second = geometry.features(X, near), geometry.features(X, near)
     assert torch.equal(first, second) and not first.requires_grad and states() == before
@@ -280,7 +283,7 @@ def test_one_look_gives_the_predictions_of_predict(network):
     weights = problem.anchor(0)
     if network == "masks":
         weights = replace(weights, masks=Masks(seed=3, rate=0.2))
-    geometry = Geometry(problem, weights, "layer" if network == "random" else None)
+    geometry = InputFeatures(problem, weights, "layer" if network == "random" else None)
     inputs = Batches(X, Y, size=25, shuffle=False)
     log_probs, features = geometry.look(inputs, training_neighbours(problem, inputs))
     assert torch.equal(log_probs, predict(problem, weights, inputs).log_probs[0])
@@ -292,7 +295,7 @@ def test_one_look_gives_the_predictions_of_predict(network):
 
 def test_nothing_stays_hooked():
     problem = cases.problem("conv-batchnorm")
-    geometry = Geometry(problem, problem.anchor(0))
+    geometry = InputFeatures(problem, problem.anchor(0))
     near = training_neighbours(problem, X)
     with pytest.raises(InputError, match="can't evaluate inputs of shape"):
         geometry.features(X.flatten(1), near)
@@ -351,7 +354,7 @@ def test_a_layer_with_too_many_features(monkeypatch):
     with pytest.raises(
         InputError, match=r"got 8 penultimate features, needs 7 or fewer, .* name a narrower layer"
     ):
-        Geometry(problem, problem.anchor(0))
+        InputFeatures(problem, problem.anchor(0))
 
 
 @pytest.mark.parametrize(("inputs", "message"), [
@@ -366,7 +369,7 @@ def test_inputs_that_can_not_be_used(inputs, message):
     problem = cases.problem()
     near = training_neighbours(problem, X)
     with pytest.raises(InputError, match=message) as caught:
-        Geometry(problem, problem.anchor(0)).features(inputs, near)
+        InputFeatures(problem, problem.anchor(0)).features(inputs, near)
     assert "\n" not in str(caught.value)
     if "neighbours" not in message and "finite" not in message:
         with pytest.raises(InputError, match=message):

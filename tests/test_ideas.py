@@ -16,7 +16,7 @@ import tiny
 from thalweg.emulators.forest import Forest
 from thalweg.meter import Meter
 from thalweg.seeds import generator
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 
 INPUTS, CLASSES = 20000, 3
 V = 0.36  # of a retraining, summed over classes
@@ -119,8 +119,8 @@ def test_copies_that_one_training_buys(cost, copies):
 
 @pytest.fixture
 def asked():
-    material = Material(tiny.plan(recipe={"epochs": 10}))
-    return material.problem("base 0", None), material.loader(material.splits.test)
+    context = StudyContext(tiny.plan(recipe={"epochs": 10}))
+    return context.problem("base 0", None), context.loader(context.splits.test)
 
 
 def test_dropout_is_there_while_it_trains_and_not_when_it_predicts(asked):
@@ -139,7 +139,7 @@ def test_dropout_is_there_while_it_trains_and_not_when_it_predicts(asked):
 def test_prefixes_are_those_of_the_anchor(asked, monkeypatch):
     problem, test = asked
     collected = kinds.collect
-    last = problem.recipe.steps(len(problem.train)) - 1
+    last = problem.recipe.steps(len(problem.train_loader)) - 1
     monkeypatch.setattr(kinds, "collect", lambda *given, steps: collected(*given, steps={last}))
     anchor = kinds.predict(problem, problem.anchor(0), test).mean()
     torch.testing.assert_close(kinds.prefixes(problem, test), anchor, rtol=0, atol=0)
@@ -171,7 +171,7 @@ def test_the_kernel_regression_is_the_textbooks(asked, monkeypatch):
     problem, test = asked
     monkeypatch.setattr(kinds, "_as_sharp", lambda problem, test, outputs: outputs)
     x, y = (
-        torch.cat([part[i] for part in replace(problem.train, shuffle=False, augment=None)])
+        torch.cat([part[i] for part in replace(problem.train_loader, shuffle=False, augment=None)])
         for i in range(2)
     )
     x, new = x.flatten(1), torch.cat([inputs for inputs, _ in test]).flatten(1)
@@ -192,7 +192,7 @@ def test_regressions_give_probabilities_that_know_the_labels(method, asked):
     problem, test = asked
     probs = method(problem, test)
     torch.testing.assert_close(probs.sum(1), torch.ones(len(probs)).double())
-    labels = Material(tiny.plan(recipe={"epochs": 10})).splits.test_labels
+    labels = StudyContext(tiny.plan(recipe={"epochs": 10})).splits.test_labels
     assert probs.min() > 0 and (probs.argmax(1) == labels).double().mean() > 0.6
 
 

@@ -13,6 +13,7 @@ from thalweg.errors import InputError
 from thalweg.files import read_tensors
 from thalweg.landscape import RandomPlane, losses
 from thalweg.report.landscape_page import draw
+from thalweg.study.context import StudyContext
 from thalweg.study.landscape import (
     THROUGH,
     curve_of,
@@ -23,7 +24,6 @@ from thalweg.study.landscape import (
     view_of,
     view_through,
 )
-from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.weights.coefficients import Chain
 from thalweg.weights.distribution import Members
@@ -42,8 +42,8 @@ def studied(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def material():
-    return Material(tiny.plan(methods=ONE))
+def context():
+    return StudyContext(tiny.plan(methods=ONE))
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_numbers_are_stored(drawn, studied):
     assert path["barrier"] == profile.barrier and path["highest_loss"] == profile.highest == max(
         path["loss"]
     )
-    material, _ = opened(studied)
-    problem = material.problem("base 0", Store(studied))
+    context, _ = opened(studied)
+    problem = context.problem("base 0", Store(studied))
     ends = losses(
         problem, [problem.anchor(0), problem.anchor(1)]
     )  # of all 64 images, as the picture is
@@ -138,9 +138,9 @@ def test_the_same_files_again(drawn, studied, tmp_path):
 
 
 @pytest.mark.parametrize("through", THROUGH)
-def test_every_view(through, material, studied):
-    view = view_of(material, Store(studied), through)
-    tensors, facts = measured(material, view, 3)
+def test_every_view(through, context, studied):
+    view = view_of(context, Store(studied), through)
+    tensors, facts = measured(context, view, 3)
     assert tensors["train_loss"].shape == tensors["validation_error"].shape == (3, 3)
     assert all(torch.isfinite(t).all() for t in tensors.values())
     count = {"random": 1, "segment": 2}.get(through, 3)
@@ -158,24 +158,24 @@ def test_every_view(through, material, studied):
         assert x[0] <= at[0] <= x[-1] and y[0] <= at[1] <= y[-1], "the picture holds it"
     if through == "random":
         assert x.tolist() == y.tolist() == [-1, 0, 1]
-        problem = material.problem("base 0", Store(studied))
+        problem = context.problem("base 0", Store(studied))
         assert float(tensors["train_loss"][1, 1]) == pytest.approx(
             float(losses(problem, [problem.anchor(0)])), rel=1e-5
         )
 
 
-def test_a_curve_and_the_segment_have_the_same_ends(material, studied):
-    found = profiles(material, view_of(material, Store(studied), "connecting-curve"))
+def test_a_curve_and_the_segment_have_the_same_ends(context, studied):
+    found = profiles(context, view_of(context, Store(studied), "connecting-curve"))
     curve, straight = found["curve"], found["straight segment"]
     assert curve.loss[0] == straight.loss[0] and curve.loss[-1] == straight.loss[-1]
     assert not torch.equal(curve.loss, straight.loss)
 
 
-def test_a_path_out_of_the_plane_is_seen_from_above(material):
+def test_a_path_out_of_the_plane_is_seen_from_above(context):
     """A chain of four vertices: its ends and third vertex span the plane, the second is
     projected.
     """
-    problem = material.problem("base 0", None)
+    problem = context.problem("base 0", None)
     vertices = tuple(Weights.of(problem.build("point", k)) for k in range(4))
     view = view_through(problem, package.Subspace(vertices, Chain()), "a chain")
     begin, end, third = view.points.tolist()
@@ -185,11 +185,11 @@ def test_a_path_out_of_the_plane_is_seen_from_above(material):
     assert min((view.path - torch.tensor(third)).norm(dim=1)) < 0.05 * view.points.max()
 
 
-def test_what_a_study_shows_is_stored_as_before(material, studied, tmp_path):
+def test_what_a_study_shows_is_stored_as_before(context, studied, tmp_path):
     """The plane of the plan: names, shapes and types of the stored file, and its numbers by
     hand.
     """
-    own = Material(
+    own = StudyContext(
         tiny.plan(
             methods=[{"explorer": "deep-ensemble", "members": 3}], protocol={"landscape": "anchors"}
         )
@@ -224,9 +224,9 @@ def test_what_a_study_shows_is_stored_as_before(material, studied, tmp_path):
     )
 
 
-def test_the_plans_own_explorer_is_drawn(material):
+def test_the_plans_own_explorer_is_drawn(context):
     own = tiny.plan(methods=[{"explorer": "learned-curve", "beta": 0.25}])
-    assert curve_of(own).beta == 0.25 and curve_of(material.plan).beta == 1
+    assert curve_of(own).beta == 0.25 and curve_of(context.plan).beta == 1
 
 
 def test_stored_weights(studied, tmp_path):
@@ -297,11 +297,11 @@ def test_points_on_a_line(studied, tmp_path):
         draw(studied, weights=tmp_path / "line.safetensors", grid=3)
 
 
-def test_points_that_are_the_same_count_once(material, studied):
+def test_points_that_are_the_same_count_once(context, studied):
     """A segment of two different ones; a random plane around draws that differ in their dropout
     only.
     """
-    problem = material.problem("base 0", Store(studied))
+    problem = context.problem("base 0", Store(studied))
     one, other = (problem.anchor(k) for k in range(2))
     assert list(view_through(problem, Members((one, other, one)), "").paths) == ["straight segment"]
     dropped = view_through(problem, Dropped(one, 0.1), "")

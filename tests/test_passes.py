@@ -8,7 +8,7 @@ from torch import nn
 
 import cases
 from thalweg import prediction
-from thalweg.prediction import predict, sample
+from thalweg.predict import predict, sample
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace

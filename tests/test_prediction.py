@@ -11,8 +11,9 @@ import cases
 import contract
 import reference
 from thalweg.errors import InputError
-from thalweg.prediction import Predictions, log_softmax, predict
-from thalweg.training.batches import Batches, pairs
+from thalweg.predict import predict
+from thalweg.predictions import Predictions, log_softmax
+from thalweg.training.batches import Batches, map_batches
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace
@@ -118,7 +119,7 @@ GOOD = {
     "loader of pairs": lambda: DataLoader(TensorDataset(X, Y), 16),
     "loader of inputs": lambda: DataLoader(X, 16),
     "list": lambda: list(X.split(7)),
-    "dictionaries through pairs": lambda: pairs(
+    "dictionaries through pairs": lambda: map_batches(
         [{"x": x, "y": y} for x, y in zip(X.split(7), Y.split(7), strict=True)],
         lambda b: (b["x"], b["y"]),
     ),
@@ -183,7 +184,7 @@ def shifted(x, random):
 BAD = {
     "shuffled loader": (lambda: shuffling(), "shuffles"),
     "shuffled batches": (lambda: Batches(X, Y), "shuffles"),
-    "shuffled pairs": (lambda: pairs(shuffling(), lambda b: b), "shuffles"),
+    "shuffled pairs": (lambda: map_batches(shuffling(), lambda b: b), "shuffles"),
     "shuffled batch sampler": (
         lambda: DataLoader(TensorDataset(X, Y), batch_sampler=_sampler()),
         "shuffles",

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import cases
 import contract
-from thalweg.baselines.narrow_ensemble import narrow_problem, train_narrow
 from thalweg.emulators.engression import Engression
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.errors import InputError
-from thalweg.prediction import predict
+from thalweg.narrow.training import narrow_problem, train_narrow
+from thalweg.predict import predict
 from thalweg.quantify import Quantified, gather, quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -46,7 +46,7 @@ def test_from_a_network_to_u_and_draws(trained):
     """The narrow network, 36-4-3, has half of the work of 36-8-3; four are bought for two
     trainings.
     """
-    given = cases.problem(start=trained, unlabelled=unlabelled())
+    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
     before = contract.states()
     found = quietly(given, budget=2.0, draws=7)
     contract.assert_states(before)
@@ -59,12 +59,14 @@ def test_from_a_network_to_u_and_draws(trained):
     )
     own = predict(given, given.anchor(0), ASKED).mean()
     assert (found.predictions.mean().argmax(-1) == own.argmax(-1)).double().mean() > 0.8
-    again = quietly(cases.problem(start=trained, unlabelled=unlabelled()), budget=2.0, draws=7)
+    again = quietly(
+        cases.problem(initial_weights=trained, unlabelled=unlabelled()), budget=2.0, draws=7
+    )
     assert torch.equal(again.predictions.log_probs, found.predictions.log_probs)
 
 
 def test_what_it_says_of_itself(trained):
-    given = cases.problem(start=trained, unlabelled=unlabelled())
+    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
     found = quietly(given, share=0.25, budget=1.0, draws=3)
     first, second, third = str(found).splitlines()
     assert found.transfer is not None
@@ -85,7 +87,7 @@ def test_what_it_says_of_itself(trained):
 
 
 def test_two_proxies_are_checked_too(trained):
-    given = cases.problem(start=trained, unlabelled=unlabelled())
+    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
     found = quietly(given, draws=3)
     assert (found.share, found.proxies) == (0.5, 2) and found.transfer is not None
     assert [own.name for own in found.transfer.readings] == [
@@ -100,7 +102,7 @@ def test_two_proxies_are_checked_too(trained):
 def test_a_network_unlike_its_proxies_is_noticed():
     """It was never trained."""
     torch.manual_seed(0)
-    given = cases.problem(start=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
+    given = cases.problem(initial_weights=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
     with pytest.warns(
         UserWarning,
         match="NOT like its proxies.*it is less sure.*See first that the network was trained by "
@@ -188,7 +190,7 @@ def test_a_network_without_the_layer_is_found_before_anything_is_trained(layer):
     assert quietly(given, layer="2", share=0.5, draws=3).predictions.members == 3
 
 
-class Archive:
+class RecordStore:
     """In memory."""
 
     def __init__(self) -> None:
@@ -223,7 +225,7 @@ def gathered(archive, keys, *, features, monkeypatch=None):
 
 @pytest.mark.parametrize("features", [False, True])
 def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
-    archive = Archive()
+    archive = RecordStore()
     given, narrow, anchors, proxies, found = gathered(archive, ("one", "two"), features=features)
     assert set(archive.kept) == {"one", "two"}
     assert (given.cost.forward_examples == 1.5 * (150 + 30)) != features, (
@@ -247,7 +249,7 @@ def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
 
 
 def test_what_is_kept_without_features_is_no_use_where_they_are_needed():
-    archive = Archive()
+    archive = RecordStore()
     gathered(archive, ("one", "two"), features=False)
     *_, found = gathered(archive, ("one", "two"), features=True)
     assert found["a"].features.shape[:2] == (2, 150) and all(
@@ -256,7 +258,7 @@ def test_what_is_kept_without_features_is_no_use_where_they_are_needed():
 
 
 def test_networks_without_a_key_are_not_kept():
-    archive = Archive()
+    archive = RecordStore()
     gathered(archive, ("one",), features=False)
     assert set(archive.kept) == {"one"}
     gathered(archive, (), features=False)

@@ -19,15 +19,17 @@ ROOMS = [
     ["registry"],
     ["seeds", "meter", "files"],
     ["processes"],
+    ["predictions"],
+    ["metrics"],
     ["weights"],
+    ["graph"],
     ["training"],
-    ["prediction"],
-    ["features", "asked"],
+    ["predict"],
+    ["features", "asked", "narrow"],
     ["landscape"],
     ["explorers", "baselines"],
     ["emulators"],
     ["quantify"],
-    ["metrics"],
     ["data", "models"],
     ["study"],
     ["report"],
@@ -159,13 +161,13 @@ def test_running_statistics_have_one_place():
         "weights/statistics.py",
         "training/recipe.py",
         "training/stack.py",  # asks for the momentum
-        "explorers/sgmcmc.py",  # that of SGD
+        "explorers/_parts/sgmcmc.py",  # that of SGD
         "explorers/csghmc.py",
     )
 
 
 def test_probabilities_have_one_place():
-    assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "prediction.py")
+    assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "predictions.py")
     assert not places(
         r"cross_entropy$|CrossEntropyLoss$",
         "training/loop.py",

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 import contract
 from thalweg.seeds import Rewind, _seed_torch, derive, generator, seeded, seeded_loader
-from thalweg.training.batches import pairs
+from thalweg.training.batches import map_batches
 
 
 def numbers() -> tuple:
@@ -74,11 +74,11 @@ LOADERS = {
         DATA,
         batch_sampler=torch.utils.data.BatchSampler(RandomSampler(DATA, generator=own()), 8, False),
     ),
-    "pairs": lambda: pairs(
+    "pairs": lambda: map_batches(
         DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])
     ),
-    "pairs of pairs": lambda: pairs(
-        pairs(DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])),
+    "pairs of pairs": lambda: map_batches(
+        map_batches(DataLoader(DATA, 8, shuffle=True, generator=own()), lambda b: (b[0], b[0])),
         lambda b: b,
     ),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from thalweg.study.compare import compare
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, make_plan
 from thalweg.study.run import run
 
@@ -73,7 +73,7 @@ def study(
     folder: Path, *, jobs: int = 1, shard: tuple[int, int] = (1, 1), watch=None, **changes
 ) -> list[dict]:
     """Runs it and returns the records of failures."""
-    return run(Material(plan(**changes)), folder, jobs=jobs, shard=shard, progress=watch)
+    return run(StudyContext(plan(**changes)), folder, jobs=jobs, shard=shard, progress=watch)
 
 
 class Watch:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.prediction import check_order, inputs_of, outputs_of
+from thalweg.predict import check_order, inputs_of, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
@@ -73,8 +73,8 @@ def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
 
 
 def _training_input(problem: Problem) -> Tensor:
-    with seeded(0, "asked"), seeded_loader(problem.train, 0, "asked"):
-        return inputs_of(next(iter(problem.train)))[0]
+    with seeded(0, "asked"), seeded_loader(problem.train_loader, 0, "asked"):
+        return inputs_of(next(iter(problem.train_loader)))[0]
 
 
 def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:

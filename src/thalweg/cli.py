@@ -91,21 +91,21 @@ def study(
     """
     from thalweg.files import given
     from thalweg.study.compare import compare as compare_study
-    from thalweg.study.material import Material
+    from thalweg.study.context import StudyContext
     from thalweg.study.plan import read_plan
     from thalweg.study.run import Store, preflight, run
 
     checked = read_plan(plan, quick=quick, model=model, trust=trust_plan)
     part = _shard(shard)
     folder = given(output or Path("results") / checked.name)
-    material = Material(checked, data_dir)
+    context = StudyContext(checked, data_dir)
     jobs = jobs or _jobs(checked.protocol.device)
     if dry_run:
-        material.check()
-        _say(preflight(material, Store(folder), jobs, part).text(jobs))
+        context.check()
+        _say(preflight(context, Store(folder), jobs, part).text(jobs))
         return
     with closing(_Progress(checked, jobs)) as progress:
-        failed = run(material, folder, jobs=jobs, shard=part, progress=progress)
+        failed = run(context, folder, jobs=jobs, shard=part, progress=progress)
     if part[1] > 1:
         _say(
             f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg "
@@ -271,8 +271,8 @@ def explain(
     metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")],
 ) -> None:
     """Say what a metric means: formula, direction, unit, source."""
-    from thalweg.metrics.facts import FACTS
-    from thalweg.metrics.facts import explain as text
+    from thalweg.metrics.info import FACTS
+    from thalweg.metrics.info import explain as text
 
     if metric == "all":
         for fact in FACTS.values():
@@ -366,7 +366,7 @@ def _show(folder: Path, comparison: Any) -> None:
     """The main columns of the comparison."""
     from thalweg.files import given
     from thalweg.metrics.costs import completed
-    from thalweg.metrics.facts import FACTS
+    from thalweg.metrics.info import FACTS
     from thalweg.metrics.intervals import Estimate
     from thalweg.report.reading import ResultFiles
 

@@ -45,7 +45,7 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} '{got}': {hint}(known: {', '.join(names)})")
 
 
-def in_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
     """Checks a setting.
 
     Raises:

@@ -31,13 +31,14 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.prediction import in_batches, inputs_of, log_softmax, multinomial, outputs_of, sample
+from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
+from thalweg.predict import in_batches, inputs_of, outputs_of, sample
+from thalweg.predictions import log_softmax, multinomial
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, joined
 from thalweg.training.nearest import BLOCK, Nearest, nearest
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
-from thalweg.weights.penultimate import Side, last_linear, named_layer, watched
 from thalweg.weights.point import Weights
 
 NEIGHBOURS = 20
@@ -47,7 +48,7 @@ LARGEST = 8192
 _AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
 
 
-class Geometry:
+class InputFeatures:
     """What one trained classifier knows of inputs beside its prediction.
 
     It keeps the penultimate features of all training inputs. All its evaluations are forward work,
@@ -56,7 +57,7 @@ class Geometry:
     Example:
         >>> x, y = torch.randn(30, 3), torch.arange(30) % 2
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10))
-        >>> geometry = Geometry(problem, problem.anchor(0))
+        >>> geometry = InputFeatures(problem, problem.anchor(0))
         >>> features = geometry.features(x[:5], training_neighbours(problem, x[:5]))
         >>> tuple(features.shape) == (5, len(geometry.names))
         True
@@ -169,11 +170,11 @@ class Geometry:
 
 
 def check_layer(problem: Problem, layer: str | None = None) -> None:
-    """Finds the layer whose features `Geometry` will ask for, on an untrained network: before
+    """Finds the layer whose features `InputFeatures` will ask for, on an untrained network: before
     anything is trained.
 
     Raises:
-        InputError: There is none, as in `Geometry`.
+        InputError: There is none, as in `InputFeatures`.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
         network, x = problem.build("network").eval(), next(iter(batches))[0].to(problem.device)
@@ -191,7 +192,7 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
     memory as a whole but in the form that it is kept in; the asked inputs are.
 
     Args:
-        problem: The training set, as in `Geometry`, and the meter, for time.
+        problem: The training set, as in `InputFeatures`, and the meter, for time.
         inputs: As in `predict`.
 
     Raises:
@@ -225,7 +226,7 @@ def _penultimate(problem: Problem, network: nn.Module, x: Tensor, layer: str | N
 @contextmanager
 def _training_set(problem: Problem) -> Iterator[Loader]:
     """The training set, in its order and not augmented (a user's own loader as it is)."""
-    batches = problem.train
+    batches = problem.train_loader
     if isinstance(batches, Batches):
         batches = replace(batches, shuffle=False, augment=None)
     with seeded(0, "features"), seeded_loader(batches, 0, "features"):

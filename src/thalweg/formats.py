@@ -22,7 +22,7 @@ class Format:
 
 _STATE = (
     "load it with the program that wrote it, and give the network's state_dict() as "
-    "Problem(start=...)"
+    "Problem(initial_weights=...)"
 )
 _PICTURES = {
     b"\x89PNG": "a PNG picture",
@@ -78,7 +78,7 @@ def _zipped(path: Path) -> Format:
     if any(name.endswith("/constants.pkl") for name in names):
         return Format(
             "a TorchScript file",
-            f"give its network as Problem(start=torch.jit.load('{path}').state_dict())",
+            f"give its network as Problem(initial_weights=torch.jit.load('{path}').state_dict())",
         )
     if any(name.endswith("data.pkl") for name in names):
         return _torch(path)
@@ -90,8 +90,8 @@ def _zipped(path: Path) -> Format:
 def _torch(path: Path) -> Format:
     return Format(
         "a PyTorch checkpoint",
-        f"give its network as Problem(start=torch.load('{path}', weights_only=True)), or the "
-        "state_dict in it, where it holds more",
+        f"give its network as Problem(initial_weights=torch.load('{path}', weights_only=True)), "
+        "or the state_dict in it, where it holds more",
     )
 
 

@@ -16,30 +16,31 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.asked import Asked, look
-from thalweg.baselines.narrow_ensemble import (
-    NarrowEnsemble,
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.emulators.base import Emulator
+from thalweg.emulators.forest import Forest
+from thalweg.emulators.observations import Observations
+from thalweg.emulators.scale import Group, untrained
+from thalweg.emulators.transfer import Portrait, Transfer, portrait, transfer
+from thalweg.errors import InputError, check_range, whole
+from thalweg.features import InputFeatures, check_layer, training_neighbours
+from thalweg.graph.narrowing import least_share
+from thalweg.meter import Cost, Meter
+from thalweg.narrow.training import (
     charged,
     check_narrow,
     narrow_problem,
     relative_cost,
     train_narrow,
 )
-from thalweg.baselines.width import SHARES
-from thalweg.emulators.base import Emulator
-from thalweg.emulators.evidence import Evidence
-from thalweg.emulators.forest import Forest
-from thalweg.emulators.scale import Group, untrained
-from thalweg.emulators.transfer import Portrait, Transfer, portrait, transfer
-from thalweg.errors import InputError, in_range, whole
-from thalweg.features import Geometry, check_layer, training_neighbours
-from thalweg.meter import Cost, Meter
-from thalweg.prediction import Predictions, predict
+from thalweg.narrow.width import SHARES
+from thalweg.predict import predict
+from thalweg.predictions import Predictions
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors as trained
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
-from thalweg.weights.narrowing import least_share
 from thalweg.weights.point import Weights
 
 Parts = Mapping[str, Loader | Tensor]
@@ -50,7 +51,7 @@ LARGEST = 2**31  # numbers in the draws: 16 GiB
 
 
 @dataclass(frozen=True)
-class Witness:
+class NetworkRecord:
     """What one network says of several sets of inputs.
 
     Attributes:
@@ -66,13 +67,13 @@ class Witness:
     features_cost: Cost
 
 
-class Archive(Protocol):
+class RecordStore(Protocol):
     """Where witnesses are kept between runs, by network."""
 
-    def witness(self, key: str, *, features: bool) -> Witness | None:
+    def witness(self, key: str, *, features: bool) -> NetworkRecord | None:
         """What is kept of a network, with features where they are needed, or None."""
 
-    def keep(self, key: str, witness: Witness) -> None:
+    def keep(self, key: str, witness: NetworkRecord) -> None:
         """Keeps it."""
 
 
@@ -192,12 +193,12 @@ class _Asked:
     def __post_init__(self) -> None:
         whole("draws", self.draws, 1)
         whole("anchors", self.anchors, 1)
-        in_range("anchors", self.anchors, 1, MOST)
-        in_range("budget", self.budget, 1e-9, MOST)
+        check_range("anchors", self.anchors, 1, MOST)
+        check_range("budget", self.budget, 1e-9, MOST)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer):
             raise InputError(f"seed got {self.seed!r}, needs a whole number")
         if self.share is not None:
-            in_range("share", self.share, 1e-9, 1)
+            check_range("share", self.share, 1e-9, 1)
         if self.narrow is not None and self.share is None:
             raise InputError(
                 "quantify got narrow and no share, needs both: give its hidden channels over "
@@ -303,7 +304,7 @@ def _check_narrowing(problem: Problem) -> None:
 def _quantified(
     problem: Problem, given: _Asked, parts: Parts, narrowed: Problem, share: float, members: int
 ) -> Quantified:
-    networks = Members(trained(problem, given.anchors))
+    networks = Members(train_anchors(problem, given.anchors))
     proxies = train_narrow(problem, narrowed, members)
     try:
         found = gather(
@@ -351,9 +352,9 @@ def gather(
     *,
     features: bool,
     layer: str | None = None,
-    archive: Archive | None = None,
+    archive: RecordStore | None = None,
     keys: tuple[str, ...] = (),
-) -> dict[str, Evidence]:
+) -> dict[str, Observations]:
     """What networks know of several sets of inputs; forward work is metered in the problem, in its
     network's evaluations.
 
@@ -410,7 +411,7 @@ def gather(
     for name in parts:
         log_probs = torch.stack([w.log_probs[name] for w in witnesses])
         rows = torch.stack([w.features[name] for w in witnesses]) if features else None
-        result[name] = Evidence(
+        result[name] = Observations(
             Predictions(log_probs[:full]),
             Predictions(log_probs[full:]) if len(log_probs) > full else None,
             share if len(log_probs) > full else 1.0,
@@ -421,7 +422,7 @@ def gather(
 
 def _witness(
     problem: Problem, weights: Weights, parts: Parts, near: Mapping[str, Nearest], layer: str | None
-) -> Witness:
+) -> NetworkRecord:
     """What a network predicts, and its features where neighbours are given: one evaluation of the
     inputs serves both.
     """
@@ -434,16 +435,16 @@ def _witness(
                 {name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()}
             )
             return
-        geometry = Geometry(problem, weights, layer)
+        geometry = InputFeatures(problem, weights, layer)
         for name, part in parts.items():
             log_probs[name], rows[name] = geometry.look(part, near[name])
 
     spent = problem.meter.apart(look)
     if not near:
-        return Witness(log_probs, rows, spent, Cost())
+        return NetworkRecord(log_probs, rows, spent, Cost())
     evaluated = sum(len(own) for own in log_probs.values())
     seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
-    return Witness(
+    return NetworkRecord(
         log_probs,
         rows,
         replace(spent, forward_examples=evaluated, seconds=seconds),

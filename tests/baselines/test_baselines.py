@@ -14,11 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import cases
 import contract
 from thalweg.baselines.base import Baseline, baselines, find_baseline
-from thalweg.baselines.flops import flops
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
 from thalweg.models.resnet import resnet
-from thalweg.prediction import predict
+from thalweg.narrow.flops import flops
+from thalweg.predict import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import load, save
 

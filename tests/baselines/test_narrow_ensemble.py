@@ -7,13 +7,11 @@ import torch
 from torch import nn
 
 import cases
-from thalweg.baselines.narrow_ensemble import (
-    NarrowEnsemble,
-    narrow_problem,
-    relative_cost,
-    train_narrow,
-)
-from thalweg.baselines.width import (
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.errors import InputError
+from thalweg.models.mlp import mlp
+from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
+from thalweg.narrow.width import (
     SHARES,
     feared_error,
     impurity_before,
@@ -21,8 +19,6 @@ from thalweg.baselines.width import (
     squared_bias,
     variance,
 )
-from thalweg.errors import InputError
-from thalweg.models.mlp import mlp
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 
@@ -174,7 +170,7 @@ def test_a_user_s_own_narrow_network():
         return mlp((1, 6, 6), cases.CLASSES, hidden=(5,))
 
     cache = Cache()
-    given = problem(cache=cache, identity="a", start=wide().state_dict())
+    given = problem(cache=cache, identity="a", initial_weights=wide().state_dict())
     narrow = narrow_problem(given, 0.5, own)
     assert (
         narrow.cache is None

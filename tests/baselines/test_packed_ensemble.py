@@ -13,10 +13,10 @@ import cases
 import contract
 from thalweg.baselines.packed_ensemble import PackedEnsemble, SideBySide
 from thalweg.errors import InputError
+from thalweg.graph.narrowing import narrowed
 from thalweg.models.mlp import mlp
-from thalweg.prediction import predict
+from thalweg.predict import predict
 from thalweg.training.problem import Problem
-from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import Weights
 
 
@@ -108,7 +108,7 @@ def test_a_network_without_hidden_channels_costs_a_training_a_member():
 
 def test_what_a_user_trained_already_is_not_needed():
     start = cases.no_norm().state_dict()
-    narrow, found = PackedEnsemble(members=2).train(cases.problem("no-norm", start=start))
+    narrow, found = PackedEnsemble(members=2).train(cases.problem("no-norm", initial_weights=start))
     assert narrow.start is None and found.points[0].params["1.weight"].shape == (8, 36)
 
 

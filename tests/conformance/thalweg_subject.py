@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.explorers.curvature import gaussian
+from thalweg.explorers._parts.curvature import gaussian
+from thalweg.explorers._parts.sgmcmc import langevin
 from thalweg.explorers.laplace import posterior
-from thalweg.explorers.sgmcmc import langevin
+from thalweg.graph import alignment
 from thalweg.meter import Meter
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.weights import alignment
 from thalweg.weights.coefficients import Simplex, bernstein, hats
 from thalweg.weights.gaussian import Moments
 from thalweg.weights.point import Weights, flatten
@@ -88,7 +88,14 @@ def langevin_draws(
     noise = langevin(module, recipe, steps, range(steps), variance=1.0)
     batch = (torch.zeros(1, 1), torch.zeros(1))
     with seeded(0, "langevin"):
-        train(module, [batch], recipe, Meter(), loss=lambda outputs, _: outputs.sum(), adjust=noise)
+        train(
+            module,
+            [batch],
+            recipe,
+            Meter(),
+            loss=lambda outputs, _: outputs.sum(),
+            before_step=noise,
+        )
     return module.position.detach().numpy()
 
 

@@ -10,7 +10,7 @@ import torch
 import contract
 from thalweg.emulators.base import Emulator, emulators, find_emulator
 from thalweg.errors import InputError
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 def anchors(members=2, inputs=50, classes=4, seed=0) -> Predictions:

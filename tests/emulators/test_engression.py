@@ -11,10 +11,10 @@ from scipy import stats
 from retrainings import synthetic
 from thalweg.emulators import engression
 from thalweg.emulators.engression import Engression
-from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError
 from thalweg.metrics.retraining import distances
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 @functools.cache
@@ -108,7 +108,7 @@ def test_features_are_read():
         for s, scale in enumerate(scales, 1)
     ]
     calibration, asked = (
-        Evidence(m, features=100 * scale.expand(2, -1, 1))
+        Observations(m, features=100 * scale.expand(2, -1, 1))
         for m, scale in zip(members, scales, strict=True)
     )
     told = Engression().emulate(calibration, asked, draws=2, seed=0).u()
@@ -120,8 +120,8 @@ def test_features_are_read():
 def test_proxies_count_as_anchors():
     calibration, asked = (synthetic(n, 3, seed=s)[0] for s, n in enumerate((100, 30)))
 
-    def split(predictions: Predictions) -> Evidence:
-        return Evidence(
+    def split(predictions: Predictions) -> Observations:
+        return Observations(
             Predictions(predictions.log_probs[:1]),
             Predictions(predictions.log_probs[1:]),
             share=0.5,

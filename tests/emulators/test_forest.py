@@ -9,9 +9,8 @@ import torch
 from scipy import stats
 
 from retrainings import synthetic
-from thalweg.baselines.width import bias_of_spread, spread, squared_bias, together, variance
-from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.forest import Forest
+from thalweg.emulators.observations import Observations
 from thalweg.emulators.outputs import Probabilities, Values
 from thalweg.emulators.scale import (
     Group,
@@ -24,7 +23,8 @@ from thalweg.emulators.scale import (
 from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
-from thalweg.prediction import Predictions
+from thalweg.narrow.width import bias_of_spread, spread, squared_bias, together, variance
+from thalweg.predictions import Predictions
 
 SMALL = Forest(trees=20)
 
@@ -48,9 +48,9 @@ def gaussian(
 
 def cut(
     predictions: Predictions, first: int, features: torch.Tensor | None = None, share: float = 0.5
-) -> Evidence:
+) -> Observations:
     """The first members as anchors, the others as proxies."""
-    return Evidence(
+    return Observations(
         Predictions(predictions.log_probs[:first]),
         Predictions(predictions.log_probs[first:]),
         share,
@@ -240,14 +240,14 @@ def test_the_directions_in_which_members_differ():
 
     def of(*rows: list[float]) -> float:
         return Group.of(
-            Evidence(Predictions(torch.tensor([list(rows)]).double().clamp_min(1e-30).log()))
+            Observations(Predictions(torch.tensor([list(rows)]).double().clamp_min(1e-30).log()))
         ).dimensions
 
     two, ten, sure = [0.5, 0.5] + 8 * [0.0], 10 * [0.1], [1.0] + 9 * [0.0]
     assert of(two, two, sure) == pytest.approx(1) and of(ten, sure) == pytest.approx(9)
     assert of(two, ten) == pytest.approx((0.5 * 1 + 0.9 * 9) / 1.4)
     assert 1 <= of(sure) < 10
-    assert Group.of(Evidence(Predictions(torch.tensor([[[0.0, -math.inf]]])))).dimensions == 1
+    assert Group.of(Observations(Predictions(torch.tensor([[[0.0, -math.inf]]])))).dimensions == 1
 
 
 @pytest.mark.parametrize(("members", "c4"), [(2, 0.7979), (3, 0.8862), (4, 0.9213), (5, 0.9400)])
@@ -301,15 +301,15 @@ def test_inputs_unlike_all_others_are_outside():
     known, here = features_of(calibration), features_of(like)
     far = here.clone()
     far[:, :20] += 30
-    parts = {"like": Evidence(like, features=here), "far": Evidence(like, features=far)}
-    found = SMALL.emulate_parts(Evidence(calibration, features=known), parts, draws=2, seed=0)
+    parts = {"like": Observations(like, features=here), "far": Observations(like, features=far)}
+    found = SMALL.emulate_parts(Observations(calibration, features=known), parts, draws=2, seed=0)
     assert found["like"].outside.float().mean() < 0.05
     assert found["far"].outside[:20].all() and torch.equal(
         found["far"].outside[20:], found["like"].outside[20:]
     )
     rest = ~found["like"].outside[20:]
     assert torch.allclose(found["far"].u()[20:][rest], found["like"].u()[20:][rest])
-    own = Scale.of(Group.of(Evidence(calibration))).spread(Group.of(Evidence(like)))
+    own = Scale.of(Group.of(Observations(calibration))).spread(Group.of(Observations(like)))
     assert (found["far"].u()[:20] >= own[:20] / 2).all()
 
 
@@ -341,12 +341,12 @@ def test_blocks_of_inputs_change_nothing(monkeypatch):
 def test_features_are_looked_at_where_that_is_wanted():
     """Predictions that all look alike, and a feature that tells where retrainings scatter."""
 
-    def evidence(seed: int) -> tuple[Evidence, torch.Tensor]:
+    def evidence(seed: int) -> tuple[Observations, torch.Tensor]:
         random = torch.Generator().manual_seed(seed)
         scale = 0.1 + torch.rand(600, generator=random, dtype=torch.float64)
         logits = scale[:, None] * torch.randn(2, 600, 3, generator=random, dtype=torch.float64)
         rows = scale.float().expand(2, -1)[..., None]
-        return Evidence(Predictions(logits.log_softmax(-1)), features=rows), scale
+        return Observations(Predictions(logits.log_softmax(-1)), features=rows), scale
 
     (known, _), (asked, scale) = evidence(0), evidence(1)
     told = SMALL.emulate(known, asked, draws=2, seed=0).u()
@@ -377,13 +377,13 @@ def test_evidence_that_does_not_fit():
     rows = features_of(known)
     for calibration, asked, message in [
         (
-            Evidence(known, features=rows),
-            Evidence(known, features=rows[..., :2]),
+            Observations(known, features=rows),
+            Observations(known, features=rows[..., :2]),
             "have 3 features, those asked about 2",
         ),
         (
-            Evidence(known, features=rows),
-            Evidence(known),
+            Observations(known, features=rows),
+            Observations(known),
             "have 3 features, those asked about None",
         ),
         (
@@ -393,7 +393,7 @@ def test_evidence_that_does_not_fit():
         ),
         (
             cut(known, 1),
-            Evidence(Predictions(known.log_probs[:1])),
+            Observations(Predictions(known.log_probs[:1])),
             "3 networks of share 0.5, those asked about are 1",
         ),
     ]:
@@ -404,7 +404,7 @@ def test_evidence_that_does_not_fit():
     ):
         cut(known, 1, rows[:2])
     with pytest.raises(InputError, match="give both on the same inputs"):
-        Evidence(known, synthetic(59, 1)[0], 0.5)
+        Observations(known, synthetic(59, 1)[0], 0.5)
     with pytest.raises(InputError, match=r"evidence.share got 2"):
         cut(known, 1, share=2)
 

@@ -10,7 +10,7 @@ from scipy import stats
 import reference
 from retrainings import synthetic
 from thalweg.emulators.neighbours import Neighbours
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 @pytest.mark.parametrize(("anchors", "neighbours"), [(2, 5), (3, 40), (2, 1000)])

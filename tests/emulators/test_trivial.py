@@ -5,7 +5,7 @@ import torch
 
 from retrainings import synthetic
 from thalweg.emulators.trivial import Trivial
-from thalweg.prediction import Predictions, impurity
+from thalweg.predictions import Predictions, impurity
 
 
 @pytest.mark.parametrize("power", [1.0, 0.5])

@@ -14,7 +14,7 @@ import contract
 import reference
 from thalweg.errors import InputError
 from thalweg.explorers import spro_complex
-from thalweg.explorers.spro_complex import SproComplex, check_complex
+from thalweg.explorers.spro_complex import SPROComplex, check_complex
 from thalweg.landscape.loss import losses
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Complex
@@ -48,7 +48,7 @@ class Seen(Problem):
 
 def seen(explorer, **settings) -> tuple[Subspace, list]:
     problem = Seen(
-        **{"model": cases.no_norm, "train": cases.batches(), "recipe": cases.RECIPE, **settings}
+        **{"model": cases.no_norm, "train_loader": cases.batches(), "recipe": cases.RECIPE, **settings}
     )
     return explorer.explore(problem), problem._memory[-1]
 
@@ -57,7 +57,7 @@ def seen(explorer, **settings) -> tuple[Subspace, list]:
 def test_each_connector_belongs_to_the_simplexes_of_all_anchors(modes, connectors):
     problem = cases.problem("conv-batchnorm")
     kept = [{name: p.clone() for name, p in problem.anchor(k).params.items()} for k in range(modes)]
-    found = SproComplex(modes=modes, connectors=connectors).explore(problem)
+    found = SPROComplex(modes=modes, connectors=connectors).explore(problem)
     new = tuple(range(modes, modes + connectors))
     assert found.coefficients == Complex(tuple((k, *new) for k in range(modes)))
     for k in range(modes):
@@ -71,7 +71,7 @@ def test_each_connector_belongs_to_the_simplexes_of_all_anchors(modes, connector
 def test_older_vertices_stay_while_a_new_one_grows():
     """So with the same seed, the first connectors do not depend on how many come after them."""
     short, long = (
-        SproComplex(connectors=n).explore(cases.problem("conv-batchnorm")) for n in (1, 2)
+        SPROComplex(connectors=n).explore(cases.problem("conv-batchnorm")) for n in (1, 2)
     )
     contract.assert_same(list(short.vertices), list(long.vertices[:3]))
 
@@ -80,7 +80,7 @@ def test_how_connectors_are_trained():
     """From the mean of all vertices, on five points of the complex so far, with the recipe's rate
     falling to nothing.
     """
-    explorer = SproComplex(modes=3, connectors=2, offset=0.01)
+    explorer = SPROComplex(modes=3, connectors=2, offset=0.01)
     found, trained = seen(
         explorer, recipe=replace(cases.RECIPE, warmup=0.5, schedule="linear", cycles=2)
     )
@@ -104,7 +104,7 @@ def test_how_connectors_are_trained():
 )
 def test_cost(modes, connectors, share, draws):
     problem = cases.problem()
-    explorer = SproComplex(modes=modes, connectors=connectors, share=share, draws=draws)
+    explorer = SPROComplex(modes=modes, connectors=connectors, share=share, draws=draws)
     explorer.explore(problem)
     assert explorer.trainings == pytest.approx(modes + connectors * share * draws)
     assert problem.cost.trainings == pytest.approx(
@@ -114,7 +114,7 @@ def test_cost(modes, connectors, share, draws):
 
 
 def test_the_reward_is_for_the_volume_of_all_simplexes_and_comes_with_the_second_connector():
-    _, trained = seen(SproComplex(modes=3, connectors=3, volume=0.1))
+    _, trained = seen(SPROComplex(modes=3, connectors=3, volume=0.1))
     assert trained[0][4] is None
     for n in (1, 2):
         *_, starts, penalty = trained[n]
@@ -125,7 +125,7 @@ def test_the_reward_is_for_the_volume_of_all_simplexes_and_comes_with_the_second
 
 def test_the_papers_form_looks_at_the_first_simplex():
     """And starts at the mean, takes the sum over draws, and adds 1e-4 to the squared volume."""
-    found, trained = seen(SproComplex(modes=2, connectors=2, volume=0.1, form="paper"))
+    found, trained = seen(SPROComplex(modes=2, connectors=2, volume=0.1, form="paper"))
     _, _, recipe, starts, penalty = trained[1]
     assert recipe.lr == pytest.approx(0.1 / 5) and trained[0][4] is None
     middle = mix(found.vertices[:3], [1 / 3] * 3)
@@ -157,7 +157,7 @@ def test_a_stronger_reward_gives_a_larger_volume():
     simplexes = [(0, 2, 3), (1, 2, 3)]
     small, large = (
         log_volume_by_cayley_menger(
-            SproComplex(share=LONGER, volume=v).explore(cases.problem()).vertices, simplexes
+            SPROComplex(share=LONGER, volume=v).explore(cases.problem()).vertices, simplexes
         )
         for v in (0.0, 0.1)
     )
@@ -178,7 +178,7 @@ def deep() -> nn.Module:
 
 def test_draws_from_a_trained_complex_have_a_far_lower_loss_than_the_anchors_mean():
     problem = cases.problem(model=deep, recipe=replace(cases.RECIPE, epochs=20))
-    found = SproComplex(modes=3, connectors=2, share=0.5).explore(problem)
+    found = SPROComplex(modes=3, connectors=2, share=0.5).explore(problem)
     middle = float(losses(problem, [mix(found.vertices[:3], [1 / 3] * 3)])[0])
     check = check_complex(problem, found, 0.1)
     assert check.passed and len(check.losses) == 25
@@ -187,7 +187,7 @@ def test_draws_from_a_trained_complex_have_a_far_lower_loss_than_the_anchors_mea
 
 def test_the_check_is_of_the_losses_of_draws_against_the_worst_anchor():
     problem = cases.problem("no-norm")
-    found = SproComplex(modes=3, connectors=1).explore(problem)
+    found = SPROComplex(modes=3, connectors=1).explore(problem)
     x, y = cases.task()
 
     def loss(weights: Weights) -> float:
@@ -205,7 +205,7 @@ def test_the_check_is_of_the_losses_of_draws_against_the_worst_anchor():
 def test_a_connector_whose_complex_is_not_low_is_dropped_and_no_other_is_trained():
     """Two steps do not connect anchors: with the least tolerance there is nothing but these."""
     problem = cases.problem(model=deep)
-    found = SproComplex(connectors=3, tolerance=0.0).explore(problem)
+    found = SPROComplex(connectors=3, tolerance=0.0).explore(problem)
     assert problem.cost.trainings == pytest.approx(2 + 1 / 15 * 5, rel=0.005)
     assert found.coefficients == Complex(((0,), (1,))) and len(found.vertices) == 2
     for weights in found.draw(4, seed=0):
@@ -213,7 +213,7 @@ def test_a_connector_whose_complex_is_not_low_is_dropped_and_no_other_is_trained
             torch.equal(weights.params["1.weight"], problem.anchor(k).params["1.weight"])
             for k in range(2)
         )
-    assert len(SproComplex(connectors=3, tolerance=100.0).explore(problem).vertices) == 5
+    assert len(SPROComplex(connectors=3, tolerance=100.0).explore(problem).vertices) == 5
 
 
 def test_what_was_low_before_stays(monkeypatch):
@@ -227,7 +227,7 @@ def test_what_was_low_before_stays(monkeypatch):
         )
 
     monkeypatch.setattr(spro_complex, "check_complex", check)
-    found = SproComplex(connectors=5, tolerance=0.3).explore(cases.problem())
+    found = SPROComplex(connectors=5, tolerance=0.3).explore(cases.problem())
     assert asked == [(3, 0.3), (4, 0.3), (5, 0.3)]
     assert found.coefficients == Complex(((0, 2, 3), (1, 2, 3))) and len(found.vertices) == 4
 
@@ -257,5 +257,5 @@ BAD = [
 def test_settings_that_make_no_sense(settings):
     ((key, value),) = settings.items()
     with pytest.raises(InputError, match=rf"{key} got '?{value}'?, needs") as caught:
-        SproComplex(**settings)
+        SPROComplex(**settings)
     assert "\n" not in str(caught.value)

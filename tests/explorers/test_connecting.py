@@ -15,16 +15,16 @@ import contract
 from cases import Fixed, double_points
 from thalweg.errors import InputError
 from thalweg.explorers import connecting_curve
-from thalweg.explorers.connecting import connectable
+from thalweg.explorers._parts.connecting import connectable
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_curve import LearnedCurve
+from thalweg.graph.alignment import permuted
 from thalweg.landscape.path import profile
 from thalweg.meter import Cost, Meter
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.weights.alignment import permuted
 from thalweg.weights.coefficients import ArcLength, Bezier, Chain, bernstein
 from thalweg.weights.distribution import load, save
 from thalweg.weights.point import Weights, distance, flatten
@@ -126,7 +126,7 @@ def test_decay_of_the_drawn_point_equals_automatic_differentiation(network, draw
         cases.NETWORKS[network]().double(), points, Fixed(*rows), fixed=[0, 2], draws=draws
     )
     module_start = module.free.detach().clone()
-    train(module, batches, recipe, Meter(), adjust=partial(module.carry, decay))
+    train(module, batches, recipe, Meter(), before_step=partial(module.carry, decay))
 
     twin = cases.NETWORKS[network]().double()
     Weights(points[0].params, points[0].buffers).load_into(twin)

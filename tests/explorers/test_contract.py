@@ -11,7 +11,7 @@ import torch
 import cases
 import contract
 from thalweg.explorers.base import explorers
-from thalweg.prediction import predict
+from thalweg.predict import predict
 from thalweg.weights.point import Weights
 
 ALL = list(explorers())
@@ -88,7 +88,8 @@ def test_a_users_own_trained_network_is_the_first_anchor(name, kind):
     )
     kept = {key: value.clone() for key, value in mine.state_dict().items()}
     problem = cases.problem(
-        "conv-batchnorm", start=mine.state_dict() if kind == "state_dict" else Weights.of(mine)
+        "conv-batchnorm",
+        initial_weights=mine.state_dict() if kind == "state_dict" else Weights.of(mine),
     )
     explorer = explorers()[name]()
     found = explorer.explore(problem)

@@ -11,8 +11,8 @@ import cases
 import contract
 import reference
 from thalweg.errors import InputError
-from thalweg.explorers.cycles import cycles
-from thalweg.explorers.fge import Fge
+from thalweg.explorers._parts.cycles import cycles
+from thalweg.explorers.fge import FGE
 from thalweg.explorers.snapshot import Snapshot
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
@@ -23,17 +23,17 @@ from thalweg.weights.point import Weights
 class Watched(Problem):
     """Notes every training: its recipe, its learning rates and the weights after every step."""
 
-    def fit(self, module, recipe, *name, watch=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, **settings):
         rates, weights = [], []
         self.notes.append((recipe, rates, weights))
 
         def both(tick):
             rates.append(recipe.learning_rate(tick.step - 1, tick.steps))
             weights.append(Weights.of(module))
-            if watch is not None:
-                watch(tick)
+            if on_step is not None:
+                on_step(tick)
 
-        super().fit(module, recipe, *name, watch=both, **settings)
+        super().fit(module, recipe, *name, on_step=both, **settings)
 
 
 def watched(epochs: float = 5, *, network=cases.no_norm, batches: int = 6, **settings) -> Watched:
@@ -52,7 +52,7 @@ def test_fge_goes_as_published():
     the middle of each.
     """
     problem = watched(200, batches=1)
-    found = Fge().explore(problem)
+    found = FGE().explore(problem)
     (_, first, _), (_, second, weights) = problem.notes
     assert len(first) == 160 and first[0] == 0.1 and first[-1] == pytest.approx(0.05, rel=1e-3)
     assert second == pytest.approx(
@@ -65,7 +65,7 @@ def test_fge_goes_as_published():
 @pytest.mark.parametrize("cycle", [7, 8])
 def test_fge_members_are_where_the_rate_is_lowest(cycle):
     problem = watched(cycle, batches=5)  # the cyclic part is one epoch a cycle
-    found = Fge(share=1.0, cycles=5).explore(problem)
+    found = FGE(share=1.0, cycles=5).explore(problem)
     ((_, rates, weights),) = problem.notes
     lowest = [
         min(range(start, start + cycle), key=rates.__getitem__)
@@ -76,7 +76,7 @@ def test_fge_members_are_where_the_rate_is_lowest(cycle):
 
 def test_fge_of_a_short_training_has_cycles_of_two_steps():
     problem = watched()
-    found = Fge().explore(problem)
+    found = FGE().explore(problem)
     _, (recipe, rates, _) = problem.notes
     assert recipe.cycles == 3 == found.size and rates == pytest.approx([0.05, 0.0005] * 3)
 
@@ -85,7 +85,7 @@ def test_fge_from_an_anchor_leaves_it_alone():
     problem = watched(network=cases.conv_batchnorm)
     anchor = problem.anchor(0)
     kept = {name: p.clone() for name, p in {**anchor.params, **anchor.buffers}.items()}
-    explorer = Fge(share=0.4, start="anchor")
+    explorer = FGE(share=0.4, start="anchor")
     with problem.measured() as own:
         explorer.explore(problem)
     assert all(
@@ -177,7 +177,7 @@ def test_a_training_without_room_for_its_cycles_says_so():
 
 def test_members_keep_their_own_batchnorm_statistics():
     problem = watched(network=cases.conv_batchnorm)
-    for explorer in (Fge(), Snapshot()):
+    for explorer in (FGE(), Snapshot()):
         points = explorer.explore(problem).points
         assert not torch.equal(
             points[0].buffers["1.running_mean"], points[-1].buffers["1.running_mean"]
@@ -185,7 +185,7 @@ def test_members_keep_their_own_batchnorm_statistics():
 
 
 def test_another_recipe_schedule_does_not_change_the_cycles():
-    for explorer in (Fge(), Snapshot()):
+    for explorer in (FGE(), Snapshot()):
         problems = [watched(schedule=schedule, final_lr=0.01) for schedule in ("cosine", "linear")]
         for problem in problems:
             explorer.explore(problem)
@@ -205,11 +205,11 @@ def test_another_recipe_schedule_does_not_change_the_cycles():
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(InputError, match=message):
-        Fge(**settings)
+        FGE(**settings)
 
 
 def test_from_an_anchor_the_cycles_may_be_longer_than_a_training():
-    assert Fge(share=1.5, start="anchor").trainings == 2.5
+    assert FGE(share=1.5, start="anchor").trainings == 2.5
 
 
 def test_a_budget_out_of_range():

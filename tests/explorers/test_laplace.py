@@ -12,8 +12,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import cases
 from thalweg.errors import InputError
-from thalweg.explorers.curvature import curvature, gaussian, softmax
-from thalweg.explorers.evidence import best_precision, lanczos
+from thalweg.explorers._parts.curvature import curvature, gaussian, softmax
+from thalweg.explorers._parts.evidence import best_precision, lanczos
 from thalweg.explorers.laplace import LastLayerLaplace, posterior
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem

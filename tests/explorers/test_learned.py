@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import cases
-from thalweg.explorers import learned
+from thalweg.explorers._parts import learned
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.learned_simplex import LearnedSimplex
@@ -26,11 +26,11 @@ def pulled(module: SubspaceModule, beta: float) -> torch.Tensor:
     """What the penalty adds to the gradients of a step."""
     x, y = cases.task()
     rows = []
-    for adjust in (module.carry, learned._repelling(module, beta)):
+    for before_step in (module.carry, learned._repelling(module, beta)):
         torch.manual_seed(1)
         module._ahead.clear()
         torch.nn.functional.cross_entropy(module(x.double()), y).backward()
-        adjust()
+        before_step()
         rows.append(module.free.grad.clone())
         module.free.grad = None
     return rows[1] - rows[0]
@@ -56,12 +56,12 @@ def test_the_penalty_meets_every_pair_and_no_vertex_with_itself():
         Simplex(),
     )
     x, y = cases.task()
-    adjust, pairs = learned._repelling(module, 1.0), set()
+    before_step, pairs = learned._repelling(module, 1.0), set()
     torch.manual_seed(0)
     for _ in range(40):
         torch.nn.functional.cross_entropy(module(x.double()), y).backward()
         row = module._awaited[0]
-        adjust()
+        before_step()
         own = module.free.grad - (row[0].T @ module.leaves.gradients)
         pairs.add(tuple((own.abs().sum(1) > 1e-12).tolist()))
         module.free.grad = None

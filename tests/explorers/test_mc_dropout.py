@@ -11,8 +11,8 @@ from torch import nn
 import cases
 import tiny
 from thalweg.errors import InputError
-from thalweg.explorers.mc_dropout import McDropout
-from thalweg.prediction import predict
+from thalweg.explorers.mc_dropout import MCDropout
+from thalweg.predict import predict
 from thalweg.weights.point import Weights
 
 
@@ -21,7 +21,7 @@ def test_it_trains_as_with_torchs_layers_in_the_same_places():
         flat, first, activation, head = cases.no_norm()
         return nn.Sequential(flat, first, activation, nn.Dropout(0.2), head)
 
-    found = McDropout(rate=0.2).explore(cases.problem())
+    found = MCDropout(rate=0.2).explore(cases.problem())
     problem = cases.problem(model=own)
     network = problem.build("mc-dropout")
     problem.fit(network, problem.recipe, "mc-dropout")
@@ -33,7 +33,7 @@ def test_it_trains_as_with_torchs_layers_in_the_same_places():
 
 def test_an_anchor_with_dropout_of_its_own():
     problem = cases.problem("conv-batchnorm")
-    explorer = McDropout(rate="own")
+    explorer = MCDropout(rate="own")
     found = explorer.explore(problem)
     assert explorer.anchors == 1 and problem.cost.trainings == explorer.trainings == 1.0
     assert found.mean is problem.anchor(0) and found.rate is None
@@ -46,24 +46,24 @@ def test_a_network_without_dropout_says_so_before_it_trains():
     with pytest.raises(
         InputError, match=r"got no dropout layer.* give a rate, and dropout is inserted"
     ) as caught:
-        McDropout(rate="own").explore(problem)
+        MCDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0 and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_rates_that_make_no_sense(rate):
     with pytest.raises(InputError, match=rf"mc-dropout.rate got {rate}, needs 0 to 0.99"):
-        McDropout(rate=rate)
+        MCDropout(rate=rate)
 
 
 @pytest.mark.parametrize(("rate", "given"), [("None", "got 'None'"), (None, "got None")])
 def test_other_words_for_a_rate(rate, given):
     with pytest.raises(InputError, match=rf"mc-dropout.rate {given}, needs"):
-        McDropout(rate=rate)
+        MCDropout(rate=rate)
 
 
 def test_a_plan_can_ask_for_the_networks_own_dropout():
     (row,) = tiny.plan(
         methods=tomllib.loads('[[methods]]\nexplorer = "mc-dropout"\nrate = "own"')["methods"]
     ).methods
-    assert row.explorer == McDropout(rate="own")
+    assert row.explorer == MCDropout(rate="own")

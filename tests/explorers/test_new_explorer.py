@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import torch
 
-from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.weights.gaussian import LowRankGaussian
 
 
-@explorer("noise")
+@register_explorer("noise")
 @dataclass(frozen=True)
 class Noise(Explorer):
     """Noise about an anchor.

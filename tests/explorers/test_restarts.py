@@ -12,7 +12,7 @@ import contract
 import reference
 from thalweg.errors import Diverged, InputError
 from thalweg.explorers import restarts
-from thalweg.explorers.calibration import matching
+from thalweg.explorers._parts.calibration import matching
 from thalweg.explorers.restarts import Restarts, layers, restart, shake
 from thalweg.meter import Meter
 from thalweg.training.batches import Batches

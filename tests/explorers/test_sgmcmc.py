@@ -12,9 +12,9 @@ import cases
 import contract
 import reference
 from thalweg.errors import InputError
-from thalweg.explorers.csghmc import Csghmc
-from thalweg.explorers.csgld import Csgld
-from thalweg.explorers.sgmcmc import langevin
+from thalweg.explorers._parts.sgmcmc import langevin
+from thalweg.explorers.csghmc import CyclicalSGHMC
+from thalweg.explorers.csgld import CyclicalSGLD
 from thalweg.meter import Meter
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
@@ -53,8 +53,8 @@ def run(recipe: Recipe, temperature: float) -> np.ndarray:
     torch.manual_seed(0)
     module, batches = Chains(), [(torch.tensor(X).float(), torch.tensor(Y).float())]
     steps = recipe.steps(1)
-    adjust = langevin(module, recipe, steps, range(steps), variance=temperature / len(X))
-    train(module, batches, recipe, Meter(), loss=squares, adjust=adjust)
+    before_step = langevin(module, recipe, steps, range(steps), variance=temperature / len(X))
+    train(module, batches, recipe, Meter(), loss=squares, before_step=before_step)
     return module.theta.detach().double().numpy()
 
 
@@ -96,12 +96,12 @@ def test_the_noise_has_the_variance_of_the_formula(momentum, lr):
     """Where it has noise at all, at the learning rate of the step."""
     torch.manual_seed(0)
     module = nn.Linear(150, 150)
-    adjust = langevin(
+    before_step = langevin(
         module, Recipe(lr=lr, momentum=momentum, schedule="linear"), 10, {3, 8}, variance=0.7
     )
     for step in range(10):
         module.weight.grad, module.bias.grad = torch.ones_like(module.weight), None
-        adjust()
+        before_step()
         rate = reference.learning_rate(step, 10, lr, 0.0, "linear", 0.0)
         wanted = 2 * (1 - momentum) * 0.7 / rate if step in (3, 8) else 0.0
         assert float(module.weight.grad.double().var()) == pytest.approx(wanted, rel=0.05)
@@ -114,10 +114,10 @@ def test_the_noise_has_the_variance_of_the_formula(momentum, lr):
 class Watched(Problem):
     """Notes recipes, weights after every step, and gradients before and after they are adjusted."""
 
-    def fit(self, module, recipe, *name, watch=None, adjust=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, before_step=None, **settings):
         def seen():
             before = [p.grad.clone() for p in module.parameters()]
-            adjust()
+            before_step()
             after = [p.grad for p in module.parameters()]
             changed.append(
                 math.sqrt(
@@ -127,10 +127,10 @@ class Watched(Problem):
 
         def both(tick):
             weights.append(Weights.of(module))
-            watch(tick)
+            on_step(tick)
 
         changed, weights = [], []
-        super().fit(module, recipe, *name, adjust=seen, watch=both, **settings)
+        super().fit(module, recipe, *name, before_step=seen, on_step=both, **settings)
         self.notes.append((recipe, changed, weights))
 
 
@@ -145,13 +145,13 @@ def watched(epochs: float = 200, *, batches: int = 1, **settings) -> Watched:
     return problem
 
 
-@pytest.mark.parametrize("explorer", [Csgld(), Csghmc()])
+@pytest.mark.parametrize("explorer", [CyclicalSGLD(), CyclicalSGHMC()])
 def test_it_goes_as_published(explorer):
     """200 epochs, 4 cycles of 50, noise in the last 5 of each, samples after the last three."""
     problem = watched()
     found = explorer.explore(problem)
     ((recipe, changed, weights),) = problem.notes
-    momentum = 0.1 if isinstance(explorer, Csghmc) else 0.0
+    momentum = 0.1 if isinstance(explorer, CyclicalSGHMC) else 0.0
     # the authors' 0.5 of batch 64, in steps of lr / batch; the usual training's 0.1 / (1 - 0.9) of
     # batch 128
     peak = 0.5 / 64 * 128
@@ -180,7 +180,7 @@ def test_the_effective_rate_is_the_recipes():
     """lr / (1 - momentum), whatever the momentum of either."""
     for momentum in (0.0, 0.5):
         problem = watched(60, momentum=0.8)
-        Csghmc(momentum=momentum, lr_ratio=1.0).explore(problem)
+        CyclicalSGHMC(momentum=momentum, lr_ratio=1.0).explore(problem)
         recipe = problem.notes[0][0]
         assert recipe.lr / (1 - recipe.momentum) == pytest.approx(0.1 / (1 - 0.8))
 
@@ -188,8 +188,8 @@ def test_the_effective_rate_is_the_recipes():
 def test_without_momentum_csghmc_is_csgld():
     law = {"cycles": 3, "lr_ratio": 0.5, "temperature": 0.1, "noise": 0.3}
     one, other = watched(60), watched(60)
-    Csgld(**law).explore(one)
-    Csghmc(momentum=0.0, **law).explore(other)
+    CyclicalSGLD(**law).explore(one)
+    CyclicalSGHMC(momentum=0.0, **law).explore(other)
     assert one.notes[0][0] == other.notes[0][0]
     own, others = (
         [step for step, size in enumerate(problem.notes[0][1]) if size] for problem in (one, other)
@@ -199,7 +199,7 @@ def test_without_momentum_csghmc_is_csgld():
 
 def test_without_temperature_it_is_plain_training():
     problem = watched(40)
-    found = Csgld(temperature=0.0).explore(problem)
+    found = CyclicalSGLD(temperature=0.0).explore(problem)
     _, changed, _ = problem.notes[0]
     assert not any(changed)
     network = problem.build("csgld")
@@ -219,7 +219,7 @@ def test_without_temperature_it_is_plain_training():
 
 def test_a_short_training_has_samples_and_noise_at_every_step_of_the_end():
     problem = watched(5, batches=6)
-    found = Csgld().explore(problem)
+    found = CyclicalSGLD().explore(problem)
     _, changed, weights = problem.notes[0]
     ends = [7, 14, 22, 29]  # of four cycles of 7.5 steps
     noisy = sorted(end - k for end in ends for k in range(3))
@@ -230,7 +230,7 @@ def test_a_short_training_has_samples_and_noise_at_every_step_of_the_end():
 @pytest.mark.parametrize(("samples", "part"), [(1, 0.5), (5, 0.5), (5, 1.0), (10, 1.0), (2, 0.0)])
 def test_samples_are_spread_over_the_end_of_a_cycle(samples, part):
     problem = watched(20)
-    found = Csgld(cycles=2, samples=samples, collect=part, noise=0.0).explore(problem)
+    found = CyclicalSGLD(cycles=2, samples=samples, collect=part, noise=0.0).explore(problem)
     weights = problem.notes[0][2]
     distance = max(1, round(part * 10 / samples))
     steps = [end - k * distance for end in (9, 19) for k in reversed(range(samples))]
@@ -238,14 +238,14 @@ def test_samples_are_spread_over_the_end_of_a_cycle(samples, part):
 
 
 def test_a_budget_of_two_trainings_costs_two():
-    problem, explorer = cases.problem(), Csgld(cycles=8, budget=2.0)
+    problem, explorer = cases.problem(), CyclicalSGLD(cycles=8, budget=2.0)
     found = explorer.explore(problem)
     assert problem.cost.trainings == 2.0 == explorer.trainings and found.size == 24
 
 
 def test_gradients_are_not_clipped_lest_the_noise_be():
     problem = watched(12, clip=1e-6)
-    Csgld(cycles=1).explore(problem)
+    CyclicalSGLD(cycles=1).explore(problem)
     assert problem.notes[0][0].clip is None
 
 
@@ -253,7 +253,7 @@ def test_an_adaptive_optimiser_has_no_such_law():
     with pytest.raises(
         InputError, match=r"csghmc got a recipe with optimizer 'adamw', needs 'sgd'"
     ):
-        Csghmc().explore(cases.problem(recipe=replace(cases.RECIPE, optimizer="adamw")))
+        CyclicalSGHMC().explore(cases.problem(recipe=replace(cases.RECIPE, optimizer="adamw")))
 
 
 def test_a_cycle_too_short_for_its_samples_says_so():
@@ -261,10 +261,10 @@ def test_a_cycle_too_short_for_its_samples_says_so():
         InputError,
         match=r"csgld.samples got 8, but a cycle has . steps: .*raise epochs, or lower cycles",
     ):
-        Csgld(samples=8).explore(cases.problem())
+        CyclicalSGLD(samples=8).explore(cases.problem())
 
 
-@pytest.mark.parametrize("cls", [Csgld, Csghmc])
+@pytest.mark.parametrize("cls", [CyclicalSGLD, CyclicalSGHMC])
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -284,4 +284,4 @@ def test_settings_out_of_range(cls, settings, message):
 
 def test_momentum_out_of_range():
     with pytest.raises(InputError, match=r"csghmc.momentum got 1, needs 0 to 0.999"):
-        Csghmc(momentum=1)
+        CyclicalSGHMC(momentum=1)

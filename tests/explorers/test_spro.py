@@ -9,8 +9,8 @@ from torch import nn
 import cases
 import contract
 from thalweg.explorers import spro
-from thalweg.explorers.espro import Espro
-from thalweg.explorers.spro import Spro
+from thalweg.explorers.espro import ESPRO
+from thalweg.explorers.spro import SPRO
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights, flatten, mix
@@ -28,7 +28,7 @@ def test_the_anchor_is_the_first_vertex_and_stays():
     problem = cases.problem("conv-batchnorm")
     anchor = problem.anchor(0)
     kept = {name: p.clone() for name, p in anchor.params.items()}
-    found = Spro(vertices=3).explore(problem)
+    found = SPRO(vertices=3).explore(problem)
     assert (
         len(found.vertices) == 4 and found.vertices[0] is anchor and found.coefficients == Simplex()
     )
@@ -37,7 +37,7 @@ def test_the_anchor_is_the_first_vertex_and_stays():
 
 def test_older_vertices_stay_while_a_new_one_grows():
     """So with the same seed, the first vertices do not depend on how many come after them."""
-    short, long = (Spro(vertices=n).explore(cases.problem("conv-batchnorm")) for n in (1, 2))
+    short, long = (SPRO(vertices=n).explore(cases.problem("conv-batchnorm")) for n in (1, 2))
     contract.assert_same(list(short.vertices), list(long.vertices[:2]))
 
 
@@ -54,7 +54,7 @@ def test_only_the_new_vertex_is_trained():
                 seen.append((moved, len(module.rows())))
 
     base = replace(cases.RECIPE, warmup=0.5, schedule="linear")
-    Spro(vertices=3, lr_ratio=0.5).explore(Seen(cases.no_norm, cases.batches(), base))
+    SPRO(vertices=3, lr_ratio=0.5).explore(Seen(cases.no_norm, cases.batches(), base))
     assert seen == [([False] * n + [True], n + 1) for n in (1, 2, 3)]
     assert {(r.schedule, r.warmup, r.lr, r.final_lr) for r in recipes} == {
         ("cosine", 0.0, 0.05, 0.0)
@@ -74,7 +74,7 @@ def test_only_the_new_vertex_is_trained():
 )
 def test_cost(vertices, share, draws):
     problem = cases.problem()
-    explorer = Spro(vertices=vertices, share=share, draws=draws)
+    explorer = SPRO(vertices=vertices, share=share, draws=draws)
     explorer.explore(problem)
     assert (
         problem.cost.trainings
@@ -104,7 +104,7 @@ def test_the_penalty_is_minus_strength_times_log_squared_volume_with_a_floor():
 
 def test_a_stronger_reward_gives_a_larger_volume():
     small, large = (
-        volume(Spro(share=LONGER, volume=v).explore(cases.problem())) for v in (0.0, 0.1)
+        volume(SPRO(share=LONGER, volume=v).explore(cases.problem())) for v in (0.0, 0.1)
     )
     assert large > small + 0.1
 
@@ -115,7 +115,7 @@ def test_the_papers_form_learns_and_has_no_nan(network):
     1e-4) is zero there.
     """
     problem = cases.problem(network)
-    explorer = Spro(form="paper", share=LONGER, vertices=2)
+    explorer = SPRO(form="paper", share=LONGER, vertices=2)
     found = explorer.explore(problem)
     contract.check_points(problem, list(found.draw(4, seed=0)))
     assert problem.cost.trainings == pytest.approx(explorer.trainings, rel=0.02)
@@ -127,7 +127,7 @@ def test_the_papers_form_equals_a_plain_loop():
     """
     problem = cases.problem()
     anchor = problem.anchor(0)
-    found = Spro(vertices=1, share=1 / 30, draws=1, form="paper", volume=0.0, lr_ratio=0.3).explore(
+    found = SPRO(vertices=1, share=1 / 30, draws=1, form="paper", volume=0.0, lr_ratio=0.3).explore(
         problem
     )
     # one step: the gradient of the vertex is its coefficient times the network's at the anchor
@@ -135,7 +135,7 @@ def test_the_papers_form_equals_a_plain_loop():
     network = problem.network(anchor).train()
     x, y = next(
         iter(
-            problem.train.reseeded(
+            problem.train_loader.reseeded(
                 *(problem._seed(s, "spro", 0, 0) for s in ("order", "augmentation"))
             )
         )
@@ -160,7 +160,7 @@ def test_both_forms_take_the_same_data_step():
     recipe = replace(cases.RECIPE, weight_decay=0.0)
     shared = {"vertices": 1, "share": LONGER, "volume": 0.0, "offset": 0.0}
     mean, paper = (
-        Spro(form=form, **shared).explore(cases.problem(recipe=recipe))
+        SPRO(form=form, **shared).explore(cases.problem(recipe=recipe))
         for form in ("mean", "paper")
     )
     for name, p in mean.vertices[1].params.items():
@@ -169,20 +169,20 @@ def test_both_forms_take_the_same_data_step():
 
 def test_a_new_vertex_moves_from_the_mean():
     problem = cases.problem()
-    found = Spro(vertices=2, offset=0.0, volume=0.0).explore(problem)
+    found = SPRO(vertices=2, offset=0.0, volume=0.0).explore(problem)
     middle = mix(found.vertices[:2], [0.5, 0.5])
     assert (flatten(found.vertices[2].params) - flatten(middle.params)).norm() > 1e-3
 
 
 def test_espro_grows_a_simplex_from_each_anchor():
     problem = cases.problem("conv-batchnorm")
-    found = Espro(simplexes=3, vertices=1).explore(problem)
+    found = ESPRO(simplexes=3, vertices=1).explore(problem)
     assert [part.vertices[0] is problem.anchor(k) for k, part in enumerate(found.parts)] == [
         True
     ] * 3
     contract.assert_same(
         list(found.parts[0].vertices),
-        list(Spro(vertices=1).explore(cases.problem("conv-batchnorm")).vertices),
+        list(SPRO(vertices=1).explore(cases.problem("conv-batchnorm")).vertices),
     )
     assert not torch.equal(
         found.parts[0].vertices[1].params["0.weight"], found.parts[1].vertices[1].params["0.weight"]

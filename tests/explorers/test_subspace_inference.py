@@ -11,7 +11,7 @@ from torch import Tensor
 import cases
 import contract
 from thalweg.errors import InputError
-from thalweg.explorers.elliptical import elliptical_slice
+from thalweg.explorers._parts.elliptical import elliptical_slice
 from thalweg.explorers.subspace_inference import SubspaceInference, at, principal
 from thalweg.landscape.loss import losses
 from thalweg.training.problem import Problem
@@ -76,15 +76,15 @@ def test_a_start_without_a_likelihood(height):
 class Watched(Problem):
     """Notes the weights after every step of the last training."""
 
-    def fit(self, module, recipe, *name, watch=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, **settings):
         self.notes.clear()
 
         def both(tick):
             self.notes.append(Weights.of(module))
-            if watch is not None:
-                watch(tick)
+            if on_step is not None:
+                on_step(tick)
 
-        super().fit(module, recipe, *name, watch=both, **settings)
+        super().fit(module, recipe, *name, on_step=both, **settings)
 
 
 def watched() -> Problem:

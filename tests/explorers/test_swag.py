@@ -6,7 +6,7 @@ import torch
 import cases
 import contract
 from thalweg.errors import InputError
-from thalweg.explorers.swag import Swag
+from thalweg.explorers.swag import SWAG
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 
@@ -14,15 +14,15 @@ from thalweg.weights.point import Weights
 class Watched(Problem):
     """Notes the weights after every step, and the recipes."""
 
-    def fit(self, module, recipe, *name, watch=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, **settings):
         self.notes.append((recipe, []))
 
         def both(tick):
             self.notes[-1][1].append(Weights.of(module))
-            if watch is not None:
-                watch(tick)
+            if on_step is not None:
+                on_step(tick)
 
-        super().fit(module, recipe, *name, watch=both, **settings)
+        super().fit(module, recipe, *name, on_step=both, **settings)
 
 
 def watched(**settings) -> Problem:
@@ -33,7 +33,7 @@ def watched(**settings) -> Problem:
 
 def test_mean_variance_and_deviations_are_those_of_the_iterates():
     problem = watched()
-    found = Swag(share=0.4, collect=4, rank=3).explore(problem)
+    found = SWAG(share=0.4, collect=4, rank=3).explore(problem)
     (first, _), (second, steps) = problem.notes
     assert len(steps) == 12 and first.epochs == 3 and second.epochs == 2
     taken = torch.stack(
@@ -50,7 +50,7 @@ def test_mean_variance_and_deviations_are_those_of_the_iterates():
 
 def test_the_first_part_ends_at_the_rate_that_the_second_keeps():
     problem = watched()
-    Swag().explore(problem)
+    SWAG().explore(problem)
     first, second = (recipe for recipe, _ in problem.notes)
     assert first.lr == cases.RECIPE.lr and first.final_lr == second.lr == pytest.approx(
         0.2 * cases.RECIPE.lr
@@ -66,7 +66,7 @@ def test_the_first_part_ends_at_the_rate_that_the_second_keeps():
 )
 def test_cost(share, start, cost):
     problem = cases.problem()
-    explorer = Swag(share=share, start=start)
+    explorer = SWAG(share=share, start=start)
     explorer.explore(problem)
     assert problem.cost.trainings == pytest.approx(cost) == pytest.approx(
         explorer.trainings
@@ -77,14 +77,14 @@ def test_from_an_anchor_the_anchor_is_left_alone():
     problem = cases.problem("conv-batchnorm")
     anchor = problem.anchor(0)
     kept = {name: p.clone() for name, p in {**anchor.params, **anchor.buffers}.items()}
-    Swag(start="anchor").explore(problem)
+    SWAG(start="anchor").explore(problem)
     assert all(
         torch.equal({**anchor.params, **anchor.buffers}[name], p) for name, p in kept.items()
     )
 
 
 def test_no_scale_draws_the_mean():
-    found = Swag(scale=0.0).explore(cases.problem())
+    found = SWAG(scale=0.0).explore(cases.problem())
     for w in found.draw(2, seed=0):
         contract.assert_same([w], [Weights(found.mean.params, stale=found.mean.stale)])
 
@@ -94,4 +94,4 @@ def test_too_short_a_training_says_so():
         InputError,
         match="got 1 step to collect iterates in, needs 2 or more: raise epochs or share",
     ):
-        Swag(share=1 / 30).explore(cases.problem())
+        SWAG(share=1 / 30).explore(cases.problem())

@@ -7,13 +7,13 @@ import torch
 
 import cases
 from thalweg.errors import InputError
-from thalweg.explorers.fge import Fge
-from thalweg.explorers.multiswag import MultiSwag
+from thalweg.explorers.fge import FGE
+from thalweg.explorers.multiswag import MultiSWAG
 from thalweg.explorers.subspace_inference import SubspaceInference
-from thalweg.explorers.swa import Swa
-from thalweg.explorers.swag import Swag
-from thalweg.prediction import predict
-from thalweg.training.loop import Tick
+from thalweg.explorers.swa import SWA
+from thalweg.explorers.swag import SWAG
+from thalweg.predict import predict
+from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.gaussian import LowRankGaussian
@@ -23,32 +23,32 @@ from thalweg.weights.point import Weights
 class Scripted(Problem):
     """A training that goes where it is told: every parameter is 1, 2, 4, 9 after four steps."""
 
-    def fit(self, module, recipe, *name, watch=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, **settings):
         for step, value in enumerate((1.0, 2.0, 4.0, 9.0)):
             with torch.no_grad():
                 for p in module.parameters():
                     p.fill_(value)
-            if watch is not None:
-                watch(Tick(step + 1, 4, False, torch.zeros(())))
+            if on_step is not None:
+                on_step(StepInfo(step + 1, 4, False, torch.zeros(())))
 
 
 def test_the_swa_mean_of_1_2_4_9_is_4():
-    (point,) = Swa(collect=4).explore(Scripted(cases.no_norm, cases.batches(), cases.RECIPE)).points
+    (point,) = SWA(collect=4).explore(Scripted(cases.no_norm, cases.batches(), cases.RECIPE)).points
     assert all(torch.equal(p, torch.full_like(p, 4.0)) for p in point.params.values())
 
 
 class Watched(Problem):
     """Notes the weights after every step of every training, and the recipe."""
 
-    def fit(self, module, recipe, *name, watch=None, **settings):
+    def fit(self, module, recipe, *name, on_step=None, **settings):
         self.notes.append((recipe, []))
 
         def both(tick):
             self.notes[-1][1].append(Weights.of(module))
-            if watch is not None:
-                watch(tick)
+            if on_step is not None:
+                on_step(tick)
 
-        super().fit(module, recipe, *name, watch=both, **settings)
+        super().fit(module, recipe, *name, on_step=both, **settings)
 
 
 def watched(network: str = "no-norm", recipe: Recipe = cases.RECIPE) -> Problem:
@@ -66,7 +66,7 @@ def mean_of(steps: list[Weights]) -> dict[str, torch.Tensor]:
 
 def test_swa_is_the_mean_of_the_iterates_at_a_constant_rate():
     problem = watched()
-    found = Swa(share=0.4, collect=4).explore(problem)
+    found = SWA(share=0.4, collect=4).explore(problem)
     (first, _), (second, steps) = problem.notes
     assert (first.epochs, second.epochs) == (3, 2) and len(steps) == 12
     assert (
@@ -91,7 +91,7 @@ def test_swa_is_the_mean_of_the_iterates_at_a_constant_rate():
     ids=str,
 )
 @pytest.mark.parametrize(
-    ("explorer", "ratio"), [(Swa(), 0.2), (Fge(lr_ratio=0.3), 0.3)], ids=["swa", "fge"]
+    ("explorer", "ratio"), [(SWA(), 0.2), (FGE(lr_ratio=0.3), 0.3)], ids=["swa", "fge"]
 )
 def test_the_first_part_ends_at_the_rate_of_the_last(explorer, ratio, settings):
     """The next step would have it, whatever the recipe's schedule."""
@@ -113,11 +113,11 @@ def test_the_first_part_ends_at_the_rate_of_the_last(explorer, ratio, settings):
 @pytest.mark.parametrize(
     "explorer",
     [
-        Swa(share=0.03),
-        MultiSwag(share=0.03),
+        SWA(share=0.03),
+        MultiSWAG(share=0.03),
         SubspaceInference(share=0.03),
-        Swag(share=0.03),
-        Swag(share=0.03, start="anchor"),
+        SWAG(share=0.03),
+        SWAG(share=0.03, start="anchor"),
     ],
     ids=lambda explorer: type(explorer).__name__,
 )
@@ -133,7 +133,7 @@ def test_a_last_part_of_one_step_is_refused_before_a_training(explorer):
 
 def test_swa_is_refreshed_where_it_predicts():
     problem = watched("conv-batchnorm")
-    found = Swa().explore(problem)
+    found = SWA().explore(problem)
     last = problem.notes[-1][1][-1]
     assert found.points[0].buffers is None
     assert all(torch.equal(found.points[0].stale[name], b) for name, b in last.buffers.items())
@@ -146,7 +146,7 @@ def test_swa_is_refreshed_where_it_predicts():
 
 def test_multiswag_has_a_gaussian_for_each_training():
     problem = watched()
-    found = MultiSwag(members=2, share=0.4, collect=4, rank=3, scale=0.7).explore(problem)
+    found = MultiSWAG(members=2, share=0.4, collect=4, rank=3, scale=0.7).explore(problem)
     assert problem.cost.trainings == 2.0 and len(problem.notes) == 4
     assert not torch.equal(
         problem.notes[0][1][0].params["1.weight"], problem.notes[2][1][0].params["1.weight"]
@@ -164,13 +164,13 @@ def test_multiswag_has_a_gaussian_for_each_training():
 @pytest.mark.parametrize(
     ("cls", "settings"),
     [
-        (Swa, {"share": 1.5}),
-        (Swa, {"collect": 1}),
-        (Swa, {"lr_ratio": -1}),
-        (MultiSwag, {"members": 0}),
-        (MultiSwag, {"share": 0}),
-        (MultiSwag, {"rank": -1}),
-        (MultiSwag, {"scale": -1}),
+        (SWA, {"share": 1.5}),
+        (SWA, {"collect": 1}),
+        (SWA, {"lr_ratio": -1}),
+        (MultiSWAG, {"members": 0}),
+        (MultiSWAG, {"share": 0}),
+        (MultiSWAG, {"rank": -1}),
+        (MultiSWAG, {"scale": -1}),
     ],
     ids=str,
 )

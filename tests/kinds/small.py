@@ -16,7 +16,7 @@ def linear() -> nn.Module:
 
 def problem(model=linear, size: int = 50, **settings) -> Problem:
     settings = {"recipe": Recipe(epochs=8), **settings}
-    return Problem(model, settings.pop("train", None) or Batches(X, Y, size), **settings)
+    return Problem(model, settings.pop("train_loader", None) or Batches(X, Y, size), **settings)
 
 
 def same(one, other) -> bool:

@@ -10,9 +10,9 @@ from torch import nn
 
 import vectors
 from thalweg.explorers import spro
-from thalweg.explorers.espro import Espro
-from thalweg.explorers.spro import Spro
-from thalweg.explorers.spro_complex import SproComplex
+from thalweg.explorers.espro import ESPRO
+from thalweg.explorers.spro import SPRO
+from thalweg.explorers.spro_complex import SPROComplex
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import SubspaceModule
@@ -42,11 +42,11 @@ def farthest(explorer) -> float:
 @pytest.mark.parametrize("volume", [0.02, 0.2])
 def test_a_simplex_that_starts_almost_flat_stays_near(form, volume, offset):
     """Without the floor it was 0.5 to 37 times as far away as the anchor is from zero."""
-    assert farthest(Spro(form=form, volume=volume, offset=offset)) < 0.3
+    assert farthest(SPRO(form=form, volume=volume, offset=offset)) < 0.3
 
 
 @pytest.mark.parametrize(
-    "explorer", [Espro(volume=0.2, offset=1e-4), Espro(volume=0.2, offset=1e-4, form="paper")]
+    "explorer", [ESPRO(volume=0.2, offset=1e-4), ESPRO(volume=0.2, offset=1e-4, form="paper")]
 )
 def test_several_simplexes_too(explorer):
     assert farthest(explorer) < 0.2
@@ -59,7 +59,7 @@ def test_a_complex_too(form):
     Without the floor they were 5.2 apart.
     """
     rewarded, without = (
-        SproComplex(volume=volume, offset=1e-4, form=form)
+        SPROComplex(volume=volume, offset=1e-4, form=form)
         .explore(vectors.problem(linear))
         .vertices[3]
         for volume in (0.2, 0)

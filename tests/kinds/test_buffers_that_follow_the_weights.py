@@ -13,9 +13,9 @@ import vectors
 from thalweg.errors import Diverged, InputError
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_line import LearnedLine
-from thalweg.explorers.spro import Spro
-from thalweg.explorers.swag import Swag
-from thalweg.prediction import predict, sample
+from thalweg.explorers.spro import SPRO
+from thalweg.explorers.swag import SWAG
+from thalweg.predict import predict, sample
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace
@@ -88,7 +88,7 @@ def test_the_norm_is_one_between_anchors(name):
 
 
 @pytest.mark.parametrize(
-    "explorer", [Spro(vertices=1), Swag(), LearnedLine(), ConnectingCurve(share=0.2)]
+    "explorer", [SPRO(vertices=1), SWAG(), LearnedLine(), ConnectingCurve(share=0.2)]
 )
 @pytest.mark.parametrize("name", ["new", "old"])
 def test_the_norm_is_one_at_draws(explorer, name):
@@ -155,7 +155,7 @@ def test_orthogonal_weights_stay_orthogonal():
     problem = vectors.problem(
         lambda: nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)), nn.Linear(6, 3))
     )
-    for weights in sample(problem, Spro(vertices=1).explore(problem), 3):
+    for weights in sample(problem, SPRO(vertices=1).explore(problem), 3):
         q = problem.network(weights)[0].weight
         assert torch.allclose(q @ q.T, torch.eye(6), rtol=0, atol=1e-5)
 
@@ -169,7 +169,7 @@ def pruned() -> nn.Module:
 def test_what_was_pruned_stays_so():
     problem = vectors.problem(pruned)
     mask = problem.anchor(0).buffers["0.weight_mask"]
-    for weights in sample(problem, Spro(vertices=1).explore(problem), 3):
+    for weights in sample(problem, SPRO(vertices=1).explore(problem), 3):
         assert torch.equal(weights.buffers["0.weight_mask"], mask)
         network = problem.network(weights)
         network(vectors.X)
@@ -180,7 +180,7 @@ def test_what_was_pruned_stays_so():
 def test_a_training_that_diverges_says_so(name):
     problem = vectors.problem(MODELS[name])
     with pytest.raises(Diverged):
-        Spro(vertices=1, share=1.0, lr_ratio=1e30).explore(problem)
+        SPRO(vertices=1, share=1.0, lr_ratio=1e30).explore(problem)
 
 
 class Kept(nn.Module):
@@ -204,7 +204,7 @@ class Kept(nn.Module):
 def test_vectors_that_do_not_train_stay_as_they_are():
     problem = vectors.problem(Kept)
     anchor = problem.anchor(0)
-    for weights in sample(problem, Spro(vertices=1, share=0.5).explore(problem), 3):
+    for weights in sample(problem, SPRO(vertices=1, share=0.5).explore(problem), 3):
         assert all(
             torch.equal(buffer, anchor.buffers[name]) for name, buffer in weights.buffers.items()
         )
@@ -243,7 +243,7 @@ class After(nn.Module):
 def test_what_is_not_known_is_refused_by_name(model, named):
     problem = vectors.problem(model)
     with pytest.raises(InputError, match=named):
-        Spro().explore(problem)
+        SPRO().explore(problem)
     assert problem.cost.trainings == 0
 
 

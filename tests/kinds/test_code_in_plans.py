@@ -12,8 +12,8 @@ from stored import ONE, one_line
 from thalweg.errors import InputError
 from thalweg.study import compare as _compare  # noqa: F401  so that it is imported before anything is counted
 from thalweg.study.compare import compare
+from thalweg.study.context import StudyContext
 from thalweg.study.landscape import opened
-from thalweg.study.material import Material
 from thalweg.study.plan import make_plan, plan_of, read_plan
 from thalweg.training import problem
 
@@ -62,7 +62,7 @@ def test_code_that_a_plan_names_is_not_run(arguments, trap, thalweg):
 def test_whatever_it_is(name, tmp_path):
     path = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(model={"name": name, "hidden": None}))
     with pytest.raises(InputError, match=REFUSED) as caught:
-        Material(read_plan(path)).check()
+        StudyContext(read_plan(path)).check()
     one_line(caught)
 
 

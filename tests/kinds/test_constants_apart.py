@@ -14,7 +14,7 @@ from small import problem
 
 EXPLORERS = [
     thalweg.ConnectingCurve(share=0.25),
-    thalweg.SproComplex(modes=2, connectors=1, share=0.25, draws=2),
+    thalweg.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
 ]
 
 

@@ -13,12 +13,12 @@ from torch.nn.utils import parametrizations, prune
 import vectors
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
-from thalweg.prediction import predict
+from thalweg.graph.alignment import permuted
+from thalweg.graph.narrowing import narrowed
+from thalweg.predict import predict
 from thalweg.training.stack import Stack
-from thalweg.training.together import anchors
-from thalweg.weights.alignment import permuted
+from thalweg.training.together import train_anchors
 from thalweg.weights.copying import copied
-from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import Weights
 
 pytestmark = [
@@ -108,7 +108,7 @@ def test_an_ordinary_copy_is_that_of_deepcopy():
 
 @pytest.mark.parametrize("name", ["old weight norm", "keeps"])
 def test_a_stack_trains_as_one_after_the_other(name):
-    together = anchors(vectors.problem(NETWORKS[name], epochs=2, stack=2), 2)
+    together = train_anchors(vectors.problem(NETWORKS[name], epochs=2, stack=2), 2)
     alone = [vectors.problem(NETWORKS[name], epochs=2).anchor(k) for k in range(2)]
     for first, second in zip(together, alone, strict=True):
         assert all(
@@ -155,6 +155,6 @@ def test_what_can_t_be_copied_is_one_line():
     with pytest.raises(
         InputError, match=r"can't be copied \(cannot pickle '_thread.lock' object\)"
     ):
-        anchors(vectors.problem(Locked, stack=2), 2)
+        train_anchors(vectors.problem(Locked, stack=2), 2)
     with pytest.raises(InputError, match=r"can't be copied"):
         narrowed(Locked(), 0.5)

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from thalweg.emulators.base import emulators
-from thalweg.emulators.evidence import Evidence
 from thalweg.emulators.neighbours import Neighbours
+from thalweg.emulators.observations import Observations
 from thalweg.emulators.trivial import Trivial
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth, evaluate
-from thalweg.prediction import Predictions, impurity
+from thalweg.predictions import Predictions, impurity
 
 QUICK = {"forest": {"trees": 5}, "engression": {"epochs": 0.2}}
 
@@ -65,7 +65,7 @@ SHAPES = {  # members, calibration inputs, asked inputs, classes
 def emulated(name, known, asked, anchors):
     def evidence(log_probs):
         proxies = Predictions(log_probs[anchors:]) if len(log_probs) > anchors else None
-        return Evidence(Predictions(log_probs[:anchors]), proxies, 0.5 if proxies else 1.0)
+        return Observations(Predictions(log_probs[:anchors]), proxies, 0.5 if proxies else 1.0)
 
     return emulators()[name](**QUICK.get(name, {})).emulate(
         evidence(known), evidence(asked), draws=5, seed=0

@@ -15,7 +15,7 @@ from thalweg import files
 from thalweg.data.fetch import folders
 from thalweg.errors import InputError
 from thalweg.study.compare import compare
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.plan import read_plan
 from thalweg.study.run import run
 
@@ -92,7 +92,7 @@ def test_a_tilde_is_the_home_folder_everywhere(home, text, thalweg, monkeypatch)
     )
     assert code == 0, (out, err)
     assert (home / "out/plan.json").is_file() and not os.path.exists("~")
-    run(Material(read_plan("~/plan.toml")), "~/out")
+    run(StudyContext(read_plan("~/plan.toml")), "~/out")
     assert len(compare("~/out")) > 10 and not os.path.exists("~")
 
 
@@ -108,7 +108,7 @@ def test_paths_that_can_not_be_are_one_line(path, tmp_path, monkeypatch):
         compare,
         package.Predictions.load,
         lambda p: package.save(MEMBERS, p),
-        lambda p: run(Material(tiny.plan(methods=ONE)), p),
+        lambda p: run(StudyContext(tiny.plan(methods=ONE)), p),
     ):
         with pytest.raises(InputError) as caught:
             use(path)

@@ -9,9 +9,9 @@ from torch import nn
 import vectors
 from thalweg.errors import InputError
 from thalweg.explorers.learned_line import LearnedLine
-from thalweg.explorers.spro import Spro
-from thalweg.explorers.swag import Swag
-from thalweg.prediction import predict, sample
+from thalweg.explorers.spro import SPRO
+from thalweg.explorers.swag import SWAG
+from thalweg.predict import predict, sample
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import SubspaceModule
@@ -62,7 +62,7 @@ class Tied(nn.Module):
 @pytest.mark.parametrize("model", [masked, accumulated])
 @pytest.mark.parametrize("draws", [1, 3])
 def test_hooks_on_gradients_hold_for_vertices(model, draws):
-    explorer = Spro(vertices=1, share=0.5, draws=draws, volume=0.0, offset=0.0)
+    explorer = SPRO(vertices=1, share=0.5, draws=draws, volume=0.0, offset=0.0)
     problem = vectors.problem(model, weight_decay=0.0)
     found = explorer.explore(problem)
     anchor, vertex = (weights.params["0.weight"] for weights in found.vertices)
@@ -71,7 +71,7 @@ def test_hooks_on_gradients_hold_for_vertices(model, draws):
 
 def test_hooks_of_modules_do_too():
     problem = vectors.problem(of_the_module, weight_decay=0.0)
-    found = Spro(vertices=1, share=0.5, volume=0.0, offset=0.0).explore(problem)
+    found = SPRO(vertices=1, share=0.5, volume=0.0, offset=0.0).explore(problem)
     anchor, vertex = (weights.params for weights in found.vertices)
     assert torch.equal(anchor["0.weight"], vertex["0.weight"]) and not torch.equal(
         anchor["2.weight"], vertex["2.weight"]
@@ -125,7 +125,7 @@ def test_gradients_of_tied_weights_are_those_of_the_formula():
     assert torch.allclose(module.free.grad, rows.grad, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("explorer", [Spro(), LearnedLine(), Swag()])
+@pytest.mark.parametrize("explorer", [SPRO(), LearnedLine(), SWAG()])
 def test_explorers_work_on_them(explorer):
     problem = vectors.problem(Tied)
     for weights in sample(problem, explorer.explore(problem), 3):

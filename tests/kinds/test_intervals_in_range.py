@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from thalweg.metrics.evaluate import Truth, evaluate
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.metrics.intervals import (
     FREE,
     POSITIVE,
@@ -20,7 +20,7 @@ from thalweg.metrics.intervals import (
     stretched,
 )
 from thalweg.metrics.retraining import Distances, PairMean, retraining_equivalents
-from thalweg.prediction import Predictions, impurity
+from thalweg.predictions import Predictions, impurity
 
 
 def retrainings(members, inputs, seed, scale=1.0, classes=3, sharp=2.0):

@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import cases
 from thalweg.errors import InputError
-from thalweg.training.batches import pairs
+from thalweg.training.batches import map_batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 
 SHORT = Recipe(epochs=1)
 
@@ -46,7 +46,7 @@ LOADERS = {
     "persistent": lambda: DataLoader(
         Own(), 32, shuffle=True, num_workers=1, persistent_workers=True
     ),
-    "wrapped": lambda: pairs(
+    "wrapped": lambda: map_batches(
         DataLoader(own(), 32, num_workers=1, multiprocessing_context="fork"), lambda pair: pair
     ),
     "own start": lambda: DataLoader(
@@ -62,7 +62,8 @@ LOADERS = {
 @pytest.mark.parametrize("name", LOADERS)
 def test_the_same_bits_as_one_job(name):
     found = [
-        anchors(Problem(cases.no_norm, LOADERS[name](), SHORT, jobs=jobs), 2) for jobs in (1, 2)
+        train_anchors(Problem(cases.no_norm, LOADERS[name](), SHORT, jobs=jobs), 2)
+        for jobs in (1, 2)
     ]
     assert all(
         torch.equal(p, b.params[n])
@@ -81,7 +82,7 @@ def test_other_ways_to_start(start):
         num_workers=1,
         multiprocessing_context=start,
     )
-    found = [anchors(Problem(cases.no_norm, loader, SHORT, jobs=jobs), 2) for jobs in (1, 2)]
+    found = [train_anchors(Problem(cases.no_norm, loader, SHORT, jobs=jobs), 2) for jobs in (1, 2)]
     assert all(
         torch.equal(p, b.params[n])
         for a, b in zip(*found, strict=True)
@@ -95,9 +96,9 @@ def test_a_data_set_that_cannot_be_sent_is_one_line():
     with pytest.raises(
         InputError, match=r"can't be sent to other processes .*lock.*: set jobs = 1"
     ) as caught:
-        anchors(problem, 2)
+        train_anchors(problem, 2)
     assert "\n" not in str(caught.value)
-    assert len(anchors(Problem(cases.no_norm, loader, SHORT), 2)) == 2, "which works"
+    assert len(train_anchors(Problem(cases.no_norm, loader, SHORT), 2)) == 2, "which works"
 
 
 def test_a_worker_that_cannot_send_it_on_is_one_line():
@@ -109,12 +110,12 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
     with pytest.raises(
         InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"
     ):
-        anchors(problem, 2)
+        train_anchors(problem, 2)
 
 
 def _train(jobs: int, line) -> None:
     try:
-        weights = anchors(cases.problem(jobs=jobs, recipe=SHORT), 2)
+        weights = train_anchors(cases.problem(jobs=jobs, recipe=SHORT), 2)
         line.send([w.params["1.bias"].tolist() for w in weights])
     except InputError as error:
         line.send(str(error))
@@ -124,7 +125,7 @@ def _train(jobs: int, line) -> None:
 def test_in_a_process_that_was_forked(jobs, daemon):
     """Its parent has workers already, which are not its own."""
     expected = [
-        w.params["1.bias"].tolist() for w in anchors(cases.problem(jobs=2, recipe=SHORT), 2)
+        w.params["1.bias"].tolist() for w in train_anchors(cases.problem(jobs=2, recipe=SHORT), 2)
     ]
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -141,14 +142,14 @@ def test_in_a_process_that_was_forked(jobs, daemon):
         )
     else:
         assert found == expected
-    assert len(anchors(cases.problem(jobs=2, recipe=SHORT, seed=1), 2)) == 2, (
+    assert len(train_anchors(cases.problem(jobs=2, recipe=SHORT, seed=1), 2)) == 2, (
         "the parent's workers are still there"
     )
 
 
 def test_the_network_is_an_ordinary_one():
     """A check of the tests' own: training moves it."""
-    weights = anchors(Problem(cases.no_norm, LOADERS["fork"](), SHORT), 1)[0]
+    weights = train_anchors(Problem(cases.no_norm, LOADERS["fork"](), SHORT), 1)[0]
     assert isinstance(cases.no_norm(), nn.Module) and not torch.equal(
         weights.params["1.bias"], torch.zeros(8)
     )

@@ -33,7 +33,7 @@ def test_it_trains_as_with_plain_torch(optimizer, nesterov):
     recipe = thalweg.Recipe(
         epochs=3, lr=0.05, schedule="constant", optimizer=optimizer, nesterov=nesterov
     )
-    found = problem(Switching, recipe=recipe, train=thalweg.Batches(X, Y, 50), seed=2)
+    found = problem(Switching, recipe=recipe, train_loader=thalweg.Batches(X, Y, 50), seed=2)
     weights = found.anchor(0)
 
     network = found.build("anchor", 0)

@@ -45,7 +45,7 @@ class Stream(IterableDataset):
 )
 def test_a_wrong_length_is_refused_before_training(says, gives, said):
     with pytest.raises(InputError, match=f"says that it has {says} batches, and {said}") as caught:
-        problem(train=Says(says, gives))
+        problem(train_loader=Says(says, gives))
     assert "\n" not in str(caught.value)
 
 
@@ -54,9 +54,9 @@ def test_workers_that_each_read_everything_are_refused():
     with pytest.raises(
         InputError, match=r"gave more.*each worker of an iterable data set must read its own part"
     ):
-        problem(train=DataLoader(Stream(parted=False), 50, num_workers=2))
+        problem(train_loader=DataLoader(Stream(parted=False), 50, num_workers=2))
     found = problem(
-        train=DataLoader(Stream(parted=True), 50, num_workers=2),
+        train_loader=DataLoader(Stream(parted=True), 50, num_workers=2),
         sources=("init",),
         recipe=thalweg.Recipe(epochs=1),
     )
@@ -72,7 +72,7 @@ def test_a_length_that_changes_later_is_an_error_and_no_wrong_cost():
             self.gives = 10 if self.passes < 6 else 7
             return super().__iter__()
 
-    found = problem(train=Shrinks(10, 10))
+    found = problem(train_loader=Shrinks(10, 10))
     with pytest.raises(InputError, match=r"gave 7 in epoch"):
         found.anchor(0)
 
@@ -87,7 +87,7 @@ def test_a_length_that_changes_later_is_an_error_and_no_wrong_cost():
 )
 def test_examples_are_counted_as_they_are(settings, examples):
     found = problem(
-        train=DataLoader(TensorDataset(X, Y), shuffle=True, **settings),
+        train_loader=DataLoader(TensorDataset(X, Y), shuffle=True, **settings),
         recipe=thalweg.Recipe(epochs=2),
     )
     assert found.training_examples == 2 * examples

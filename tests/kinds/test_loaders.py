@@ -90,16 +90,20 @@ def test_anchors_do_not_depend_on_what_ran_before(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loader = REDRAWN[kind]()
-        first = problem(train=loader, recipe=RECIPE, sources=("order", "augmentation"), seed=1)
+        first = problem(
+            train_loader=loader, recipe=RECIPE, sources=("order", "augmentation"), seed=1
+        )
         one, other = first.anchor(0), first.anchor(1)
-        again = problem(train=loader, recipe=RECIPE, sources=("order", "augmentation"), seed=1)
+        again = problem(
+            train_loader=loader, recipe=RECIPE, sources=("order", "augmentation"), seed=1
+        )
         assert same(again.anchor(1), other) and same(again.anchor(0), one)
     assert not same(one, other)
 
 
 def test_a_distributed_sampler_has_another_order_in_each_epoch():
     loader = REDRAWN["a distributed sampler"]()
-    found = problem(train=loader, recipe=RECIPE)
+    found = problem(train_loader=loader, recipe=RECIPE)
     seen = []
     found.fit(_Eyes(seen), RECIPE, "anchor", 0)
     assert len(seen) == 12 and not torch.equal(torch.cat(seen[:4]), torch.cat(seen[4:8]))
@@ -131,16 +135,16 @@ class _Seeded(Own):
 @pytest.mark.parametrize("kind", FIXED)
 def test_an_order_that_never_changes_is_said(kind):
     with pytest.warns(UserWarning, match=r"gives the same batches after every seed"):
-        problem(train=FIXED[kind]())
+        problem(train_loader=FIXED[kind]())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        problem(train=FIXED[kind](), sources=("init",))
+        problem(train_loader=FIXED[kind](), sources=("init",))
 
 
 @pytest.mark.parametrize("kind", FIXED)
 def test_retrainings_that_would_be_identical_are_an_error(kind):
     with pytest.raises(InputError, match=r"one and the same"):
-        problem(_loaded, train=FIXED[kind]())
+        problem(_loaded, train_loader=FIXED[kind]())
 
 
 def _loaded():
@@ -172,7 +176,7 @@ def test_randomness_that_no_seed_reaches_is_said():
             )
 
     with pytest.warns(UserWarning, match=r"other batches after the same seed"):
-        problem(train=Wild())
+        problem(train_loader=Wild())
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def test_predictions_in_shuffled_order_are_refused(loader):
 def test_the_loader_s_own_states_come_back():
     loader = REDRAWN["a data set with NumPy's"]()
     before = loader.dataset.rng.bit_generator.state
-    problem(train=loader, recipe=RECIPE).anchor(0)
+    problem(train_loader=loader, recipe=RECIPE).anchor(0)
     assert loader.dataset.rng.bit_generator.state == before
 
 
@@ -238,4 +242,4 @@ def test_a_loader_whose_workers_can_t_be_started_is_one_line():
     with pytest.raises(
         InputError, match=r"the training loader raised .*mend it, or its collate_fn"
     ):
-        problem(train=loader)
+        problem(train_loader=loader)

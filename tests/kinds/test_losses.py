@@ -12,10 +12,10 @@ from small import X, Y, linear, problem, same
 from thalweg.errors import InputError
 
 SEVERAL = {  # all that evaluate several networks in one step
-    "spro": thalweg.Spro(vertices=1, share=0.25, draws=3),
-    "spro, paper": thalweg.Spro(vertices=1, share=0.25, draws=3, form="paper"),
-    "espro": thalweg.Espro(simplexes=1, share=0.25, draws=2),
-    "complex": thalweg.SproComplex(modes=2, connectors=1, share=0.25, draws=2),
+    "spro": thalweg.SPRO(vertices=1, share=0.25, draws=3),
+    "spro, paper": thalweg.SPRO(vertices=1, share=0.25, draws=3, form="paper"),
+    "espro": thalweg.ESPRO(simplexes=1, share=0.25, draws=2),
+    "complex": thalweg.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
     "learned line": thalweg.LearnedLine(),
 }
 LOSSES = {

@@ -221,7 +221,7 @@ def test_sparse_gradients_are_one_line_or_work():
     """
     loader = thalweg.Batches(IDS, Y, 50)
     with pytest.raises(InputError, match=r"one trial step raised .*(sparse|Sparse)"):
-        problem(sparse, train=loader)
+        problem(sparse, train_loader=loader)
 
 
 def test_lazy_layers_get_their_sizes():
@@ -233,8 +233,8 @@ def test_lazy_layers_get_their_sizes():
 
     for explorer in (
         thalweg.DeepEnsemble(2),
-        thalweg.Spro(vertices=1, share=0.25),
-        thalweg.Swag(),
+        thalweg.SPRO(vertices=1, share=0.25),
+        thalweg.SWAG(),
         thalweg.LearnedLine(),
     ):
         lazy, known = problem(model), problem(plain)
@@ -262,7 +262,7 @@ def test_gradients_that_are_switched_off():
         assert all(
             torch.equal(p, expected.params[name]) for name, p in found.anchor(0).params.items()
         )
-        thalweg.predict(found, thalweg.Spro(vertices=1, share=0.25).explore(found), X, draws=2)
+        thalweg.predict(found, thalweg.SPRO(vertices=1, share=0.25).explore(found), X, draws=2)
     with (
         torch.inference_mode(),
         pytest.raises(InputError, match=r"inference_mode.*no_grad.* does no harm"),
@@ -284,10 +284,12 @@ def test_labels_that_are_no_classes_far_into_a_long_loader():
     wrong = Y.clone()
     wrong[-1] = 7
     with pytest.raises(InputError, match=r"label 7, needs 0 to 2"):
-        problem(train=thalweg.Batches(X, wrong, 50))
+        problem(train_loader=thalweg.Batches(X, wrong, 50))
     with pytest.raises(InputError, match=r"label"):
         found = problem(
-            train=DataLoader(TensorDataset(X.repeat(50, 1), wrong.repeat(50)), 10, shuffle=True)
+            train_loader=DataLoader(
+                TensorDataset(X.repeat(50, 1), wrong.repeat(50)), 10, shuffle=True
+            )
         )
         found.anchor(0)
 
@@ -298,7 +300,7 @@ def test_a_loader_that_raises_is_one_line():
             raise OSError("image 17 is truncated")
 
     with pytest.raises(InputError, match=r"raised OSError .*image 17 is truncated") as caught:
-        problem(train=DataLoader(Broken(X, Y), 50, shuffle=True))
+        problem(train_loader=DataLoader(Broken(X, Y), 50, shuffle=True))
     assert "\n" not in str(caught.value)
 
 

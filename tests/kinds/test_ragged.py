@@ -38,9 +38,9 @@ def collated() -> DataLoader:
 
 @pytest.mark.parametrize("loader", [listed, collated])
 def test_networks_that_take_them_are_trained_and_predict(loader):
-    found = problem(bag, train=loader(), recipe=thalweg.Recipe(epochs=2), sources=("init",))
+    found = problem(bag, train_loader=loader(), recipe=thalweg.Recipe(epochs=2), sources=("init",))
     predictions = thalweg.predict(
-        found, thalweg.Spro(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2
+        found, thalweg.SPRO(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2
     )
     assert predictions.inputs == 200 and torch.isfinite(predictions.log_probs).all()
 
@@ -51,7 +51,11 @@ def test_networks_that_take_them_are_trained_and_predict(loader):
 ])  # fmt: skip
 def test_what_puts_inputs_together_is_one_line(ask):
     found = problem(
-        bag, train=listed(), recipe=thalweg.Recipe(epochs=1), sources=("init",), unlabelled=PARTS
+        bag,
+        train_loader=listed(),
+        recipe=thalweg.Recipe(epochs=1),
+        sources=("init",),
+        unlabelled=PARTS,
     )
     with pytest.raises(InputError, match=r"shape|pad|as many in both|numbers") as caught:
         ask(found)
@@ -61,11 +65,11 @@ def test_what_puts_inputs_together_is_one_line(ask):
 def test_a_network_that_can_t_take_them_says_which():
     parts = [(X[:, : 6 - k][i : i + 50], Y[i : i + 50]) for k, i in enumerate(range(0, 200, 50))]
     with pytest.raises((InputError, RuntimeError)) as caught:
-        problem(train=parts, sources=("init",)).anchor(0)
+        problem(train_loader=parts, sources=("init",)).anchor(0)
     assert isinstance(caught.value, InputError) and "shape" in str(caught.value)
 
 
 def test_nested_tensors_are_one_line():
     nested = torch.nested.nested_tensor(list(X[:50]), layout=torch.jagged)
     with pytest.raises(InputError, match=r"batch 0 has nested tensors, needs plain ones: pad"):
-        problem(train=[(nested, Y[:50])])
+        problem(train_loader=[(nested, Y[:50])])

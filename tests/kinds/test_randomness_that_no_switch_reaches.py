@@ -12,9 +12,9 @@ from torch.nn import functional
 
 import vectors
 from thalweg.errors import InputError
-from thalweg.explorers.mc_dropout import McDropout
+from thalweg.explorers.mc_dropout import MCDropout
 from thalweg.landscape.loss import losses
-from thalweg.prediction import predict
+from thalweg.predict import predict
 from thalweg.weights.masks import Masks, active
 
 
@@ -149,7 +149,7 @@ def in_training(network: nn.Module, x: torch.Tensor, draws: int) -> torch.Tensor
 @pytest.mark.parametrize("name", DROPPING)
 def test_it_drops_as_much_as_in_training(name):
     problem = vectors.problem(DROPPING[name])
-    found = McDropout(rate="own").explore(problem)
+    found = MCDropout(rate="own").explore(problem)
     x = vectors.X[:40]
     predictions = predict(problem, found, x, draws=200)
     expected = in_training(problem.network(problem.anchor(0)), x, 200)
@@ -165,7 +165,7 @@ def test_it_drops_as_much_as_in_training(name):
 @pytest.mark.parametrize("name", ["functional", "lstm"])
 def test_losses_drop_too(name):
     problem = vectors.problem(DROPPING[name], epochs=2)
-    found = McDropout(rate="own").explore(problem)
+    found = MCDropout(rate="own").explore(problem)
     values = losses(problem, list(found.draw(5, seed=0)))
     assert values.std() > 0
 
@@ -206,7 +206,7 @@ def test_what_always_drops_gives_the_same_predictions_twice(model):
     first, second = (predict(problem, weights, vectors.X).log_probs for _ in range(2))
     assert torch.equal(first, second)
     assert problem.behaviour.always_random == ("",)
-    found = McDropout(rate="own").explore(problem)
+    found = MCDropout(rate="own").explore(problem)
     assert (predict(problem, found, vectors.X, draws=10).u() > 0).all()
 
 
@@ -255,20 +255,20 @@ class Numpy(Form):
 def test_what_can_not_be_switched_alone_is_refused_by_name(model, named):
     problem = vectors.problem(model, epochs=2)
     with pytest.raises(InputError, match=f"draws random numbers in {named}") as caught:
-        McDropout(rate="own").explore(problem)
+        MCDropout(rate="own").explore(problem)
     assert (
         problem.cost.trainings == 0
         and "give a rate" in str(caught.value)
         and "\n" not in str(caught.value)
     )
-    McDropout(rate=0.1).explore(problem)
+    MCDropout(rate=0.1).explore(problem)
 
 
 @pytest.mark.parametrize("model", [Python, Numpy])
 def test_random_numbers_of_others_are_seen(model):
     problem = vectors.problem(model, epochs=2)
     assert problem.behaviour.random == ("",)
-    found = McDropout(rate="own").explore(problem)
+    found = MCDropout(rate="own").explore(problem)
     first, second = (predict(problem, found, vectors.X, draws=10) for _ in range(2))
     assert (first.u() > 0).all() and torch.equal(first.log_probs, second.log_probs)
 
@@ -279,7 +279,7 @@ def test_random_numbers_of_others_are_seen(model):
 def test_where_nothing_drops_it_says_so(model):
     problem = vectors.problem(model)
     with pytest.raises(InputError, match="got no dropout layer"):
-        McDropout(rate="own").explore(problem)
+        MCDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0
 
 

@@ -18,13 +18,13 @@ from thalweg.emulators.trivial import Trivial
 from thalweg.explorers import base as exploring
 from thalweg.explorers.base import Explorer, explorers
 from thalweg.explorers.deep_ensemble import DeepEnsemble
-from thalweg.metrics.facts import FACTS
-from thalweg.prediction import Predictions
+from thalweg.metrics.info import FACTS
+from thalweg.predictions import Predictions
 from thalweg.report import content
 from thalweg.report.families import LOOKS, described
 from thalweg.report.results import load
 from thalweg.report.tables import cost_table
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.tasks import Task, forwards_to_do
 from thalweg.weights.distribution import Members
 
@@ -157,8 +157,8 @@ def test_the_report_marks_what_is_no_retraining(folder):
 
 def test_forward_work_is_foreseen_by_what_a_method_is():
     def forwards(entry):
-        material = Material(tiny.plan(methods=[entry], protocol={"bases": 1}))
-        return forwards_to_do(material, [Task("method")], batch_norm=True)
+        context = StudyContext(tiny.plan(methods=[entry], protocol={"bases": 1}))
+        return forwards_to_do(context, [Task("method")], batch_norm=True)
 
     assert forwards({"explorer": "online-swap"}) == forwards(
         {"explorer": "deep-ensemble", "members": 2}

@@ -11,10 +11,10 @@ import vectors
 from thalweg.baselines.batch_ensemble import BatchEnsemble
 from thalweg.errors import InputError
 from thalweg.explorers.connecting_curve import ConnectingCurve
-from thalweg.explorers.espro import Espro
+from thalweg.explorers.espro import ESPRO
 from thalweg.explorers.learned_line import LearnedLine
-from thalweg.explorers.spro import Spro
-from thalweg.explorers.spro_complex import SproComplex
+from thalweg.explorers.spro import SPRO
+from thalweg.explorers.spro_complex import SPROComplex
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights
@@ -68,10 +68,10 @@ class Nested(Checkpointed):
 
 FORMS = ["reentrant", "not reentrant", "function"]
 EXPLORERS = [
-    Spro(share=0.2),
-    Spro(share=0.2, form="paper", draws=3),
-    Espro(share=0.2),
-    SproComplex(share=0.2),
+    SPRO(share=0.2),
+    SPRO(share=0.2, form="paper", draws=3),
+    ESPRO(share=0.2),
+    SPROComplex(share=0.2),
     LearnedLine(),
     LearnedLine(layerwise=True),
     ConnectingCurve(share=0.5),
@@ -96,7 +96,7 @@ def test_the_same_as_without(explorer, form):
 
 def test_a_checkpoint_in_a_checkpoint():
     expected, found = (
-        explored(Spro(share=0.2), lambda own=own: Nested(own)) for own in ("none", "not reentrant")
+        explored(SPRO(share=0.2), lambda own=own: Nested(own)) for own in ("none", "not reentrant")
     )
     assert all(
         torch.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(expected, found, strict=True)

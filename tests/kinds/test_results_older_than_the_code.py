@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from stored import as_of_0_1, resealed
 from thalweg import files
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.report import figures, images, landscape, write
 from thalweg.report.blocks import Pairs, Paragraph
 from thalweg.report.content import content

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import vectors
-from thalweg.explorers.swa import Swa
-from thalweg.prediction import sample
+from thalweg.explorers.swa import SWA
+from thalweg.predict import sample
 from thalweg.weights.subspace import Subspace
 
 
@@ -121,7 +121,7 @@ def test_a_draw_at_a_vertex_predicts_what_the_vertex_does(kind):
 @pytest.mark.parametrize("kind", ALL)
 def test_of_an_average_of_iterates_too(kind):
     problem = vectors.problem(kind)
-    (weights,) = sample(problem, Swa().explore(problem))
+    (weights,) = sample(problem, SWA().explore(problem))
     assert torch.equal(weights.buffers["norm.running_mean"], torch.full((6,), 5.0))
 
 

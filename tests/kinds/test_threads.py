@@ -46,10 +46,10 @@ def test_anchors_of_four_threads_are_those_of_one(shared):
 
 def test_exploring_and_predicting_in_threads():
     explorers = [
-        thalweg.Spro(vertices=1, share=0.25),
-        thalweg.Swag(),
+        thalweg.SPRO(vertices=1, share=0.25),
+        thalweg.SWAG(),
         thalweg.LearnedLine(),
-        thalweg.McDropout("own"),
+        thalweg.MCDropout("own"),
     ]
     expected = [
         thalweg.predict(p, e.explore(p), X, draws=3).log_probs
@@ -72,3 +72,25 @@ def test_the_callers_random_state_is_untouched_by_threads():
     before = torch.get_rng_state()
     at_once(*(lambda k=k: problem(model).anchor(k) for k in range(3)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_looks_in_threads_leave_torch_compile_as_it_was():
+    """All threads have one stance: if it were taken in turns, the last would bring back another's."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Fresh(nn.Linear):
+        """Code of its own, which no other test compiled."""
+
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    torch.compile(Fresh(6, 3), backend=backend)(X)  # which imports torch's compiler
+    for _ in range(5):
+        at_once(*(lambda: problem(model) for _ in range(4)))
+    graphs.clear()
+    torch.compile(Fresh(6, 4), backend=backend)(X)
+    assert graphs

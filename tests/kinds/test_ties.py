@@ -16,7 +16,7 @@ from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.ranks import auroc, correlation, weighted_ranks
 from thalweg.metrics.scores import accuracy, scores
-from thalweg.prediction import Predictions, impurity
+from thalweg.predictions import Predictions, impurity
 
 SORTED = torch.arange(1000) >= 700  # labels in order
 

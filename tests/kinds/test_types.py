@@ -27,13 +27,15 @@ def normed():
     )
 
 
+# copies: torch moves a tensor that is sent to another process, and what `numpy()` gave is lost
+NUMBERS, LABELS = X.numpy().copy(), Y.numpy().copy()
 EXPLORERS = [
     thalweg.DeepEnsemble(2),
-    thalweg.Spro(vertices=1, share=0.25),
-    thalweg.Swag(),
+    thalweg.SPRO(vertices=1, share=0.25),
+    thalweg.SWAG(),
     thalweg.LearnedLine(),
-    thalweg.Fge(),
-    thalweg.McDropout("own"),
+    thalweg.FGE(),
+    thalweg.MCDropout("own"),
     thalweg.LastLayerLaplace(),
     thalweg.Restarts(),
     thalweg.ConnectingCurve(),
@@ -43,7 +45,7 @@ EXPLORERS = [
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: type(e).__name__)
 def test_float64_as_the_default(double, explorer):
-    found = problem(normed, train=thalweg.Batches(X.double(), Y, 50))
+    found = problem(normed, train_loader=thalweg.Batches(X.double(), Y, 50))
     predictions = thalweg.predict(found, explorer.explore(found), X.double(), draws=3)
     assert predictions.log_probs.dtype == torch.float64
     assert torch.allclose(predictions.probs().sum(-1), torch.ones((), dtype=torch.float64))
@@ -58,7 +60,7 @@ def test_float64_is_quantified(double):
 
     found = problem(
         model,
-        train=thalweg.Batches(X.double(), Y, 50),
+        train_loader=thalweg.Batches(X.double(), Y, 50),
         unlabelled=torch.cat([X + 0.1, X - 0.1]).double(),
     )
     u = thalweg.quantify(found, X.double(), budget=1.0, draws=10).predictions.u()
@@ -66,29 +68,29 @@ def test_float64_is_quantified(double):
 
 
 def test_a_float64_network_beside_a_float32_default():
-    found = problem(lambda: normed().double(), train=thalweg.Batches(X.double(), Y, 50))
+    found = problem(lambda: normed().double(), train_loader=thalweg.Batches(X.double(), Y, 50))
     predictions = thalweg.predict(
-        found, thalweg.Spro(vertices=1, share=0.25).explore(found), X.double(), draws=2
+        found, thalweg.SPRO(vertices=1, share=0.25).explore(found), X.double(), draws=2
     )
     assert predictions.log_probs.dtype == torch.float64
 
 
 def test_a_wrong_dtype_is_one_line():
     with pytest.raises(InputError, match=r"can't evaluate inputs of shape .* torch.float64"):
-        problem(train=thalweg.Batches(X.double(), Y, 50))
+        problem(train_loader=thalweg.Batches(X.double(), Y, 50))
 
 
 @pytest.mark.parametrize(
     "inputs",
-    [X.numpy(), np.asfortranarray(X.numpy()), X.numpy()[::-1][::-1], X.numpy().astype(">f4")],
+    [NUMBERS, np.asfortranarray(NUMBERS), NUMBERS[::-1][::-1], NUMBERS.astype(">f4")],
 )
 @pytest.mark.parametrize(
-    "labels", [Y.numpy(), Y.tolist(), Y.numpy().astype(np.uint8), Y.to(torch.int32)]
+    "labels", [LABELS, Y.tolist(), LABELS.astype(np.uint8), Y.to(torch.int32)]
 )
 def test_numpy_in_batches(inputs, labels):
     recipe = thalweg.Recipe(epochs=1)
     assert same(
-        problem(train=thalweg.Batches(inputs, labels, 50), recipe=recipe).anchor(0),
+        problem(train_loader=thalweg.Batches(inputs, labels, 50), recipe=recipe).anchor(0),
         problem(recipe=recipe).anchor(0),
     )
 
@@ -124,7 +126,7 @@ def test_numpy_s_numbers_as_settings():
     assert same(found.anchor(0), problem(recipe=given, seed=4).anchor(0)) and found.fingerprint(0)
     thalweg.predict(
         found,
-        thalweg.Spro(vertices=np.int64(1), share=np.float64(0.25)).explore(found),
+        thalweg.SPRO(vertices=np.int64(1), share=np.float64(0.25)).explore(found),
         X,
         draws=np.int64(2),
     )
@@ -172,13 +174,13 @@ def test_labels_of_every_whole_type_of_numpy():
     expected = problem().anchor(0)
     for kind in (np.uint16, np.uint32, np.uint64, np.int8):
         assert same(
-            problem(train=thalweg.Batches(X, Y.numpy().astype(kind), 50)).anchor(0), expected
+            problem(train_loader=thalweg.Batches(X, Y.numpy().astype(kind), 50)).anchor(0), expected
         )
 
 
 def test_inputs_that_have_gradients_are_taken_without():
     assert same(
-        problem(train=thalweg.Batches(X.clone().requires_grad_(), Y, 50)).anchor(0),
+        problem(train_loader=thalweg.Batches(X.clone().requires_grad_(), Y, 50)).anchor(0),
         problem().anchor(0),
     )
 

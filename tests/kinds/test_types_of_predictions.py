@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from thalweg.errors import InputError
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 MEMBERS, INPUTS, CLASSES = 3, 6, 4
 EXACT = torch.randn(

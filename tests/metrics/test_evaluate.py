@@ -7,8 +7,8 @@ from worlds import World
 
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth, evaluate
-from thalweg.metrics.facts import FACTS
-from thalweg.prediction import Predictions, impurity
+from thalweg.metrics.info import FACTS
+from thalweg.predictions import Predictions, impurity
 
 WORLD, AWAY = World(inputs=300), World(inputs=150, seed=1)
 COSTS = {

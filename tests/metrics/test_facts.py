@@ -1,7 +1,7 @@
 import pytest
 
 from thalweg.errors import InputError
-from thalweg.metrics.facts import FACTS, explain
+from thalweg.metrics.info import FACTS, explain
 
 
 def test_every_fact_is_whole():

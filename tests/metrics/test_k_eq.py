@@ -15,7 +15,7 @@ from thalweg.metrics.retraining import (
     retraining_equivalents,
     spacing,
 )
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 @pytest.mark.parametrize("members", [1, 2, 7])

@@ -12,7 +12,7 @@ from thalweg.metrics.calibration import calibrated_nll, ece, inverse_temperature
 from thalweg.metrics.curve import Curve, ensemble_curve, equivalent
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.scores import accuracy, brier, check_labels, nll, scores
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 
 

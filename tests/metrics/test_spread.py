@@ -23,7 +23,7 @@ from thalweg.metrics.spread import (
     spread_ratio,
 )
 from thalweg.metrics.uncertainty import ReferenceU
-from thalweg.prediction import impurity
+from thalweg.predictions import impurity
 
 WORLD = World(inputs=120)
 REFERENCE = WORLD.draw(7, "reference")

@@ -15,7 +15,7 @@ from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.scores import check_labels
 from thalweg.metrics.spread import Coverage, covered
 from thalweg.metrics.uncertainty import u_error, weighted_u
-from thalweg.prediction import Predictions, impurity
+from thalweg.predictions import Predictions, impurity
 
 WORLD = World(inputs=80)
 

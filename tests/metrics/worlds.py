@@ -2,7 +2,7 @@
 
 import torch
 
-from thalweg.prediction import Predictions, log_softmax
+from thalweg.predictions import Predictions, log_softmax
 from thalweg.seeds import generator
 
 

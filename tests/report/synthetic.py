@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from thalweg import files
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.study.compare import seal
 
 COSTS = (

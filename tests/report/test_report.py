@@ -14,7 +14,7 @@ from synthetic import METHODS, write_results
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.report import write
 from thalweg.report.results import load
 from thalweg.report.tables import cost_table, metric_table

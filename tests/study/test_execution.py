@@ -8,9 +8,9 @@ import torch
 import tiny
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.study import tasks, workers
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight
 from thalweg.study.store import Store
 from thalweg.training.problem import Problem
@@ -166,9 +166,9 @@ def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):
         "protocol": {"draws": 6},
         "methods": [{"explorer": "deep-ensemble", "members": 2}, {"explorer": "learned-line"}],
     }
-    material = Material(tiny.plan(**changes))
-    todo = preflight(material, Store(tmp_path), 1).todo
-    expected = tasks.forwards_to_do(material, todo, batch_norm=True)
+    context = StudyContext(tiny.plan(**changes))
+    todo = preflight(context, Store(tmp_path), 1).todo
+    expected = tasks.forwards_to_do(context, todo, batch_norm=True)
     counted = []
     real = Meter.forward
 
@@ -179,4 +179,4 @@ def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):
     monkeypatch.setattr(Meter, "forward", forward)
     assert tiny.study(tmp_path, **changes) == []
     assert 2 / 3 * sum(counted) < expected < 3 / 2 * sum(counted)
-    assert expected > tasks.forwards_to_do(material, todo, batch_norm=False) > 0
+    assert expected > tasks.forwards_to_do(context, todo, batch_norm=False) > 0

@@ -15,7 +15,7 @@ import tiny
 from thalweg.errors import InputError
 from thalweg.files import DiskError
 from thalweg.study.compare import compare
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight
 from thalweg.study.store import Store
 
@@ -76,12 +76,12 @@ def test_a_method_that_fails_otherwise_is_shown_and_tried_again(tmp_path):
 
 @pytest.mark.parametrize("error", [TypeError, KeyError, MemoryError, AssertionError])
 def test_whatever_a_users_network_raises_is_recorded(error, tmp_path, monkeypatch):
-    from thalweg.explorers.swag import Swag
+    from thalweg.explorers.swag import SWAG
 
     def broken(*_):
         raise error("no\nway")
 
-    monkeypatch.setattr(Swag, "explore", broken)
+    monkeypatch.setattr(SWAG, "explore", broken)
     failed = tiny.study(tmp_path, methods=[*ONE, {"explorer": "swag"}])
     assert (
         len(failed) == 2
@@ -218,19 +218,19 @@ def test_no_accelerator(tmp_path):
 
 def test_workers_get_the_plan_and_not_the_images():
     """Images would go through shared memory, which is small in a container."""
-    material = Material(tiny.plan())
-    material.check()
-    preflight_bytes = len(pickle.dumps(material))
+    context = StudyContext(tiny.plan())
+    context.check()
+    preflight_bytes = len(pickle.dumps(context))
     assert preflight_bytes < 10_000
-    found = pickle.loads(pickle.dumps(material))
+    found = pickle.loads(pickle.dumps(context))
     assert (
-        found.plan == material.plan
-        and found.identity_of_predictions == material.identity_of_predictions
+        found.plan == context.plan
+        and found.identity_of_predictions == context.identity_of_predictions
     )
 
 
 def test_a_dry_look_makes_nothing(tmp_path):
-    ahead = preflight(Material(tiny.plan(methods=ONE)), Store(tmp_path / "deep/out"), 2)
+    ahead = preflight(StudyContext(tiny.plan(methods=ONE)), Store(tmp_path / "deep/out"), 2)
     assert len(ahead.todo) == 12 and ahead.free > 0 and not (tmp_path / "deep").exists()
 
 

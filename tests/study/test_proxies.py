@@ -10,7 +10,7 @@ import torch
 import tiny
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.errors import InputError
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.study.plan import plan_of
 
 FOREST = {

@@ -15,9 +15,10 @@ import tiny
 from thalweg.baselines.base import baselines
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth
-from thalweg.prediction import impurity, predict
+from thalweg.predict import predict
+from thalweg.predictions import impurity
 from thalweg.study.compare import compare
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight, run
 from thalweg.study.store import Store
 from thalweg.study.tasks import _draw_seed
@@ -81,7 +82,7 @@ def test_the_table_has_every_method_with_an_interval(whole):
 def test_running_again_does_nothing(copied):
     before = tiny.predictions(copied)
     assert tiny.again(copied) == []
-    ahead = preflight(Material(tiny.plan()), Store(copied), 1)
+    ahead = preflight(StudyContext(tiny.plan()), Store(copied), 1)
     assert (
         ahead.text(1) == f"all {tiny.RUNS + 4} runs are stored: nothing to do"
         and ahead.seconds == 0
@@ -153,7 +154,7 @@ FINGERPRINTED = {
 @pytest.mark.parametrize("what", FINGERPRINTED)
 def test_what_can_change_results_is_in_the_fingerprint(what, whole):
     changes, todo = FINGERPRINTED[what]
-    found = preflight(Material(tiny.plan(**changes)), Store(whole), 1).todo
+    found = preflight(StudyContext(tiny.plan(**changes)), Store(whole), 1).todo
     anchors = [t for t in found if t.kind == "anchor"]
     assert len(found) == todo and bool(anchors) == (todo == EVERYTHING)
 
@@ -161,9 +162,9 @@ def test_what_can_change_results_is_in_the_fingerprint(what, whole):
 def test_other_data_are_noticed(whole, monkeypatch):
     from dataclasses import replace
 
-    from thalweg.study import material
+    from thalweg.study import context
 
-    real = material.load
+    real = context.load
 
     def changed(*args):
         data = real(*args)
@@ -171,8 +172,8 @@ def test_other_data_are_noticed(whole, monkeypatch):
         images[0, 0, 0, 0] += 1
         return replace(data, train=images)
 
-    monkeypatch.setattr(material, "load", changed)
-    assert len(preflight(Material(tiny.plan()), Store(whole), 1).todo) == EVERYTHING
+    monkeypatch.setattr(context, "load", changed)
+    assert len(preflight(StudyContext(tiny.plan()), Store(whole), 1).todo) == EVERYTHING
     with pytest.raises(
         InputError, match=r"plan\.json was made with other data.*: run 'thalweg study' again"
     ):
@@ -180,11 +181,11 @@ def test_other_data_are_noticed(whole, monkeypatch):
 
 
 def test_other_out_of_distribution_images_are_noticed(whole, monkeypatch):
-    from thalweg.study import material
+    from thalweg.study import context
 
-    real = material.load_ood
-    monkeypatch.setattr(material, "load_ood", lambda *args: 255 - real(*args))
-    assert len(preflight(Material(tiny.plan()), Store(whole), 1).todo) == tiny.RUNS
+    real = context.load_ood
+    monkeypatch.setattr(context, "load_ood", lambda *args: 255 - real(*args))
+    assert len(preflight(StudyContext(tiny.plan()), Store(whole), 1).todo) == tiny.RUNS
 
 
 def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
@@ -199,18 +200,18 @@ def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
     }
     (tmp_path / "source_nets.py").write_text(source)
     tiny.study(tmp_path / "out", **changes)
-    assert preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo == ()
+    assert preflight(StudyContext(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo == ()
     (tmp_path / "source_nets.py").write_text(source + "# changed\n")
-    assert len(preflight(Material(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo) == 10
+    assert len(preflight(StudyContext(tiny.plan(**changes)), Store(tmp_path / "out"), 1).todo) == 10
 
 
 def test_a_repeated_method_has_other_seeds_each_time_and_costs_as_often(tmp_path):
     """Its first part is what it finds alone."""
-    material = Material(
+    context = StudyContext(
         tiny.plan(methods=[{"explorer": "snapshot", "cycles": 2, "repeat": [1, 3]}])
     )
     (problem, alone), (other, thrice) = (
-        m.explore(material.problem("base 0", None)) for m in material.plan.methods
+        m.explore(context.problem("base 0", None)) for m in context.plan.methods
     )
     assert (problem.cost.trainings, other.cost.trainings) == pytest.approx((1, 3))
     drawn = list(thrice.draw(6, seed=0))
@@ -233,10 +234,10 @@ def test_the_landscape_follows_the_curve_that_it_shows():
             "protocol": {"landscape": "learned-curve"},
             "methods": [{"explorer": "learned-curve", "beta": beta}],
         }
-        material = Material(tiny.plan(**changes))
+        context = StudyContext(tiny.plan(**changes))
         from thalweg.study.tasks import fingerprint, tasks
 
-        return [fingerprint(material, t) for t in tasks(material.plan) if t.kind == "landscape"]
+        return [fingerprint(context, t) for t in tasks(context.plan) if t.kind == "landscape"]
 
     assert todo(0.0) != todo(1.0) and todo(1.0) == todo(1.0)
 
@@ -258,10 +259,10 @@ def test_dropout_does_not_draw_from_the_callers_random_state(tmp_path, monkeypat
         "from torch import nn\ndef make(classes):\n    return nn.Sequential(nn.Flatten(), "
         "nn.Dropout(), nn.Linear(64, classes))\n"
     )
-    material = Material(tiny.plan(model={"name": "dropout_nets:make", "hidden": None}))
+    context = StudyContext(tiny.plan(model={"name": "dropout_nets:make", "hidden": None}))
     before = torch.get_rng_state()
-    material.check()
-    preflight(material, Store(tmp_path), 1)
+    context.check()
+    preflight(context, Store(tmp_path), 1)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -362,9 +363,9 @@ def test_the_estimate_is_sane(tmp_path):
         "recipe": {"epochs": 6},
         "methods": [{"explorer": "deep-ensemble", "members": 1}],
     }
-    material = Material(tiny.plan(**changes))
+    context = StudyContext(tiny.plan(**changes))
     watch = tiny.Watch()
-    run(material, tmp_path, progress=watch)
+    run(context, tmp_path, progress=watch)
     assert watch.preflight.trainings == 8
     assert watch.preflight.seconds > 0
     stored = sum(p.stat().st_size for p in (tmp_path / "runs").rglob("*.safetensors"))
@@ -387,10 +388,10 @@ def test_every_method_is_compared_with_the_same_network_of_its_base(tmp_path, mo
     real = module.evaluate
     monkeypatch.setattr(module, "evaluate", evaluate)
     compare(tmp_path)
-    material = Material(tiny.plan())
+    context = StudyContext(tiny.plan())
     for base in range(2):
-        problem = material.problem(f"base {base}", None)
-        own = impurity(predict(problem, problem.anchor(0), material.parts()["test"]))
+        problem = context.problem(f"base {base}", None)
+        own = impurity(predict(problem, problem.anchor(0), context.parts()["test"]))
         assert all(torch.allclose(trivial[base], own) for trivial in seen)
     assert len(seen) == 4
 

@@ -6,7 +6,7 @@ import torch
 from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare
 from thalweg.errors import InputError
-from thalweg.training.batches import Batches, Loader, pairs
+from thalweg.training.batches import Batches, Loader, map_batches
 
 
 def numbered(**settings) -> Batches:
@@ -77,7 +77,7 @@ def test_chosen_examples():
 
 
 def test_pairs_pick_from_any_batch():
-    loader = pairs(
+    loader = map_batches(
         [
             {"x": torch.zeros(4, 2), "y": torch.ones(4)},
             {"x": torch.zeros(1, 2), "y": torch.ones(1)},

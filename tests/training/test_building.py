@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import cases
 from thalweg.explorers.learned_line import LearnedLine
-from thalweg.explorers.spro import Spro
+from thalweg.explorers.spro import SPRO
 from thalweg.models import model_factory
-from thalweg.prediction import predict
+from thalweg.predict import predict
 from thalweg.training.batches import Batches
 from thalweg.training.inspection import inspect
 from thalweg.training.problem import Problem
@@ -124,7 +124,9 @@ def test_networks_are_built_so_where_it_works_or_as_one_says(asked, expected):
 
 def plain(problem: Problem) -> nn.Module:
     """The same network, from a problem that leaves its memory alone."""
-    return Problem(problem.model, problem.train, problem.recipe, channels_last=False).build("a")
+    return Problem(problem.model, problem.train_loader, problem.recipe, channels_last=False).build(
+        "a"
+    )
 
 
 def same(first: Weights, second: Weights, near: float) -> bool:
@@ -176,7 +178,7 @@ def test_weights_from_a_file_predict_the_same_bit_for_bit():
 SUBSPACES = (
     LearnedLine(),
     LearnedLine(layerwise=True),
-    Spro(vertices=1, share=0.5, draws=2, volume=0.1),
+    SPRO(vertices=1, share=0.5, draws=2, volume=0.1),
 )
 
 

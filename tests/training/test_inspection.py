@@ -49,40 +49,40 @@ NETWORK = cases.no_norm()
 
 BAD = {
     "label too large": (
-        {"train": pair(y=Y + 1)},
+        {"train_loader": pair(y=Y + 1)},
         "label 3, needs 0 to 2: the network has 3 outputs",
     ),
-    "negative label": ({"train": pair(y=Y - 1)}, "label -1, needs 0 to 2"),
+    "negative label": ({"train_loader": pair(y=Y - 1)}, "label -1, needs 0 to 2"),
     "in a later batch": (
-        {"train": pair() + pair(y=Y + 5)},
+        {"train_loader": pair() + pair(y=Y + 5)},
         "batch 1 of the training loader has label 7",
     ),
-    "NaN": ({"train": pair(x=NAN)}, "NaN or infinite inputs"),
-    "infinite": ({"train": pair() + pair(x=X / 0)}, "batch 1 .* NaN or infinite"),
-    "NaN in batches": ({"train": Batches(NAN, Y)}, "NaN or infinite"),
-    "label too large in batches": ({"train": Batches(X, Y + 1)}, "label 3, needs 0 to 2"),
-    "no batch": ({"train": []}, "loader is empty: it has no batches"),
-    "no batch in spite of a length": ({"train": Empty()}, "loader is empty: it gave no batch"),
+    "NaN": ({"train_loader": pair(x=NAN)}, "NaN or infinite inputs"),
+    "infinite": ({"train_loader": pair() + pair(x=X / 0)}, "batch 1 .* NaN or infinite"),
+    "NaN in batches": ({"train_loader": Batches(NAN, Y)}, "NaN or infinite"),
+    "label too large in batches": ({"train_loader": Batches(X, Y + 1)}, "label 3, needs 0 to 2"),
+    "no batch": ({"train_loader": []}, "loader is empty: it has no batches"),
+    "no batch in spite of a length": ({"train_loader": Empty()}, "loader is empty: it gave no batch"),
     "no length": (
-        {"train": DataLoader(Stream(), 8)},
+        {"train_loader": DataLoader(Stream(), 8)},
         "DataLoader that has no length.*give a DataLoader of a data set",
     ),
-    "a generator": ({"train": (b for b in pair())}, "generator.*needs a loader with a length"),
-    "a data set": ({"train": TensorDataset(X, Y)}, "got TensorDataset, needs a loader"),
+    "a generator": ({"train_loader": (b for b in pair())}, "generator.*needs a loader with a length"),
+    "a data set": ({"train_loader": TensorDataset(X, Y)}, "got TensorDataset, needs a loader"),
     "a list of examples": (
-        {"train": list(zip(X, Y, strict=True))},
+        {"train_loader": list(zip(X, Y, strict=True))},
         r"labels \(\) of torch.int64, needs \[batch",
     ),
     "dictionaries": (
-        {"train": [{"image": X, "label": Y}]},
-        r"dictionary with keys \['image', 'label'\].*thalweg.pairs",
+        {"train_loader": [{"image": X, "label": Y}]},
+        r"dictionary with keys \['image', 'label'\].*thalweg.map_batches",
     ),
-    "triples": ({"train": [(X, Y, Y)]}, "tuple of 3, needs a pair"),
-    "no tensors": ({"train": [(X.numpy(), Y.numpy())]}, "needs a pair of tensors"),
-    "label columns": ({"train": pair(y=Y[:, None])}, r"inputs \(8, 1, 6, 6\) and labels \(8, 1\)"),
-    "label floats": ({"train": pair(y=Y.float())}, "torch.float32, needs .* whole numbers"),
-    "one-hot labels": ({"train": pair(y=nn.functional.one_hot(Y))}, r"labels \(8, 3\)"),
-    "fewer labels": ({"train": pair(y=Y[:5])}, r"labels \(5,\)"),
+    "triples": ({"train_loader": [(X, Y, Y)]}, "tuple of 3, needs a pair"),
+    "no tensors": ({"train_loader": [(X.numpy(), Y.numpy())]}, "needs a pair of tensors"),
+    "label columns": ({"train_loader": pair(y=Y[:, None])}, r"inputs \(8, 1, 6, 6\) and labels \(8, 1\)"),
+    "label floats": ({"train_loader": pair(y=Y.float())}, "torch.float32, needs .* whole numbers"),
+    "one-hot labels": ({"train_loader": pair(y=nn.functional.one_hot(Y))}, r"labels \(8, 3\)"),
+    "fewer labels": ({"train_loader": pair(y=Y[:5])}, r"labels \(5,\)"),
     "a module": (
         {"model": NETWORK},
         "got a Sequential module, needs a function that makes a new one",
@@ -101,7 +101,7 @@ BAD = {
         {"model": lambda: nn.Linear(7, 3)},
         r"can't evaluate inputs of shape \(2, 1, 6, 6\) and torch.float32",
     ),
-    "raw bytes": ({"train": pair(x=X.to(torch.uint8))}, "can't evaluate inputs of .* torch.uint8"),
+    "raw bytes": ({"train_loader": pair(x=X.to(torch.uint8))}, "can't evaluate inputs of .* torch.uint8"),
 }
 
 
@@ -109,7 +109,7 @@ BAD = {
 def test_bad_input(case):
     settings, message = BAD[case]
     with pytest.raises(InputError, match=message) as caught:
-        Problem(**{"model": cases.no_norm, "train": pair(), **settings})
+        Problem(**{"model": cases.no_norm, "train_loader": pair(), **settings})
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 

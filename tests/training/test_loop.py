@@ -89,7 +89,7 @@ def test_labels_of_any_whole_type(dtype):
 
 def test_it_counts_and_tells_every_step():
     meter, ticks = Meter(), []
-    train(cases.no_norm(), cases.batches(), Recipe(epochs=1.5), meter, watch=ticks.append)
+    train(cases.no_norm(), cases.batches(), Recipe(epochs=1.5), meter, on_step=ticks.append)
     assert [t.step for t in ticks] == list(range(1, 10)) and {t.steps for t in ticks} == {9}
     assert [t.epoch_ended for t in ticks] == [False] * 5 + [True] + [False] * 3
     assert meter.cost.backward_examples == 95 + 3 * 16 and meter.cost.forward_examples == 0
@@ -228,7 +228,7 @@ def test_half_precision_is_autocast():
             cases.batches(),
             Recipe(epochs=2, lr=0.05, precision=precision),
             Meter(),
-            watch=ticks.append,
+            on_step=ticks.append,
         )
         return network[3].weight.detach(), ticks[-1].loss
 
@@ -247,7 +247,11 @@ def test_what_happens_between_backward_and_step():
             p.grad.zero_()
 
     train(
-        network, cases.batches(), Recipe(epochs=1, lr=0.1, weight_decay=0.0), Meter(), adjust=stop
+        network,
+        cases.batches(),
+        Recipe(epochs=1, lr=0.1, weight_decay=0.0),
+        Meter(),
+        before_step=stop,
     )
     assert all(torch.equal(p, b) for p, b in zip(network.parameters(), before, strict=True))
 

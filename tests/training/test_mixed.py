@@ -12,7 +12,7 @@ from thalweg.models.resnet9 import resnet9
 from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 
 BFLOAT16 = torch.bfloat16
 
@@ -114,7 +114,7 @@ def test_a_stack_learns_in_mixed_precision_what_single_members_learn():
     x, y = cases.held_out()
     recipe = Recipe(epochs=5, lr=0.1, precision="bfloat16")
     problem = cases.problem("frozen", recipe=recipe, stack=3)
-    for weights in anchors(problem, 3):
+    for weights in train_anchors(problem, 3):
         assert all(p.dtype == torch.float32 for p in weights.params.values())
         network = problem.network(weights).eval()
         assert float((network(x).argmax(1) == y).float().mean()) > 0.9

@@ -118,9 +118,9 @@ def test_a_users_loader_has_another_order_for_each_training(loader):
 
 def test_a_users_loader_keeps_its_own_state():
     problem = cases.problem("no-norm", "own-generator")
-    before = problem.train.generator.get_state()
+    before = problem.train_loader.generator.get_state()
     problem.anchor(0)
-    assert torch.equal(problem.train.generator.get_state(), before)
+    assert torch.equal(problem.train_loader.generator.get_state(), before)
 
 
 def test_anchors_are_trained_once_and_count_once_in_each_result():
@@ -164,7 +164,7 @@ def test_the_key_holds_all_that_changes_a_training():
     assert cases.problem(identity="a", sources=("order", "init", "augmentation")).fingerprint(
         0
     ) == problem.fingerprint(0)
-    assert cases.problem(identity="a", start=problem.anchor(0)).fingerprint(
+    assert cases.problem(identity="a", initial_weights=problem.anchor(0)).fingerprint(
         1
     ) == problem.fingerprint(1)
 
@@ -196,7 +196,7 @@ def test_a_cost_of_fractions_of_an_epoch():
 
 def test_given_weights_are_the_first_anchor():
     mine = cases.problem(seed=8).anchor(0)
-    problem = cases.problem(start=mine)
+    problem = cases.problem(initial_weights=mine)
     assert same(problem.anchor(0), mine) and problem.cost.trainings == 1
     assert not same(problem.anchor(1), mine) and same(problem.anchor(1), cases.problem().anchor(1))
 
@@ -221,7 +221,7 @@ BAD_STARTS = {
         "weights does not fit|weights do not fit",
     ),
     "no statistics": (lambda: Weights(Weights.of(cases.no_norm()).params), "batch-norm statistics"),
-    "a module": (cases.no_norm, r"start got a Sequential.*state_dict\(\)"),
+    "a module": (cases.no_norm, r"initial_weights got a Sequential.*state_dict\(\)"),
     "not finite": (
         lambda: {**good(), "3.bias": torch.full((3,), float("nan"))},
         "'3.bias' that is not finite",
@@ -233,7 +233,7 @@ BAD_STARTS = {
 def test_a_bad_start_is_found_before_anything_is_trained(case):
     start, message = BAD_STARTS[case]
     with pytest.raises(InputError, match=message) as caught:
-        cases.problem(start=start())
+        cases.problem(initial_weights=start())
     assert "\n" not in str(caught.value)
 
 
@@ -246,7 +246,7 @@ def test_a_bad_start_is_found_before_anything_is_trained(case):
         ({"sources": ("order",), "loader": "tuples"}, "can't tell them apart"),
         ({"jobs": 0}, "problem.jobs got 0, needs a whole number, 1 or more"),
         ({"stack": 1.5}, "problem.stack got 1.5"),
-        ({"refreshed": 0}, "problem.refreshed got 0"),
+        ({"bn_examples": 0}, "problem.bn_examples got 0"),
         ({"compile": "defualt"}, "unknown problem.compile 'defualt': did you mean 'default'"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_part_of_the_training_set_has_all_classes(loader):
     order = y.argsort()
     sorted_batches = list(zip(x[order].split(cases.SIZE), y[order].split(cases.SIZE), strict=True))
     problem = cases.problem(
-        "no-norm", **({"train": sorted_batches} if loader == "list" else {"loader": loader})
+        "no-norm", **({"train_loader": sorted_batches} if loader == "list" else {"loader": loader})
     )
     labels = torch.cat([y for _, y in problem.training_part(40)])
     assert 40 <= len(labels) < 60 and len(labels.unique()) == cases.CLASSES
@@ -343,7 +343,7 @@ def test_a_part_of_a_users_loader_is_read_a_batch_at_a_time():
                 read.append(k)
                 yield torch.full((4, 36), float(k)), torch.arange(4) % cases.CLASSES
 
-    problem = cases.problem(train=Loader())
+    problem = cases.problem(train_loader=Loader())
     read.clear()
     found = problem.training_part(8)
     assert [float(x[0, 0]) for x, _ in found] == [0, 25] and read == list(range(26))

@@ -51,7 +51,7 @@ def distances(seen: list[torch.Tensor], loader: str) -> torch.Tensor:
     ("examples", "expected"), [(1, 16), (15, 16), (17, 32), (79, 80), (81, 95), (2048, 95)]
 )
 def test_as_many_examples_as_asked_in_whole_batches(loader, examples, expected):
-    problem = cases.problem(loader=loader, model=Watched, refreshed=examples)
+    problem = cases.problem(loader=loader, model=Watched, bn_examples=examples)
     before = problem.cost.forward_examples
     seen, (found,) = refreshed(problem)
     if loader == "list":
@@ -70,7 +70,7 @@ def test_as_many_examples_as_asked_in_whole_batches(loader, examples, expected):
 
 @pytest.mark.parametrize("loader", ["batches", "augmented", "tuples", "own-generator"])
 def test_the_examples_are_the_same_ones_at_every_point_and_not_the_first(loader):
-    problem = cases.problem(loader=loader, model=Watched, refreshed=30)
+    problem = cases.problem(loader=loader, model=Watched, bn_examples=30)
     before = contract.states()
     first, _ = refreshed(problem)
     torch.rand(7)
@@ -88,14 +88,14 @@ def test_the_examples_are_the_same_ones_at_every_point_and_not_the_first(loader)
 def test_another_seed_reads_the_same_examples_with_the_same_augmentation(loader):
     """So that the spread over bases holds no noise of the estimate."""
     problems = [
-        cases.problem(loader=loader, model=Watched, refreshed=30, seed=seed) for seed in (0, 1)
+        cases.problem(loader=loader, model=Watched, bn_examples=30, seed=seed) for seed in (0, 1)
     ]
     first, second = (torch.cat(refreshed(problem)[0]) for problem in problems)
     assert torch.equal(first, second)
 
 
 def test_several_points_share_one_pass_and_each_is_counted():
-    problem = cases.problem(model=Watched, refreshed=30)
+    problem = cases.problem(model=Watched, bn_examples=30)
     (alone, _), cost = refreshed(problem), problem.cost.forward_examples
     together, found = refreshed(problem, points=3)
     assert problem.cost.forward_examples - cost == 3 * 32 and len(found) == 3
@@ -106,7 +106,7 @@ def test_several_points_share_one_pass_and_each_is_counted():
 
 @pytest.mark.parametrize("examples", [16, 48, 80])
 def test_whole_batches_are_not_rounded_up(examples):
-    seen, _ = refreshed(cases.problem(model=Watched, refreshed=examples))
+    seen, _ = refreshed(cases.problem(model=Watched, bn_examples=examples))
     assert sum(map(len, seen)) == examples
 
 
@@ -115,7 +115,9 @@ def test_batches_in_order_are_shuffled_for_a_refresh():
     x, y = cases.task()
     order = y.argsort(stable=True)
     problem = cases.problem(
-        model=Watched, train=Batches(x[order], y[order], cases.SIZE, shuffle=False), refreshed=32
+        model=Watched,
+        train_loader=Batches(x[order], y[order], cases.SIZE, shuffle=False),
+        bn_examples=32,
     )
     seen, _ = refreshed(problem)
     nearest = torch.cdist(

@@ -15,7 +15,7 @@ from thalweg.training import together
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
-from thalweg.training.together import anchors, check_stack, train_together
+from thalweg.training.together import check_stack, train_anchors, train_together
 
 
 def same(first, second) -> bool:
@@ -30,7 +30,7 @@ def test_processes_give_the_same_bits_as_one_after_the_other(loader):
     width = 3
     model = lambda: cases.conv_batchnorm(width)  # noqa: E731
     problems = [cases.problem(loader=loader, model=model, jobs=jobs) for jobs in (1, 2)]
-    alone, parallel = (anchors(problem, 3) for problem in problems)
+    alone, parallel = (train_anchors(problem, 3) for problem in problems)
     assert all(same(a, b) for a, b in zip(alone, parallel, strict=True))
     assert (
         problems[1].cost.backward_examples == problems[0].cost.backward_examples
@@ -46,9 +46,9 @@ def test_only_what_is_missing_is_trained(monkeypatch):
     )
     problem = cases.problem(jobs=2)
     problem.anchor(1)
-    anchors(problem, 4)
+    train_anchors(problem, 4)
     assert asked == [[0, 2, 3]]
-    anchors(problem, 4)
+    train_anchors(problem, 4)
     assert asked == [[0, 2, 3]], "they are in memory now"
 
 
@@ -59,13 +59,13 @@ def test_what_the_cache_has_is_not_trained_again():
 
     shelf = Shelf()
     first = cases.problem(cache=shelf, identity="test", stack=2)
-    weights = anchors(first, 4)
+    weights = train_anchors(first, 4)
     assert len(shelf) == 4
     again = cases.problem(
         cache=shelf, identity="test", stack=2, model=_refuses_after(0), inspection=first.inspection
     )
     assert (
-        all(same(a, b) for a, b in zip(anchors(again, 4), weights, strict=True))
+        all(same(a, b) for a, b in zip(train_anchors(again, 4), weights, strict=True))
         and again.cost.trainings == 4
     )
 
@@ -135,7 +135,7 @@ def test_what_a_network_raises_in_another_process_is_told_as_it_is():
 
     here = os.getpid()
     with pytest.raises(TypeError, match="unsupported operand"):
-        anchors(cases.problem(model=broken, jobs=2), 2)
+        train_anchors(cases.problem(model=broken, jobs=2), 2)
 
 
 def test_a_check_before_anything_is_trained():
@@ -171,7 +171,7 @@ def test_a_stack_that_is_too_large_for_the_memory_is_split(monkeypatch):
     monkeypatch.setattr(together, "Stack", Hungry)
     Hungry.tried.clear()
     problem = cases.problem(stack=7)
-    found = anchors(problem, 7)
+    found = train_anchors(problem, 7)
     assert [n for i, n in enumerate(Hungry.tried) if i == 0 or Hungry.tried[i - 1] != n] == [
         7,
         3,
@@ -202,7 +202,8 @@ class HungryNetwork(nn.Sequential):
 def test_memory_that_runs_out_inside_the_network():
     problem = cases.problem(model=lambda: HungryNetwork(*cases.no_norm()), stack=4)
     assert all(
-        same(a, b) for a, b in zip(anchors(problem, 4), anchors(cases.problem(), 4), strict=True)
+        same(a, b)
+        for a, b in zip(train_anchors(problem, 4), train_anchors(cases.problem(), 4), strict=True)
     ), "one by one"
 
 
@@ -235,7 +236,7 @@ def test_where_all_diverge_in_other_processes():
     train_together([(problem, k) for k in range(2)])
     assert not problem.has(0)
     with pytest.raises(Diverged, match="lower the learning rate"):
-        anchors(problem, 2)
+        train_anchors(problem, 2)
 
 
 def _dies() -> nn.Module:
@@ -248,7 +249,7 @@ def test_a_worker_that_dies(monkeypatch):
     monkeypatch.setenv("THALWEG_TEST_PARENT", str(os.getpid()))
     problem = cases.problem(model=_dies, jobs=2)
     with pytest.raises(WorkerDied, match="fewer jobs"):
-        anchors(problem, 2)
+        train_anchors(problem, 2)
 
 
 def test_what_cannot_be_sent():
@@ -256,4 +257,4 @@ def test_what_cannot_be_sent():
         model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()), jobs=2
     )
     with pytest.raises(InputError, match=r"can't be sent to other processes .* set jobs = 1"):
-        anchors(problem, 2)
+        train_anchors(problem, 2)

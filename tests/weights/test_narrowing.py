@@ -11,13 +11,13 @@ from torch.nn import functional
 from written import CLASSES, NETWORKS, OWN, SHAPE, Separable, lived_in
 
 from thalweg.errors import InputError
+from thalweg.graph.narrowing import narrowed
+from thalweg.graph.symmetry import symmetries
 from thalweg.models.cnn import cnn
 from thalweg.models.mlp import mlp
 from thalweg.models.resnet import resnet
 from thalweg.models.resnet9 import resnet9
-from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import Weights
-from thalweg.weights.symmetry import symmetries
 
 ALL = [name for name in NETWORKS if name != "grouped"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import cases
 from thalweg.errors import InputError
-from thalweg.weights.penultimate import last_linear, named_layer, watched
+from thalweg.graph.penultimate import last_linear, named_layer, watched
 
 X, _ = cases.held_out(10)
 

@@ -122,7 +122,7 @@ def test_a_training_equals_one_by_automatic_differentiation(layerwise, draws, se
         draws=draws,
         layerwise=layerwise,
     )
-    train(module, batches, recipe, Meter(), adjust=module.carry)
+    train(module, batches, recipe, Meter(), before_step=module.carry)
 
     twin = cases.groupnorm().double()
     leaves = [

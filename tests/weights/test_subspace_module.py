@@ -110,7 +110,7 @@ def test_fixed_vertices_do_not_move_and_frozen_parameters_stay():
     problem = cases.problem("frozen")
     start = [Weights.of(problem.build("v", k)) for k in range(3)]
     module = SubspaceModule(problem.build("network"), start, Simplex(), fixed=[0, 2])
-    problem.fit(module, problem.recipe, "test", adjust=module.carry)
+    problem.fit(module, problem.recipe, "test", before_step=module.carry)
     found = module.vertices()
     assert found[0] is start[0] and found[2] is start[2]
     assert all(
@@ -131,7 +131,7 @@ def test_vertices_are_copies_that_later_steps_do_not_move():
     )
     found = module.vertices()
     kept = [{name: p.clone() for name, p in w.params.items()} for w in found]
-    problem.fit(module, problem.recipe, "test", adjust=module.carry)
+    problem.fit(module, problem.recipe, "test", before_step=module.carry)
     for w, before, now in zip(found, kept, module.vertices(), strict=True):
         assert all(
             torch.equal(p, before[name]) and not torch.equal(p, now.params[name])

@@ -9,9 +9,9 @@ from torch.nn import functional
 from written import CLASSES, NETWORKS, SHAPE, lived_in
 
 from thalweg.errors import InputError
-from thalweg.weights.alignment import permuted
+from thalweg.graph.alignment import permuted
+from thalweg.graph.symmetry import symmetries
 from thalweg.weights.point import Weights
-from thalweg.weights.symmetry import symmetries
 
 
 def inputs(dtype=torch.float64) -> torch.Tensor:

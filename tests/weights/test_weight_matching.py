@@ -12,12 +12,12 @@ from written import NETWORKS, SHAPE, lived_in
 
 import cases
 from thalweg.errors import InputError
+from thalweg.graph.alignment import align, permuted
+from thalweg.graph.symmetry import reordered_weights, symmetries
 from thalweg.models.mlp import mlp
 from thalweg.training.problem import Problem
-from thalweg.weights.alignment import align, permuted
 from thalweg.weights.masks import Masks
 from thalweg.weights.point import Weights, distance, mix
-from thalweg.weights.symmetry import reordered_weights, symmetries
 
 
 def two(name: str, dtype=torch.float32, seed: int = 0) -> tuple[nn.Module, Weights, Weights]:

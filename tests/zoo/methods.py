@@ -22,18 +22,19 @@ from torch import Tensor, nn
 from thalweg.baselines.base import baselines
 from thalweg.emulators.forest import Forest
 from thalweg.explorers.base import explorers
-from thalweg.features import Geometry, training_neighbours
+from thalweg.features import InputFeatures, training_neighbours
+from thalweg.graph.alignment import align
+from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, predict, sample
+from thalweg.predict import predict, sample
+from thalweg.predictions import Predictions
 from thalweg.quantify import gather, quantify
 from thalweg.training.batches import Batches
 from thalweg.training.inspection import Inspection
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import anchors
-from thalweg.weights.alignment import align
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, WeightDistribution
-from thalweg.weights.narrowing import narrowed
 from thalweg.weights.point import distance
 
 EXAMPLES, SIZE, ASKED, UNLABELLED = 32, 16, 12, 30
@@ -165,9 +166,9 @@ def own_dropout(trial: Trial) -> None:
 
 def stacked(trial: Trial) -> None:
     """Two anchors trained as one module are those that were trained one after the other."""
-    alone = anchors(trial.problem, 2)
+    alone = train_anchors(trial.problem, 2)
     trial.given()
-    together = anchors(replace(trial.problem, stack=2, meter=Meter()), 2)
+    together = train_anchors(replace(trial.problem, stack=2, meter=Meter()), 2)
     for one, other in zip(alone, together, strict=True):
         if not trial.network.random:
             for name, p in one.params.items():
@@ -178,9 +179,9 @@ def stacked(trial: Trial) -> None:
 
 def features(trial: Trial, layer: str | None = None) -> None:
     problem = trial.problem
-    (weights,) = anchors(problem, 1)
+    (weights,) = train_anchors(problem, 1)
     trial.given()
-    geometry = Geometry(problem, weights, layer)
+    geometry = InputFeatures(problem, weights, layer)
     rows = geometry.features(trial.asked, training_neighbours(problem, trial.asked))
     assert rows.isfinite().all() and tuple(rows.shape) == (ASKED, len(geometry.names))
     logits = plain.logits(plain.loaded(trial.make, weights, trial.asked), trial.asked)
@@ -191,7 +192,7 @@ def features(trial: Trial, layer: str | None = None) -> None:
 def alignment(trial: Trial) -> None:
     """An aligned network has its function, and is no farther than it was."""
     problem = trial.problem
-    fixed, moved = anchors(problem, 2)
+    fixed, moved = train_anchors(problem, 2)
     trial.given()
     aligned = align(problem.build("network"), fixed, moved)
     assert distance(fixed, aligned) <= distance(fixed, moved) + 1e-6
@@ -215,7 +216,7 @@ def narrowing(trial: Trial) -> None:
 
 def forest(trial: Trial, layer: str | None = None) -> None:
     problem = trial.problem
-    networks = Members(anchors(problem, 3))
+    networks = Members(train_anchors(problem, 3))
     trial.given()
     parts = {"calibration": problem.unlabelled, "asked": trial.asked}
     found = gather(problem, networks, None, None, 1.0, parts, features=True, layer=layer)

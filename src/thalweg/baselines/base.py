@@ -18,7 +18,7 @@ class Baseline(ABC):
     """A method that converts a problem's network into an ensemble of its own kind, and trains it.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@baseline("name")`.
+    `@register_baseline("name")`.
     """
 
     family: ClassVar[str] = "other"
@@ -43,4 +43,4 @@ class Baseline(ABC):
 
 
 _registry = Registry[Baseline]("baseline", "thalweg.baselines")
-baseline, baselines, find_baseline = _registry.register, _registry.all, _registry.find
+register_baseline, baselines, find_baseline = _registry.register, _registry.all, _registry.find

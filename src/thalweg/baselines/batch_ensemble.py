@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from thalweg.baselines.base import Baseline, baseline
-from thalweg.errors import InputError, in_range, whole
+from thalweg.baselines.base import Baseline, register_baseline
+from thalweg.errors import InputError, check_range, whole
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Tensors, Weights
@@ -35,7 +35,7 @@ from thalweg.weights.point import Tensors, Weights
 Layer = (nn.Linear, nn.modules.conv._ConvNd)
 
 
-@baseline("batch-ensemble")
+@register_baseline("batch-ensemble")
 @dataclass(frozen=True)
 class BatchEnsemble(Baseline):
     """Members of rank-one factors. Cost: budget.
@@ -52,7 +52,7 @@ class BatchEnsemble(Baseline):
 
     def __post_init__(self) -> None:
         whole("batch-ensemble.members", self.members, 1)
-        in_range("batch-ensemble.budget", self.budget, 1e-9)
+        check_range("batch-ensemble.budget", self.budget, 1e-9)
 
     @property
     def trainings(self) -> float:
@@ -61,7 +61,9 @@ class BatchEnsemble(Baseline):
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         problem.behaviour.check_new_points()  # of members' batch-norm statistics
         problem.behaviour.check_recomputed("batch-ensemble")
-        made = replace(problem, model=partial(RankOne, problem.factory, self.members), start=None)
+        made = replace(
+            problem, model=partial(RankOne, problem.factory, self.members), initial_weights=None
+        )
         network = cast(RankOne, made.build("batch-ensemble"))
         problem.fit(
             network,

@@ -2,7 +2,7 @@
 2023, arXiv 2210.09184).
 
 A row of the comparison, trained from scratch in one run; it explores nothing. Of M members each has
-alpha / M of the network's hidden channels (`weights.narrowing`; gamma is 1), and all see the same
+alpha / M of the network's hidden channels (`graph.narrowing`; gamma is 1), and all see the same
 mini-batches. The paper packs them into one network of grouped convolutions; M narrow networks side
 by side are the same function and the same work.
 
@@ -25,18 +25,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from thalweg.baselines.base import Baseline, baseline
-from thalweg.baselines.flops import flops
-from thalweg.errors import in_range, whole
+from thalweg.baselines.base import Baseline, register_baseline
+from thalweg.errors import check_range, whole
+from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
+from thalweg.narrow.flops import flops
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
-from thalweg.weights.narrowing import narrow_model
 from thalweg.weights.point import Weights
 
 
-@baseline("packed-ensemble")
+@register_baseline("packed-ensemble")
 @dataclass(frozen=True)
 class PackedEnsemble(Baseline):
     """Narrow members. Cost: alpha^2 / members or more, see above.
@@ -53,7 +53,7 @@ class PackedEnsemble(Baseline):
 
     def __post_init__(self) -> None:
         whole("packed-ensemble.members", self.members, 1)
-        in_range("packed-ensemble.alpha", self.alpha, 1e-9, self.members)
+        check_range("packed-ensemble.alpha", self.alpha, 1e-9, self.members)
 
     @property
     def trainings(self) -> float:
@@ -61,7 +61,9 @@ class PackedEnsemble(Baseline):
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         model = partial(narrow_model, problem.factory, self.alpha / self.members)
-        narrow = replace(problem, model=model, meter=Meter(), start=None, cache=None, identity="")
+        narrow = replace(
+            problem, model=model, meter=Meter(), initial_weights=None, cache=None, identity=""
+        )
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         recipe = problem.recipe
         narrow.fit(
@@ -69,7 +71,7 @@ class PackedEnsemble(Baseline):
             replace(recipe, clip=None),
             "packed-ensemble",
             loss=_summed(problem.criterion),
-            adjust=_clipped(networks, recipe.clip),
+            before_step=_clipped(networks, recipe.clip),
         )
         cost = narrow.cost
         examples = round(cost.backward_examples * flops(narrow) / flops(problem))

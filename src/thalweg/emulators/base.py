@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, whole
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.registry import Registry
 
 
@@ -17,7 +17,7 @@ class Emulator(ABC):
     retraining would predict.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@emulator("name")`.
+    `@register_emulator("name")`.
     """
 
     least_members: ClassVar[int] = 2
@@ -37,8 +37,8 @@ class Emulator(ABC):
     @abstractmethod
     def emulate(
         self,
-        calibration: Evidence | Predictions,
-        asked: Evidence | Predictions,
+        calibration: Observations | Predictions,
+        asked: Observations | Predictions,
         *,
         draws: int,
         seed: int,
@@ -62,8 +62,8 @@ class Emulator(ABC):
 
     def emulate_parts(
         self,
-        calibration: Evidence | Predictions,
-        parts: Mapping[str, Evidence | Predictions],
+        calibration: Observations | Predictions,
+        parts: Mapping[str, Observations | Predictions],
         *,
         draws: int,
         seed: int,
@@ -85,15 +85,17 @@ class Learner(Emulator):
     uses_proxies = True
 
     @abstractmethod
-    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
+    def learn(
+        self, known: Observations, seed: int
+    ) -> Callable[[Observations, int, int], Predictions]:
         """What was learned: from evidence on other inputs, how many draws and their seed, to
         predictions.
         """
 
     def emulate(
         self,
-        calibration: Evidence | Predictions,
-        asked: Evidence | Predictions,
+        calibration: Observations | Predictions,
+        asked: Observations | Predictions,
         *,
         draws: int,
         seed: int,
@@ -102,15 +104,15 @@ class Learner(Emulator):
 
     def emulate_parts(
         self,
-        calibration: Evidence | Predictions,
-        parts: Mapping[str, Evidence | Predictions],
+        calibration: Observations | Predictions,
+        parts: Mapping[str, Observations | Predictions],
         *,
         draws: int,
         seed: int,
     ) -> dict[str, Predictions]:
         known, asked = (
-            Evidence.of(calibration),
-            {name: Evidence.of(own) for name, own in parts.items()},
+            Observations.of(calibration),
+            {name: Observations.of(own) for name, own in parts.items()},
         )
         for own in asked.values():
             check_fit(known, own, draws)
@@ -124,10 +126,10 @@ class Learner(Emulator):
 
 
 _registry = Registry[Emulator]("emulator", "thalweg.emulators")
-emulator, emulators, find_emulator = _registry.register, _registry.all, _registry.find
+register_emulator, emulators, find_emulator = _registry.register, _registry.all, _registry.find
 
 
-def check_fit(calibration: Evidence, asked: Evidence, draws: int) -> None:
+def check_fit(calibration: Observations, asked: Observations, draws: int) -> None:
     """Checks that evidence on two sets of inputs comes from the same networks, and that draws are
     asked for.
 

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from thalweg.emulators.base import Learner, emulator
-from thalweg.emulators.evidence import Evidence
-from thalweg.errors import in_range, whole
+from thalweg.emulators.base import Learner, register_emulator
+from thalweg.emulators.observations import Observations
+from thalweg.errors import check_range, whole
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, log_softmax
+from thalweg.predictions import Predictions, log_softmax
 from thalweg.seeds import derive, generator, seeded
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
@@ -43,7 +43,7 @@ _DRAWS = 256  # behind u
 _BLOCK = 256  # inputs at a time: bounded memory
 
 
-@emulator("engression")
+@register_emulator("engression")
 @dataclass(frozen=True)
 class Engression(Learner):
     """Draws of a generator network with two hidden layers.
@@ -61,13 +61,15 @@ class Engression(Learner):
     def __post_init__(self) -> None:
         whole("engression.noise", self.noise, 1)
         whole("engression.hidden", self.hidden, 1)
-        in_range("engression.epochs", self.epochs, 1e-9)
+        check_range("engression.epochs", self.epochs, 1e-9)
 
     @property
     def uses_features(self) -> bool:
         return True
 
-    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
+    def learn(
+        self, known: Observations, seed: int
+    ) -> Callable[[Observations, int, int], Predictions]:
         network = self._trained(known, seed)
         random = generator(seed, "engression", "u")
         common = torch.randn(
@@ -82,7 +84,7 @@ class Engression(Learner):
         )
         return lambda own, draws, seed: _drawn(network, own, common, scale, draws, seed)
 
-    def _trained(self, known: Evidence, seed: int) -> "_Network":
+    def _trained(self, known: Observations, seed: int) -> "_Network":
         n = known.members
         contexts, targets = [], []
         for left_out in range(n):
@@ -108,7 +110,7 @@ class Engression(Learner):
 
 
 def _drawn(
-    network: "_Network", asked: Evidence, common: Tensor, scale: float, draws: int, seed: int
+    network: "_Network", asked: Observations, common: Tensor, scale: float, draws: int, seed: int
 ) -> Predictions:
     contexts, order = _context(asked, range(asked.members))
     random = generator(seed, "engression", "draws")
@@ -174,7 +176,7 @@ class _Network(nn.Module):
         return mean, shift, log_softmax(mean + residuals - shift).exp().var(0).sum(-1).sqrt()
 
 
-def _context(evidence: Evidence, members: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _context(evidence: Observations, members: Sequence[int]) -> tuple[Tensor, Tensor]:
     """What some networks know on average.
 
     Returns:

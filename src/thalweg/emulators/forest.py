@@ -37,13 +37,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.baselines.width import bias_of_spread
-from thalweg.emulators.base import Learner, emulator
-from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.base import Learner, register_emulator
+from thalweg.emulators.observations import Observations
 from thalweg.emulators.outputs import Outputs, Probabilities, Values
 from thalweg.emulators.scale import Group, Scale, others
-from thalweg.errors import InputError, in_range, whole
-from thalweg.prediction import Predictions
+from thalweg.errors import InputError, check_range, whole
+from thalweg.narrow.width import bias_of_spread
+from thalweg.predictions import Predictions
 from thalweg.seeds import derive, generator, seeded
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _BLOCK = 250  # inputs at a time: bounded memory
 _QUANTILE = 0.995
 
 
-@emulator("forest")
+@register_emulator("forest")
 @dataclass(frozen=True)
 class Forest(Learner):
     """Trees on what networks know of inputs.
@@ -78,24 +78,26 @@ class Forest(Learner):
     def __post_init__(self) -> None:
         whole("forest.trees", self.trees, 1)
         whole("forest.leaf", self.leaf, 1)
-        in_range("forest.tried", self.tried, 1e-9, 1)
-        in_range("forest.inflation", self.inflation, 0)
+        check_range("forest.tried", self.tried, 1e-9, 1)
+        check_range("forest.inflation", self.inflation, 0)
 
     @property
     def uses_features(self) -> bool:
         return self.geometry
 
-    def learn(self, known: Evidence, seed: int) -> Callable[[Evidence, int, int], Predictions]:
+    def learn(
+        self, known: Observations, seed: int
+    ) -> Callable[[Observations, int, int], Predictions]:
         grown = self._grow(Probabilities(), Group.of(known), self._features(known), seed)
 
-        def ask(own: Evidence, draws: int, seed: int) -> Predictions:
+        def ask(own: Observations, draws: int, seed: int) -> Predictions:
             drawn, u, outside = grown.ask(Group.of(own), self._features(own), draws, seed)
             kind = own.anchors.log_probs.dtype
             return Predictions(drawn.to(kind), u.to(kind), outside)
 
         return ask
 
-    def _features(self, evidence: Evidence) -> Tensor | None:
+    def _features(self, evidence: Observations) -> Tensor | None:
         return evidence.features if self.geometry else None
 
     def emulate_values(

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.emulators.base import Emulator, check_fit, emulator
-from thalweg.emulators.evidence import Evidence
+from thalweg.emulators.base import Emulator, check_fit, register_emulator
+from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, whole
-from thalweg.prediction import Predictions, log_softmax
+from thalweg.predictions import Predictions, log_softmax
 from thalweg.seeds import generator
 
 _FLOOR = -104.0  # of log-probabilities: in single precision the probability is 0
 _BLOCK = 512  # inputs at a time: bounded memory
 
 
-@emulator("neighbours")
+@register_emulator("neighbours")
 @dataclass(frozen=True)
 class Neighbours(Emulator):
     """Residuals of the nearest calibration inputs.
@@ -41,13 +41,13 @@ class Neighbours(Emulator):
 
     def emulate(
         self,
-        calibration: Evidence | Predictions,
-        asked: Evidence | Predictions,
+        calibration: Observations | Predictions,
+        asked: Observations | Predictions,
         *,
         draws: int,
         seed: int,
     ) -> Predictions:
-        calibration, asked = Evidence.of(calibration), Evidence.of(asked)
+        calibration, asked = Observations.of(calibration), Observations.of(asked)
         check_fit(calibration, asked, draws)
         k = asked.anchors.members
         if k < 2:

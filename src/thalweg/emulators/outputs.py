@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from thalweg.prediction import log_softmax
+from thalweg.predictions import log_softmax
 
 _LEAST = 1e-7  # probabilities below count as this
 _STEPS = 30

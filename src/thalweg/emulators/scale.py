@@ -3,7 +3,7 @@ proxies tell them together.
 
 Three estimates of the mean spread, each from mean distances and not mean squares, as few inputs
 hold most of the squares: the anchors among themselves; anchors against proxies; proxies among
-themselves. In the last two narrow networks have a part, which `baselines.width` brings to the whole
+themselves. In the last two narrow networks have a part, which `narrow.width` brings to the whole
 width. What is there is averaged geometrically: with one anchor, two of them.
 
 The centre is the mean of anchors and proxies, each weighed by its error. What the proxies' mean
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.baselines.width import bias_of_spread, spread, squared_bias, together, variance
-from thalweg.emulators.evidence import Evidence
-from thalweg.prediction import multinomial
+from thalweg.emulators.observations import Observations
+from thalweg.narrow.width import bias_of_spread, spread, squared_bias, together, variance
+from thalweg.predictions import multinomial
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
     dimensions: float = 1.0
 
     @staticmethod
-    def of(evidence: Evidence) -> "Group":
+    def of(evidence: Observations) -> "Group":
         """Of classes: probabilities."""
         values, anchors = evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members
         own, theirs = (

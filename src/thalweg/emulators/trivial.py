@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import torch
 
-from thalweg.emulators.base import Emulator, check_fit, emulator
-from thalweg.emulators.evidence import Evidence
-from thalweg.errors import InputError, in_range
-from thalweg.prediction import Predictions, impurity
+from thalweg.emulators.base import Emulator, check_fit, register_emulator
+from thalweg.emulators.observations import Observations
+from thalweg.errors import InputError, check_range
+from thalweg.predictions import Predictions, impurity
 
 
-@emulator("trivial")
+@register_emulator("trivial")
 @dataclass(frozen=True)
 class Trivial(Emulator):
     """u = scale (1 - sum p^2)^power of the first anchor, with the scale such that mean u^2 is the
@@ -33,17 +33,17 @@ class Trivial(Emulator):
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        in_range("trivial.power", self.power, 0)
+        check_range("trivial.power", self.power, 0)
 
     def emulate(
         self,
-        calibration: Evidence | Predictions,
-        asked: Evidence | Predictions,
+        calibration: Observations | Predictions,
+        asked: Observations | Predictions,
         *,
         draws: int,
         seed: int,
     ) -> Predictions:
-        calibration, asked = Evidence.of(calibration), Evidence.of(asked)
+        calibration, asked = Observations.of(calibration), Observations.of(asked)
         check_fit(calibration, asked, draws)
         known, anchors = calibration.anchors, asked.anchors
         if anchors.members < 2:

@@ -12,7 +12,7 @@ class Explorer(ABC):
     """A method that turns a problem into a distribution over weights.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@explorer("name")`.
+    `@register_explorer("name")`.
     """
 
     family: ClassVar[str] = "other"
@@ -42,4 +42,4 @@ class Explorer(ABC):
 
 
 _registry = Registry[Explorer]("explorer", "thalweg.explorers")
-explorer, explorers, find_explorer = _registry.register, _registry.all, _registry.find
+register_explorer, explorers, find_explorer = _registry.register, _registry.all, _registry.find

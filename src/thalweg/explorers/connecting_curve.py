@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.connecting import connectable
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.connecting import connectable
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Bezier, Chain
 from thalweg.weights.point import mix
 from thalweg.weights.subspace import Subspace, SubspaceModule
 
 
-@explorer("connecting-curve")
+@register_explorer("connecting-curve")
 @dataclass(frozen=True)
 class ConnectingCurve(Explorer):
     """A curve between the first two anchors.
@@ -53,8 +53,8 @@ class ConnectingCurve(Explorer):
 
     def __post_init__(self) -> None:
         whole("connecting-curve.bends", self.bends, 1)
-        in_range("connecting-curve.share", self.share, 1e-9)
-        in_range("connecting-curve.lr_ratio", self.lr_ratio, 0)
+        check_range("connecting-curve.share", self.share, 1e-9)
+        check_range("connecting-curve.lr_ratio", self.lr_ratio, 0)
         if self.form not in ("bezier", "chain"):
             raise InputError(f"connecting-curve.form got '{self.form}', needs 'bezier' or 'chain'")
         if self.sampling not in ("uniform", "arc-length"):
@@ -98,7 +98,7 @@ class ConnectingCurve(Explorer):
             module,
             recipe,
             "connecting-curve",
-            adjust=partial(module.carry, problem.recipe.weight_decay),
+            before_step=partial(module.carry, problem.recipe.weight_decay),
         )
         curve = Subspace(module.vertices(), law)
         return curve.by_length() if self.sampling == "arc-length" else curve

@@ -1,20 +1,20 @@
 """Cyclical SGHMC: as cyclical SGLD, with momentum (Zhang et al. 2020, arXiv 1902.03932).
 
-Algorithm and deviations: `explorers.sgmcmc`. The authors' code has a friction of 0.9, that is a
-momentum of 0.1 only.
+Algorithm and deviations: `explorers._parts.sgmcmc`. The authors' code has a friction of 0.9, that
+is a momentum of 0.1 only.
 """
 
 from dataclasses import dataclass
 
-from thalweg.explorers.base import explorer
-from thalweg.explorers.csgld import Csgld
+from thalweg.explorers.base import register_explorer
+from thalweg.explorers.csgld import CyclicalSGLD
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 
 
-@explorer("csghmc")
+@register_explorer("csghmc")
 @dataclass(frozen=True)
-class Csghmc(Csgld):
+class CyclicalSGHMC(CyclicalSGLD):
     """Samples from the ends of cycles, with momentum. Cost: budget.
 
     Attributes:

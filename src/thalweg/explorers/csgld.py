@@ -1,23 +1,23 @@
 """Cyclical SGLD: samples with noise at the ends of cosine cycles of one training (Zhang et al.
 2020, arXiv 1902.03932).
 
-Algorithm and deviations: `explorers.sgmcmc`. Ashukha et al. (2020, arXiv 2002.06470) have cycles of
-50 of 300 epochs with noise in the last 3: `Csgld(cycles=6, noise=0.06)`, and their strong rows more
-of them, `Csgld(cycles=12, noise=0.06, budget=2.0)`.
+Algorithm and deviations: `explorers._parts.sgmcmc`. Ashukha et al. (2020, arXiv 2002.06470) have
+cycles of 50 of 300 epochs with noise in the last 3: `CyclicalSGLD(cycles=6, noise=0.06)`, and their
+strong rows more of them, `CyclicalSGLD(cycles=12, noise=0.06, budget=2.0)`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.sgmcmc import Cyclical
+from thalweg.explorers._parts.sgmcmc import Cyclical
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 
 
-@explorer("csgld")
+@register_explorer("csgld")
 @dataclass(frozen=True)
-class Csgld(Explorer):
+class CyclicalSGLD(Explorer):
     """Samples from the ends of cycles, without momentum. Cost: budget.
 
     Attributes:

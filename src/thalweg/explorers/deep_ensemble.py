@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thalweg.errors import whole
-from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 
-@explorer("deep-ensemble")
+@register_explorer("deep-ensemble")
 @dataclass(frozen=True)
 class DeepEnsemble(Explorer):
     """K full trainings.
@@ -41,4 +41,4 @@ class DeepEnsemble(Explorer):
         return float(self.members)
 
     def explore(self, problem: Problem) -> Members:
-        return Members(anchors(problem, self.members))
+        return Members(train_anchors(problem, self.members))

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from thalweg.errors import whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.spro import Spro, grow
+from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.explorers.spro import SPRO, grow
 from thalweg.training.problem import Problem
 from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 
-@explorer("espro")
+@register_explorer("espro")
 @dataclass(frozen=True)
-class Espro(Explorer):
+class ESPRO(Explorer):
     """Several grown simplexes. Cost: simplexes x (1 + vertices x share x draws) trainings.
 
     Attributes:
@@ -60,8 +60,8 @@ class Espro(Explorer):
         train_together([(problem, k) for k in range(self.simplexes)])
         return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
 
-    def _simplex(self) -> Spro:
-        return Spro(
+    def _simplex(self) -> SPRO:
+        return SPRO(
             vertices=self.vertices,
             share=self.share,
             draws=self.draws,

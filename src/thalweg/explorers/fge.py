@@ -14,18 +14,18 @@ first part is a finished anchor instead, at extra cost.
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.cycles import collect, cycles
-from thalweg.explorers.trajectory import beginning
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.cycles import collect, cycles
+from thalweg.explorers._parts.trajectory import beginning
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.distribution import Members
 
 
-@explorer("fge")
+@register_explorer("fge")
 @dataclass(frozen=True)
-class Fge(Explorer):
+class FGE(Explorer):
     """Members at the lowest learning rate of each cycle. Cost: 1 (from an anchor: 1 + share).
 
     Attributes:
@@ -49,9 +49,9 @@ class Fge(Explorer):
         whole("fge.cycles", self.cycles, 1)
         if self.start not in ("scratch", "anchor"):
             raise InputError(f"fge.start got '{self.start}', needs 'scratch' or 'anchor'")
-        in_range("fge.share", self.share, 1e-9, 1 if self.start == "scratch" else float("inf"))
-        in_range("fge.lr_ratio", self.lr_ratio, 0)
-        in_range("fge.depth", self.depth, 0, 1)
+        check_range("fge.share", self.share, 1e-9, 1 if self.start == "scratch" else float("inf"))
+        check_range("fge.lr_ratio", self.lr_ratio, 0)
+        check_range("fge.depth", self.depth, 0, 1)
 
     @property
     def anchors(self) -> int:
@@ -71,7 +71,7 @@ class Fge(Explorer):
             schedule="triangle",
             warmup=0.0,
         )
-        steps = recipe.steps(len(problem.train))
+        steps = recipe.steps(len(problem.train_loader))
         recipe = replace(recipe, cycles=max(1, min(self.cycles, steps // 2)))
         network = beginning(problem, self.start, self.share, lr, "fge")
         return collect(problem, network, recipe, "fge", "cycles", steps=_lowest(recipe, steps))

@@ -15,15 +15,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from thalweg.errors import InputError, in_range
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.curvature import OutputHessian, curvature, softmax
-from thalweg.explorers.evidence import best_precision
+from thalweg.errors import InputError, check_range
+from thalweg.explorers._parts.curvature import OutputHessian, curvature, softmax
+from thalweg.explorers._parts.evidence import best_precision
+from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.graph.penultimate import last_linear
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
 from thalweg.weights.laplace import LastLayerGaussian
-from thalweg.weights.penultimate import last_linear
 from thalweg.weights.point import Weights
 
 # weights of the last layer: their matrix takes 2 GiB, and its factorisation some 40 s on one core
@@ -31,7 +31,7 @@ LARGEST = 16_384
 Precision = float | Literal["evidence", "recipe"]
 
 
-@explorer("last-layer-laplace")
+@register_explorer("last-layer-laplace")
 @dataclass(frozen=True)
 class LastLayerLaplace(Explorer):
     """The posterior of the last linear layer of an anchor, 16,384 weights at most. Cost: 1.
@@ -50,7 +50,7 @@ class LastLayerLaplace(Explorer):
 
     def __post_init__(self) -> None:
         if not isinstance(self.precision, str):
-            in_range("last-layer-laplace.precision", self.precision, 1e-12)
+            check_range("last-layer-laplace.precision", self.precision, 1e-12)
         elif self.precision not in ("evidence", "recipe"):
             raise InputError(
                 f"last-layer-laplace.precision got '{self.precision}', needs 'evidence', "

@@ -10,20 +10,20 @@ uniform while the curve is learned, and `sampling` says which points of it are d
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.learned import learn
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.learned import learn
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Bezier
 from thalweg.weights.subspace import Subspace
 
 
-@explorer("learned-curve")
+@register_explorer("learned-curve")
 @dataclass(frozen=True)
 class LearnedCurve(Explorer):
     """A Bezier curve; its two ends and its bends are trained.
 
-    Algorithm and deviations: `explorers.learned`. Cost: 1.
+    Algorithm and deviations: `explorers._parts.learned`. Cost: 1.
 
     Attributes:
         beta: Strength of the cosine penalty; the paper's 1.
@@ -41,7 +41,7 @@ class LearnedCurve(Explorer):
     sampling: Literal["uniform", "arc-length"] = "uniform"
 
     def __post_init__(self) -> None:
-        in_range("learned-curve.beta", self.beta, 0)
+        check_range("learned-curve.beta", self.beta, 0)
         whole("learned-curve.bends", self.bends, 1)
         if self.sampling not in ("uniform", "arc-length"):
             raise InputError(

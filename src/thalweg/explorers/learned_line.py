@@ -5,18 +5,18 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.errors import in_range
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.learned import learn
+from thalweg.errors import check_range
+from thalweg.explorers._parts.learned import learn
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.subspace import Subspace
 
 
-@explorer("learned-line")
+@register_explorer("learned-line")
 @dataclass(frozen=True)
 class LearnedLine(Explorer):
-    """A line between two vertices. Algorithm and deviations: `explorers.learned`.
+    """A line between two vertices. Algorithm and deviations: `explorers._parts.learned`.
 
     Attributes:
         beta: Strength of the cosine penalty; the paper's 1.
@@ -29,7 +29,7 @@ class LearnedLine(Explorer):
     layerwise: bool = False
 
     def __post_init__(self) -> None:
-        in_range("learned-line.beta", self.beta, 0)
+        check_range("learned-line.beta", self.beta, 0)
 
     @property
     def anchors(self) -> int:

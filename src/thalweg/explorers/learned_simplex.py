@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.errors import in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.learned import learn
+from thalweg.errors import check_range, whole
+from thalweg.explorers._parts.learned import learn
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.subspace import Subspace
 
 
-@explorer("learned-simplex")
+@register_explorer("learned-simplex")
 @dataclass(frozen=True)
 class LearnedSimplex(Explorer):
-    """A simplex of vertices. Algorithm and deviations: `explorers.learned`.
+    """A simplex of vertices. Algorithm and deviations: `explorers._parts.learned`.
 
     Attributes:
         vertices: How many; the paper has 2 to 6.
@@ -30,7 +30,7 @@ class LearnedSimplex(Explorer):
 
     def __post_init__(self) -> None:
         whole("learned-simplex.vertices", self.vertices, 2)
-        in_range("learned-simplex.beta", self.beta, 0)
+        check_range("learned-simplex.beta", self.beta, 0)
 
     @property
     def anchors(self) -> int:

@@ -11,17 +11,17 @@ network: dropout is inserted by hooks.
 from dataclasses import dataclass
 from typing import Literal
 
-from thalweg.errors import InputError, in_range
-from thalweg.explorers.base import Explorer, explorer
+from thalweg.errors import InputError, check_range
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.dropout import Dropped
 from thalweg.weights.masks import insert
 from thalweg.weights.point import Weights
 
 
-@explorer("mc-dropout")
+@register_explorer("mc-dropout")
 @dataclass(frozen=True)
-class McDropout(Explorer):
+class MCDropout(Explorer):
     """One network, whose units are dropped at random. Cost: 1.
 
     Attributes:
@@ -35,7 +35,7 @@ class McDropout(Explorer):
 
     def __post_init__(self) -> None:
         if not isinstance(self.rate, str):
-            in_range("mc-dropout.rate", self.rate, 0, 0.99)
+            check_range("mc-dropout.rate", self.rate, 0, 0.99)
         elif self.rate != "own":
             raise InputError(f"mc-dropout.rate got '{self.rate}', needs 'own' or a number")
 

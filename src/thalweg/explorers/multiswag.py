@@ -10,17 +10,17 @@ first column is zero, and it has 0.86 to 0.93 of the iterates' sample covariance
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.errors import in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.trajectory import Trajectory
+from thalweg.errors import check_range, whole
+from thalweg.explorers._parts.trajectory import Trajectory
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Mixture
 from thalweg.weights.gaussian import LowRankGaussian, Moments
 
 
-@explorer("multiswag")
+@register_explorer("multiswag")
 @dataclass(frozen=True)
-class MultiSwag(Explorer):
+class MultiSWAG(Explorer):
     """Several SWAG Gaussians. Cost: members.
 
     Attributes:
@@ -45,7 +45,7 @@ class MultiSwag(Explorer):
         whole("multiswag.members", self.members, 1)
         self._trajectory().check("multiswag")
         whole("multiswag.rank", self.rank, 0)
-        in_range("multiswag.scale", self.scale, 0)
+        check_range("multiswag.scale", self.scale, 0)
 
     @property
     def anchors(self) -> int:

@@ -13,10 +13,10 @@ a module with a trained parameter of two axes or more; layers count in the order
 and with one goes everything trained that is registered after it: its biases, and norm layers that
 follow it. Batch-norm statistics stay, and adapt while the restart trains.
 
-`calibrate` chooses how hard to shake, of our own: see `explorers.calibration`. One restart is tried
-at each of nine strengths, from 1, 2 and 4 times the recipe's peak with 0, 1 and 2 layers drawn
-anew; that of the chosen strength is kept as a member, as is the retraining that it was chosen by:
-an unbiased sample. `Restarts.calibrated` says what was chosen.
+`calibrate` chooses how hard to shake, of our own: see `explorers._parts.calibration`. One restart
+is tried at each of nine strengths, from 1, 2 and 4 times the recipe's peak with 0, 1 and 2 layers
+drawn anew; that of the chosen strength is kept as a member, as is the retraining that it was chosen
+by: an unbiased sample. `Restarts.calibrated` says what was chosen.
 
 The default strength, twice the recipe's peak, is the one whose members were as far apart as
 retrainings on digits (an MLP). It was not tuned elsewhere; a recipe whose peak is high already may
@@ -31,11 +31,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from thalweg.errors import Diverged, InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.calibration import matching
+from thalweg.errors import Diverged, InputError, check_range, whole
+from thalweg.explorers._parts.calibration import matching
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
+from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -43,7 +43,7 @@ LR_RATIOS = (1.0, 2.0, 4.0)
 DEPTHS = (0, 1, 2)
 
 
-@explorer("restarts")
+@register_explorer("restarts")
 @dataclass(frozen=True)
 class Restarts(Explorer):
     """Members from short trainings that start at an anchor.
@@ -84,9 +84,9 @@ class Restarts(Explorer):
     def __post_init__(self) -> None:
         whole("restarts.members", self.members, 1)
         whole("restarts.reinit", self.reinit, 0)
-        in_range("restarts.share", self.share, 1e-9)
+        check_range("restarts.share", self.share, 1e-9)
         for name in ("lr_ratio", "shrink", "noise", "tolerance"):
-            in_range(f"restarts.{name}", getattr(self, name), 0)
+            check_range(f"restarts.{name}", getattr(self, name), 0)
         if self.form not in ("star", "chain"):
             raise InputError(f"restarts.form got '{self.form}', needs 'star' or 'chain'")
 
@@ -109,7 +109,7 @@ class Restarts(Explorer):
             last_layers(
                 problem.build("network"), self.reinit
             )  # says so before a training where there are fewer
-            chosen, trained, found = self, anchors(problem, 1), []
+            chosen, trained, found = self, train_anchors(problem, 1), []
         while len(found) < self.members:
             start = found[-1] if found and self.form == "chain" else trained[0]
             found.append(restart(problem, start, chosen, len(found)))
@@ -136,7 +136,7 @@ class Restarts(Explorer):
                 "networks agree on what they were trained on: give Problem(unlabelled=...), "
                 "inputs that were not trained on"
             )
-        anchor, retraining = anchors(problem, 2)
+        anchor, retraining = train_anchors(problem, 2)
         depth = len(layers(problem.build("network")))
         settings = [
             replace(self, calibrate=False, lr_ratio=lr_ratio, reinit=reinit)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from thalweg.errors import whole
-from thalweg.explorers.base import Explorer, explorer
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 
-@explorer("short-ensemble")
+@register_explorer("short-ensemble")
 @dataclass(frozen=True)
 class ShortEnsemble(Explorer):
     """K trainings whose schedule is compressed into epochs / K.

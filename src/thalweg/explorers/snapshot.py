@@ -14,14 +14,14 @@ Deviation: they have no momentum and batches of 64; here both are the recipe's.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from thalweg.errors import in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.cycles import collect, cycles
+from thalweg.errors import check_range, whole
+from thalweg.explorers._parts.cycles import collect, cycles
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 
 
-@explorer("snapshot")
+@register_explorer("snapshot")
 @dataclass(frozen=True)
 class Snapshot(Explorer):
     """Members at the ends of cycles. Cost: budget.
@@ -42,8 +42,8 @@ class Snapshot(Explorer):
 
     def __post_init__(self) -> None:
         whole("snapshot.cycles", self.cycles, 1)
-        in_range("snapshot.lr_ratio", self.lr_ratio, 0)
-        in_range("snapshot.budget", self.budget, 1e-9)
+        check_range("snapshot.lr_ratio", self.lr_ratio, 0)
+        check_range("snapshot.budget", self.budget, 1e-9)
 
     @property
     def anchors(self) -> int:
@@ -64,5 +64,5 @@ class Snapshot(Explorer):
             cycles=self.cycles,
             warmup=own.warmup / self.cycles,
         )
-        ends = {steps[-1] for steps in cycles(recipe, recipe.steps(len(problem.train)))}
+        ends = {steps[-1] for steps in cycles(recipe, recipe.steps(len(problem.train_loader)))}
         return collect(problem, problem.build("snapshot"), recipe, "snapshot", steps=ends)

@@ -27,8 +27,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.seeds import generator
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
@@ -40,9 +40,9 @@ from thalweg.weights.volume import Growing, log_squared_total, squared
 FLOOR = 1e-4  # beside V^2 in the logarithm, from the authors' code
 
 
-@explorer("spro")
+@register_explorer("spro")
 @dataclass(frozen=True)
-class Spro(Explorer):
+class SPRO(Explorer):
     """A simplex grown from an anchor. Cost: 1 + vertices x share x draws trainings.
 
     Attributes:
@@ -69,9 +69,9 @@ class Spro(Explorer):
     def __post_init__(self) -> None:
         whole("spro.vertices", self.vertices, 1)
         whole("spro.draws", self.draws, 1)
-        in_range("spro.share", self.share, 1e-9)
+        check_range("spro.share", self.share, 1e-9)
         for name in ("lr_ratio", "volume", "offset"):
-            in_range(f"spro.{name}", getattr(self, name), 0)
+            check_range(f"spro.{name}", getattr(self, name), 0)
         if self.form not in ("mean", "paper"):
             raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
         if self.form == "mean" and self.volume and not self.offset:
@@ -93,7 +93,7 @@ class Spro(Explorer):
         return grow(problem, 0, self)
 
 
-def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
+def grow(problem: Problem, anchor: int, settings: SPRO) -> Subspace:
     """Grows a simplex from the anchor of a number."""
     vertices = [problem.anchor(anchor)]
     for n in range(settings.vertices):
@@ -104,7 +104,7 @@ def grow(problem: Problem, anchor: int, settings: Spro) -> Subspace:
 def new_vertex(
     problem: Problem,
     vertices: Sequence[Weights],
-    settings: Spro,
+    settings: SPRO,
     *name: str | int,
     simplexes: Sequence[Sequence[int]] | None = None,
     data_of: int = 0,
@@ -151,7 +151,7 @@ def new_vertex(
     every = simplexes or [range(len(vertices))]
     reward = _volume(module, settings.volume, every[:1] if paper else every)
     problem.fit(
-        module, recipe, *name, loss=loss, penalty=reward, adjust=module.carry, data_of=data_of
+        module, recipe, *name, loss=loss, penalty=reward, before_step=module.carry, data_of=data_of
     )
     return module.vertices()[-1]
 

@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.connecting import connectable
-from thalweg.explorers.spro import Spro, new_vertex
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.connecting import connectable
+from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.explorers.spro import SPRO, new_vertex
 from thalweg.landscape.loss import losses
 from thalweg.landscape.low_loss import LowLoss, low_loss
 from thalweg.training.problem import Problem
@@ -34,14 +34,14 @@ from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace
 
 
-@explorer("spro-complex")
+@register_explorer("spro-complex")
 @dataclass(frozen=True)
-class SproComplex(Explorer):
+class SPROComplex(Explorer):
     """Anchors joined by connectors.
 
     Cost: modes + connectors x share x draws trainings (less where a tolerance stops it).
 
-    What anchors must have in common: `explorers.connecting`.
+    What anchors must have in common: `explorers._parts.connecting`.
 
     Attributes:
         modes: How many anchors; the paper has 2 to 7.
@@ -76,7 +76,7 @@ class SproComplex(Explorer):
         whole("spro-complex.modes", self.modes, 2)
         whole("spro-complex.connectors", self.connectors, 1)
         if self.tolerance is not None:
-            in_range("spro-complex.tolerance", self.tolerance, 0)
+            check_range("spro-complex.tolerance", self.tolerance, 0)
         self._growth()
 
     @property
@@ -104,8 +104,8 @@ class SproComplex(Explorer):
             found = grown
         return found
 
-    def _growth(self) -> Spro:
-        return Spro(
+    def _growth(self) -> SPRO:
+        return SPRO(
             vertices=self.connectors,
             share=self.share,
             draws=self.draws,

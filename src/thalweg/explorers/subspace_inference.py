@@ -19,12 +19,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.elliptical import elliptical_slice
-from thalweg.explorers.trajectory import Trajectory
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.elliptical import elliptical_slice
+from thalweg.explorers._parts.trajectory import Trajectory
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.landscape.loss import evaluate
-from thalweg.prediction import sample
+from thalweg.predict import sample
 from thalweg.seeds import generator
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -32,13 +32,13 @@ from thalweg.weights.gaussian import LowRankGaussian, Moments
 from thalweg.weights.point import Weights, mix, sum_products
 
 
-@explorer("subspace-inference")
+@register_explorer("subspace-inference")
 @dataclass(frozen=True)
 class SubspaceInference(Explorer):
     """Samples of the posterior in a subspace. Cost: 1, and some four likelihoods a sample.
 
     A likelihood takes `examples` forward evaluations and, where there is batch norm, as many more
-    as a refresh at its point has: 2,048 by default (`Problem(refreshed=...)`), so some 3,000 in
+    as a refresh at its point has: 2,048 by default (`Problem(bn_examples=...)`), so some 3,000 in
     all, and with 30 samples some 370,000.
 
     Attributes:
@@ -67,7 +67,7 @@ class SubspaceInference(Explorer):
         for name in ("rank", "samples", "examples"):
             whole(f"subspace-inference.{name}", getattr(self, name), 1)
         for name in ("temperature", "prior"):
-            in_range(f"subspace-inference.{name}", getattr(self, name), 1e-12)
+            check_range(f"subspace-inference.{name}", getattr(self, name), 1e-12)
         self._trajectory().check("subspace-inference")
         if self.rank >= self.collect:
             raise InputError(

@@ -11,17 +11,17 @@ The paper's cyclical rates are left out.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.trajectory import Trajectory
+from thalweg.explorers._parts.trajectory import Trajectory
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.gaussian import Moments
 from thalweg.weights.point import Weights
 
 
-@explorer("swa")
+@register_explorer("swa")
 @dataclass(frozen=True)
-class Swa(Explorer):
+class SWA(Explorer):
     """The mean of iterates, as the only member. Cost: 1.
 
     Attributes:

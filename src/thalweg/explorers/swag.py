@@ -15,16 +15,16 @@ every draw (paper).
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from thalweg.errors import in_range, whole
-from thalweg.explorers.base import Explorer, explorer
-from thalweg.explorers.trajectory import Trajectory
+from thalweg.errors import check_range, whole
+from thalweg.explorers._parts.trajectory import Trajectory
+from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.gaussian import LowRankGaussian, Moments
 
 
-@explorer("swag")
+@register_explorer("swag")
 @dataclass(frozen=True)
-class Swag(Explorer):
+class SWAG(Explorer):
     """Low rank plus diagonal Gaussian about the SWA mean. Cost: 1 (from an anchor: 1 + share).
 
     Attributes:
@@ -48,7 +48,7 @@ class Swag(Explorer):
     def __post_init__(self) -> None:
         self._trajectory().check("swag")
         whole("swag.rank", self.rank, 0)
-        in_range("swag.scale", self.scale, 0)
+        check_range("swag.scale", self.scale, 0)
 
     @property
     def anchors(self) -> int:

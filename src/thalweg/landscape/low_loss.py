@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from thalweg.errors import in_range, whole
+from thalweg.errors import check_range, whole
 from thalweg.landscape.loss import losses
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import WeightDistribution
@@ -55,6 +55,6 @@ def low_loss(
         examples: Training examples of the loss, as in `losses`.
         seed: Seed of the draws.
     """
-    in_range("limit", limit, float("-inf"))
+    check_range("limit", limit, float("-inf"))
     whole("draws", draws, 1)
     return LowLoss(losses(problem, list(found.draw(draws, seed=seed)), examples=examples), limit)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.metrics.intervals import NOT_DEFINED, Estimate, Resamples
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 
 SIZES = (1, 2, 3, 5, 10, 20)

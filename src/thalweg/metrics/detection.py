@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thalweg.metrics.intervals import RANKED, Estimate, Resamples, shifted
 from thalweg.metrics.ranks import auroc
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 _LEAST = 1e-12  # nats
 

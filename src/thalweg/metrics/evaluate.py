@@ -12,7 +12,7 @@ from thalweg.errors import InputError
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
-from thalweg.metrics.facts import FACTS
+from thalweg.metrics.info import FACTS
 from thalweg.metrics.intervals import (
     NOT_DEFINED,
     RANKED,
@@ -36,7 +36,7 @@ from thalweg.metrics.spread import (
     spread_ratio,
 )
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 _SIGNS = {
     "accuracy": -1.0,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from thalweg.metrics.intervals import FREE, NOT_DEFINED, Estimate, Range, Resamples, added
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.metrics.calibration import calibrated_nll, right
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 LEAST_LOG = -1e4
 """Smallest log-probability that scores see: one of minus infinity would make means infinite and

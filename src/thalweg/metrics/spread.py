@@ -22,7 +22,7 @@ from thalweg.metrics.intervals import (
 from thalweg.metrics.ranks import correlation, partial, weighted_ranks
 from thalweg.metrics.retraining import PairMean, input_chunks, pair_mean
 from thalweg.metrics.uncertainty import ReferenceU
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 
 LEAST_MEAN = 0.01
 """Coverage looks at the classes whose mean reference probability at an input is above this: others

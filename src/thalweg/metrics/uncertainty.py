@@ -26,7 +26,7 @@ from torch import Tensor
 from thalweg.metrics.curve import SIZES, Curve, equivalent, subsets
 from thalweg.metrics.intervals import NOT_DEFINED, POSITIVE, Estimate, Resamples, added
 from thalweg.metrics.retraining import input_chunks
-from thalweg.prediction import Predictions
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 
 HALVINGS = 50

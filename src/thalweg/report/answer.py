@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pandas import DataFrame, Series
 
-from thalweg.metrics.facts import Fact
+from thalweg.metrics.info import MetricInfo
 from thalweg.report.blocks import bold
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
@@ -45,7 +45,7 @@ def failures(results: Results) -> str:
     return f"Of the {runs} runs, retrainings included, {told}; see “What failed”."
 
 
-def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> str:
+def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0) -> str:
     own = _candidates(table)
     own = own[[_known(row) >= least for _, row in own.iterrows()]]
     if own.empty:
@@ -77,7 +77,7 @@ def _best(table: DataFrame, fact: Fact, worth: str, *, least: float = 0.0) -> st
     )
 
 
-def _trivial(table: DataFrame, fact: Fact) -> str:
+def _trivial(table: DataFrame, fact: MetricInfo) -> str:
     own = table[(table["family"] == "trivial") & table["value"].notna()]
     if own.empty:
         return ""

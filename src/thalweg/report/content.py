@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from thalweg.metrics.facts import Fact
+from thalweg.metrics.info import MetricInfo
 from thalweg.report import figures, images, interactive, landscape, protocol
 from thalweg.report.answer import answer
 from thalweg.report.blocks import (
@@ -133,7 +133,7 @@ def content(results: Results) -> Content:
     )
 
 
-def _against_cost(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
+def _against_cost(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
     told = (
         "Points carry the numbers of the table; bars are 95 % intervals, and an arrow stands "
         "where the data give no upper end. Solid line: deep ensembles, K = total cost; what "
@@ -239,7 +239,7 @@ def _images(results: Results) -> Picture:
     )
 
 
-def _others(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
+def _others(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
     left = [
         name
         for name in facts
@@ -298,7 +298,7 @@ def _settings(results: Results) -> list[Block]:
     return [Pairs(tuple(rows))] if rows else [Paragraph("The study has deep ensembles only.")]
 
 
-def _definitions(results: Results, facts: Mapping[str, Fact]) -> list[Block]:
+def _definitions(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
     better = {"higher": "higher is better", "lower": "lower is better", "one": "best at 1"}
     rows = []
     for name, fact in facts.items():

@@ -22,6 +22,7 @@ from thalweg.report.extras import extra
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
 from thalweg.report.results import Landscape
+from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
 from thalweg.study.landscape import (
     GRID,
@@ -33,7 +34,6 @@ from thalweg.study.landscape import (
     view_of,
     view_through,
 )
-from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.workers import one_thread
 from thalweg.weights.distribution import load
@@ -91,33 +91,33 @@ def draw(
     """
     if through is not None and weights is not None:
         raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
-    material, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
-    asked = material.plan.protocol.landscape
+    context, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
+    asked = context.plan.protocol.landscape
     through = through or ("random" if asked == "none" else asked)
     found = None if weights is None else load(weights)
-    needed = trainings(material.plan, through) if found is None else 0
+    needed = trainings(context.plan, through) if found is None else 0
     extra("plotly.graph_objects")  # said before the work
-    material.check()
+    context.check()
     output = files.given(
         output or folder / "landscape" / (through if weights is None else weights.stem)
     )
     Store(output).check_writable()
     with one_thread():  # as in a study, whose networks these are
-        meter = Meter(material.problem("base 0", None).training_examples)
+        meter = Meter(context.problem("base 0", None).training_examples)
         if found is None:
             say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
-            view = view_of(material, Store(folder), through, meter)
+            view = view_of(context, Store(folder), through, meter)
         else:
-            view = view_through(material.problem("base 0", None), found, f"points of {weights}")
+            view = view_through(context.problem("base 0", None), found, f"points of {weights}")
         say(f"looking at {grid} x {grid} points ...")
-        tensors, facts = measured(material, view, grid, meter)
-        along = profiles(material, view, meter)
-    chance = any(_is_chance(own, material.dataset.classes) for own in along.values())
+        tensors, facts = measured(context, view, grid, meter)
+        along = profiles(context, view, meter)
+    chance = any(_is_chance(own, context.dataset.classes) for own in along.values())
     files.write_json(
         output / "landscape.json",
         {
             **facts,
-            "plan": material.plan.facts(),
+            "plan": context.plan.facts(),
             "unit": view.unit,
             "chance": chance,
             "cost": {
@@ -144,7 +144,7 @@ def draw(
     paths += [output / "landscape.html", output / "landscape.json"]
     drawn = Drawn(tuple(paths), along, meter.cost, chance)
     files.write_bytes(
-        paths[-2], html(_content(material, shown, view, facts, drawn, pictures)).encode()
+        paths[-2], html(_content(context, shown, view, facts, drawn, pictures)).encode()
     )
     return drawn
 
@@ -163,13 +163,8 @@ def _printed(figure: Figure, path: Path) -> Path:
     buffer = io.BytesIO()
     kind = path.suffix[1:]
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}), unseen_glyphs():
-        figure.savefig(
-            buffer,
-            format=kind,
-            facecolor="white",
-            dpi=200,
-            metadata={"Date": None} if kind == "svg" else None,
-        )
+        undated = {"Date": None} if kind == "svg" else None
+        figure.savefig(buffer, format=kind, facecolor="white", dpi=200, metadata=undated)
     files.write_bytes(path, buffer.getvalue())
     return path
 
@@ -181,14 +176,14 @@ def _numbers(found: Profile) -> dict[str, Any]:
 
 
 def _content(
-    material: Material,
+    context: StudyContext,
     shown: Landscape,
     view: View,
     facts: Mapping[str, Any],
     drawn: Drawn,
     pictures: Mapping[str, Figure],
 ) -> Content:
-    plan, along, unit = material.plan, drawn.profiles, view.unit
+    plan, along, unit = context.plan, drawn.profiles, view.unit
     images = (
         f"Loss: mean cross-entropy on {facts['training_images']} training images, on which "
         "batch-norm statistics are estimated too. Error: share of wrong answers among "
@@ -220,7 +215,7 @@ def _content(
         ("Network", plan.model.name),
         (
             "Trainings",
-            f"{plan.recipe.epochs:g} epochs of {len(material.train.targets)} images each.",
+            f"{plan.recipe.epochs:g} epochs of {len(context.train.targets)} images each.",
         ),
         ("Images", images),
         (

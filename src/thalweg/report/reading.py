@@ -20,7 +20,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.metrics.facts import FACTS, Direction, Fact
+from thalweg.metrics.info import FACTS, Direction, MetricInfo
 from thalweg.study.names import one_line
 
 # columns of text, and of numbers (which may be undefined where the name ends in a question mark)
@@ -232,7 +232,7 @@ class ResultFiles:
         tensors, about = files.read_tensors(self.folder / name, self.remedy)
         return {key: tensor.numpy() for key, tensor in tensors.items()}, about
 
-    def facts(self, judged: Sequence[str]) -> Mapping[str, Fact]:
+    def facts(self, judged: Sequence[str]) -> Mapping[str, MetricInfo]:
         """What is known of each metric: as the results tell it, else as this version knows it;
         else, its name.
 
@@ -240,11 +240,14 @@ class ResultFiles:
             judged: The metrics that the comparison has.
         """
         listed = self.study.get("metrics")
-        names = [f.name for f in fields(Fact)]
+        names = [f.name for f in fields(MetricInfo)]
         known = (
             FACTS
             if listed is None
-            else {m["name"]: Fact(**{name: m[name] for name in names if name in m}) for m in listed}
+            else {
+                m["name"]: MetricInfo(**{name: m[name] for name in names if name in m})
+                for m in listed
+            }
         )
         return {
             **known,
@@ -280,9 +283,9 @@ class ResultFiles:
             raise InputError(f"{path} has a '{name}' that is no finite number: {self.remedy}")
 
 
-def _undescribed(name: str) -> Fact:
+def _undescribed(name: str) -> MetricInfo:
     """A metric of another version, which nobody describes any more."""
-    return Fact(
+    return MetricInfo(
         name,
         name.replace("_", " "),
         name,

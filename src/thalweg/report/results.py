@@ -13,7 +13,7 @@ from pandas import DataFrame
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
-from thalweg.metrics.facts import FACTS, Fact
+from thalweg.metrics.info import FACTS, MetricInfo
 from thalweg.report.families import described
 from thalweg.report.reading import COLUMNS, ResultFiles
 
@@ -92,7 +92,7 @@ class Results:
     uncertain: Uncertain
     landscape: Landscape | None
     study: dict[str, Any]
-    facts: Mapping[str, Fact]
+    facts: Mapping[str, MetricInfo]
 
     def has(self, metric: str) -> bool:
         """Whether any method was judged by it."""

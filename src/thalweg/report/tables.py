@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from thalweg.metrics.facts import Fact
+from thalweg.metrics.info import MetricInfo
 from thalweg.report.results import Results, records
 
 DASH = "–"
@@ -112,7 +112,7 @@ def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
     return [replace(c, best=c.order is not None and c.text == best.text) for c in cells]
 
 
-def metric_column(results: Results, fact: Fact) -> list[Cell]:
+def metric_column(results: Results, fact: MetricInfo) -> list[Cell]:
     """The cells `[methods]` of one metric, in the order of `results.methods`."""
     found = {
         row.method: cell(row.value, row.low, row.high, fact.digits)
@@ -123,7 +123,7 @@ def metric_column(results: Results, fact: Fact) -> list[Cell]:
     )
 
 
-def metric_table(results: Results, title: str, facts: Iterable[Fact]) -> Table:
+def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> Table:
     """A table of metrics, with training cost and total cost as its first columns."""
     columns = [
         (fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction))

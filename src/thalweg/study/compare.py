@@ -22,9 +22,9 @@ from thalweg.meter import Cost
 from thalweg.metrics.calibration import reliability
 from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, evaluate
-from thalweg.metrics.facts import FACTS
-from thalweg.prediction import Predictions, impurity
-from thalweg.study.material import Material
+from thalweg.metrics.info import FACTS
+from thalweg.predictions import Predictions, impurity
+from thalweg.study.context import StudyContext
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
@@ -42,14 +42,14 @@ class _Runs:
     """The records of a study's tasks, those that succeeded and those that did not.
 
     Attributes:
-        material: The images, and the plan.
+        context: The images, and the plan.
         store: Where runs are.
         facts: `plan.json`.
         names: Of the runs' folders.
         records: Of the runs.
     """
 
-    material: Material
+    context: StudyContext
     store: Store
     facts: Mapping[str, Any]
     names: Mapping[Task, str]
@@ -64,13 +64,13 @@ class _Runs:
 
     def predictions(self, task: Task, part: str) -> Predictions:
         found = self.store.predictions(self.names[task], part)
-        images = self.material.splits.test if part == "test" else self.material.ood
+        images = self.context.splits.test if part == "test" else self.context.ood
         inputs = 0 if images is None else len(images)
-        if (found.inputs, found.classes) != (inputs, self.material.dataset.classes):
+        if (found.inputs, found.classes) != (inputs, self.context.dataset.classes):
             raise InputError(
                 f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
                 f"predictions of {found.inputs} inputs and {found.classes} classes, needs "
-                f"{inputs} and {self.material.dataset.classes}: {AGAIN}"
+                f"{inputs} and {self.context.dataset.classes}: {AGAIN}"
             )
         return found
 
@@ -161,8 +161,8 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
             f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run "
             "'thalweg study' again, which writes it anew and does no run twice"
         )
-    material = Material(plan_of(facts["plan"]), data_dir)
-    if material.identity_of_images != facts.get("images_fingerprint"):
+    context = StudyContext(plan_of(facts["plan"]), data_dir)
+    if context.identity_of_images != facts.get("images_fingerprint"):
         raise InputError(
             f"{folder}/plan.json was made with other data than are found now: run 'thalweg "
             "study' again"
@@ -170,11 +170,11 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     names = {
         Task(r["kind"], r["index"], method=r["method"]): r["fingerprint"] for r in facts["runs"]
     }
-    if set(names) != {t for t in tasks(material.plan) if t.kind != "anchor"}:
+    if set(names) != {t for t in tasks(context.plan) if t.kind != "anchor"}:
         raise InputError(
             f"{folder}/plan.json names other runs than its plan has: run 'thalweg study' again"
         )
-    store, parts = Store(folder), ["test"] if material.ood is None else ["test", "ood"]
+    store, parts = Store(folder), ["test"] if context.ood is None else ["test", "ood"]
     records = {t: store.record(name) for t, name in names.items()}
     found = {
         t: r
@@ -190,16 +190,16 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     if missing:
         raise InputError(
             f"{len(missing)} of {len(names)} runs are not stored in {folder}, or damaged "
-            f"({missing[0].title(material.plan)}, ...): run 'thalweg study' first, or copy the "
+            f"({missing[0].title(context.plan)}, ...): run 'thalweg study' first, or copy the "
             "other shards into this folder"
         )
-    return _Runs(material, store, facts, names, found)
+    return _Runs(context, store, facts, names, found)
 
 
 def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame]:
     """The truth, and the tables comparison, methods, inputs and reliability."""
-    protocol, labels = runs.material.plan.protocol, runs.material.splits.test_labels
-    elsewhere = runs.material.ood is not None
+    protocol, labels = runs.context.plan.protocol, runs.context.splits.test_labels
+    elsewhere = runs.context.ood is not None
     pool = runs.together("pool", "test")
     baseline = _baseline(runs, pool)
     truth = Truth.of(
@@ -212,7 +212,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     )
     u_reference = truth.reference.u()
     comparison, methods, inputs, bins = [], [], [], []
-    for number, method in enumerate(runs.material.plan.methods):
+    for number, method in enumerate(runs.context.plan.methods):
         good = runs.good("method", number)
         methods.append(_costs(runs, number))
         if not good:
@@ -254,9 +254,9 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     """
     found = {
         b: Predictions(pool.log_probs[b % pool.members, None])
-        for b in range(runs.material.plan.protocol.bases)
+        for b in range(runs.context.plan.protocol.bases)
     }
-    for number, method in enumerate(runs.material.plan.methods):
+    for number, method in enumerate(runs.context.plan.methods):
         if method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
     return [impurity(found[b]) for b in sorted(found)]
@@ -264,7 +264,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     """One row of the table of methods: means over bases, the largest memory."""
-    method = runs.material.plan.methods[number]
+    method = runs.context.plan.methods[number]
     own = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
     good = [r for r in own if r["status"] == "ok"]
     costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
@@ -342,7 +342,7 @@ def _curves(truth: Truth) -> DataFrame:
 def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
     """The test images on which retrainings disagree most, with each method's mean and spread."""
     worst = truth.reference.u().argsort(descending=True, stable=True)[:IMAGES]
-    parts = runs.material.splits
+    parts = runs.context.splits
     reference = truth.reference.chosen(worst)
     tensors = {
         "images": parts.test[worst],
@@ -350,45 +350,45 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
         "reference|mean": reference.mean(),
         "reference|std": reference.std(),
     }
-    for number, method in enumerate(runs.material.plan.methods):
+    for number, method in enumerate(runs.context.plan.methods):
         for task in runs.good("method", number)[:1]:
             own = runs.predictions(task, "test").chosen(worst)
             tensors |= {
                 f"method|{method.label}|mean": own.mean(),
                 f"method|{method.label}|std": own.std(),
             }
-    files.write_tensors(path, tensors, {"class_names": list(runs.material.dataset.class_names)})
+    files.write_tensors(path, tensors, {"class_names": list(runs.context.dataset.class_names)})
 
 
 def _study(runs: _Runs) -> dict[str, Any]:
     """What the report says beside numbers: plan, sizes, versions, dates, failures."""
-    material, records, facts = runs.material, runs.records.values(), runs.facts
-    parts = material.splits
+    context, records, facts = runs.context, runs.records.values(), runs.facts
+    parts = context.splits
     failures = [
-        {"run": t.title(material.plan), "reason": r["error"]}
+        {"run": t.title(context.plan), "reason": r["error"]}
         for t, r in runs.records.items()
         if r["status"] == "failed"
     ]
-    name = material.plan.name
+    name = context.plan.name
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]
     return {
         "plan": {**facts["plan"], "data": facts["plan"]["data"] | {"augment": facts["augmented"]}},
-        "ood": material.ood_name,
+        "ood": context.ood_name,
         "counts": {
             "train": len(parts.train),
             "validation": len(parts.validation),
             "test": len(parts.test),
-            "ood": 0 if material.ood is None else len(material.ood),
-            "classes": material.dataset.classes,
+            "ood": 0 if context.ood is None else len(context.ood),
+            "classes": context.dataset.classes,
             "parameters": facts["parameters"],
             "runs": len(records),
             "failed": len(failures),
             "reference": len(runs.good("reference")),
             "pool": len(runs.good("pool")),
-            "bases": material.plan.protocol.bases,
+            "bases": context.plan.protocol.bases,
         },
-        "shape": list(material.dataset.shape),
+        "shape": list(context.dataset.shape),
         "versions": environment["versions"],
         "hardware": environment["hardware"],
         "system": environment["system"],

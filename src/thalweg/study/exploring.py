@@ -4,10 +4,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from thalweg.baselines.narrow_ensemble import charged, narrow_problem, relative_cost, train_narrow
-from thalweg.prediction import Predictions, predict, sample
+from thalweg.narrow.training import charged, narrow_problem, relative_cost, train_narrow
+from thalweg.predict import predict, sample
+from thalweg.predictions import Predictions
 from thalweg.quantify import gather
-from thalweg.study.material import Material, fingerprint_of
+from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.rows import Method
 from thalweg.study.store import Store
 from thalweg.training.problem import Problem
@@ -17,7 +18,7 @@ CALIBRATION = "validation"
 
 
 def explore(
-    material: Material, store: Store, method: Method, base: int, draw_seed: int
+    context: StudyContext, store: Store, method: Method, base: int, draw_seed: int
 ) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """Explores from a base and predicts on every part; an emulator turns what the members know into
     its own predictions.
@@ -25,18 +26,16 @@ def explore(
     Returns:
         Predictions by part, and what goes into the record beside them.
     """
-    protocol = material.plan.protocol
-    problem = material.problem(f"base {base}", store)
+    protocol = context.plan.protocol
+    problem = context.problem(f"base {base}", store)
     predicting, found = method.explore(problem)
     drawn = Members(tuple(sample(predicting, found, found.size or protocol.draws, seed=draw_seed)))
     if method.proxies is not None or (
         method.emulator is not None and method.emulator.uses_features
     ):
-        return _with_evidence(material, store, method, problem, drawn, draw_seed)
+        return _with_evidence(context, store, method, problem, drawn, draw_seed)
     explored = problem.cost
-    members = {
-        part: predict(predicting, drawn, loader) for part, loader in material.parts().items()
-    }
+    members = {part: predict(predicting, drawn, loader) for part, loader in context.parts().items()}
     # refreshes are work of the exploration; evaluations of test inputs are counted by
     # `evaluations_per_input`
     evaluated = (
@@ -52,7 +51,7 @@ def explore(
             if whole
             else charged(problem, predicting, relative_cost(problem, predicting))
         ):
-            calibration = predict(predicting, drawn, material.loader(material.splits.validation))
+            calibration = predict(predicting, drawn, context.loader(context.splits.validation))
         with problem.meter.emulating():
             members = method.emulator.emulate_parts(
                 calibration, members, draws=protocol.emulator_draws, seed=draw_seed
@@ -69,7 +68,7 @@ def explore(
 
 
 def _with_evidence(
-    material: Material,
+    context: StudyContext,
     store: Store,
     method: Method,
     problem: Problem,
@@ -77,15 +76,15 @@ def _with_evidence(
     draw_seed: int,
 ) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """The same with narrow networks beside the members, or with features of the inputs."""
-    plan = material.plan
+    plan = context.plan
     share, narrow, proxies = 1.0, None, None
     if method.proxies is not None:
         share, count = method.proxies.chosen(problem)
         narrow = narrow_problem(problem, share)
         proxies = train_narrow(problem, narrow, count)
     explored = problem.cost
-    keys = _keys(material, method, problem, drawn, narrow, proxies)
-    parts = {CALIBRATION: material.loader(material.splits.validation), **material.parts()}
+    keys = _keys(context, method, problem, drawn, narrow, proxies)
+    parts = {CALIBRATION: context.loader(context.splits.validation), **context.parts()}
     features = method.emulator is not None and method.emulator.uses_features
     evidence = gather(
         problem, drawn, narrow, proxies, share, parts, features=features, archive=store, keys=keys
@@ -129,7 +128,7 @@ def _training_seconds(problem: Problem) -> float | None:
 
 
 def _keys(
-    material: Material,
+    context: StudyContext,
     method: Method,
     problem: Problem,
     drawn: Members,
@@ -145,7 +144,7 @@ def _keys(
     if narrow is not None and proxies is not None:
         names += [narrow.fingerprint(k) for k in range(len(proxies.points))]
     return tuple(
-        fingerprint_of([material.identity_of_predictions, name, "witness"]) for name in names
+        fingerprint_of([context.identity_of_predictions, name, "witness"]) for name in names
     )
 
 

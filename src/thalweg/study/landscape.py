@@ -21,8 +21,9 @@ from thalweg.landscape.path import Profile, coefficients, is_path, profile
 from thalweg.landscape.plane import Flat, axes, plane_between, projected, spanning
 from thalweg.landscape.plane import survey as look
 from thalweg.meter import Meter
-from thalweg.prediction import Predictions, predict
-from thalweg.study.material import Material
+from thalweg.predict import predict
+from thalweg.predictions import Predictions
+from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, plan_of, read_plan
 from thalweg.study.records import PlanRecord
 from thalweg.study.rows import settings_of
@@ -85,21 +86,21 @@ class View:
     margin: float = 0.35
 
 
-def survey(material: Material, cache: Cache, path: Path) -> None:
+def survey(context: StudyContext, cache: Cache, path: Path) -> None:
     """Computes the plane that the plan asks for and stores it.
 
     Args:
-        material: What is studied.
+        context: What is studied.
         cache: Where trained networks are kept.
         path: Of the file to write, with what `measured` gives; the name of its folder, the run's,
             is kept in it.
     """
-    tensors, facts = measured(material, view_of(material, cache, material.plan.protocol.landscape))
+    tensors, facts = measured(context, view_of(context, cache, context.plan.protocol.landscape))
     files.write_tensors(path, tensors, {**facts, "of": path.parent.name})
 
 
 def measured(
-    material: Material, view: View, grid: int = GRID, meter: Meter | None = None
+    context: StudyContext, view: View, grid: int = GRID, meter: Meter | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Loss and error on the plane.
 
@@ -111,11 +112,11 @@ def measured(
         x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`,
         path `[steps, 2]`; and facts.
     """
-    problem, images = _looking(material)
-    labels, unseen_labels = images.targets.cpu(), material.splits.validation_labels[:IMAGES]
+    problem, images = _looking(context)
+    labels, unseen_labels = images.targets.cpu(), context.splits.validation_labels[:IMAGES]
     seen, unseen = (
-        material.loader(images.inputs.cpu()),
-        material.loader(material.splits.validation[:IMAGES]),
+        context.loader(images.inputs.cpu()),
+        context.loader(context.splits.validation[:IMAGES]),
     )
 
     def measure(row: Members) -> tuple[Tensor, Tensor]:
@@ -143,13 +144,13 @@ def measured(
     return tensors, facts
 
 
-def profiles(material: Material, view: View, meter: Meter | None = None) -> dict[str, Profile]:
+def profiles(context: StudyContext, view: View, meter: Meter | None = None) -> dict[str, Profile]:
     """What is found along the view's paths.
 
     Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000
     validation images.
     """
-    problem, _ = _looking(material)
+    problem, _ = _looking(context)
     found = {name: profile(problem, path) for name, path in view.paths.items()}
     if meter is not None:
         meter.charge(problem.cost)
@@ -158,15 +159,15 @@ def profiles(material: Material, view: View, meter: Meter | None = None) -> dict
 
 def opened(
     source: Path, *, quick: bool = False, data_dir: Path | None = None, trust: bool = False
-) -> tuple[Material, Path]:
-    """The material of a plan or of a study's folder, and that folder.
+) -> tuple[StudyContext, Path]:
+    """The context of a plan or of a study's folder, and that folder.
 
     Raises:
         InputError: There is neither.
     """
     if not files.exists(source) or not source.is_dir():
         plan = read_plan(source, quick=quick, trust=trust)
-        return Material(plan, data_dir), Path("results") / plan.name
+        return StudyContext(plan, data_dir), Path("results") / plan.name
     if quick:
         raise InputError(
             f"--quick got the study's folder {source}, which has its plan: give --quick with a "
@@ -178,7 +179,7 @@ def opened(
             f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote"
         )
     facts = files.read_record(path, PlanRecord, "run 'thalweg study' again, which writes it anew")
-    return Material(
+    return StudyContext(
         plan_of(facts["plan"], trust=trust),
         data_dir,
         facts["environment"]["versions"].get("torch", ""),
@@ -207,11 +208,11 @@ def trainings(plan: Plan, through: str) -> float:
     return _curve_explorer(plan, through).trainings if through in CURVES else ANCHORS[through][0]
 
 
-def view_of(material: Material, cache: Cache, through: str, meter: Meter | None = None) -> View:
+def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
     """A view through base 0's networks, which are trained where the cache has none.
 
     Args:
-        material: What is studied.
+        context: What is studied.
         cache: Where trained networks are kept.
         through: One of `THROUGH`.
         meter: Counts the work.
@@ -221,11 +222,11 @@ def view_of(material: Material, cache: Cache, through: str, meter: Meter | None 
     """
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    problem = material.problem("base 0", cache)
+    problem = context.problem("base 0", cache)
     if meter is not None:
         problem = replace(problem, meter=meter)
     if through in CURVES:
-        explorer, (about, names) = _curve_explorer(material.plan, through), CURVES[through]
+        explorer, (about, names) = _curve_explorer(context.plan, through), CURVES[through]
         settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
         view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
         return replace(view, made=f"{through}: {settings}")
@@ -330,14 +331,16 @@ def _curve_explorer(plan: Plan, name: str) -> Any:
     )
 
 
-def _looking(material: Material) -> tuple[Problem, Batches]:
+def _looking(context: StudyContext) -> tuple[Problem, Batches]:
     """A problem to look with, of the first training images alone, and these images; its loss is the
     cross-entropy.
     """
-    images = material.train.chosen(torch.arange(min(IMAGES, len(material.train.targets))))
-    problem = material.problem("base 0", None)
+    images = context.train.chosen(torch.arange(min(IMAGES, len(context.train.targets))))
+    problem = context.problem("base 0", None)
     recipe = replace(problem.recipe, label_smoothing=0.0)
-    return replace(problem, train=images, recipe=recipe, meter=Meter(), inspection=None), images
+    return replace(
+        problem, train_loader=images, recipe=recipe, meter=Meter(), inspection=None
+    ), images
 
 
 def _losses(predictions: Predictions, labels: Tensor) -> Tensor:

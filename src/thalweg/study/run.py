@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.files import DiskError
+from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
-from thalweg.study.material import Material
 from thalweg.study.store import Store
 from thalweg.study.tasks import (
     Task,
@@ -67,7 +67,7 @@ class Progress(Protocol):
 
 
 def run(
-    material: Material,
+    context: StudyContext,
     folder: str | Path,
     *,
     jobs: int = 1,
@@ -77,7 +77,7 @@ def run(
     """Does what is missing of a study.
 
     Args:
-        material: What is studied.
+        context: What is studied.
         folder: Where results are and go.
         jobs: Processes that work in parallel.
         shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
@@ -93,11 +93,11 @@ def run(
     """
     folder = files.given(folder)
     store = Store(folder)
-    material.check()
+    context.check()
     store.check_writable()
     store.sweep()
-    files.write_record(folder / "plan.json", _facts(material))
-    ahead = preflight(material, store, jobs, shard)
+    files.write_record(folder / "plan.json", _facts(context))
+    ahead = preflight(context, store, jobs, shard)
     if progress is not None:
         progress.begin(ahead)
     if ahead.disk > 0.95 * ahead.free:
@@ -106,8 +106,8 @@ def run(
             f"{ahead.disk / 1e9:.1f} GB: free the disk, or choose another folder with --output"
         )
     kept = [
-        find_record(material, store, t)
-        for t in tasks(material.plan)
+        find_record(context, store, t)
+        for t in tasks(context.plan)
         if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo
     ]
     failed = [record for record in kept if record is not None and record["status"] == "failed"]
@@ -118,11 +118,11 @@ def run(
         if progress is not None:
             progress.step(task, record)
 
-    work(material, store, ahead.todo, jobs, report)
+    work(context, store, ahead.todo, jobs, report)
     return failed
 
 
-def _facts(material: Material) -> dict[str, Any]:
+def _facts(context: StudyContext) -> dict[str, Any]:
     """The plan with all that its comparison takes: which runs there are, on what data, of what
     network.
     """
@@ -131,47 +131,47 @@ def _facts(material: Material) -> dict[str, Any]:
             "kind": t.kind,
             "index": t.index,
             "method": t.method,
-            "fingerprint": fingerprint(material, t),
+            "fingerprint": fingerprint(context, t),
         }
-        for t in tasks(material.plan)
+        for t in tasks(context.plan)
         if t.kind != "anchor"
     ]
     return {
-        "plan": material.plan.facts(),
-        "data_fingerprint": material.identity_of_predictions,
-        "images_fingerprint": material.identity_of_images,
-        "ood": material.ood_name,
+        "plan": context.plan.facts(),
+        "data_fingerprint": context.identity_of_predictions,
+        "images_fingerprint": context.identity_of_images,
+        "ood": context.ood_name,
         "runs": runs,
-        "augmented": material.train.augment is not None,
-        "parameters": parameters(material),
+        "augmented": context.train.augment is not None,
+        "parameters": parameters(context),
         "environment": environment(),
     }
 
 
 def preflight(
-    material: Material, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)
+    context: StudyContext, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)
 ) -> Preflight:
     """What there is to do, with an estimate of time and disk."""
     number, shards = shard
     if not 1 <= number <= shards:
         raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
-    own = [t for t in tasks(material.plan) if t.shard(shards) == number - 1]
-    left = [t for t in own if not done(material, store, t)]
+    own = [t for t in tasks(context.plan) if t.shard(shards) == number - 1]
+    left = [t for t in own if not done(context, store, t)]
     # networks that nothing left builds on stay away: they may have been deleted, or have diverged
     todo = tuple(
-        t for t in left if t.kind != "anchor" or any(o.builds_on(t, material.plan) for o in left)
+        t for t in left if t.kind != "anchor" or any(o.builds_on(t, context.plan) for o in left)
     )
-    trainings = trainings_to_do(material, store, todo)
-    disk = sum(_bytes(material, t) for t in todo)
-    seconds = _seconds(material, trainings, todo) / jobs if todo else 0.0
+    trainings = trainings_to_do(context, store, todo)
+    disk = sum(_bytes(context, t) for t in todo)
+    seconds = _seconds(context, trainings, todo) / jobs if todo else 0.0
     return Preflight(
         len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free
     )
 
 
-def parameters(material: Material) -> int:
+def parameters(context: StudyContext) -> int:
     """How many parameters the network has."""
-    return sum(p.numel() for p in material.problem("reference", None).build("network").parameters())
+    return sum(p.numel() for p in context.problem("reference", None).build("network").parameters())
 
 
 def duration(seconds: float) -> str:
@@ -182,12 +182,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> float:
+def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> float:
     """Time of the tasks, from a few timed steps on a network that is thrown away; a forward
     evaluation counts a third of one.
     """
-    problem = material.problem("preflight", None)
-    batches = len(problem.train)
+    problem = context.problem("preflight", None)
+    batches = len(problem.train_loader)
     network = problem.build("network")
     still = replace(problem.recipe, epochs=1 / batches, lr=0.0, final_lr=0.0)
     seconds = []
@@ -202,7 +202,7 @@ def _seconds(material: Material, trainings: float, todo: Sequence[Task]) -> floa
     batch_norm = bool(problem.behaviour.refreshed)
     examples = (
         trainings * problem.training_examples
-        + forwards_to_do(material, todo, batch_norm=batch_norm) / 3
+        + forwards_to_do(context, todo, batch_norm=batch_norm) / 3
     )
     return statistics.median(seconds[1:]) * examples  # the first step warms up
 
@@ -212,16 +212,16 @@ def _existing(folder: Path) -> Path:
     return next(f for f in (folder.absolute(), *folder.absolute().parents) if files.exists(f))
 
 
-def _bytes(material: Material, task: Task) -> float:
+def _bytes(context: StudyContext, task: Task) -> float:
     """What a task will store."""
-    plan = material.plan
+    plan = context.plan
     if task.kind == "anchor":
-        return 4.0 * parameters(material)
-    inputs = len(material.splits.test) + (0 if material.ood is None else len(material.ood))
-    one = 4.0 * inputs * material.dataset.classes
+        return 4.0 * parameters(context)
+    inputs = len(context.splits.test) + (0 if context.ood is None else len(context.ood))
+    one = 4.0 * inputs * context.dataset.classes
     if task.kind == "landscape":
         return 1e4
     if task.kind != "method":
-        return one + 4.0 * parameters(material)
+        return one + 4.0 * parameters(context)
     method = plan.methods[task.method]
     return one * (plan.protocol.emulator_draws if method.emulator else plan.protocol.draws)

@@ -15,8 +15,8 @@ from typing import Any
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost, now
-from thalweg.prediction import Predictions
-from thalweg.quantify import Witness
+from thalweg.predictions import Predictions
+from thalweg.quantify import NetworkRecord
 from thalweg.study.records import AnchorRecord, RunRecord, lacking
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
@@ -151,7 +151,7 @@ class Store:
         files.write_record(self._anchor(key).with_suffix(".json"), {**asdict(cost), "key": key})
         save(Members((weights,)), self._anchor(key), key=key)
 
-    def witness(self, key: str, *, features: bool) -> Witness | None:
+    def witness(self, key: str, *, features: bool) -> NetworkRecord | None:
         """What a network says of all parts, or None where it is not kept, is damaged or has no
         features and needs them.
         """
@@ -166,9 +166,9 @@ class Store:
             {name.split("|")[1]: t for name, t in tensors.items() if name.startswith(kind)}
             for kind in ("log_probs|", "features|")
         )
-        return None if features and not rows else Witness(log_probs, rows, *costs)
+        return None if features and not rows else NetworkRecord(log_probs, rows, *costs)
 
-    def keep(self, key: str, witness: Witness) -> None:
+    def keep(self, key: str, witness: NetworkRecord) -> None:
         """Keeps what a network says."""
         tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
         tensors |= {f"features|{name}": t for name, t in witness.features.items()}

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from thalweg.errors import Diverged, InputError
 from thalweg.files import DiskError
 from thalweg.meter import now
-from thalweg.prediction import Predictions, predict
+from thalweg.predict import predict
+from thalweg.predictions import Predictions
 from thalweg.seeds import derive
+from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.exploring import explore
 from thalweg.study.landscape import GRID, IMAGES, curve_of, survey
-from thalweg.study.material import Material, fingerprint_of
 from thalweg.study.plan import Plan
 from thalweg.study.store import Store
 from thalweg.training.together import train_together
@@ -81,11 +82,11 @@ def tasks(plan: Plan) -> list[Task]:
     return found + ([] if protocol.landscape == "none" else [Task("landscape")])
 
 
-def fingerprint(material: Material, task: Task) -> str:
+def fingerprint(context: StudyContext, task: Task) -> str:
     """Of everything that can change a task's result."""
-    plan = material.plan
+    plan = context.plan
     role = task.kind if task.kind in ("reference", "pool") else f"base {task.index}"
-    facts: list[Any] = [material.identity_of_predictions, material.problem_key(role, task.index)]
+    facts: list[Any] = [context.identity_of_predictions, context.problem_key(role, task.index)]
     if task.kind == "method":
         method = plan.methods[task.method]
         facts += [
@@ -119,12 +120,12 @@ def _foreign_code(thing: Any) -> str | None:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
 
 
-def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] | None:
+def find_record(context: StudyContext, store: Store, task: Task) -> dict[str, Any] | None:
     """The record of a run that went well or failed, or None.
 
     One whose files are gone is still to be done.
     """
-    name = fingerprint(material, task)
+    name = fingerprint(context, task)
     record = store.record(name)
     if record is None or record["kind"] != task.kind:
         return None
@@ -132,27 +133,27 @@ def find_record(material: Material, store: Store, task: Task) -> dict[str, Any] 
         return record
     return (
         record
-        if store.holds(name, ["landscape"] if task.kind == "landscape" else material.parts())
+        if store.holds(name, ["landscape"] if task.kind == "landscape" else context.parts())
         else None
     )
 
 
-def done(material: Material, store: Store, task: Task) -> bool:
+def done(context: StudyContext, store: Store, task: Task) -> bool:
     """Whether there is nothing to do.
 
     A run that failed for another reason than a divergence, or is damaged, is tried again.
     """
     if task.kind == "anchor":
-        return store.has(material.problem_key(f"base {task.index}", task.anchor))
-    record = find_record(material, store, task)
+        return store.has(context.problem_key(f"base {task.index}", task.anchor))
+    record = find_record(context, store, task)
     if record is None or record["status"] == "failed":
         return record is not None and record["error"].startswith("Diverged")
     return store.is_whole(
-        fingerprint(material, task), () if task.kind == "landscape" else material.parts()
+        fingerprint(context, task), () if task.kind == "landscape" else context.parts()
     )
 
 
-def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
+def prepare(context: StudyContext, store: Store, group: Sequence[Task]) -> None:
     """Trains the networks of several tasks as one stack.
 
     What fails is left to each task's own training.
@@ -166,7 +167,7 @@ def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
     numbers = [t.anchor if t.kind == "anchor" else t.index for t in group]
     try:
         train_together(
-            [(material.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)]
+            [(context.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)]
         )
     except DiskError:
         raise
@@ -180,14 +181,14 @@ def prepare(material: Material, store: Store, group: Sequence[Task]) -> None:
         )
 
 
-def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
+def perform(context: StudyContext, store: Store, task: Task) -> dict[str, Any]:
     """Does a task and stores its result, a failure too.
 
     Raises:
         DiskError: The result can't be written: nothing else will be either.
     """
     begin = now()
-    plan = material.plan
+    plan = context.plan
     record: dict[str, Any] = {
         "kind": task.kind,
         "index": task.index,
@@ -201,24 +202,24 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
     predictions: dict[str, Predictions] = {}
     try:
         if task.kind == "anchor":
-            material.problem(f"base {task.index}", store).anchor(task.anchor)
+            context.problem(f"base {task.index}", store).anchor(task.anchor)
             return record
         if task.kind == "landscape":
             survey(
-                material,
+                context,
                 store,
-                store.folder / "runs" / fingerprint(material, task) / "landscape.safetensors",
+                store.folder / "runs" / fingerprint(context, task) / "landscape.safetensors",
             )
         elif task.kind == "method":
             predictions, facts = explore(
-                material, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index)
+                context, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index)
             )
             record |= facts
         else:
-            problem = material.problem(task.kind, store)
+            problem = context.problem(task.kind, store)
             weights = problem.anchor(task.index)
             predictions = {
-                part: predict(problem, weights, loader) for part, loader in material.parts().items()
+                part: predict(problem, weights, loader) for part, loader in context.parts().items()
             }
             record["cost"] = problem.cost.as_dict()
     except DiskError:
@@ -233,12 +234,12 @@ def perform(material: Material, store: Store, task: Task) -> dict[str, Any]:
         predictions = {}
     if task.kind != "anchor":
         store.put_run(
-            fingerprint(material, task), {**record, "started": begin, "ended": now()}, predictions
+            fingerprint(context, task), {**record, "started": begin, "ended": now()}, predictions
         )
     return record
 
 
-def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> float:
+def trainings_to_do(context: StudyContext, store: Store, todo: Sequence[Task]) -> float:
     """What the tasks will cost, in trainings; anchors that are kept, or are tasks themselves, count
     once.
     """
@@ -246,25 +247,25 @@ def trainings_to_do(material: Material, store: Store, todo: Sequence[Task]) -> f
     total = sum(
         1.0
         for t in todo
-        if t.kind in ("reference", "pool") and not store.has(material.problem_key(t.kind, t.index))
+        if t.kind in ("reference", "pool") and not store.has(context.problem_key(t.kind, t.index))
     )
     total += len(own)
-    methods = [material.plan.methods[t.method] for t in todo if t.kind == "method"]
+    methods = [context.plan.methods[t.method] for t in todo if t.kind == "method"]
     total += sum(method.trainings - method.anchors for method in methods)
     landscape = (
         any(t.kind == "landscape" for t in todo)
-        and material.plan.protocol.landscape == "learned-curve"
+        and context.plan.protocol.landscape == "learned-curve"
     )
     return total + landscape
 
 
-def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool) -> int:
+def forwards_to_do(context: StudyContext, todo: Sequence[Task], *, batch_norm: bool) -> int:
     """Forward-only evaluations of the tasks, in examples: predictions, and refreshes of batch norm
     where nobody trained.
     """
-    plan, predicted = material.plan, sum(len(part.targets) for part in material.parts().values())
+    plan, predicted = context.plan, sum(len(part.targets) for part in context.parts().values())
     refreshed = (
-        min(material.problem("preflight", None).refreshed, len(material.train.targets))
+        min(context.problem("preflight", None).bn_examples, len(context.train.targets))
         if batch_norm
         else 0
     )
@@ -278,6 +279,6 @@ def forwards_to_do(material: Material, todo: Sequence[Task], *, batch_norm: bool
             method = plan.methods[task.method]
             trained = method.explores_nothing
             draws = method.anchors if trained else plan.protocol.draws
-            calibrated = len(material.splits.validation) if method.emulator is not None else 0
+            calibrated = len(context.splits.validation) if method.emulator is not None else 0
             total += draws * (predicted + calibrated + (0 if trained else refreshed))
     return total

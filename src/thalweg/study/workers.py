@@ -11,19 +11,21 @@ import torch
 
 from thalweg.errors import WorkerDied
 from thalweg.processes.crew import in_processes
-from thalweg.study.material import Material
+from thalweg.study.context import StudyContext
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, perform, prepare
 
 Report = Callable[[Task, dict[str, Any]], None]
 
 
-def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, report: Report) -> None:
+def work(
+    context: StudyContext, store: Store, todo: Sequence[Task], jobs: int, report: Report
+) -> None:
     """Does tasks; those that train anchors first, in groups that train as one stack where the plan
     asks for it.
 
     Args:
-        material: What is studied.
+        context: What is studied.
         store: Where results go.
         todo: The tasks.
         jobs: Processes. With 1 the work is done in this one. Each has one thread, so that results
@@ -32,7 +34,7 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
         report: Called after each task with its record.
     """
     trainings = [t for t in todo if not t.needs_training_first()]
-    size = material.plan.execution.stack
+    size = context.plan.execution.stack
     stages = [
         [trainings[i : i + size] for i in range(0, len(trainings), size)],
         [[t] for t in todo if t.needs_training_first()],
@@ -40,19 +42,19 @@ def work(material: Material, store: Store, todo: Sequence[Task], jobs: int, repo
     if jobs == 1:
         with one_thread():
             for group in (group for stage in stages for group in stage):
-                prepare(material, store, group)
+                prepare(context, store, group)
                 for task in group:
-                    report(task, perform(material, store, task))
+                    report(task, perform(context, store, task))
         return
     try:
-        for group, records in in_processes(_perform, (material, store), stages, jobs, _begin):
+        for group, records in in_processes(_perform, (context, store), stages, jobs, _begin):
             for task, record in zip(group, records, strict=True):
                 report(task, record)
     except WorkerDied as error:
         raise WorkerDied(f"{error}: run the command again to go on, with fewer --jobs") from None
 
 
-def _begin(own: tuple[Material, Store], place: int) -> None:
+def _begin(own: tuple[StudyContext, Store], place: int) -> None:
     """In another process."""
     if own[0].plan.protocol.device == "cuda":
         _take_gpu(place)
@@ -64,7 +66,7 @@ def _take_gpu(place: int) -> None:
         torch.cuda.set_device(place % torch.cuda.device_count())
 
 
-def _perform(own: tuple[Material, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
+def _perform(own: tuple[StudyContext, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
     prepare(*own, group)
     return [perform(*own, task) for task in group]
 

@@ -208,12 +208,12 @@ class _Pairs:
         return (self.pick(batch) for batch in self.loader)
 
 
-def pairs(loader: Loader, pick: Callable[[Any], tuple[Tensor, Tensor]]) -> Loader:
+def map_batches(loader: Loader, pick: Callable[[Any], tuple[Tensor, Tensor]]) -> Loader:
     """A loader whose batches are something else than (inputs, targets), such as dictionaries.
 
     Example:
         >>> loader = [{"image": torch.zeros(4, 2), "label": torch.zeros(4).long(), "file": "a"}]
-        >>> x, y = next(iter(pairs(loader, lambda batch: (batch["image"], batch["label"]))))
+        >>> x, y = next(iter(map_batches(loader, lambda batch: (batch["image"], batch["label"]))))
         >>> tuple(x.shape)
         (4, 2)
     """

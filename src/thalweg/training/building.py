@@ -162,7 +162,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         raise InputError(
             f"model got a {type(model).__name__} module, needs a function that makes a new one "
             f"(retrainings start afresh): lambda: {type(model).__name__}(...); give a trained "
-            "one's state_dict() as start="
+            "one's state_dict() as initial_weights="
         )
     if not callable(model):
         raise InputError(
@@ -176,8 +176,9 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     first, other, again = found
     if len({id(network) for network in found}) < 3:
         raise InputError(
-            f"model() gave the same module twice: retrainings start afresh, so it must make a new "
-            f"{type(first).__name__} each time; give a trained one's state_dict() as start="
+            "model() gave the same module twice: retrainings start afresh, so it must make a "
+            f"new {type(first).__name__} each time; give a trained one's state_dict() as "
+            "initial_weights="
         )
     _check_usable(first)
     _check_storage(first, other)

@@ -22,7 +22,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Tick:
+class StepInfo:
     """What an observer is told after every step.
 
     Attributes:
@@ -47,8 +47,8 @@ def train(
     *,
     loss: Loss | None = None,
     penalty: Callable[[], Tensor] | None = None,
-    adjust: Callable[[], None] | None = None,
-    watch: Callable[[Tick], None] | None = None,
+    before_step: Callable[[], None] | None = None,
+    on_step: Callable[[StepInfo], None] | None = None,
 ) -> None:
     """Trains a module in place.
 
@@ -61,9 +61,9 @@ def train(
         loss: From outputs and targets `[batch]` to a scalar; cross-entropy, averaged over draws and
             batch, if None.
         penalty: Added to the loss; read from the module's parameters.
-        adjust: Called between the backward pass and the step; may change the gradients of the
+        before_step: Called between the backward pass and the step; may change the gradients of the
             module's parameters.
-        watch: Called after every step.
+        on_step: Called after every step.
 
     Raises:
         Diverged: The loss is not finite (the parameters are left as they were before that step; on
@@ -85,8 +85,8 @@ def train(
             meter,
             loss or cross_entropy(recipe.label_smoothing),
             penalty,
-            adjust,
-            watch,
+            before_step,
+            on_step,
         )
 
 
@@ -97,8 +97,8 @@ def _train(
     meter: Meter,
     loss: Loss,
     penalty: Callable[[], Tensor] | None,
-    adjust: Callable[[], None] | None,
-    watch: Callable[[Tick], None] | None,
+    before_step: Callable[[], None] | None,
+    on_step: Callable[[StepInfo], None] | None,
 ) -> None:
     params = [p for p in module.parameters() if p.requires_grad]
     if not params:
@@ -130,11 +130,11 @@ def _train(
             _check(losses, step + 1, steps, recipe)
             losses.clear()
         total.backward()
-        if adjust is not None:
-            adjust()
+        if before_step is not None:
+            before_step()
         _step(optimizer, params, recipe, first=step == 0)
-        if watch is not None:
-            watch(Tick(step + 1, steps, last, data_loss.detach()))
+        if on_step is not None:
+            on_step(StepInfo(step + 1, steps, last, data_loss.detach()))
         if step + 1 == steps:
             break
     if not all(torch.isfinite(p).all() for p in params):

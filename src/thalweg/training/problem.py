@@ -27,7 +27,7 @@ from thalweg.training.inspection import (
     inspect,
     warn_of_sources,
 )
-from thalweg.training.loop import Loss, Tick, cross_entropy, per_draw, train
+from thalweg.training.loop import Loss, StepInfo, cross_entropy, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
@@ -60,10 +60,10 @@ class Problem:
 
     Attributes:
         model: Makes a new, randomly initialised network `[batch, ...] -> [batch, classes]`.
-        train: The training set, a loader of (inputs, labels).
+        train_loader: The training set, a loader of (inputs, labels).
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
-        start: A network that the user has trained already (Weights or state_dict): it is
+        initial_weights: A network that the user has trained already (Weights or state_dict): it is
             `anchor(0)`, and costs 1 like any other.
         device: Where to train.
         sources: What a retraining draws anew. The others are the same for all trainings of all
@@ -88,19 +88,19 @@ class Problem:
             compiled.
         channels_last: Memory order of convolutions. None: channels last where the network has any
             and works so.
-        refreshed: Examples that batch-norm statistics are estimated on, rounded up to whole batches
-            (a loader of the user's that is not seen to shuffle is read whole: its first examples
-            may be all of one class). With 2,048 of them predictions differ from those with all
-            5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        bn_examples: Examples that batch-norm statistics are estimated on, rounded up to whole
+            batches (a loader of the user's that is not seen to shuffle is read whole: its first
+            examples may be all of one class). With 2,048 of them predictions differ from those with
+            all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
         narrowed: Problems of narrower networks that were made of this one, kept with what they
             trained (`baselines`).
     """
 
     model: Callable[[], nn.Module]
-    train: Loader
+    train_loader: Loader
     recipe: Recipe = Recipe()  # noqa: RUF009  frozen
     seed: int = 0
-    start: Weights | Mapping[str, Any] | None = None
+    initial_weights: Weights | Mapping[str, Any] | None = None
     device: str = "cpu"
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
     loss: Loss | None = None
@@ -113,7 +113,7 @@ class Problem:
     stack: int = 1
     compile: Literal["no", "default", "reduce-overhead"] = "no"
     channels_last: bool | None = None
-    refreshed: int = 2048
+    bn_examples: int = 2048
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
     _uncharged: set[int] = field(
         default_factory=set, repr=False, init=False
@@ -127,16 +127,16 @@ class Problem:
             and type(self.unlabelled).__module__ == "numpy"
         ):
             object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
-        for loader in (self.train, self.unlabelled):
+        for loader in (self.train_loader, self.unlabelled):
             end_with_us(loader)
         if isinstance(
-            self.train, Batches
+            self.train_loader, Batches
         ):  # once, as bytes; a batch at a time would be slower than a small network
-            object.__setattr__(self, "train", self.train.to(self.device))
+            object.__setattr__(self, "train_loader", self.train_loader.to(self.device))
         if self.inspection is None:
             found = inspect(
                 self.model,
-                self.train,
+                self.train_loader,
                 self.device,
                 recipe=self.recipe,
                 loss=None if self.loss is None else self.criterion,
@@ -154,7 +154,7 @@ class Problem:
                 "meter of its own, meter=Meter()"
             )
         self.meter.training_examples = self.training_examples
-        if self.start is not None:
+        if self.initial_weights is not None:
             self._memory[0] = self._given()
 
     def _check(self) -> None:
@@ -174,7 +174,7 @@ class Problem:
             raise InputError(f"recipe got a {type(self.recipe).__name__}, needs a thalweg.Recipe")
         self._check_loss()
         check_device(self.device)
-        for name in ("jobs", "stack", "refreshed"):
+        for name in ("jobs", "stack", "bn_examples"):
             whole(f"problem.{name}", getattr(self, name), 1)
         if self.compile not in ("no", "default", "reduce-overhead"):
             raise unknown("problem.compile", self.compile, ("no", "default", "reduce-overhead"))
@@ -183,7 +183,7 @@ class Problem:
             raise InputError(
                 f"sources got {sorted(others)}, needs some of init, order, augmentation, data"
             )
-        if isinstance(self.train, Batches):
+        if isinstance(self.train_loader, Batches):
             return
         if "data" in self.sources:
             raise InputError(
@@ -225,10 +225,10 @@ class Problem:
     def training_examples(self) -> int:
         """Evaluations with a backward pass of one full training, in examples: the unit of cost."""
         examples = self.inspection.examples if self.inspection is not None else 0
-        steps, batches = self.recipe.steps(len(self.train)), len(self.train)
+        steps, batches = self.recipe.steps(len(self.train_loader)), len(self.train_loader)
         whole, rest = divmod(steps, batches)
-        if rest and isinstance(self.train, Batches):
-            return whole * examples + rest * self.train.size
+        if rest and isinstance(self.train_loader, Batches):
+            return whole * examples + rest * self.train_loader.size
         return round(steps * examples / batches)
 
     @property
@@ -344,8 +344,8 @@ class Problem:
         recipe: Recipe,
         *name: str | int,
         penalty: Callable[[], Tensor] | None = None,
-        adjust: Callable[[], None] | None = None,
-        watch: Callable[[Tick], None] | None = None,
+        before_step: Callable[[], None] | None = None,
+        on_step: Callable[[StepInfo], None] | None = None,
         loss: Loss | None = None,
         data_of: int = 0,
     ) -> None:
@@ -367,8 +367,8 @@ class Problem:
                 self.meter,
                 loss=loss or self.criterion,
                 penalty=penalty,
-                adjust=adjust,
-                watch=watch,
+                before_step=before_step,
+                on_step=on_step,
             )
 
     def batches(self, *name: str | int, data_of: int = 0) -> Loader:
@@ -378,7 +378,7 @@ class Problem:
         A bootstrap, where `data` is a source, is that of the anchor with the number `data_of`; an
         anchor's own for itself.
         """
-        batches = self.train
+        batches = self.train_loader
         if not isinstance(batches, Batches):
             return batches
         if "data" in self.sources:
@@ -392,12 +392,12 @@ class Problem:
         """The same points with valid batch-norm statistics, from a fixed part of the training set,
         the same at every point.
         """
-        batches: Loader = self.train
+        batches: Loader = self.train_loader
         if isinstance(batches, Batches):
             batches = replace(batches, shuffle=True).reseeded(
                 derive(0, "refresh", "order"), derive(0, "refresh", "augmentation")
             )
-        examples = self.refreshed if shuffles(batches) else sys.maxsize
+        examples = self.bn_examples if shuffles(batches) else sys.maxsize
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(batches, 0, "refresh"):
             return refresh(network, points, _first(batches, examples), self.meter, self.behaviour)
 
@@ -420,7 +420,7 @@ class Problem:
         They are random examples, not augmented; of a user's own loader they are batches at even
         distances, as it gives them.
         """
-        batches = self.train
+        batches = self.train_loader
         if isinstance(batches, Batches):
             fixed = replace(
                 batches, shuffle=True, augment=None, order_seed=derive(0, "training part")
@@ -441,21 +441,21 @@ class Problem:
         charged as one.
         """
         network = self.build("network")
-        if isinstance(self.start, Weights):
-            self.start.to(self.device).load_into(network)
+        if isinstance(self.initial_weights, Weights):
+            self.initial_weights.to(self.device).load_into(network)
             weights = Weights.of(network)
         else:
-            if not isinstance(self.start, Mapping):
+            if not isinstance(self.initial_weights, Mapping):
                 raise InputError(
-                    f"start got a {type(self.start).__name__}, needs a trained network's "
-                    "state_dict() or Weights"
+                    f"initial_weights got a {type(self.initial_weights).__name__}, needs a "
+                    "trained network's state_dict() or Weights"
                 )
-            weights = Weights.from_state(network, self.start)
+            weights = Weights.from_state(network, self.initial_weights)
         for name, tensor in {**weights.params, **(weights.buffers or {})}.items():
             if not torch.isfinite(tensor).all():
                 raise InputError(
-                    f"start got a '{name}' that is not finite: give a network whose training did "
-                    "not diverge"
+                    f"initial_weights got a '{name}' that is not finite: give a network whose "
+                    "training did not diverge"
                 )
         return weights, Cost(
             backward_examples=self.training_examples, training_examples=self.training_examples

@@ -47,14 +47,14 @@ def check_loader(train: Any) -> None:
     """
     if not isinstance(train, Loader):
         raise InputError(
-            f"train got {type(train).__name__}, needs a loader with a length: a DataLoader, "
+            f"train_loader got {type(train).__name__}, needs a loader with a length: a DataLoader, "
             "Batches, or a list of batches"
         )
     try:
         batches = len(train)
     except TypeError:  # a DataLoader of an iterable data set
         raise InputError(
-            f"train got a {type(train).__name__} that has no length (steps could not be "
+            f"train_loader got a {type(train).__name__} that has no length (steps could not be "
             "planned): give a DataLoader of a data set with a length, Batches, or a list of "
             "batches"
         ) from None
@@ -166,7 +166,7 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
     if isinstance(batch, dict):
         raise InputError(
             f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair "
-            "(inputs, labels): wrap the loader, thalweg.pairs(loader, lambda batch: "
+            "(inputs, labels): wrap the loader, thalweg.map_batches(loader, lambda batch: "
             "(batch['...'], batch['...']))"
         )
     if (
@@ -177,7 +177,7 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
         size = len(batch) if hasattr(batch, "__len__") else "?"
         raise InputError(
             f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors "
-            "(inputs, labels): wrap the loader with thalweg.pairs"
+            "(inputs, labels): wrap the loader with thalweg.map_batches"
         )
     x, y = batch
     if x.is_nested or y.is_nested:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.errors import InputError, in_range, unknown, whole
+from thalweg.errors import InputError, check_range, unknown, whole
 
 Optimizer = torch.optim.Optimizer
 
@@ -67,12 +67,12 @@ class Recipe:
         ):
             if getattr(self, name) not in known:
                 raise unknown(f"recipe.{name}", getattr(self, name), known)
-        in_range("recipe.epochs", self.epochs, 1e-9)
+        check_range("recipe.epochs", self.epochs, 1e-9)
         whole("recipe.cycles", self.cycles, 1)
         for name in ("lr", "final_lr", "weight_decay"):
-            in_range(f"recipe.{name}", getattr(self, name), 0)
+            check_range(f"recipe.{name}", getattr(self, name), 0)
         for name in ("momentum", "warmup", "label_smoothing"):
-            in_range(f"recipe.{name}", getattr(self, name), 0, 1)
+            check_range(f"recipe.{name}", getattr(self, name), 0, 1)
         if self.momentum == 1:
             raise InputError("recipe.momentum got 1, needs less: steps would never fade")
         if self.nesterov not in (True, False):
@@ -82,7 +82,7 @@ class Recipe:
                 "recipe.nesterov got true, needs optimizer 'sgd' and a momentum above 0"
             )
         if self.clip is not None:
-            in_range("recipe.clip", self.clip, 1e-12)
+            check_range("recipe.clip", self.clip, 1e-12)
 
     def steps(self, batches: int) -> int:
         """How many steps a training takes with so many batches an epoch: at least one."""

@@ -24,7 +24,7 @@ from thalweg.weights.point import Weights
 Wanted = Sequence[tuple[Problem, int]]
 
 
-def anchors(problem: Problem, count: int) -> tuple[Weights, ...]:
+def train_anchors(problem: Problem, count: int) -> tuple[Weights, ...]:
     """The problem's first trainings, `anchor(0)` to `anchor(count - 1)`; those that are missing are
     trained together.
 
@@ -73,11 +73,11 @@ def check_stack(problem: Problem) -> None:
     Raises:
         InputError: They can't be stacked.
     """
-    if not isinstance(problem.train, Batches):
+    if not isinstance(problem.train_loader, Batches):
         raise InputError(
             "a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1"
         )
-    train = problem.train
+    train = problem.train_loader
     x = train.inputs[:2] if train.prepare is None else train.prepare(train.inputs[:2])
     with seeded(problem.seed, "stack"), torch.no_grad():
         Stack([problem.build("stack", k) for k in range(2)])(torch.stack([x, x]))
@@ -100,7 +100,7 @@ def _alike(first: Problem, other: Problem) -> bool:
         return True
     if any(getattr(first, name) != getattr(other, name) for name in names):
         return False
-    one, two = first.train, other.train
+    one, two = first.train_loader, other.train_loader
     if not isinstance(one, Batches) or not isinstance(two, Batches):
         return one is two
     same = all(
@@ -153,7 +153,7 @@ def _train_stack(group: Wanted) -> None:
     stack = Stack([problem.build("anchor", k) for problem, k in group])
     recipe, meter = first.recipe, Meter(first.training_examples)
     loss = summed(first.criterion, is_mean=first.loss is None)
-    adjust = None if recipe.clip is None else clipped(stack, recipe.clip)
+    before_step = None if recipe.clip is None else clipped(stack, recipe.clip)
     with (
         meter.clock(),
         seeded(first.seed, "stack", *(k for _, k in group)),
@@ -164,7 +164,7 @@ def _train_stack(group: Wanted) -> None:
             replace(recipe, clip=None),
             meter,
             loss=loss,
-            adjust=adjust,
+            before_step=before_step,
         )
     cost = meter.cost
     share = replace(

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import InputError
+from thalweg.seeds import EXCLUSIVE
 from thalweg.weights.spectral import Spectral
 
 
@@ -101,7 +102,7 @@ def eager() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
         yield
         return
-    with torch.compiler.set_stance("force_eager"):
+    with EXCLUSIVE, torch.compiler.set_stance("force_eager"):  # all threads have one stance
         yield
 
 

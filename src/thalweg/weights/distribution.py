@@ -172,7 +172,7 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
     if kind is None:
         raise InputError(
             f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a "
-            "network's weights as Problem(start=safetensors.torch.load_file(path))"
+            "network's weights as Problem(initial_weights=safetensors.torch.load_file(path))"
         )
     if not isinstance(kind, str) or kind not in WeightDistribution.kinds:
         raise InputError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.errors import in_range
+from thalweg.errors import check_range
 from thalweg.seeds import derive
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
 from thalweg.weights.masks import Masks
@@ -30,7 +30,7 @@ class Dropped(WeightDistribution):
 
     def __post_init__(self) -> None:
         if self.rate is not None:
-            in_range("Dropped.rate", self.rate, 0, 1)
+            check_range("Dropped.rate", self.rate, 0, 1)
 
     @property
     def size(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.errors import InputError, in_range
+from thalweg.errors import InputError, check_range
 from thalweg.seeds import seeded
 from thalweg.weights.behaviour import Behaviour, switched
 
@@ -68,7 +68,7 @@ def insert(network: nn.Module, rate: float) -> list[Any]:
     Raises:
         InputError: The network has no such layer.
     """
-    in_range("masks.rate", rate, 0, 1)
+    check_range("masks.rate", rate, 0, 1)
     layers = [module for module in network.modules() if isinstance(module, Layer)]
     if not layers:
         raise InputError(

@@ -136,7 +136,7 @@ class SubspaceModule(nn.Module):
 
     Vertices are the rows of a matrix. An evaluation mixes them, outside of the graph of gradients,
     into the network's own parameters; after the backward pass `carry` gives the vertices their
-    share of these parameters' gradients. So a training needs `adjust=module.carry`, and costs
+    share of these parameters' gradients. So a training needs `before_step=module.carry`, and costs
     little more than the network's own: two matrix products a step, and no copies.
 
     Args:

@@ -1,7 +1,7 @@
 """Permutation symmetries: which hidden channels of a network can change places without a change of
 its function.
 
-They are found from the network's graph (`weights.reading`), not written by hand for each
+They are found from the network's graph (`graph.reading`), not written by hand for each
 architecture as in the code of Ainsworth, Hayase and Srinivasa 2023 (arXiv 2209.04836). Channels
 form a group where they occur equally often in every tensor of the graph: so the channels that a
 residual network's stage takes over from the stage before (where shortcuts pad with zeros) and those
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.weights.channels import Channels
-from thalweg.weights.labels import Array
+from thalweg.graph.channels import Channels
+from thalweg.graph.labels import Array
+from thalweg.graph.reading import read
 from thalweg.weights.point import Weights
-from thalweg.weights.reading import read
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ Direction = Literal["higher", "lower", "one", "none"]
 
 
 @dataclass(frozen=True)
-class Fact:
+class MetricInfo:
     """What a reader must know of a figure.
 
     Attributes:
@@ -45,13 +45,13 @@ _ASHUKHA = "Ashukha et al. 2020, arXiv 2002.06470"
 _METER = "counted by the meter from the shape of the outputs inside the training loop"
 
 
-def _equivalent(name: str, title: str, symbol: str) -> Fact:
+def _equivalent(name: str, title: str, symbol: str) -> MetricInfo:
     text = (
         f"Number of members of the deep ensemble that reaches the method's {title}: the pool's "
         "curve over 1, 2, 3, 5, 10, 20 members (its running best), interpolated linearly in the "
         "number; not below 1, and '> k' beyond the curve."
     )
-    return Fact(
+    return MetricInfo(
         f"dee_{name}",
         f"deep-ensemble equivalent in {title}",
         f"DEE {symbol}",
@@ -65,7 +65,7 @@ def _equivalent(name: str, title: str, symbol: str) -> Fact:
 
 
 _ALL = (
-    Fact(
+    MetricInfo(
         "k_eq",
         "retraining equivalents",
         "K_eq",
@@ -77,7 +77,7 @@ _ALL = (
         f"{_THALWEG}; energy score: Gneiting and Raftery 2007, doi 10.1198/016214506000001437",
         ".1f",
     ),
-    Fact(
+    MetricInfo(
         "gap",
         "retraining gap",
         "gap",
@@ -90,7 +90,7 @@ _ALL = (
         ".3f",
         low=-1.0,
     ),
-    Fact(
+    MetricInfo(
         "fair_gap",
         "fair retraining gap",
         "fair gap",
@@ -102,7 +102,7 @@ _ALL = (
         ".3f",
         low=-math.inf,
     ),
-    Fact(
+    MetricInfo(
         "k_u",
         "retraining equivalents of the standard uncertainty",
         "K_u",
@@ -115,7 +115,7 @@ _ALL = (
         ".1f",
         low=1.0,
     ),
-    Fact(
+    MetricInfo(
         "u_error",
         "error of the standard uncertainty",
         "err u",
@@ -127,7 +127,7 @@ _ALL = (
         _THALWEG,
         ".3f",
     ),
-    Fact(
+    MetricInfo(
         "accuracy",
         "accuracy",
         "acc",
@@ -139,7 +139,7 @@ _ALL = (
         ".4f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "nll",
         "negative log-likelihood",
         "NLL",
@@ -149,7 +149,7 @@ _ALL = (
         "common; Lakshminarayanan et al. 2017, arXiv 1612.01474",
         ".4f",
     ),
-    Fact(
+    MetricInfo(
         "brier",
         "Brier score",
         "Brier",
@@ -161,7 +161,7 @@ _ALL = (
         ".4f",
         high=2.0,
     ),
-    Fact(
+    MetricInfo(
         "calibrated_nll",
         "calibrated negative log-likelihood",
         "cNLL",
@@ -172,7 +172,7 @@ _ALL = (
         f"{_ASHUKHA}; Guo et al. 2017, arXiv 1706.04599",
         ".4f",
     ),
-    Fact(
+    MetricInfo(
         "ece",
         "expected calibration error",
         "ECE",
@@ -189,7 +189,7 @@ _ALL = (
     _equivalent("nll", "negative log-likelihood", "NLL"),
     _equivalent("brier", "Brier score", "Brier"),
     _equivalent("calibrated_nll", "calibrated negative log-likelihood", "cNLL"),
-    Fact(
+    MetricInfo(
         "spread_ratio",
         "spread ratio",
         "spread",
@@ -200,7 +200,7 @@ _ALL = (
         _THALWEG,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "disagreement_ratio",
         "disagreement ratio",
         "disagr.",
@@ -211,7 +211,7 @@ _ALL = (
         "after Fort et al. 2019, arXiv 1912.02757",
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "coverage",
         "coverage of the 95 % interval",
         "cover",
@@ -224,7 +224,7 @@ _ALL = (
         ".3f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "rank_correlation",
         "rank correlation with the reference's u",
         "rank corr.",
@@ -237,7 +237,7 @@ _ALL = (
         low=-1.0,
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "partial_correlation",
         "partial rank correlation",
         "partial",
@@ -251,7 +251,7 @@ _ALL = (
         low=-1.0,
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "ood_auroc_mutual_information",
         "out-of-distribution AUROC by mutual information",
         "OOD MI",
@@ -264,7 +264,7 @@ _ALL = (
         ".3f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "ood_auroc_entropy",
         "out-of-distribution AUROC by entropy",
         "OOD H",
@@ -276,7 +276,7 @@ _ALL = (
         ".3f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "ood_spread_ratio",
         "out-of-distribution spread ratio",
         "OOD spread",
@@ -286,7 +286,7 @@ _ALL = (
         _THALWEG,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "outside",
         "inputs outside of what the method knows",
         "outside",
@@ -298,7 +298,7 @@ _ALL = (
         ".3f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "ood_outside",
         "out-of-distribution inputs outside of what the method knows",
         "OOD outside",
@@ -309,7 +309,7 @@ _ALL = (
         ".2f",
         high=1.0,
     ),
-    Fact(
+    MetricInfo(
         "cost",
         "training cost",
         "cost",
@@ -320,7 +320,7 @@ _ALL = (
         _METER,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "total",
         "total cost",
         "total",
@@ -333,7 +333,7 @@ _ALL = (
         _METER,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "forward",
         "forward-only cost",
         "forward",
@@ -344,7 +344,7 @@ _ALL = (
         _METER,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "seconds",
         "time",
         "time",
@@ -354,7 +354,7 @@ _ALL = (
         "the meter's clock",
         ".1f",
     ),
-    Fact(
+    MetricInfo(
         "emulator_seconds",
         "emulator time",
         "emulator",
@@ -364,7 +364,7 @@ _ALL = (
         "the meter's clock",
         ".1f",
     ),
-    Fact(
+    MetricInfo(
         "relative_time",
         "time over that of one training",
         "time/training",
@@ -375,7 +375,7 @@ _ALL = (
         "the meter's clock",
         ".1f",
     ),
-    Fact(
+    MetricInfo(
         "peak_memory",
         "peak memory",
         "memory",
@@ -385,7 +385,7 @@ _ALL = (
         "the meter",
         ".3g",
     ),
-    Fact(
+    MetricInfo(
         "stored_bytes",
         "stored size",
         "stored",
@@ -395,7 +395,7 @@ _ALL = (
         "the stored files",
         ".3g",
     ),
-    Fact(
+    MetricInfo(
         "evaluations_per_input",
         "evaluations per test input",
         "eval./input",
@@ -405,7 +405,7 @@ _ALL = (
         "the meter",
         ".0f",
     ),
-    Fact(
+    MetricInfo(
         "efficiency",
         "efficiency",
         "K_eq/total",
@@ -416,7 +416,7 @@ _ALL = (
         _THALWEG,
         ".2f",
     ),
-    Fact(
+    MetricInfo(
         "u_efficiency",
         "efficiency of the standard uncertainty",
         "K_u/total",
@@ -428,7 +428,7 @@ _ALL = (
     ),
 )
 
-FACTS: dict[str, Fact] = {fact.name: fact for fact in _ALL}
+FACTS: dict[str, MetricInfo] = {fact.name: fact for fact in _ALL}
 
 _DIRECTIONS = {
     "higher": "higher is better",
@@ -438,7 +438,7 @@ _DIRECTIONS = {
 }
 
 
-def find_fact(metric: str) -> Fact:
+def find_fact(metric: str) -> MetricInfo:
     """The fact of a metric.
 
     Raises:

@@ -21,9 +21,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.graph.symmetry import Group, Place, reordered, reordered_weights, symmetries
 from thalweg.seeds import generator
 from thalweg.weights.point import Tensors, Weights
-from thalweg.weights.symmetry import Group, Place, reordered, reordered_weights, symmetries
 
 
 def align(network: nn.Module, fixed: Weights, moved: Weights, *, seed: int = 0) -> Weights:

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import torch
 
+from thalweg.graph import alignment
+from thalweg.graph.symmetry import symmetries
 from thalweg.training.problem import Problem
-from thalweg.training.together import anchors
-from thalweg.weights import alignment
+from thalweg.training.together import train_anchors
 from thalweg.weights.point import Weights
-from thalweg.weights.symmetry import symmetries
 
 
 def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
@@ -25,7 +25,7 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     Args:
         problem: What was trained.
         count: How many anchors.
-        align: Permute the units of all others towards anchor 0 (`weights.alignment`), which changes
+        align: Permute the units of all others towards anchor 0 (`graph.alignment`), which changes
             no network's outputs. Units beside a frozen part stay where they are.
 
     Raises:
@@ -47,7 +47,7 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     network = problem.build("network")
     if align:
         symmetries(network)
-    first, *others = anchors(problem, count)
+    first, *others = train_anchors(problem, count)
     if align:
         others = [alignment.align(network, first, other, seed=problem.seed) for other in others]
     frozen = [name for name, p in network.named_parameters() if not p.requires_grad]

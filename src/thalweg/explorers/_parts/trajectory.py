@@ -13,8 +13,8 @@ from typing import Literal
 
 from torch import nn
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.training.loop import Tick
+from thalweg.errors import InputError, check_range, whole
+from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 
@@ -41,9 +41,9 @@ class Trajectory:
         Raises:
             InputError: One makes no sense.
         """
-        in_range(f"{name}.share", self.share, 1e-9, 1)
+        check_range(f"{name}.share", self.share, 1e-9, 1)
         whole(f"{name}.collect", self.collect, 2)
-        in_range(f"{name}.lr_ratio", self.lr_ratio, 0)
+        check_range(f"{name}.lr_ratio", self.lr_ratio, 0)
         if self.start not in ("scratch", "anchor"):
             raise InputError(f"{name}.start got '{self.start}', needs 'scratch' or 'anchor'")
 
@@ -68,14 +68,14 @@ class Trajectory:
             schedule="constant",
             warmup=0.0,
         )
-        if constant.steps(len(problem.train)) < 2:
+        if constant.steps(len(problem.train_loader)) < 2:
             raise InputError(
                 "the last part of a training got 1 step to collect iterates in, needs 2 or "
                 "more: raise epochs or share"
             )
         network = beginning(problem, self.start, self.share, lr, *name)
 
-        def watch(tick: Tick) -> None:
+        def on_step(tick: StepInfo) -> None:
             # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
             if (
                 tick.step * self.collect // tick.steps
@@ -83,7 +83,7 @@ class Trajectory:
             ):
                 take(Weights.of(network))
 
-        problem.fit(network, constant, *name, "collect", watch=watch)
+        problem.fit(network, constant, *name, "collect", on_step=on_step)
 
 
 def beginning(

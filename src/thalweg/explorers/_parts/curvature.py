@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from thalweg.prediction import log_softmax
+from thalweg.predictions import log_softmax
 
 OutputHessian = Callable[[Tensor], Tensor]
 

@@ -1,16 +1,16 @@
-"""Evidence: all that emulators may look at, what a few networks know of some inputs."""
+"""Observations: all that emulators may look at, what a few networks know of some inputs."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, in_range
-from thalweg.prediction import Predictions
+from thalweg.errors import InputError, check_range
+from thalweg.predictions import Predictions
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Observations:
     """What anchors, and cheaper networks beside them, know of some inputs.
 
     Attributes:
@@ -28,7 +28,7 @@ class Evidence:
     features: Tensor | None = None
 
     def __post_init__(self) -> None:
-        in_range("evidence.share", self.share, 1e-9, 1)
+        check_range("evidence.share", self.share, 1e-9, 1)
         if (
             self.proxies is not None
             and self.proxies.log_probs.shape[1:] != self.anchors.log_probs.shape[1:]
@@ -45,9 +45,9 @@ class Evidence:
             )
 
     @staticmethod
-    def of(given: "Evidence | Predictions") -> "Evidence":
-        """Evidence as it is; predictions are those of anchors."""
-        return given if isinstance(given, Evidence) else Evidence(given)
+    def of(given: "Observations | Predictions") -> "Observations":
+        """Observations as it is; predictions are those of anchors."""
+        return given if isinstance(given, Observations) else Observations(given)
 
     @property
     def log_probs(self) -> Tensor:

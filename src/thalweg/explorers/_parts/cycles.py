@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 from torch import nn
 
 from thalweg.errors import InputError
-from thalweg.training.loop import Tick
+from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.distribution import Members
@@ -38,7 +38,7 @@ def collect(
     recipe: Recipe,
     *name: str | int,
     steps: Container[int],
-    adjust: Callable[[], None] | None = None,
+    before_step: Callable[[], None] | None = None,
 ) -> Members:
     """Trains a network, and keeps its weights after the given steps.
 
@@ -50,13 +50,13 @@ def collect(
         recipe: How.
         name: Purpose of the random numbers.
         steps: Counted from 0.
-        adjust: As in `Problem.fit`.
+        before_step: As in `Problem.fit`.
     """
     found = []
 
-    def watch(tick: Tick) -> None:
+    def on_step(tick: StepInfo) -> None:
         if tick.step - 1 in steps:
             found.append(Weights.of(network))
 
-    problem.fit(network, recipe, *name, adjust=adjust, watch=watch)
+    problem.fit(network, recipe, *name, before_step=before_step, on_step=on_step)
     return Members(tuple(found))

@@ -31,8 +31,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from thalweg.errors import InputError, in_range, whole
-from thalweg.explorers.cycles import collect, cycles
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.cycles import collect, cycles
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.weights.distribution import Members
@@ -68,12 +68,12 @@ class Cyclical:
         for name in ("cycles", "samples"):
             whole(f"{self.name}.{name}", getattr(self, name), 1)
         for name in ("collect", "noise"):
-            in_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
-        in_range(f"{self.name}.momentum", self.momentum, 0, 0.999)
+            check_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
+        check_range(f"{self.name}.momentum", self.momentum, 0, 0.999)
         for name in ("lr_ratio", "budget"):
-            in_range(f"{self.name}.{name}", getattr(self, name), 1e-9)
+            check_range(f"{self.name}.{name}", getattr(self, name), 1e-9)
         if self.temperature is not None:
-            in_range(f"{self.name}.temperature", self.temperature, 0)
+            check_range(f"{self.name}.temperature", self.temperature, 0)
 
     def sample(self, problem: Problem) -> Members:
         """Runs the chain.
@@ -100,13 +100,13 @@ class Cyclical:
             warmup=own.warmup / self.cycles,
             clip=None,
         )
-        steps = recipe.steps(len(problem.train))
+        steps = recipe.steps(len(problem.train_loader))
         taken, noisy = self._chosen(recipe, steps)
         network = problem.build(self.name)
         examples = problem.inspection.examples if problem.inspection is not None else 1
         temperature = 1 / examples if self.temperature is None else self.temperature
-        adjust = langevin(network, recipe, steps, noisy, variance=temperature / examples)
-        return collect(problem, network, recipe, self.name, steps=taken, adjust=adjust)
+        before_step = langevin(network, recipe, steps, noisy, variance=temperature / examples)
+        return collect(problem, network, recipe, self.name, steps=taken, before_step=before_step)
 
     def _chosen(self, recipe: Recipe, steps: int) -> tuple[set[int], set[int]]:
         """The steps after which samples are taken, and those with noise: at least all from the
@@ -141,7 +141,7 @@ def langevin(
     """
     numbers = itertools.count()
 
-    def adjust() -> None:
+    def before_step() -> None:
         step = next(numbers)
         if step not in noisy:
             return
@@ -150,4 +150,4 @@ def langevin(
             if p.grad is not None:
                 p.grad.add_(torch.randn_like(p.grad), alpha=size)
 
-    return adjust
+    return before_step

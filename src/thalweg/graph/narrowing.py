@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from thalweg.errors import InputError, in_range
-from thalweg.weights.channels import Channels, refuse
-from thalweg.weights.reading import read
-from thalweg.weights.symmetry import alike
-from thalweg.weights.tracing import Traced
+from thalweg.errors import InputError, check_range
+from thalweg.graph.channels import Channels, refuse
+from thalweg.graph.reading import read
+from thalweg.graph.symmetry import alike
+from thalweg.graph.tracing import Traced
 
 
 def narrowed(network: nn.Module, share: float) -> nn.Module:
@@ -42,7 +42,7 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
         InputError: The network can't be traced, does something that is not understood, or has
             convolutions with groups.
     """
-    in_range("share", share, 1e-9, 1)
+    check_range("share", share, 1e-9, 1)
     channels = read(network)
     for node in channels.grouped:
         refuse(node, "is a convolution with groups, whose channels are fixed")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from torch import fx
 
-from thalweg.weights.channels import Channels, Value, refuse
-from thalweg.weights.labels import Array
-from thalweg.weights.layers import flattened, pooled
+from thalweg.graph.channels import Channels, Value, refuse
+from thalweg.graph.labels import Array
+from thalweg.graph.layers import flattened, pooled
 
 Operation = Callable[[Channels, fx.Node, tuple[Any, ...], dict[str, Any]], Any]
 

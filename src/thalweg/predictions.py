@@ -1,30 +1,17 @@
-"""Predictions: the border between computing and analysing.
-
-The only place that makes probabilities of outputs.
-"""
+"""Predictions: the border between computing and analysing. No network is known here."""
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
 from thalweg import files
-from thalweg.errors import InputError, in_range, whole
-from thalweg.seeds import Rewind, parts, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
-from thalweg.training.problem import Problem
-from thalweg.weights.behaviour import Behaviour
-from thalweg.weights.distribution import Members, WeightDistribution
-from thalweg.weights.masks import Masks, active
-from thalweg.weights.point import Weights
+from thalweg.errors import InputError, check_range
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,7 @@ class Predictions:
         """The central interval of the probabilities over members: lower and upper ends, each
         `[inputs, classes]`.
         """
-        in_range("level", level, 0, 1)
+        check_range("level", level, 0, 1)
         ends = torch.tensor(
             [(1 - level) / 2, (1 + level) / 2],
             dtype=self.log_probs.dtype,
@@ -322,224 +309,3 @@ def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:
 def log_softmax(logits: Tensor) -> Tensor:
     """Log-probabilities of logits over the last axis, in single precision or better."""
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
-
-
-def predict(
-    problem: Problem,
-    found: WeightDistribution | Weights,
-    inputs: Loader | Tensor,
-    *,
-    draws: int | None = None,
-    seed: int = 0,
-) -> Predictions:
-    """Predicts with draws from a weight distribution.
-
-    Batch-norm statistics are refreshed at every draw that has none, on the problem's training
-    batches (metered).
-
-    Args:
-        problem: Architecture, training set and meter.
-        found: What an explorer returned, or one network's weights.
-        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that
-            gives batches of inputs, or of pairs whose first is inputs.
-        draws: How many; None for all members of a finite distribution, else 32.
-        seed: Seed of the draws.
-
-    Returns:
-        Predictions `[draws, inputs, classes]` on the CPU.
-
-    Raises:
-        InputError: The loader is empty, shuffles or augments, or outputs are not finite.
-    """
-    if isinstance(found, Weights):
-        found = Members((found,))
-    if not isinstance(found, WeightDistribution):
-        raise InputError(
-            f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
-            "or Members((w1, w2, ...))"
-        )
-    loader = in_batches(inputs)
-    if isinstance(loader, Batches):
-        loader = loader.to(problem.device)
-    network = problem.build("network")
-    with problem.meter.clock():
-        groups = _grouped(sample(problem, found, draws, seed=seed))
-        return Predictions(
-            _joined([_evaluate(problem, network, group, loader) for group in groups], 0)
-        )
-
-
-def sample(
-    problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0
-) -> Iterator[Weights]:
-    """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are
-    not valid (metered).
-
-    To predict on several sets of inputs, keep them: `Members(tuple(sample(problem, found)))`; they
-    are then refreshed once.
-
-    Args:
-        problem: Architecture, training set and meter.
-        found: What an explorer returned.
-        draws: How many; None for all members of a finite distribution, else 32.
-        seed: Seed of the draws.
-    """
-    if draws is not None:
-        whole("draws", draws, 1)
-    network = problem.build("network")
-    for group in _grouped(found.draw(draws or found.size or 32, seed=seed)):
-        new = [weights for weights in group if weights.buffers is None]
-        refreshed = iter(problem.refresh(network, new) if new else [])
-        for weights in group:
-            yield weights if weights.buffers is not None else next(refreshed)
-
-
-def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weights]]:
-    """Draws that are worked on in one pass over the data: as many as their parameters fit in so
-    many bytes, one at least.
-    """
-    group: list[Weights] = []
-    size = 0
-    for weights in drawn:
-        own = sum(p.numel() * p.element_size() for p in weights.params.values())
-        if group and size + own > limit:
-            yield group
-            group, size = [], 0
-        group.append(weights)
-        size += own
-    if group:
-        yield group
-
-
-def _evaluate(
-    problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]
-) -> Tensor:
-    """Log-probabilities `[draws, inputs, classes]`, in one pass over the data for all draws."""
-    states = [weights.placed(network) for weights in group]
-    network.eval()
-    found = []
-    with torch.no_grad(), seeded(problem.seed, "predict"):
-        for number, batch in enumerate(loader):
-            x = inputs_of(batch).to(problem.device)
-            rewind = Rewind()
-            outputs = torch.stack(
-                [
-                    outputs_of(network, state, x, rewind, weights.masks, number, problem.behaviour)
-                    for weights, state in zip(group, states, strict=True)
-                ]
-            )
-            problem.meter.forward(outputs)
-            found.append(log_softmax(outputs).cpu())
-    log_probs = _joined(found, 1) if found else torch.empty(0, 0)
-    if not log_probs.shape[1]:
-        raise InputError("the loader to predict on is empty: it gave no inputs")
-    if not math.isfinite(
-        log_probs.sum(dtype=torch.float64)
-    ):  # in one pass, without a tensor of truths
-        raise InputError(
-            "the network's outputs are not finite on these inputs: are there NaN among them, or "
-            "did it diverge?"
-        )
-    return log_probs
-
-
-def _joined(parts: list[Tensor], axis: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
-
-
-def in_batches(inputs: Any) -> Any:
-    """Inputs as a loader: a tensor or an array in parts, a loader as it is.
-
-    Raises:
-        InputError: A loader shuffles or augments.
-    """
-    if isinstance(inputs, Tensor | np.ndarray):
-        return as_tensor(inputs, "inputs").split(256)
-    check_order(inputs)
-    return inputs
-
-
-def check_order(loader: Any) -> None:
-    """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own,
-    by its first batch, read twice.
-
-    Raises:
-        InputError: It shuffles or augments.
-    """
-    if shuffles(loader):
-        raise InputError(
-            "the loader to predict on shuffles: predictions would not belong to known inputs; "
-            "give shuffle=False"
-        )
-    for part in parts(loader):
-        if isinstance(part, Batches) and part.augment is not None:
-            raise InputError(
-                "the loader to predict on augments: predictions would be those of changed "
-                "inputs; give augment=None"
-            )
-    if isinstance(
-        loader, Tensor | Batches | list | tuple | Iterator
-    ):  # the latter can be read once only
-        return
-    one, other = (_first(loader, purpose) for purpose in ("one", "other"))
-    if one is not None and other is not None and not torch.equal(one, other):
-        raise InputError(
-            "the loader to predict on gives other inputs after another seed: it shuffles or "
-            "augments, and predictions would not belong to known inputs; give shuffle=False, "
-            "and data without random changes"
-        )
-
-
-def _first(loader: Any, purpose: str) -> Tensor | None:
-    with seeded(0, "check of order", purpose), seeded_loader(loader, 0, "check of order", purpose):
-        return next((inputs_of(batch) for batch in loader), None)
-
-
-def inputs_of(batch: Any) -> Tensor:
-    """The inputs of a batch: a tensor, or the first of a pair.
-
-    Raises:
-        InputError: There is none.
-    """
-    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    if isinstance(x, np.ndarray):
-        x = as_tensor(x, "a batch to predict on")
-    if isinstance(x, dict):
-        raise InputError(
-            f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs "
-            "inputs or a pair (inputs, ...): wrap the loader, thalweg.pairs(loader, lambda "
-            "batch: (batch['...'], batch['...']))"
-        )
-    if not isinstance(x, Tensor):
-        raise InputError(
-            f"a batch to predict on is a {type(x).__name__}, needs a tensor or a pair whose "
-            "first is one"
-        )
-    return x
-
-
-def outputs_of(
-    network: nn.Module,
-    state: dict[str, Tensor],
-    x: Tensor,
-    rewind: Rewind,
-    masks: Masks | None,
-    batch: int,
-    behaviour: Behaviour = Behaviour(),  # noqa: B008  frozen
-) -> Tensor:
-    """A network's outputs for a batch with the parameters and buffers given, and random states as
-    they were at first.
-
-    Raises:
-        InputError: The network can't evaluate it.
-    """
-    rewind()  # a network that is random even in evaluation mode is so in the same way at every draw
-    with nullcontext() if masks is None else active(network, masks, batch, behaviour):
-        try:
-            return functional_call(network, state, (x,))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            message = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: "
-                f"{message}"
-            ) from None

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from torch import fx
 
-from thalweg.weights.channels import Channels, Value, refuse
-from thalweg.weights.labels import Array
+from thalweg.graph.channels import Channels, Value, refuse
+from thalweg.graph.labels import Array
 
 Layer = Callable[[Channels, fx.Node, Any, Value], Value]
 

@@ -43,8 +43,8 @@ def learn(
     module = SubspaceModule(
         network, start, coefficients, layerwise=layerwise, behaviour=problem.behaviour
     )
-    adjust = module.carry if beta == 0 or vertices == 1 else _repelling(module, beta)
-    problem.fit(module, problem.recipe, name, adjust=adjust)
+    before_step = module.carry if beta == 0 or vertices == 1 else _repelling(module, beta)
+    problem.fit(module, problem.recipe, name, before_step=before_step)
     return Subspace(module.vertices(), coefficients, layerwise)
 
 
@@ -61,7 +61,7 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
     )
     ahead: list[list[int]] = []
 
-    def adjust() -> None:
+    def before_step() -> None:
         module.carry()
         if not ahead:
             ahead.extend(torch.rand(32, len(vertices)).topk(2).indices.tolist())
@@ -74,4 +74,4 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
         gradients[first].add_(b, alpha=strength).add_(a, alpha=-strength * ab / aa)
         gradients[second].add_(a, alpha=strength).add_(b, alpha=-strength * ab / bb)
 
-    return adjust
+    return before_step

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from thalweg.errors import InputError
-from thalweg.weights.labels import Array, Labels, fixed
-from thalweg.weights.tracing import Traced
+from thalweg.graph.labels import Array, Labels, fixed
+from thalweg.graph.tracing import Traced
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from thalweg.errors import InputError
-from thalweg.weights.channels import Channels, Value, refuse
-from thalweg.weights.layers import LAYERS
-from thalweg.weights.operations import OPERATIONS
-from thalweg.weights.tracing import Traced, traced
+from thalweg.graph.channels import Channels, Value, refuse
+from thalweg.graph.layers import LAYERS
+from thalweg.graph.operations import OPERATIONS
+from thalweg.graph.tracing import Traced, traced
 
 
 def read(network: nn.Module) -> Channels:

@@ -1,4 +1,4 @@
-"""The material of a study: the images and problems that a plan names.
+"""The context of a study: the images and problems that a plan names.
 
 Everything here can be made anew from the plan.
 """
@@ -35,7 +35,7 @@ RESULTS_VERSION = (
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class StudyContext:
     """Images and problems of a plan.
 
     Attributes:
@@ -49,11 +49,11 @@ class Material:
     torch_version: str = torch.__version__
     _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
 
-    def __reduce__(self) -> tuple[type["Material"], tuple[Plan, Path | None, str]]:
+    def __reduce__(self) -> tuple[type["StudyContext"], tuple[Plan, Path | None, str]]:
         """What a worker process gets: it reads the images itself, instead of through a pipe or
         (small) shared memory.
         """
-        return Material, (self.plan, self.data_dir, self.torch_version)
+        return StudyContext, (self.plan, self.data_dir, self.torch_version)
 
     def check(self) -> None:
         """Everything that could fail later fails here: data, network, device, one evaluation.

@@ -1,0 +1,3 @@
+"""A network's graph: its channels, their symmetries, narrower copies, and its penultimate
+features.
+"""
