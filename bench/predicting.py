@@ -12,7 +12,7 @@ from thalweg.data.splits import splits
 from thalweg.errors import InputError
 from thalweg.explorers.learned_simplex import LearnedSimplex
 from thalweg.models.cnn import cnn
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe

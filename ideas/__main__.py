@@ -23,7 +23,7 @@ from ideas.tasks import TASKS
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import now
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store

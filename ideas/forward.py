@@ -25,7 +25,7 @@ from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
 from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import read_plan

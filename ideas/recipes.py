@@ -30,7 +30,7 @@ from thalweg.errors import unknown
 from thalweg.meter import Meter
 from thalweg.narrow.training import narrow_problem
 from thalweg.narrow.width import bias_of_spread
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive
 from thalweg.training.problem import Problem

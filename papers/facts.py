@@ -17,7 +17,7 @@ from thalweg.landscape.loss import losses
 from thalweg.landscape.low_loss import low_loss
 from thalweg.landscape.path import profile
 from thalweg.meter import Meter
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.store import Store

@@ -10,8 +10,9 @@ import torch
 
 from thalweg import cli
 
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background: children inherit it
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in a shell's background: children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cases import CLASSES, held_out
 from thalweg.explorers.base import Explorer
 from thalweg.meter import Cost
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import WeightDistribution, load, save
 from thalweg.weights.point import Weights

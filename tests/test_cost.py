@@ -12,7 +12,7 @@ from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.restarts import Restarts
 from thalweg.meter import Cost
 from thalweg.narrow.training import charged, narrow_problem, train_narrow
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.quantify import quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights

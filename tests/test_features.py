@@ -15,7 +15,7 @@ import cases
 from thalweg import features as module
 from thalweg.errors import InputError
 from thalweg.features import InputFeatures, training_neighbours
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import multinomial
 from thalweg.training import nearest
 from thalweg.training.batches import Batches

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import cases
-from thalweg import prediction
-from thalweg.predict import predict, sample
+from thalweg import predicting
+from thalweg.predicting import predict, sample
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 from thalweg.weights.subspace import Subspace
@@ -33,8 +33,8 @@ class Counted:
 def in_groups_of(draws: int, problem, monkeypatch) -> None:
     """As if so many draws filled the memory."""
     size = sum(4 * p.numel() for p in problem.build("network").parameters())
-    grouped = prediction._grouped
-    monkeypatch.setattr(prediction, "_grouped", lambda drawn: grouped(drawn, limit=draws * size))
+    grouped = predicting._grouped
+    monkeypatch.setattr(predicting, "_grouped", lambda drawn: grouped(drawn, limit=draws * size))
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 7])
@@ -86,7 +86,7 @@ def test_draws_are_grouped_by_their_memory():
 
     def groups(limit: int, *sizes: int) -> list[list[int]]:
         drawn = points(*sizes)
-        found = list(prediction._grouped(iter(drawn), limit))
+        found = list(predicting._grouped(iter(drawn), limit))
         assert [id(w) for group in found for w in group] == [id(w) for w in drawn], (
             "in order, none lost"
         )
@@ -102,8 +102,8 @@ def test_draws_are_grouped_by_their_memory():
     )
     assert groups(40) == []
     doubles = [Weights({"a": torch.zeros(5, dtype=torch.float64)}, {}) for _ in range(2)]
-    assert [len(g) for g in prediction._grouped(iter(doubles), 79)] == [1, 1]
-    assert [len(g) for g in prediction._grouped(iter(points(5) * 40))] == [40], (
+    assert [len(g) for g in predicting._grouped(iter(doubles), 79)] == [1, 1]
+    assert [len(g) for g in predicting._grouped(iter(points(5) * 40))] == [40], (
         "32 draws of a small network are one group"
     )
 
@@ -116,7 +116,7 @@ def test_no_more_draws_are_held_than_a_group():
             alive.append(k)
             yield Weights({"a": torch.zeros(10)}, {})
 
-    groups = prediction._grouped(drawn(), 80)
+    groups = predicting._grouped(drawn(), 80)
     next(groups)
     assert len(alive) == 3, "the one that did not fit, too"
 

@@ -11,7 +11,7 @@ import cases
 import contract
 import reference
 from thalweg.errors import InputError
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions, log_softmax
 from thalweg.training.batches import Batches, map_batches
 from thalweg.weights.distribution import Members

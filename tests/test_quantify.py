@@ -15,7 +15,7 @@ from thalweg.emulators.engression import Engression
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.errors import InputError
 from thalweg.narrow.training import narrow_problem, train_narrow
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.quantify import Quantified, gather, quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members

@@ -47,7 +47,7 @@ def test_a_task_is_measured_once_and_goes_on_where_it_was(tiny, tmp_path, monkey
         )
         assert set(own["readings"][0]) == set(LIMITS)
         assert [bool(off) for off in own["off"]] == own["warned"]
-    monkeypatch.setattr("thalweg.training.problem.train_loader", None)
+    monkeypatch.setattr("thalweg.training.problem.train", None)
     recipes.measure(*where, ["tiny"], networks=3, sets=2)
     del found["rows"]["rate / 5"]
     before = file.read_text()

@@ -24,7 +24,7 @@ ROOMS = [
     ["weights"],
     ["graph"],
     ["training"],
-    ["predict"],
+    ["predicting"],
     ["features", "asked", "narrow"],
     ["landscape"],
     ["explorers", "baselines"],

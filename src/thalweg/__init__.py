@@ -38,7 +38,7 @@ from thalweg.explorers.swag import SWAG
 from thalweg.features import InputFeatures
 from thalweg.graph.alignment import align
 from thalweg.meter import Cost, Meter
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantify import Quantified, quantify
 from thalweg.training.batches import Batches, map_batches

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.predict import check_order, inputs_of, outputs_of
+from thalweg.predicting import check_order, inputs_of, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem

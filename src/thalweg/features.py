@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
-from thalweg.predict import in_batches, inputs_of, outputs_of, sample
+from thalweg.predicting import in_batches, inputs_of, outputs_of, sample
 from thalweg.predictions import log_softmax, multinomial
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, joined

@@ -34,7 +34,7 @@ from thalweg.narrow.training import (
     train_narrow,
 )
 from thalweg.narrow.width import SHARES
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest

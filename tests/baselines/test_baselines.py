@@ -18,7 +18,7 @@ from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
 from thalweg.models.resnet import resnet
 from thalweg.narrow.flops import flops
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import load, save
 

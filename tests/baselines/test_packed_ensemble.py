@@ -15,7 +15,7 @@ from thalweg.baselines.packed_ensemble import PackedEnsemble, SideBySide
 from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrowed
 from thalweg.models.mlp import mlp
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 

@@ -48,7 +48,12 @@ class Seen(Problem):
 
 def seen(explorer, **settings) -> tuple[Subspace, list]:
     problem = Seen(
-        **{"model": cases.no_norm, "train_loader": cases.batches(), "recipe": cases.RECIPE, **settings}
+        **{
+            "model": cases.no_norm,
+            "train_loader": cases.batches(),
+            "recipe": cases.RECIPE,
+            **settings,
+        }
     )
     return explorer.explore(problem), problem._memory[-1]
 

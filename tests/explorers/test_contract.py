@@ -11,7 +11,7 @@ import torch
 import cases
 import contract
 from thalweg.explorers.base import explorers
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.weights.point import Weights
 
 ALL = list(explorers())

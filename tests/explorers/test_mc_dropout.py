@@ -12,7 +12,7 @@ import cases
 import tiny
 from thalweg.errors import InputError
 from thalweg.explorers.mc_dropout import MCDropout
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.weights.point import Weights
 
 

@@ -12,7 +12,7 @@ from thalweg.explorers.multiswag import MultiSWAG
 from thalweg.explorers.subspace_inference import SubspaceInference
 from thalweg.explorers.swa import SWA
 from thalweg.explorers.swag import SWAG
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe

@@ -15,7 +15,7 @@ from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import SPRO
 from thalweg.explorers.swag import SWAG
-from thalweg.predict import predict, sample
+from thalweg.predicting import predict, sample
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace

@@ -15,7 +15,7 @@ from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
 from thalweg.graph.alignment import permuted
 from thalweg.graph.narrowing import narrowed
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.stack import Stack
 from thalweg.training.together import train_anchors
 from thalweg.weights.copying import copied

@@ -11,7 +11,7 @@ from thalweg.errors import InputError
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import SPRO
 from thalweg.explorers.swag import SWAG
-from thalweg.predict import predict, sample
+from thalweg.predicting import predict, sample
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import SubspaceModule

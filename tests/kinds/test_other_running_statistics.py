@@ -11,7 +11,7 @@ from thalweg.baselines.batch_ensemble import BatchEnsemble
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
 from thalweg.meter import Meter
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights

@@ -16,7 +16,7 @@ from thalweg.errors import InputError
 from thalweg.models.resnet import resnet
 from thalweg.narrow.flops import flops
 from thalweg.narrow.training import narrow_problem
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.quantify import quantify
 from thalweg.seeds import generator
 from thalweg.training.batches import Batches
@@ -257,7 +257,7 @@ def test_what_was_trained_is_kept_when_a_later_step_fails(monkeypatch):
     def never(*arguments, **settings):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("thalweg.training.problem.train_loader", never)
+    monkeypatch.setattr("thalweg.training.problem.train", never)
     found = quietly(given, numbers(20, "asked"), budget=1.2)
     again = quietly(given, numbers(30, "others"), budget=1.2)
     monkeypatch.undo()
@@ -273,7 +273,7 @@ def test_a_user_s_own_narrow_networks_are_kept_too(monkeypatch):
 
     given = problem(model=Branching)
     quietly(given, numbers(20), narrow=narrow, share=0.5, budget=1.5)
-    monkeypatch.setattr("thalweg.training.problem.train_loader", None)
+    monkeypatch.setattr("thalweg.training.problem.train", None)
     quietly(given, numbers(30), narrow=narrow, share=0.5, budget=1.5)
     unhashable = make_dataclass("Narrow", [], namespace={"__call__": lambda self: model(8)})()
     assert narrow_problem(given, 0.5, unhashable) is narrow_problem(given, 0.5, unhashable)
@@ -341,7 +341,7 @@ def test_predictions_are_those_of_the_loader():
 
 @pytest.mark.parametrize("width", [16, 24])
 def test_a_narrow_network_that_is_as_large_as_the_whole_one_is_refused(width, monkeypatch):
-    monkeypatch.setattr("thalweg.training.problem.train_loader", None)  # nothing is trained
+    monkeypatch.setattr("thalweg.training.problem.train", None)  # nothing is trained
     with pytest.raises(
         InputError, match=r"narrow\(\) makes a network whose training costs .* of a whole one"
     ):

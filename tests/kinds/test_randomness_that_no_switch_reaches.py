@@ -14,7 +14,7 @@ import vectors
 from thalweg.errors import InputError
 from thalweg.explorers.mc_dropout import MCDropout
 from thalweg.landscape.loss import losses
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.weights.masks import Masks, active
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import vectors
 from thalweg.explorers.swa import SWA
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.weights.subspace import Subspace
 
 

@@ -75,7 +75,9 @@ def test_the_callers_random_state_is_untouched_by_threads():
 
 
 def test_looks_in_threads_leave_torch_compile_as_it_was():
-    """All threads have one stance: if it were taken in turns, the last would bring back another's."""
+    """All threads have one stance: if it were taken in turns, the last would bring back
+    another's.
+    """
     graphs = []
 
     def backend(graph, inputs):

@@ -84,9 +84,7 @@ def test_a_wrong_dtype_is_one_line():
     "inputs",
     [NUMBERS, np.asfortranarray(NUMBERS), NUMBERS[::-1][::-1], NUMBERS.astype(">f4")],
 )
-@pytest.mark.parametrize(
-    "labels", [LABELS, Y.tolist(), LABELS.astype(np.uint8), Y.to(torch.int32)]
-)
+@pytest.mark.parametrize("labels", [LABELS, Y.tolist(), LABELS.astype(np.uint8), Y.to(torch.int32)])
 def test_numpy_in_batches(inputs, labels):
     recipe = thalweg.Recipe(epochs=1)
     assert same(

@@ -11,7 +11,7 @@ from torch import nn
 
 import cases
 from thalweg.landscape import effective_dimension, extent
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Bezier, Complex, Simplex

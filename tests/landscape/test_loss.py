@@ -8,7 +8,7 @@ from torch import nn
 
 import cases
 from thalweg.landscape.loss import losses
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights, mix
 

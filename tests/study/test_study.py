@@ -15,7 +15,7 @@ import tiny
 from thalweg.baselines.base import baselines
 from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import impurity
 from thalweg.study.compare import compare
 from thalweg.study.context import StudyContext

@@ -13,7 +13,7 @@ import cases
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import SPRO
 from thalweg.models import model_factory
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.batches import Batches
 from thalweg.training.inspection import inspect
 from thalweg.training.problem import Problem

@@ -62,12 +62,18 @@ BAD = {
     "NaN in batches": ({"train_loader": Batches(NAN, Y)}, "NaN or infinite"),
     "label too large in batches": ({"train_loader": Batches(X, Y + 1)}, "label 3, needs 0 to 2"),
     "no batch": ({"train_loader": []}, "loader is empty: it has no batches"),
-    "no batch in spite of a length": ({"train_loader": Empty()}, "loader is empty: it gave no batch"),
+    "no batch in spite of a length": (
+        {"train_loader": Empty()},
+        "loader is empty: it gave no batch",
+    ),
     "no length": (
         {"train_loader": DataLoader(Stream(), 8)},
         "DataLoader that has no length.*give a DataLoader of a data set",
     ),
-    "a generator": ({"train_loader": (b for b in pair())}, "generator.*needs a loader with a length"),
+    "a generator": (
+        {"train_loader": (b for b in pair())},
+        "generator.*needs a loader with a length",
+    ),
     "a data set": ({"train_loader": TensorDataset(X, Y)}, "got TensorDataset, needs a loader"),
     "a list of examples": (
         {"train_loader": list(zip(X, Y, strict=True))},
@@ -79,7 +85,10 @@ BAD = {
     ),
     "triples": ({"train_loader": [(X, Y, Y)]}, "tuple of 3, needs a pair"),
     "no tensors": ({"train_loader": [(X.numpy(), Y.numpy())]}, "needs a pair of tensors"),
-    "label columns": ({"train_loader": pair(y=Y[:, None])}, r"inputs \(8, 1, 6, 6\) and labels \(8, 1\)"),
+    "label columns": (
+        {"train_loader": pair(y=Y[:, None])},
+        r"inputs \(8, 1, 6, 6\) and labels \(8, 1\)",
+    ),
     "label floats": ({"train_loader": pair(y=Y.float())}, "torch.float32, needs .* whole numbers"),
     "one-hot labels": ({"train_loader": pair(y=nn.functional.one_hot(Y))}, r"labels \(8, 3\)"),
     "fewer labels": ({"train_loader": pair(y=Y[:5])}, r"labels \(5,\)"),
@@ -101,7 +110,10 @@ BAD = {
         {"model": lambda: nn.Linear(7, 3)},
         r"can't evaluate inputs of shape \(2, 1, 6, 6\) and torch.float32",
     ),
-    "raw bytes": ({"train_loader": pair(x=X.to(torch.uint8))}, "can't evaluate inputs of .* torch.uint8"),
+    "raw bytes": (
+        {"train_loader": pair(x=X.to(torch.uint8))},
+        "can't evaluate inputs of .* torch.uint8",
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from torch import nn
 import cases
 from thalweg.errors import InputError
 from thalweg.meter import Meter
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.distribution import Members, load, pack, save, unpack
 from thalweg.weights.dropout import Dropped

@@ -26,7 +26,7 @@ from thalweg.features import InputFeatures, training_neighbours
 from thalweg.graph.alignment import align
 from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Meter
-from thalweg.predict import predict, sample
+from thalweg.predicting import predict, sample
 from thalweg.predictions import Predictions
 from thalweg.quantify import gather, quantify
 from thalweg.training.batches import Batches

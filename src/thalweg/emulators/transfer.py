@@ -32,7 +32,7 @@ import torch
 from scipy import stats
 
 from thalweg.emulators.scale import Group, leave_one_out, narrow_spreads
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 

@@ -24,7 +24,7 @@ from thalweg.explorers._parts.elliptical import elliptical_slice
 from thalweg.explorers._parts.trajectory import Trajectory
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.landscape.loss import evaluate
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.seeds import generator
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members

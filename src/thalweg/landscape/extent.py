@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import whole
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Complex, Simplex
 from thalweg.weights.distribution import Members, WeightDistribution

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.seeds import seeded
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members

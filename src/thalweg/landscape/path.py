@@ -14,7 +14,7 @@ from torch import Tensor
 from thalweg.errors import InputError, whole
 from thalweg.landscape.barrier import barrier
 from thalweg.landscape.loss import evaluate
-from thalweg.predict import predict, sample
+from thalweg.predicting import predict, sample
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import ArcLength, Bezier, Chain, Simplex, bernstein, hats
 from thalweg.weights.distribution import Members

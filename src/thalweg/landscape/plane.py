@@ -17,7 +17,7 @@ from torch import Tensor
 from thalweg.landscape.directions import moved, random_direction
 from thalweg.landscape.loss import evaluate
 from thalweg.landscape.path import is_path
-from thalweg.predict import sample
+from thalweg.predicting import sample
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.plane import Plane

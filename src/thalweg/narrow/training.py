@@ -14,7 +14,7 @@ from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
-from thalweg.predict import inputs_of, outputs_of
+from thalweg.predicting import inputs_of, outputs_of
 from thalweg.seeds import Rewind, derive, seeded, seeded_loader
 from thalweg.training.problem import Problem
 from thalweg.training.together import train_together

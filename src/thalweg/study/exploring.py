@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg.narrow.training import charged, narrow_problem, relative_cost, train_narrow
-from thalweg.predict import predict, sample
+from thalweg.predicting import predict, sample
 from thalweg.predictions import Predictions
 from thalweg.quantify import gather
 from thalweg.study.context import StudyContext, fingerprint_of

@@ -21,7 +21,7 @@ from thalweg.landscape.path import Profile, coefficients, is_path, profile
 from thalweg.landscape.plane import Flat, axes, plane_between, projected, spanning
 from thalweg.landscape.plane import survey as look
 from thalweg.meter import Meter
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, plan_of, read_plan

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from thalweg.errors import Diverged, InputError
 from thalweg.files import DiskError
 from thalweg.meter import now
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive
 from thalweg.study.context import StudyContext, fingerprint_of

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from thalweg.landscape.loss import losses
-from thalweg.predict import predict
+from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
