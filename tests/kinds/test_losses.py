@@ -67,7 +67,7 @@ def test_stacked_trainings_too():
         return nn.functional.cross_entropy(outputs, labels)
 
     one, other = problem(stack=2), problem(stack=2, loss=loss)
-    for a, b in zip(thalweg.anchors(one, 2), thalweg.anchors(other, 2), strict=True):
+    for a, b in zip(thalweg.train_anchors(one, 2), thalweg.train_anchors(other, 2), strict=True):
         assert all(torch.allclose(p, b.params[name], atol=1e-6) for name, p in a.params.items())
 
 
