@@ -41,10 +41,11 @@ from thalweg.meter import Cost, Meter
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantify import Quantified, quantify
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, Mixture, WeightDistribution, load, save
 from thalweg.weights.gaussian import LowRankGaussian
 from thalweg.weights.point import Weights, mix
@@ -67,6 +68,7 @@ __all__ = [
     "Diverged",
     "Emulator",
     "Engression",
+    "Execution",
     "Explorer",
     "Forest",
     "InputError",

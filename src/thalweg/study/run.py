@@ -23,6 +23,7 @@ from thalweg.study.tasks import (
     trainings_to_do,
 )
 from thalweg.study.workers import one_thread, work
+from thalweg.training.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def run(
     folder: str | Path,
     *,
     jobs: int = 1,
+    executor: Executor | None = None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -79,7 +81,8 @@ def run(
     Args:
         context: What is studied.
         folder: Where results are and go.
-        jobs: Processes that work in parallel.
+        jobs: How many processes of one thread each work in parallel.
+        executor: An executor of your own, which runs all tasks, in place of `jobs` processes.
         shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
             one.
         progress: Told about what goes on.
@@ -118,7 +121,8 @@ def run(
         if progress is not None:
             progress.step(task, record)
 
-    work(context, store, ahead.todo, jobs, report)
+    execution = replace(context.execution, jobs=jobs, executor=executor)
+    work(context, store, ahead.todo, execution.together, report)
     return failed
 
 
