@@ -32,6 +32,7 @@ class Problem:
     """A network, its training set and its recipe. `anchor(k)` is its k-th training.
 
     Example:
+        >>> import torch
         >>> train = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
         >>> problem = Problem(lambda: nn.Linear(3, 2), train, Recipe(epochs=1))
         >>> weights = problem.anchor(0)
