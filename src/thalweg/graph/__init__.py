@@ -1,3 +1,1 @@
-"""A network's graph: its channels, their symmetries, narrower copies, and its penultimate
-features.
-"""
+"""A network's graph: its channels, their symmetries, narrower copies, penultimate features."""
