@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from thalweg import __version__
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
 from thalweg.stopping import LINE, STOPPED, stopping_at_once
@@ -50,6 +51,22 @@ TrustPlan = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  typer's way to call it
+    if asked:
+        _say(f"thalweg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """The options of the command itself."""
 
 
 @app.command(
