@@ -16,7 +16,7 @@ FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.p
 ROOMS = [
     ["stopping"],
     ["errors", "formats"],
-    ["registry"],
+    ["registry", "names"],
     ["seeds", "meter", "files"],
     ["processes"],
     ["predictions"],

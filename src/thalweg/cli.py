@@ -190,9 +190,12 @@ def landscape(
     Anchors are read from the study's folder (results/NAME of a plan), and trained and kept there
     where they are missing; curves are trained anew at each call.
     """
+    from thalweg.report.extras import extra
     from thalweg.report.landscape_page import CHANCE, draw
+    from thalweg.study.looking import look
 
-    drawn = draw(
+    extra("plotly.graph_objects")  # said before the work
+    folder = look(
         source,
         through=through,
         weights=weights,
@@ -203,6 +206,7 @@ def landscape(
         trust=trust_plan,
         say=_say,
     )
+    drawn = draw(folder)
     if drawn.profiles:
         table = Table(
             "path",
@@ -226,8 +230,8 @@ def landscape(
     if drawn.chance:
         _say(CHANCE)
     _say(
-        f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), "
-        f"{drawn.cost.total:.2f} with forward work"
+        f"cost: {drawn.trainings:.2f} trainings (stored ones included), "
+        f"{drawn.total:.2f} with forward work"
     )
     for path in drawn.paths:
         _say(f"wrote {path}")
