@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from thalweg import __version__
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
 from thalweg.stopping import LINE, STOPPED, stopping_at_once
@@ -51,6 +52,24 @@ TrustPlan = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  typer's way to call it
+    if asked:
+        _say(f"thalweg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The options of the command itself."""
 
 
 @app.command(
@@ -178,9 +197,12 @@ def landscape(
     folder (results/NAME for a plan); missing ones are trained and kept there. Curves are trained
     anew at each call.
     """
+    from thalweg.report.extras import extra
     from thalweg.report.landscape_page import CHANCE, draw
+    from thalweg.study.looking import look
 
-    drawn = draw(
+    extra("plotly.graph_objects")  # fails before the work, not after it
+    folder = look(
         source,
         through=through,
         weights=weights,
@@ -191,6 +213,7 @@ def landscape(
         trust=trust_plan,
         say=_say,
     )
+    drawn = draw(folder)
     if drawn.profiles:
         table = Table(
             "path",
@@ -213,8 +236,8 @@ def landscape(
     if drawn.chance:
         _say(CHANCE)
     _say(
-        f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), "
-        f"{drawn.cost.total:.2f} with forward evaluations"
+        f"cost: {drawn.trainings:.2f} trainings (stored ones included), "
+        f"{drawn.total:.2f} with forward evaluations"
     )
     for path in drawn.paths:
         _say(f"wrote {path}")

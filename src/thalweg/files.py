@@ -21,7 +21,6 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -127,6 +126,8 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
     Raises:
         InputError: The file is missing, damaged, or holds something of another type.
     """
+    from pydantic import ValidationError  # here: it takes a fifth of a second
+
     data = read_bytes(path)
     try:
         text = data.decode().replace("\r\n", "\n")
@@ -269,7 +270,9 @@ def _sealed(content: Mapping[str, Any]) -> str:
 
 
 @cache
-def _checker(form: Any) -> TypeAdapter[Any]:
+def _checker(form: Any) -> Any:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(form)
 
 

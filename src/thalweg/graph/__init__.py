@@ -1,3 +1,7 @@
 """A network's graph: its channels, their symmetries, narrower copies, and its penultimate
 features.
 """
+
+from thalweg.graph.alignment import align
+
+__all__ = ["align"]

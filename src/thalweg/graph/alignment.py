@@ -17,7 +17,6 @@ they are.
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
@@ -131,6 +130,8 @@ def _assigned(group: Group, target: Tensors, own: Tensors, places: Sequence[Plac
     """The order of a group's channels that makes its tensors most like the target's, all other
     channels as they are.
     """
+    from scipy.optimize import linear_sum_assignment  # here: it takes half a second
+
     gains = torch.zeros(group.channels, group.channels, dtype=torch.float64)
     for place in places:
         one, other = (

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.names import folder_name, one_line
 from thalweg.study.mistakes import made, mistake
-from thalweg.study.names import folder_name, one_line
 from thalweg.study.rows import Method, methods_of, settings_of
 from thalweg.training.problem import Source
 from thalweg.training.recipe import Recipe
