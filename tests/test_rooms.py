@@ -16,7 +16,7 @@ FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.p
 ROOMS = [
     ["stopping"],
     ["errors", "formats"],
-    ["registry"],
+    ["registry", "names"],
     ["seeds", "meter", "files"],
     ["processes"],
     ["predictions"],
@@ -61,7 +61,11 @@ def imported(file: str) -> set[str]:
             ]
         elif isinstance(node, ast.ImportFrom):
             names = ["thalweg.relative"]
-        found |= {name.split(".")[1] for name in names if name.startswith("thalweg.")}
+        found |= {
+            name.split(".")[1]
+            for name in names
+            if name.startswith("thalweg.") and not name.endswith("__")
+        }
     return found
 
 

@@ -67,6 +67,28 @@ class Landscape:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """What was found along a path in weight space.
+
+    Attributes:
+        positions: t `[points]`, from 0 to 1.
+        loss: The mean training loss `[points]`, in nats.
+        error: The share of wrong answers on the same training examples `[points]`.
+        disagreement: The share of inputs whose predicted class is not that of the first end
+            `[points]`.
+        barrier: How far the loss rises above the line between the ends' losses, in nats.
+        highest: The highest loss, in nats.
+    """
+
+    positions: np.ndarray
+    loss: np.ndarray
+    error: np.ndarray
+    disagreement: np.ndarray
+    barrier: float
+    highest: float
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that a report shows.
 
