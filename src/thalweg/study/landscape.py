@@ -6,14 +6,15 @@ Base 0 gives the points.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError, unknown
-from thalweg.explorers.base import find_explorer
+from thalweg.explorers.base import Explorer
+from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.landscape.directions import random_plane
 from thalweg.landscape.path import Path as WeightPath
@@ -34,6 +35,7 @@ from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import Subspace
 
+C = TypeVar("C", bound=Explorer)
 GRID = 17  # points a side
 IMAGES = (
     1000  # training images for loss and batch-norm statistics, and validation images for the error
@@ -43,12 +45,15 @@ ANCHORS = {
     "segment": (2, "two anchors, and a random direction across the segment between them"),
     "anchors": (3, "three anchors and the straight segments between them"),
 }
-CURVES = {
+CURVES: dict[str, tuple[type[Explorer], str, tuple[str, ...]]] = {
+    # a view, after the curve's registered name: its explorer, what it shows, names of the points
     "learned-curve": (
+        LearnedCurve,
         "the ends and the bend of a learned Bézier curve",
         ("one end", "other end", "bend"),
     ),
     "connecting-curve": (
+        ConnectingCurve,
         "two anchors and the bend of a curve that connects them",
         ("anchor 0", "anchor 1", "bend"),
     ),
@@ -186,13 +191,21 @@ def opened(
     ), source
 
 
-def curve_of(plan: Plan) -> LearnedCurve:
-    """The curve that a study shows: the plan's first one, with its settings, or one with default
-    settings.
+def curve_of(plan: Plan, kind: type[C]) -> C:
+    """The curve of a kind that a study shows: the plan's first one, with its settings, or one with
+    default settings.
     """
-    return next(
-        (m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve()
-    )
+    return next((m.explorer for m in plan.methods if isinstance(m.explorer, kind)), kind())
+
+
+def curve_trainings(plan: Plan) -> float:
+    """What the curve that the plan asks for costs beyond its anchors, in trainings; 0 where it asks
+    for none.
+    """
+    if plan.protocol.landscape not in CURVES:
+        return 0
+    curve = curve_of(plan, CURVES[plan.protocol.landscape][0])
+    return curve.trainings - curve.anchors
 
 
 def trainings(plan: Plan, through: str) -> float:
@@ -205,7 +218,9 @@ def trainings(plan: Plan, through: str) -> float:
     """
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    return _curve_explorer(plan, through).trainings if through in CURVES else ANCHORS[through][0]
+    if through in CURVES:
+        return curve_of(plan, CURVES[through][0]).trainings
+    return ANCHORS[through][0]
 
 
 def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
@@ -226,7 +241,8 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
     if meter is not None:
         problem = replace(problem, meter=meter)
     if through in CURVES:
-        explorer, (about, names) = _curve_explorer(context.plan, through), CURVES[through]
+        kind, about, names = CURVES[through]
+        explorer = curve_of(context.plan, kind)
         settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
         view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
         return replace(view, made=f"{through}: {settings}")
@@ -319,16 +335,6 @@ def _curve(found: Subspace, plane: Plane) -> Tensor:
     if others:
         corners = torch.cat([corners, projected(plane, [found.vertices[k] for k in others])])
     return coefficients(found, STEPS)[:, [0, last, middle, *others]] @ corners
-
-
-def _curve_explorer(plan: Plan, name: str) -> Any:
-    """The plan's first explorer of a name, with its settings, or one with default settings."""
-    if name == "learned-curve":
-        return curve_of(plan)
-    return (
-        next((m.explorer for m in plan.methods if m.explorer_name == name), None)
-        or find_explorer(name)()
-    )
 
 
 def _looking(context: StudyContext) -> tuple[Problem, Batches]:
