@@ -62,7 +62,7 @@ class Execution:
         if self.executor is not None and not isinstance(self.executor, Executor):
             raise InputError(
                 f"execution.executor got a {type(self.executor).__name__}, needs an instance of a "
-                "class that inherits from thalweg.training.executor.Executor"
+                "class that inherits from thalweg.Executor"
             )
         if self.executor is not None and self.jobs > 1:
             raise InputError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.seeds import derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, joined, shuffles
+from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.recipe import Recipe
 
 
@@ -86,6 +86,16 @@ def read_examples(recipe: Recipe, loader: Loader, examples: int) -> int:
     if rest and isinstance(loader, Batches):
         return epochs * examples + rest * loader.size
     return round(steps * examples / batches)
+
+
+def as_unlabelled(given: Any) -> Any:
+    """Unlabelled inputs as they are read: an array of NumPy's is made a tensor, and the processes
+    of a loader end with this one.
+    """
+    if type(given).__module__ == "numpy":
+        return as_tensor(given, "unlabelled")
+    end_with_us(given)
+    return given
 
 
 def unlabelled_inputs(train: Loader, unlabelled: Tensor | Loader | None, limit: int) -> Tensor:

@@ -12,7 +12,7 @@ from thalweg.errors import whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
-from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us
+from thalweg.training.batches import Batches, Loader, end_with_us
 from thalweg.training.building import built, ordered
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
@@ -90,10 +90,8 @@ class Problem:
         checking.check_cache(self.cache, self.identity)
         derive(self.seed)  # says so where it is no whole number
         object.__setattr__(self, "seed", int(self.seed))
-        if type(self.unlabelled).__module__ == "numpy":
-            object.__setattr__(self, "unlabelled", as_tensor(self.unlabelled, "unlabelled"))
-        for loader in (self.train_loader, self.unlabelled):
-            end_with_us(loader)
+        object.__setattr__(self, "unlabelled", parts.as_unlabelled(self.unlabelled))
+        end_with_us(self.train_loader)
         if isinstance(self.train_loader, Batches):  # whole: batch by batch would be slow
             object.__setattr__(self, "train_loader", self.train_loader.to(self.device))
         if self.inspection is None:
@@ -144,9 +142,7 @@ class Problem:
         return self.meter.cost
 
     def measured(self) -> AbstractContextManager[Tally]:
-        """Says what one result costs, with its anchors, whenever they were trained:
-        `with problem.measured() as tally: ...`, and then `tally.cost`.
-        """
+        """What one result costs, with its anchors: `with problem.measured() as tally: ...`."""
         return self.meter.measured()
 
     def anchor(self, k: int) -> Weights:
