@@ -38,7 +38,7 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
         InputError: The points are not all in the same space.
     """
     parts = asked.split(BLOCK)
-    found = [
+    nearest_yet = [
         (
             part.new_empty(len(part), 0, dtype=torch.float64),
             part.new_empty(len(part), 0, dtype=torch.long),
@@ -52,11 +52,11 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
                 f"{points.shape[1]}: needs as many in both"
             )
         points = points.double()
-        found = [
+        nearest_yet = [
             _nearer(part, points, labels.long(), *old, k)
-            for part, old in zip(parts, found, strict=True)
+            for part, old in zip(parts, nearest_yet, strict=True)
         ]
-    distances, labels = (torch.cat(part).cpu() for part in zip(*found, strict=True))
+    distances, labels = (torch.cat(part).cpu() for part in zip(*nearest_yet, strict=True))
     return Nearest(distances, labels)
 
 

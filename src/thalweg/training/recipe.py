@@ -58,8 +58,8 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for own in fields(self):
-            object.__setattr__(self, own.name, _plain(getattr(self, own.name)))
+        for setting in fields(self):
+            object.__setattr__(self, setting.name, _plain(getattr(self, setting.name)))
         for name, known in (
             ("optimizer", ("sgd", "adamw")),
             ("schedule", ("constant", "cosine", "linear", "triangle")),
