@@ -1,5 +1,5 @@
-"""Building networks: what a user's factory gives, unwrapped, on its device, with weights in a
-memory order that is safe.
+"""Building networks: what a user's factory gives is unwrapped, brought to its device, and has its
+weights in a memory order that is safe.
 """
 
 from collections.abc import Callable
@@ -131,11 +131,11 @@ class Builds:
     """What two builds of a network showed.
 
     Attributes:
-        networks: Both of them, to be used up.
-        differ: Whether initialisations differ.
-        constants: Names of what is not trained and differs all the same: frozen parameters and
+        networks: Both networks, which may be used up.
+        differ: Whether their initialisations differ.
+        constants: The names of what is not trained and differs all the same: frozen parameters and
             buffers of real numbers.
-        stored: Names of weights, of two axes or more, that do not differ, and are not all one
+        stored: The names of weights with two axes or more that do not differ, and are not all one
             number: they come from a file, say.
     """
 
@@ -152,7 +152,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     Args:
         model: The factory.
         device: Where networks go.
-        example: As in `built`.
+        example: A batch of inputs, as in `built`.
 
     Raises:
         InputError: It is no factory, gives one network twice, networks that share tensors, or

@@ -1,5 +1,5 @@
-"""What a user's function does, as a short text that changes when it does: by its code and all that
-it holds.
+"""The identity of a user's function: a short text that changes when its code, or anything that it
+holds, does.
 """
 
 import functools

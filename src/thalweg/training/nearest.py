@@ -10,7 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 
-BLOCK = 2048  # points at a time: bounded memory
+BLOCK = 2048  # so many points at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Nearest:
     """The nearest of labelled points, nearest first, on the CPU.
 
     Attributes:
-        distances: Euclidean `[inputs, k]`, in double precision.
-        labels: Theirs `[inputs, k]`.
+        distances: Euclidean distances `[inputs, k]`, in double precision.
+        labels: The labels of these points `[inputs, k]`.
     """
 
     distances: Tensor
@@ -30,9 +30,9 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
     """The k nearest points, fewer where there are fewer.
 
     Args:
-        asked: Points `[inputs, n]`.
+        asked: The points `[inputs, n]` whose neighbours are asked for.
         known: Batches of points `[batch, n]` and labels `[batch]`, on the same device.
-        k: How many.
+        k: How many neighbours.
 
     Raises:
         InputError: The points are not all in the same space.
