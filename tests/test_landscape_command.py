@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 import thalweg as package
 import tiny
 from thalweg.errors import InputError
+from thalweg.explorers import LearnedCurve
 from thalweg.files import read_tensors
 from thalweg.landscape import RandomPlane, losses
 from thalweg.report.landscape_page import Drawn
@@ -232,7 +233,9 @@ def test_what_a_study_shows_is_stored_as_before(context, studied, tmp_path):
 
 def test_the_plans_own_explorer_is_drawn(context):
     own = tiny.plan(methods=[{"explorer": "learned-curve", "beta": 0.25}])
-    assert curve_of(own).beta == 0.25 and curve_of(context.plan).beta == 1
+    assert (
+        curve_of(own, LearnedCurve).beta == 0.25 and curve_of(context.plan, LearnedCurve).beta == 1
+    )
 
 
 def test_stored_weights(studied, tmp_path):

@@ -69,6 +69,7 @@ def run(connection: Connection) -> None:
     from thalweg.processes.worker import serve
 
     serve(connection)
+    end(0)
 
 
 if __name__ == "thalweg worker":

@@ -12,7 +12,6 @@ import cloudpickle
 import torch
 
 from thalweg.errors import Diverged, InputError
-from thalweg.processes.following import end
 from thalweg.processes.sending import unpack
 
 IDLE = 300.0  # seconds without work, after which a worker ends
@@ -30,7 +29,6 @@ def serve(connection: Connection) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    end(0)
 
 
 def _call(connection: Connection) -> None:

@@ -7,12 +7,12 @@ from pandas import DataFrame, Series
 
 from thalweg.metrics.info import MetricInfo
 from thalweg.report.blocks import bold
+from thalweg.report.families import has_members, is_scale
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
 # One training has no spread. Below two, a high K_u per cost would only mean that a method is cheap.
 _LEAST_K_U = 2.0
-_NOT_CANDIDATES = ("deep ensemble", "trivial")
 
 
 def answer(results: Results) -> str:
@@ -66,7 +66,7 @@ def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0)
 
 
 def _trivial(table: DataFrame, fact: MetricInfo) -> str:
-    rows = table[(table["family"] == "trivial") & table["value"].notna()]
+    rows = table[~has_members(table) & table["value"].notna()]
     if rows.empty:
         return ""
     best = rows.iloc[int(rows.apply(_known, axis=1).argmax())]
@@ -89,7 +89,7 @@ def _verdict(table: DataFrame) -> str:
 
 def _candidates(table: DataFrame) -> DataFrame:
     """Returns the rows that are judged: neither the deep ensembles nor the trivial baseline."""
-    return table[~table["family"].isin(_NOT_CANDIDATES) & table["value"].notna()]
+    return table[~is_scale(table) & has_members(table) & table["value"].notna()]
 
 
 def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:

@@ -14,7 +14,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
 from thalweg.metrics.info import FACTS, MetricInfo
-from thalweg.report.families import described
+from thalweg.report.families import described, has_members, is_scale
 from thalweg.report.reading import COLUMNS, ResultFiles
 
 # the columns of costs that every method with a successful run must have
@@ -169,7 +169,7 @@ def load(directory: str | Path) -> Results:
     _check_numbers(stored, comparison, methods, judged)
     comparison = with_efficiencies(comparison, methods)
     drawing = list(
-        methods.loc[~methods["lost"] & (methods["family"] != "trivial"), "method"]
+        methods.loc[~methods["lost"] & has_members(methods), "method"]
     )  # a trivial row has u, but no members
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
     _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
@@ -226,7 +226,7 @@ def _numbered(methods: DataFrame) -> DataFrame:
     """Numbers the methods: deep ensembles first, by cost, then the others in the file's order."""
     methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
-    deep = methods["family"] == "deep ensemble"
+    deep = is_scale(methods)
     methods = pd.concat(
         [methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True
     )

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError, unknown
-from thalweg.explorers.base import find_explorer
+from thalweg.explorers.base import Explorer
+from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.landscape.directions import random_plane
 from thalweg.landscape.path import Path as WeightPath
@@ -31,6 +32,7 @@ from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import Subspace
 
+C = TypeVar("C", bound=Explorer)
 GRID = 17  # points per side
 # the number of training images for the loss and the batch-norm statistics, and of validation images
 # for the error
@@ -40,12 +42,15 @@ ANCHORS = {
     "segment": (2, "two anchors, and a random direction across the segment between them"),
     "anchors": (3, "three anchors and the straight segments between them"),
 }
-CURVES = {
+CURVES: dict[str, tuple[type[Explorer], str, tuple[str, ...]]] = {
+    # a view, after the curve's registered name: its explorer, what it shows, names of the points
     "learned-curve": (
+        LearnedCurve,
         "the ends and the bend of a learned Bézier curve",
         ("one end", "other end", "bend"),
     ),
     "connecting-curve": (
+        ConnectingCurve,
         "two anchors and the bend of a curve that connects them",
         ("anchor 0", "anchor 1", "bend"),
     ),
@@ -183,11 +188,17 @@ def opened(
     ), source
 
 
-def curve_of(plan: Plan) -> LearnedCurve:
-    """Returns the learned curve that a study shows: the plan's first one, or the default one."""
-    return next(
-        (m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve()
-    )
+def curve_of(plan: Plan, kind: type[C]) -> C:
+    """Returns the curve of a kind that a study shows: the plan's first one, or the default one."""
+    return next((m.explorer for m in plan.methods if isinstance(m.explorer, kind)), kind())
+
+
+def curve_trainings(plan: Plan) -> float:
+    """Returns what the plan's curve costs beyond its anchors, in trainings; 0 or 0."""
+    if plan.protocol.landscape not in CURVES:
+        return 0
+    curve = curve_of(plan, CURVES[plan.protocol.landscape][0])
+    return curve.trainings - curve.anchors
 
 
 def trainings(plan: Plan, through: str) -> float:
@@ -200,7 +211,9 @@ def trainings(plan: Plan, through: str) -> float:
     """
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    return _curve_explorer(plan, through).trainings if through in CURVES else ANCHORS[through][0]
+    if through in CURVES:
+        return curve_of(plan, CURVES[through][0]).trainings
+    return ANCHORS[through][0]
 
 
 def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
@@ -221,7 +234,8 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
     if meter is not None:
         problem = replace(problem, meter=meter)
     if through in CURVES:
-        explorer, (about, names) = _curve_explorer(context.plan, through), CURVES[through]
+        kind, about, names = CURVES[through]
+        explorer = curve_of(context.plan, kind)
         settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
         view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
         return replace(view, made=f"{through}: {settings}")
@@ -313,14 +327,6 @@ def _curve(curve: Subspace, plane: Plane) -> Tensor:
     if others:
         corners = torch.cat([corners, projected(plane, [curve.vertices[k] for k in others])])
     return coefficients(curve, STEPS)[:, [0, last, middle, *others]] @ corners
-
-
-def _curve_explorer(plan: Plan, name: str) -> Any:
-    """Returns the plan's first explorer of a name, or one with default settings."""
-    if name == "learned-curve":
-        return curve_of(plan)
-    planned = next((m.explorer for m in plan.methods if m.explorer_name == name), None)
-    return planned or find_explorer(name)()
 
 
 def _looking(context: StudyContext) -> tuple[Problem, Batches]:
