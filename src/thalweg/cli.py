@@ -268,8 +268,7 @@ def explorers() -> None:
 @app.command(epilog="Example:  thalweg datasets")
 def datasets() -> None:
     """List the data sets and out-of-distribution sets."""
-    from thalweg.data.datasets import DATASETS
-    from thalweg.data.ood import OOD
+    from thalweg.data import DATASETS, ood_names
 
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
@@ -284,7 +283,7 @@ def datasets() -> None:
             entry.source,
         )
     _console().print(table)
-    _say(f"out of distribution: {', '.join(OOD)}")
+    _say(f"out of distribution: {', '.join(ood_names())}")
 
 
 @app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain coverage")

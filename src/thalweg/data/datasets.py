@@ -28,6 +28,7 @@ class Entry:
         test: Published test images.
         source: Whom to cite, and the terms as known.
         read: Makes it, from the folders in which its files are looked for.
+        has_files: Whether it needs any.
     """
 
     about: str
@@ -37,6 +38,18 @@ class Entry:
     test: int
     source: str
     read: Callable[[Folders], Dataset]
+    has_files: bool = True
+
+
+def register_dataset(name: str, entry: Entry) -> None:
+    """Adds a data set that has a file of its own in `thalweg/data/`, which is found by itself.
+
+    Raises:
+        ValueError: Another data set has that name.
+    """
+    if name in DATASETS:
+        raise ValueError(f"register_dataset got '{name}', which is there: give another name")
+    DATASETS[name] = entry
 
 
 def load(name: str, directory: Path | None = None) -> Dataset:
@@ -209,6 +222,7 @@ DATASETS: dict[str, Entry] = {
         600,
         "Alpaydin and Kaynak 1998, UCI, by way of scikit-learn; CC BY 4.0",
         lambda where: read_digits(),
+        has_files=False,
     ),
     "mnist": Entry(
         "handwritten digits",

@@ -25,7 +25,11 @@ MADE: dict[str, Maker] = {
         0, 256, (count, *like.shape), generator=draws, dtype=torch.uint8
     ),
 }
-OOD = (*MADE, "svhn", *DATASETS)
+
+
+def ood_names() -> tuple[str, ...]:
+    """What `load_ood` knows: what is made, and what is read."""
+    return (*MADE, "svhn", *DATASETS)
 
 
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:
@@ -39,7 +43,7 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
     Which images, and the noise, depend on the two names only.
 
     Args:
-        name: One of `OOD`.
+        name: One of `ood_names()`.
         like: The data set that networks are trained on.
         directory: As in `load`.
         count: Images wanted; fewer come back where there are fewer.
@@ -48,8 +52,8 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
         InputError: An unknown name, `like` itself, a count below 1, or files that are absent or
             damaged.
     """
-    if name not in OOD:
-        raise unknown("out-of-distribution set", name, OOD)
+    if name not in ood_names():
+        raise unknown("out-of-distribution set", name, ood_names())
     if name == like.name:
         raise InputError(
             f"out-of-distribution set got '{name}', which is the data set itself: "
