@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 TOP = [
     "Problem",
     "Recipe",
+    "Execution",
+    "Executor",
     "Batches",
     "map_batches",
     "train_anchors",

@@ -36,10 +36,10 @@ from thalweg.narrow.training import (
 from thalweg.narrow.width import SHARES
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 

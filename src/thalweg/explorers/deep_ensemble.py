@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 

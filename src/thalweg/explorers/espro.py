@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.explorers.spro import SPRO, grow
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 

@@ -37,8 +37,8 @@ from thalweg.errors import Diverged, InputError, check_range, whole
 from thalweg.explorers._parts.calibration import matching
 from thalweg.explorers._parts.cycles import one_cycle
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
