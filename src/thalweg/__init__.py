@@ -38,9 +38,10 @@ from thalweg.explorers.swag import SWAG
 from thalweg.features import InputFeatures
 from thalweg.graph.alignment import align
 from thalweg.meter import Cost, Meter
+from thalweg.method import Method
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.quantify import Quantified, quantify
+from thalweg.quantifying import Quantified, quantify
 from thalweg.training.batches import Batches, map_batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -79,6 +80,7 @@ __all__ = [
     "MCDropout",
     "Members",
     "Meter",
+    "Method",
     "Mixture",
     "MultiSWAG",
     "NarrowEnsemble",

@@ -58,6 +58,10 @@ class BatchEnsemble(Baseline):
     def trainings(self) -> float:
         return self.budget
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         problem.behaviour.check_new_points()  # of members' batch-norm statistics
         problem.behaviour.check_recomputed("batch-ensemble")

@@ -101,6 +101,10 @@ class Restarts(Explorer):
         )  # beside the one that is kept
         return self.anchors + (self.members + trials) * self.share
 
+    @property
+    def size(self) -> int:
+        return self.members + self.anchors - (not self.keep_anchor)
+
     def explore(self, problem: Problem) -> Members:
         if self.calibrate:
             chosen, trained, first = self.calibrated(problem)

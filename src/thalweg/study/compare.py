@@ -256,15 +256,15 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
         b: Predictions(pool.log_probs[b % pool.members, None])
         for b in range(runs.context.plan.protocol.bases)
     }
-    for number, method in enumerate(runs.context.plan.methods):
-        if method.is_retraining:
+    for number, row in enumerate(runs.context.plan.methods):
+        if row.method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
     return [impurity(found[b]) for b in sorted(found)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     """One row of the table of methods: means over bases, the largest memory."""
-    method = runs.context.plan.methods[number]
+    row = runs.context.plan.methods[number]
     own = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
     good = [r for r in own if r["status"] == "ok"]
     costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
@@ -274,9 +274,9 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         return sum(values) / len(values) if values else float("nan")
 
     return {
-        "method": method.label,
-        "explorer": method.explorer_name,
-        "emulator": method.emulator_name,
+        "method": row.label,
+        "explorer": row.explorer_name,
+        "emulator": row.emulator_name,
         "cost": mean([cost.trainings for cost in costs]),
         "forward": mean([cost.forward_trainings for cost in costs]),
         "total": mean([cost.total for cost in costs]),
@@ -290,10 +290,10 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
         "runs": len(own),
         "failed": len(own) - len(good),
-        "is_retraining": method.is_retraining,
-        "family": method.family,
+        "is_retraining": row.method.is_retraining,
+        "family": row.method.family,
         "settings": json.dumps(
-            {k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}
+            {k: v for k, v in row.facts().items() if k.endswith("settings") and v is not None}
         ),
     }
 

@@ -26,7 +26,7 @@ from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, plan_of, read_plan
 from thalweg.study.records import PlanRecord
-from thalweg.study.rows import settings_of
+from thalweg.study.settings import settings_of
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Cache, Problem
 from thalweg.weights.distribution import Members, WeightDistribution
@@ -191,7 +191,12 @@ def curve_of(plan: Plan) -> LearnedCurve:
     settings.
     """
     return next(
-        (m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve()
+        (
+            explorer
+            for row in plan.methods
+            if isinstance(explorer := row.method.explorer, LearnedCurve)
+        ),
+        LearnedCurve(),
     )
 
 
@@ -326,7 +331,7 @@ def _curve_explorer(plan: Plan, name: str) -> Any:
     if name == "learned-curve":
         return curve_of(plan)
     return (
-        next((m.explorer for m in plan.methods if m.explorer_name == name), None)
+        next((row.method.explorer for row in plan.methods if row.explorer_name == name), None)
         or find_explorer(name)()
     )
 

@@ -15,8 +15,8 @@ from typing import Any
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost, now
+from thalweg.observing import NetworkRecord
 from thalweg.predictions import Predictions
-from thalweg.quantify import NetworkRecord
 from thalweg.study.records import AnchorRecord, RunRecord, lacking
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
@@ -151,12 +151,12 @@ class Store:
         files.write_record(self._anchor(key).with_suffix(".json"), {**asdict(cost), "key": key})
         save(Members((weights,)), self._anchor(key), key=key)
 
-    def witness(self, key: str, *, features: bool) -> NetworkRecord | None:
+    def recorded(self, key: str, *, features: bool) -> NetworkRecord | None:
         """What a network says of all parts, or None where it is not kept, is damaged or has no
         features and needs them.
         """
         try:
-            tensors, facts = files.read_tensors(self._witness(key))
+            tensors, facts = files.read_tensors(self._network_record(key))
             costs = Cost(**facts["cost"]), Cost(**facts["features_cost"])
         except (InputError, TypeError, KeyError):
             return None
@@ -168,18 +168,18 @@ class Store:
         )
         return None if features and not rows else NetworkRecord(log_probs, rows, *costs)
 
-    def keep(self, key: str, witness: NetworkRecord) -> None:
+    def keep(self, key: str, record: NetworkRecord) -> None:
         """Keeps what a network says."""
-        tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
-        tensors |= {f"features|{name}": t for name, t in witness.features.items()}
+        tensors = {f"log_probs|{name}": t.float() for name, t in record.log_probs.items()}
+        tensors |= {f"features|{name}": t for name, t in record.features.items()}
         costs = {
-            "cost": asdict(witness.cost),
-            "features_cost": asdict(witness.features_cost),
+            "cost": asdict(record.cost),
+            "features_cost": asdict(record.features_cost),
             "key": key,
         }
-        files.write_tensors(self._witness(key), tensors, costs)
+        files.write_tensors(self._network_record(key), tensors, costs)
 
-    def _witness(self, key: str) -> Path:
+    def _network_record(self, key: str) -> Path:
         return self.folder / "witnesses" / f"{key}.safetensors"
 
     def _run(self, fingerprint: str) -> Path:
