@@ -57,8 +57,8 @@ class Request:
             )
         if not isinstance(self.emulator, Emulator):
             raise InputError(
-                f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or "
-                "thalweg.Engression()"
+                f"emulator got {self.emulator!r}, needs one such as thalweg.emulators.Forest() or "
+                "thalweg.emulators.Engression()"
             )
         if not self.emulator.uses_proxies:
             raise InputError(

@@ -12,8 +12,8 @@ from thalweg.emulators.base import Emulator, find_emulator
 from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
 from thalweg.method import Method
+from thalweg.names import one_line
 from thalweg.study.mistakes import made
-from thalweg.study.names import one_line
 from thalweg.study.settings import by_field, settings_of
 
 T = TypeVar("T")
