@@ -27,6 +27,8 @@ TOP = [
     "predict",
     "quantify",
     "Quantified",
+    "Method",
+    "compute",
     "evaluate",
     "Truth",
     "Predictions",

@@ -48,5 +48,9 @@ class DeepEnsemble(Explorer):
     def trainings(self) -> float:
         return float(self.members)
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def explore(self, problem: Problem) -> Members:
         return Members(train_anchors(problem, self.members))

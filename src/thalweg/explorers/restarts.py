@@ -111,6 +111,10 @@ class Restarts(Explorer):
         trials = len(LR_RATIOS) * len(DEPTHS) - 1 if self.calibrate else 0
         return self.anchors + (self.members + trials) * self.share
 
+    @property
+    def size(self) -> int:
+        return self.members + self.anchors - (not self.keep_anchor)
+
     def explore(self, problem: Problem) -> Members:
         if self.calibrate:
             chosen, trained, first = self.calibrated(problem)
