@@ -16,7 +16,6 @@ stay where they are.
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
@@ -130,6 +129,8 @@ def _in_forward_order(groups: Sequence[Group], target: Tensors, tensors: Tensors
 
 def _assign(group: Group, target: Tensors, tensors: Tensors, places: Sequence[Place]) -> Tensor:
     """The order of a group's channels that brings its tensors nearest to the target's."""
+    from scipy.optimize import linear_sum_assignment  # here: it takes half a second
+
     gains = torch.zeros(group.channels, group.channels, dtype=torch.float64)
     for place in places:
         wanted, current = (

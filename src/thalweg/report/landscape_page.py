@@ -1,165 +1,110 @@
-"""The pictures of `thalweg landscape`: a plane and the paths on it, as files to print and as a page
-to turn them around.
-"""
+"""The pictures of `thalweg landscape`: files to print, and an interactive page."""
 
 import io
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from thalweg import files
-from thalweg.errors import InputError
-from thalweg.landscape.path import Profile
-from thalweg.meter import Cost, Meter
 from thalweg.report import landscape, landscape_live
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
-from thalweg.report.extras import extra
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
-from thalweg.report.results import Landscape
-from thalweg.study.context import StudyContext
-from thalweg.study.environment import environment
-from thalweg.study.landscape import (
-    GRID,
-    View,
-    measured,
-    opened,
-    profiles,
-    trainings,
-    view_of,
-    view_through,
-)
-from thalweg.study.store import Store
-from thalweg.study.workers import one_thread
-from thalweg.weights.distribution import load
+from thalweg.report.results import Landscape, Profile
 
 CHANCE = (
-    "These networks predict no better than by chance, so that their barriers mean nothing: give "
-    "them more epochs."
+    "These networks predict no better than chance, so their barriers mean nothing: give them more "
+    "epochs."
 )
+
+
+class Stored(TypedDict):
+    """The content of `landscape.json`, which `thalweg landscape` writes before it draws."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    plan: dict[str, Any]
+    about: str
+    made: str
+    unit: str
+    chance: bool
+    point_names: list[str]
+    path_names: list[str]
+    trained_images: int
+    training_images: int
+    validation_images: int
+    cost: dict[str, float]
+    versions: dict[str, str]
+    plane: dict[str, list[Any]]
+    paths: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn.
+    """The result of drawing.
 
     Attributes:
-        paths: The files.
-        profiles: What was found along paths, by their names.
-        cost: Of all of it, stored anchors included.
-        chance: Whether both ends of a path are networks that predict no better than by chance.
+        paths: The paths of the files.
+        profiles: What was measured along paths, by their names.
+        trainings: The training cost of all of it, stored anchors included, in trainings.
+        total: The total cost, in which a forward evaluation counts as a third.
+        chance: Whether both ends of a path are networks that predict no better than chance.
     """
 
     paths: tuple[Path, ...]
     profiles: Mapping[str, Profile]
-    cost: Cost
+    trainings: float
+    total: float
     chance: bool
 
 
-def draw(
-    source: Path,
-    *,
-    through: str | None = None,
-    weights: Path | None = None,
-    output: Path | None = None,
-    quick: bool = False,
-    data_dir: Path | None = None,
-    grid: int = GRID,
-    trust: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-) -> Drawn:
-    """Draws the landscape of a study's base 0.
-
-    Args:
-        source: A plan, or a study's folder. Trained networks are kept in the folder's `anchors`.
-        through: What the plane goes through; what the plan asks for if None.
-        weights: A stored weight distribution that the plane goes through instead.
-        output: Where the pictures go; into the study's folder if None.
-        quick: The plan's short form.
-        data_dir: Where data files are looked for first.
-        grid: Points a side.
-        trust: Whether a network that the plan names as `package.module:factory` may be imported.
-        say: Told what goes on.
+def draw(folder: Path) -> Drawn:
+    """Draws the `landscape.json` of a folder, and writes the pictures to that folder.
 
     Raises:
-        InputError: Something that was given can't be used; found before anything is trained.
+        InputError: The file is missing or damaged, or plotly is not installed.
     """
-    if through is not None and weights is not None:
-        raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
-    context, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
-    asked = context.plan.protocol.landscape
-    through = through or ("random" if asked == "none" else asked)
-    found = None if weights is None else load(weights)
-    needed = trainings(context.plan, through) if found is None else 0
-    extra("plotly.graph_objects")  # said before the work
-    context.check()
-    output = files.given(
-        output or folder / "landscape" / (through if weights is None else weights.stem)
+    stored = files.read_record(folder / "landscape.json", Stored, "run 'thalweg landscape' again")
+    x, y, loss, error, points, path = (
+        np.array(stored["plane"][name], dtype=float)
+        for name in ("x", "y", "train_loss", "validation_error", "points", "path")
     )
-    Store(output).check_writable()
-    with one_thread():  # as in a study, whose networks these are
-        meter = Meter(context.problem("base 0", None).training_examples)
-        if found is None:
-            say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
-            view = view_of(context, Store(folder), through, meter)
-        else:
-            view = view_through(context.problem("base 0", None), found, f"points of {weights}")
-        say(f"looking at {grid} x {grid} points ...")
-        tensors, facts = measured(context, view, grid, meter)
-        along = profiles(context, view, meter)
-    chance = any(_is_chance(own, context.dataset.classes) for own in along.values())
-    files.write_json(
-        output / "landscape.json",
-        {
-            **facts,
-            "plan": context.plan.facts(),
-            "unit": view.unit,
-            "chance": chance,
-            "cost": {
-                "trainings": meter.cost.trainings,
-                "forward_trainings": meter.cost.forward_trainings,
-                "total": meter.cost.total,
-            },
-            "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
-            "paths": {name: _numbers(own) for name, own in along.items()},
-        },
-    )
-    x, y, loss, error, points, path = (t.double().numpy() for t in tensors.values())
+    along = {name: _profile(stored["paths"][name]) for name in stored["path_names"]}
+    names, about = tuple(stored["point_names"]), stored["about"]
     shown = Landscape(
-        x, y, loss, error, "validation error", points, tuple(view.names), path, facts["about"]
+        x, y, loss, error, "validation error", points, names, path.reshape(-1, 2), about
     )
-    pictures = {"landscape": landscape.plane(shown, view.unit)} | (
+    pictures = {"landscape": landscape.plane(shown, stored["unit"])} | (
         {"paths": landscape.along(along)} if along else {}
     )
     paths = [
-        _printed(figure, output / f"{name}.{kind}")
+        _printed(figure, folder / f"{name}.{kind}")
         for name, figure in pictures.items()
         for kind in ("png", "svg")
     ]
-    paths += [output / "landscape.html", output / "landscape.json"]
-    drawn = Drawn(tuple(paths), along, meter.cost, chance)
-    files.write_bytes(
-        paths[-2], html(_content(context, shown, view, facts, drawn, pictures)).encode()
-    )
-    return drawn
+    page = html(_content(stored, shown, along, pictures))
+    files.write_bytes(folder / "landscape.html", page.encode())
+    paths += [folder / "landscape.html", folder / "landscape.json"]
+    cost = stored["cost"]
+    return Drawn(tuple(paths), along, cost["trainings"], cost["total"], stored["chance"])
 
 
-def _is_chance(found: Profile, classes: int) -> bool:
-    """Whether the path's ends have the loss of networks that know nothing, log(classes), within a
-    tenth.
-    """
-    return bool(found.loss[[0, -1]].min() > 0.9 * math.log(classes))
+def _profile(numbers: Mapping[str, Any]) -> Profile:
+    columns = {
+        name: np.array(numbers[name], dtype=float)
+        for name in ("positions", "loss", "error", "disagreement")
+    }
+    return Profile(**columns, barrier=numbers["barrier"], highest=numbers["highest_loss"])
 
 
 def _printed(figure: Figure, path: Path) -> Path:
-    """Writes a figure on white, which is legible wherever it is put; the same figure gives the same
-    file.
-    """
+    """Writes a figure on a white ground, legible on any page; equal figures give equal files."""
     buffer = io.BytesIO()
     kind = path.suffix[1:]
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}), unseen_glyphs():
@@ -169,91 +114,91 @@ def _printed(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _numbers(found: Profile) -> dict[str, Any]:
-    """What was found along a path, for JSON."""
-    columns = {f.name: getattr(found, f.name).tolist() for f in fields(found)}
-    return {"barrier": found.barrier, "highest_loss": found.highest, **columns}
-
-
 def _content(
-    context: StudyContext,
+    stored: Stored,
     shown: Landscape,
-    view: View,
-    facts: Mapping[str, Any],
-    drawn: Drawn,
+    along: Mapping[str, Profile],
     pictures: Mapping[str, Figure],
 ) -> Content:
-    plan, along, unit = context.plan, drawn.profiles, view.unit
+    plan, unit, cost = stored["plan"], stored["unit"], stored["cost"]
     images = (
-        f"Loss: mean cross-entropy on {facts['training_images']} training images, on which "
-        "batch-norm statistics are estimated too. Error: share of wrong answers among "
-        f"{facts['validation_images']} validation images.")  # fmt: skip
-    sections = [Section("The plane", (
-        Picture("surface",
-            f"Training loss on the plane through {shown.about}, on a logarithmic scale, with "
-            "contours: drag to turn, scroll to come nearer, point at the surface for its "
-            "numbers.", pictures["landscape"],
-                landscape_live.surface(shown, unit)),
-        Picture("contours",
-            "The same from above, with the validation error. Both on logarithmic scales. "
-            f"{images}",
-                pictures["landscape"], landscape_live.contours(shown, unit)),
-    ))]  # fmt: skip
-    if along:
-        caption = (
-            "Training loss along paths, at even positions, with error and disagreement under "
-            "the pointer. The barrier is the largest rise of the loss above the line between "
-            "its values at the ends. An input changes class where another one is predicted than "
-            "at the path's first end.")  # fmt: skip
-        sections.append(Section("Along paths", (
-            Picture("paths", caption, pictures["paths"], landscape_live.along(along)),
-            Pairs(tuple((name, _sentence(found)) for name, found in along.items())),
-        )))  # fmt: skip
-    versions = environment()["versions"]
+        f"The loss is the mean cross-entropy on {stored['training_images']} training images, on "
+        "which batch-norm statistics are estimated, too. The error is the fraction of wrong "
+        f"predictions on {stored['validation_images']} validation images."
+    )
+    about_surface = (
+        f"The training loss on the plane through {shown.about}, on a logarithmic scale, with "
+        "contours. Drag to turn it, scroll to zoom in, and point at the surface to read its "
+        "numbers."
+    )
+    about_contours = (
+        "The same plane from above, with the validation error. Both scales are logarithmic. "
+        f"{images}"
+    )
+    surface = landscape_live.surface(shown, unit)
+    contours = landscape_live.contours(shown, unit)
+    plane = (
+        Picture("surface", about_surface, pictures["landscape"], surface),
+        Picture("contours", about_contours, pictures["landscape"], contours),
+    )
+    sections = [Section("The plane", plane)]
+    versions = stored["versions"]
     made = [
-        ("Plan", f"{plan.title} ({plan.name}), base 0, seed {plan.protocol.seed}."),
-        ("Network", plan.model.name),
+        ("Plan", f"{plan['title']} ({plan['name']}), base 0, seed {plan['protocol']['seed']}."),
+        ("Network", plan["model"]["name"]),
         (
             "Trainings",
-            f"{plan.recipe.epochs:g} epochs of {len(context.train.targets)} images each.",
+            f"{plan['recipe']['epochs']:g} epochs on {stored['trained_images']} images each.",
         ),
+    ]
+    if along:
+        caption = (
+            "The training loss along paths, at evenly spaced positions, with error and "
+            "disagreement under the pointer. The barrier is the largest rise of the loss above "
+            "the straight line between its values at the two ends. An input changes class where "
+            "the predicted class differs from that at the path's first end."
+        )
+        live, rows = landscape_live.along(along), tuple((n, _told(p)) for n, p in along.items())
+        paths = (Picture("paths", caption, pictures["paths"], live), Pairs(rows))
+        sections.append(Section("Along paths", paths))
+        count = len(next(iter(along.values())).positions)
+        made.append(("Paths", f"The loss was measured at {count} evenly spaced positions."))
+    if stored["made"]:
+        made.append(("Curve", stored["made"]))
+    made += [
         ("Images", images),
         (
             "Cost",
-            f"{drawn.cost.trainings:.2f} trainings, stored ones included; "
-            f"{drawn.cost.total:.2f} with forward evaluations, at a third.",
+            f"{cost['trainings']:.2f} trainings, stored ones included; {cost['total']:.2f} with "
+            "forward evaluations, which count as a third.",
         ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
-    if view.made:
-        made.insert(3, ("Curve", view.made))
-    if along:
-        made.insert(
-            3,
-            ("Paths", f"Looked at in {len(next(iter(along.values())).positions)} even positions."),
-        )
     sections.append(Section("How it was made", (Pairs(tuple(made)),)))
     low, high = float(shown.train_loss.min()), float(shown.train_loss.max())
-    told = "; ".join(
-        f"{bold(name)}: barrier {found.barrier:#.3g} nats above ends of {found.loss[0]:.3g} and "
-        f"{found.loss[-1]:.3g}"
-        for name, found in along.items()
-    )
-    warning = f" {CHANCE}" if drawn.chance else ""
+    told = [
+        f"The barrier on the path {bold(name)} is {profile.barrier:#.3g} nats, between losses of "
+        f"{profile.loss[0]:.3g} and {profile.loss[-1]:.3g} nats at its ends."
+        for name, profile in along.items()
+    ]
+    told.append(f"On the plane the training loss goes from {low:.3g} to {high:.3g} nats.")
     return Content(
-        title="The loss landscape", subtitle=f"{plan.title}: {shown.about}",
-        answer=
-            f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to "
-            f"{high:.3g} nats.{warning}",
-        sections=tuple(sections), date="", version=versions["thalweg"],
-    )  # fmt: skip
+        title="The loss landscape",
+        subtitle=f"{plan['title']}: {shown.about}",
+        answer=" ".join([*told, CHANCE] if stored["chance"] else told),
+        sections=tuple(sections),
+        date="",
+        version=versions["thalweg"],
+    )
 
 
-def _sentence(found: Profile) -> str:
-    error, apart = 100 * float(found.error.max()), 100 * float(found.disagreement[-1])
-    losses = f"{found.loss[0]:#.3g} and {found.loss[-1]:#.3g} nats"
-    ends = f"{losses} (errors {found.error[0]:.1%} and {found.error[-1]:.1%})"
+def _told(profile: Profile) -> str:
+    """Returns what was measured along a path, in sentences."""
+    error, apart = 100 * float(profile.error.max()), 100 * float(profile.disagreement[-1])
     return (
-        f"Barrier {found.barrier:#.3g} nats above ends of {ends}; highest loss "
-        f"{found.highest:#.3g} nats, highest training error {error:.1f} %; its ends disagree on "
-        f"{apart:.1f} % of inputs.")  # fmt: skip
+        f"The barrier is {profile.barrier:#.3g} nats. The losses at the ends are "
+        f"{profile.loss[0]:#.3g} and {profile.loss[-1]:#.3g} nats, with errors of "
+        f"{profile.error[0]:.1%} and {profile.error[-1]:.1%}. The highest loss is "
+        f"{profile.highest:#.3g} nats, the highest training error {error:.1f} %. The ends disagree "
+        f"on {apart:.1f} % of the inputs."
+    )

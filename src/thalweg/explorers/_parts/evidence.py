@@ -7,7 +7,6 @@ exactly for small matrices, by stochastic Lanczos quadrature for large ones.
 import math
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.seeds import generator
@@ -25,6 +24,8 @@ def best_precision(curvature: Tensor, squares: float, seed: int = 0) -> float:
         squares: The sum of the squared weights.
         seed: The seed of the quadrature.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes half a second
+
     d = len(curvature)
     if d > EXACT:
         values, counts = lanczos(curvature, seed)
