@@ -236,5 +236,5 @@ def _bytes(context: StudyContext, task: Task) -> float:
         return 1e4
     if task.kind != "method":
         return one + 4.0 * parameters(context)
-    method = plan.methods[task.method]
+    method = plan.methods[task.method].method
     return one * (plan.protocol.emulator_draws if method.emulator else plan.protocol.draws)
