@@ -175,7 +175,7 @@ def test_a_user_s_own_narrow_network():
     assert (
         narrow.cache is None
         and narrow.identity == ""
-        and narrow.start is None
+        and narrow.initial_weights is None
         and narrow.seed != given.seed
     )
     found = train_narrow(given, narrow, 2)
