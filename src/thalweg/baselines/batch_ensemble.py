@@ -67,6 +67,10 @@ class BatchEnsemble(Baseline):
     def trainings(self) -> float:
         return self.budget
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")

@@ -68,6 +68,10 @@ class PackedEnsemble(Baseline):
     def trainings(self) -> float:
         return self.alpha**2 / self.members
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         model = partial(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(

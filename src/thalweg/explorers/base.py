@@ -9,10 +9,11 @@ from thalweg.weights.distribution import WeightDistribution
 
 
 class Explorer(ABC):
-    """A method that turns a problem into a distribution over weights.
+    """A method that turns a problem into a distribution over weights of the problem's network.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@register_explorer("name")`.
+    `@register_explorer("name")`. What a class is, it declares; a baseline declares the same
+    (`thalweg.baselines.base`), so that a `Method` takes either.
     """
 
     family: ClassVar[str] = "other"
@@ -22,6 +23,9 @@ class Explorer(ABC):
     """Whether its members are the problem's anchors 0, 1, ... themselves, and so real
     retrainings.
     """
+
+    own_network: ClassVar[bool] = True
+    """Whether its weights are weights of the problem's own network."""
 
     @property
     @abstractmethod
@@ -36,9 +40,20 @@ class Explorer(ABC):
         The meter says what it cost in fact.
         """
 
+    @property
+    def size(self) -> int | None:
+        """How many networks one exploration gives; None where it gives a distribution to draw from,
+        or where that is not known before.
+        """
+        return None
+
     @abstractmethod
     def explore(self, problem: Problem) -> WeightDistribution:
         """Explores the landscape. All work is metered in `problem.meter`."""
+
+    def run(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        """Explores, and says what to predict with: the problem as it is, and what was found."""
+        return problem, self.explore(problem)
 
 
 _registry = Registry[Explorer]("explorer", "thalweg.explorers")

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 
@@ -47,6 +47,10 @@ class DeepEnsemble(Explorer):
     @property
     def trainings(self) -> float:
         return float(self.members)
+
+    @property
+    def size(self) -> int:
+        return self.members
 
     def explore(self, problem: Problem) -> Members:
         return Members(train_anchors(problem, self.members))

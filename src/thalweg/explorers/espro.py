@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from thalweg.errors import whole
+from thalweg.explorers._parts.copies import independent
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.explorers.spro import SPRO, grow
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 
@@ -66,7 +67,9 @@ class ESPRO(Explorer):
     def explore(self, problem: Problem) -> Mixture:
         problem.behaviour.check_new_points()
         train_together([(problem, k) for k in range(self.simplexes)])
-        return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
+        simplex = self._simplex()
+        _, mixture = independent(self.simplexes, lambda k: (problem, grow(problem, k, simplex)))
+        return mixture
 
     def _simplex(self) -> SPRO:
         return SPRO(

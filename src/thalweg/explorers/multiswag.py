@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thalweg.errors import check_range, whole
+from thalweg.explorers._parts.copies import independent
 from thalweg.explorers._parts.trajectory import Trajectory
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.explorers.swag import fit_gaussian
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Mixture
-from thalweg.weights.gaussian import LowRankGaussian, Moments
+from thalweg.weights.gaussian import LowRankGaussian
 
 
 @register_explorer("multiswag")
@@ -64,12 +66,13 @@ class MultiSWAG(Explorer):
         return float(self.members)
 
     def explore(self, problem: Problem) -> Mixture:
-        return Mixture(tuple(self._gaussian(problem, k) for k in range(self.members)))
+        def one(k: int) -> tuple[Problem, LowRankGaussian]:
+            return problem, fit_gaussian(
+                problem, self._trajectory(), self.rank, self.scale, "anchor", f"swag {k}"
+            )
 
-    def _gaussian(self, problem: Problem, k: int) -> LowRankGaussian:
-        moments = Moments(self.rank)
-        self._trajectory().walk(problem, "anchor", f"swag {k}", take=moments.add)
-        return moments.gaussian(self.scale)
+        _, mixture = independent(self.members, one)
+        return mixture
 
     def _trajectory(self) -> Trajectory:
         return Trajectory(self.share, self.collect, self.lr_ratio)

@@ -37,8 +37,8 @@ from thalweg.errors import Diverged, InputError, check_range, whole
 from thalweg.explorers._parts.calibration import matching
 from thalweg.explorers._parts.cycles import one_cycle
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -110,6 +110,10 @@ class Restarts(Explorer):
         # all trials but the one that is kept
         trials = len(LR_RATIOS) * len(DEPTHS) - 1 if self.calibrate else 0
         return self.anchors + (self.members + trials) * self.share
+
+    @property
+    def size(self) -> int:
+        return self.members + self.anchors - (not self.keep_anchor)
 
     def explore(self, problem: Problem) -> Members:
         if self.calibrate:

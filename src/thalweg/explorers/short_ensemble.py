@@ -46,6 +46,10 @@ class ShortEnsemble(Explorer):
     def trainings(self) -> float:
         return 1.0
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def explore(self, problem: Problem) -> Members:
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs / self.members)
         members = []

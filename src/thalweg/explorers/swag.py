@@ -68,9 +68,24 @@ class SWAG(Explorer):
         return 1 + self.share * self.anchors
 
     def explore(self, problem: Problem) -> LowRankGaussian:
-        moments = Moments(self.rank)
-        self._trajectory().walk(problem, "swag", take=moments.add)
-        return moments.gaussian(self.scale)
+        return fit_gaussian(problem, self._trajectory(), self.rank, self.scale, "swag")
 
     def _trajectory(self) -> Trajectory:
         return Trajectory(self.share, self.collect, self.lr_ratio, self.start)
+
+
+def fit_gaussian(
+    problem: Problem, trajectory: Trajectory, rank: int, scale: float, *name: str | int
+) -> LowRankGaussian:
+    """Trains once, with the random numbers of a name, and fits a Gaussian to the iterates.
+
+    Args:
+        problem: What to train.
+        trajectory: How iterates are collected.
+        rank: Of the low-rank part.
+        scale: Of the covariance.
+        name: Purpose of the random numbers.
+    """
+    moments = Moments(rank)
+    trajectory.walk(problem, *name, take=moments.add)
+    return moments.gaussian(scale)

@@ -13,8 +13,8 @@ import torch
 
 from thalweg.graph import alignment
 from thalweg.graph.symmetry import symmetries
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.point import Weights
 
 
