@@ -33,8 +33,8 @@ SECTIONS = [
     (
         "ensembles",
         "Ensembles",
-        "`anchors(problem, n)` of a `Problem(jobs=2)` trains in single-threaded processes that "
-        "stay for the next call; the row `workers start first` is a first call. The floor is the "
+        "`train_anchors(problem, n)` with an `Execution(jobs=2)` trains in single-threaded "
+        "processes that stay for the next call; the row `workers start first` is a first call. The floor is the "
         "sequential plain loop with one or two threads, whichever is faster; the other is left "
         "out if it takes twice as long. Stacks are for GPUs; on a CPU they slow convolutions "
         "down. All cases except the digits train half as many steps here as elsewhere, ResNet-20 "
