@@ -10,7 +10,7 @@ approximations; the likelihood is the softmax one whatever the problem's loss.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class LastLayerLaplace(Explorer):
             marginal likelihood), `recipe` (that of a training with SGD: examples x weight decay) or
             a number.
     """
+
+    family: ClassVar[str] = "other"
 
     precision: Precision = "evidence"
 

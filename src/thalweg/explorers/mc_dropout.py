@@ -9,7 +9,7 @@ network: dropout is inserted by hooks.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, check_range
 from thalweg.explorers.base import Explorer, register_explorer
@@ -30,6 +30,8 @@ class MCDropout(Explorer):
             first anchor with whatever it drops itself when it trains, in layers, functions or code
             of its own.
     """
+
+    family: ClassVar[str] = "other"
 
     rate: float | Literal["own"] = 0.1
 

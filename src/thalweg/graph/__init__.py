@@ -1,6 +1,4 @@
-"""A network's graph: its channels, their symmetries, narrower copies, and its penultimate
-features.
-"""
+"""A network's graph: its channels, their symmetries, narrower copies, penultimate features."""
 
 from thalweg.graph.alignment import align
 
