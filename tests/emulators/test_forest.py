@@ -124,7 +124,9 @@ def test_values_scatter_with_the_width_of_their_input():
 
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
-    drawn, u, outside = SMALL.emulate_values(known, asked, draws=6, seed=0, anchors=1, share=0.5)
+    drawn, u, outside = SMALL.emulate_values(
+        known, asked, draws=6, seed=0, anchors=1, width_ratio=0.5
+    )
     assert torch.allclose(
         drawn.mean(0), Scale.of(Group(known, 1, 0.5)).centre(Group(asked, 1, 0.5))
     )
@@ -389,12 +391,12 @@ def test_evidence_that_does_not_fit():
         (
             cut(known, 1),
             cut(known, 1, share=0.25),
-            "3 networks of share 0.5, those asked about are 3 of share 0.25",
+            "3 networks of width ratio 0.5, those asked about are 3 of width ratio 0.25",
         ),
         (
             cut(known, 1),
             Observations(Predictions(known.log_probs[:1])),
-            "3 networks of share 0.5, those asked about are 1",
+            "3 networks of width ratio 0.5, those asked about are 1",
         ),
     ]:
         with pytest.raises(InputError, match=message):
@@ -405,7 +407,7 @@ def test_evidence_that_does_not_fit():
         cut(known, 1, rows[:2])
     with pytest.raises(InputError, match="give both on the same inputs"):
         Observations(known, synthetic(59, 1)[0], 0.5)
-    with pytest.raises(InputError, match=r"evidence.share got 2"):
+    with pytest.raises(InputError, match=r"observations.width_ratio got 2"):
         cut(known, 1, share=2)
 
 

@@ -29,7 +29,7 @@ class Entry:
         test: The number of published test images.
         source: Whom to cite, and the terms as far as they are known.
         read: Makes the data set from the folders in which its files are looked for.
-        has_files: Whether it needs any files.
+        has_files: Whether the data set needs any files.
     """
 
     about: str

@@ -8,7 +8,7 @@ few networks. Why it works, in two lines: *where* retrainings disagree is writte
 the training data as a network sees it, which costs no training; and the mean of a few narrow
 networks is nearly that of retrainings, at a fraction of the cost.
 
-    members     n networks: anchors, and proxies of a share of the width
+    members     n networks: anchors, and proxies, narrower ones
     target      |v_i - mean of the others|, brought to the mean standard uncertainty
                 (`emulators.scale`)
     rows        mean and spread of the others, and their features, for each i at each calibration
@@ -108,7 +108,7 @@ class Forest(Learner):
         draws: int,
         seed: int,
         anchors: int | None = None,
-        share: float = 1.0,
+        width_ratio: float = 1.0,
         features: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same for a regression, whose outputs are numbers.
@@ -121,7 +121,7 @@ class Forest(Learner):
             draws: How many draws to make.
             seed: Seed of the draws.
             anchors: How many of the members are anchors; None for all.
-            share: Hidden channels of the other members over those of anchors.
+            width_ratio: Hidden channels of the other members over those of anchors.
             features: What networks know of calibration and asked inputs, each `[members, inputs,
                 features]`, or None.
 
@@ -147,7 +147,8 @@ class Forest(Learner):
             )
         own = len(calibration) if anchors is None else anchors
         known, new = (
-            Group(values.detach().cpu().double(), own, share) for values in (calibration, asked)
+            Group(values.detach().cpu().double(), own, width_ratio)
+            for values in (calibration, asked)
         )
         there, here = (None, None) if features is None else features
         return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
