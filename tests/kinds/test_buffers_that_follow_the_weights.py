@@ -237,6 +237,7 @@ class After(nn.Module):
         return self.layer(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*no gradient in a trial step")
 @pytest.mark.parametrize(
     ("model", "named"), [(Written, "'right'"), (After, "'layer.parametrizations.weight.1._u'")]
 )

@@ -22,6 +22,7 @@ class Switching(nn.Module):
         return self.branches[self.calls % 2 if self.calls > 2 else 0](x)
 
 
+@pytest.mark.filterwarnings("ignore:.*no gradient in a trial step")
 @pytest.mark.filterwarnings(
     "ignore:the network gives other outputs in training mode"
 )  # it counts its calls, on purpose

@@ -248,6 +248,7 @@ class Numpy(Form):
         return x * torch.from_numpy(np.random.rand(*x.shape) < 0.7) if self.training else x  # noqa: NPY002
 
 
+@pytest.mark.filterwarnings("ignore:'norm.weight' and 1 other parameters get no gradient")
 @pytest.mark.parametrize(
     ("model", "named"),
     [(Tuple, "its own forward"), (Statistics, "its own forward"), (Parent, "'drop'")],
