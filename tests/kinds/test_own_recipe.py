@@ -32,12 +32,12 @@ def digits() -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def problem(recipe: Recipe = TOLD, train: Batches | None = None, **settings) -> Problem:
+def problem(recipe: Recipe = TOLD, train_loader: Batches | None = None, **settings) -> Problem:
     x, y, unlabelled = digits()
-    train = train or Batches(x, y, 32)
+    train_loader = train_loader or Batches(x, y, 32)
     return Problem(
         partial(mlp, (1, 8, 8), 10, hidden=(48, 48)),
-        train,
+        train_loader,
         recipe,
         unlabelled=unlabelled,
         **settings,
