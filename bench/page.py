@@ -1,6 +1,6 @@
-"""docs/performance.md, made of the JSON files of bench/results.
+"""The page docs/performance.md, made from the JSON files of bench/results.
 
-No number there is written by hand.
+No number on it is written by hand.
 """
 
 import json
@@ -17,89 +17,93 @@ SECTIONS = [
     (
         "training",
         "One training",
-        "`Problem.fit` with a network built for it, data as bytes that are normalised batch by "
-        "batch, against a plain loop over tensors that are normalised already. thalweg takes "
-        "torch's fused optimiser, gathers several small batches at once, and keeps convolutions "
-        "channels-last; the rows below say what the plain loop gains from the first, the last "
-        "and both.",
+        "`Problem.fit` trains a newly built network, on data that are stored as bytes and "
+        "normalised batch by batch. It is compared with a plain loop over tensors that are "
+        "normalised already. thalweg uses torch's fused optimiser, gathers several small batches "
+        "at once, and keeps convolutions channels-last. The rows below show what the plain loop "
+        "gains from the first, from the last, and from both.",
     ),
     (
         "looking",
-        "The look before",
-        "What is looked at when a problem is made: three networks are built and compared, one "
-        "trial step is taken, the loader is read. A loader of unknown length is read whole, "
-        "whatever that takes; the cases here are in memory.",
+        "The checks before a training",
+        "These are the checks when a problem is made: three networks are built and compared, a "
+        "trial step is taken, and the loader is read. A loader of unknown length is read as a "
+        "whole, however long that takes; the cases here are in memory.",
     ),
     (
         "ensembles",
         "Ensembles",
-        "`anchors(problem, n)` of a `Problem(jobs=2)`: processes of one thread each that stay "
-        "for the next call; the row `workers start first` is a first call. The floor is the "
-        "sequential plain loop at the better of one and two threads; the other is left out "
-        "where it takes twice as long. Stacks are for GPUs: on a CPU convolutions lose. All but "
-        "the digits train half as many steps here as elsewhere, ResNet-20 a quarter.",
+        "`train_anchors(problem, n)` with `Execution(jobs=2)` trains in single-threaded processes "
+        "that stay for the next call; the row `workers start first` is a first call. The floor is "
+        "the sequential plain loop with one or two threads, whichever is faster; the other is left "
+        "out if it takes twice as long. Stacks are for GPUs; on a CPU they slow convolutions "
+        "down. All cases except the digits train half as many steps here as elsewhere, ResNet-20 "
+        "a quarter.",
     ),
     (
         "simplex",
         "Learned subspaces",
-        "Three vertices trained at once. They are rows of a matrix: a step mixes them by one "
-        "product into the network's own parameters and hands gradients back by another. "
-        "Networks of linear layers at small batches are bound by memory, and three vertices are "
-        "three times the parameters for the optimiser: the MLP with 118,282 parameters shows it.",
+        "Three vertices are trained at once. They are the rows of a matrix: in each step one "
+        "product mixes them into the network's parameters, and another distributes the gradients. "
+        "Networks of linear layers with small batches are limited by memory, and three vertices "
+        "mean three times as many parameters for the optimiser, as the MLP with 118,282 "
+        "parameters shows.",
     ),
     (
         "spro",
         "SPRO",
-        "A vertex, five draws a step, against as many steps of five forward and backward passes "
-        "of the plain network. The reward for volume takes inner products in double precision.",
+        "One vertex with five draws per step, against as many steps of five forward and backward "
+        "passes of the plain network. The reward for volume computes inner products in double "
+        "precision.",
     ),
     (
         "swag",
         "SWAG",
-        "Against plain training of the same epochs: the difference is the moments of 20 "
-        "iterates, or of every second step where a timed training has few (ResNet-20: 4 steps). "
-        "The largest network is left out here and with SPRO, it takes too long.",
+        "SWAG is compared with plain training for the same epochs. The difference is the moments "
+        "of 20 iterates, or of every second step if a timed training has few (ResNet-20 has 4 "
+        "steps). The largest network is left out here and with SPRO, because it takes too long.",
     ),
     (
         "draws",
         "Predictions with many draws",
         "One pass over the inputs for all draws, against as many plain passes. The networks with "
-        "convolutions have fewer inputs, ResNets fewer draws too, so that a round takes seconds.",
+        "convolutions have fewer inputs, and ResNets also fewer draws, so that a round takes "
+        "seconds.",
     ),
     (
         "refreshing",
         "Batch norm at new points",
         "A draw that nobody trained needs batch-norm statistics of its own. All draws are "
-        "refreshed in one pass over 2,048 training images (`Problem.refreshed`). Ratios are to "
-        "a training of the study's size, 5,000 images and 10 epochs, whose seconds are those of "
-        "the timed shorter one, scaled.",
+        "refreshed in one pass over 2,048 training images (`Problem.refreshed`). The ratios are "
+        "to a training of the study's size, 5,000 images and 10 epochs, whose time is scaled "
+        "from that of a shorter one.",
     ),
     (
         "refresh",
         "How many images a refresh needs",
-        "The same draws, their statistics from fewer images. `moved` is the root mean square "
-        "distance of their predictions from those with all 5,000 images, `of spread` the same "
-        "over the draws' mean standard uncertainty.",
+        "The same draws with statistics from fewer images. `moved` is the root mean square "
+        "distance of their predictions from those with all 5,000 images, and `of spread` is this "
+        "distance over the draws' mean standard uncertainty.",
     ),
     (
         "k_eq",
         "K_eq and its bootstrap",
-        "Distances, and 1,000 bootstrap replicates over inputs, retrainings and bases; the "
-        "memory is the whole process's, predictions (0.8 GB) included.",
+        "The distances, and 1,000 bootstrap replicates over inputs, retrainings and bases. The "
+        "memory is that of the whole process, including the predictions (0.8 GB).",
     ),
-    ("imports", "Import", "In fresh processes."),
+    ("imports", "Import", "Importing the package in fresh processes."),
     (
         "memory",
         "Memory",
-        "Largest memory of a process beyond what it had before, in fresh processes.",
+        "The largest memory of a process beyond what it had before, in fresh processes.",
     ),
     (
         "scaling",
         "Cost grows linearly",
-        "Exponents of power laws, fitted over four sizes; 1 is linear, and less is where a "
-        "fixed part is left. Memory is the process's largest beyond that after importing. How "
-        "fast a network is depends on whether its parameters fit the processor's cache, so that "
-        "exponent is the least certain.",
+        "Exponents of power laws, fitted over four sizes. An exponent of 1 is linear; it is "
+        "smaller if a fixed part remains. Memory is the process's largest memory beyond that "
+        "after importing. The speed of a network depends on whether its parameters fit into the "
+        "processor's cache, so that exponent is the least certain.",
     ),
     ("stack", "On a GPU", "Retrainings as one stacked module."),
     (
@@ -107,74 +111,60 @@ SECTIONS = [
         "Peers",
         "lightning's trainer with a DataLoader of tensors, without logger, checkpoints and "
         "progress bar, in an environment of its own (`bench/peers.py`). torch-uncertainty "
-        "trains by the same trainer; version 0.13.0 installs, but can't be imported without "
-        "torchvision, which it lists only as an extra and which was not installed.",
+        "uses the same trainer; its version 0.13.0 can be installed, but can't be imported "
+        "without torchvision, which it lists only as an extra and which was not installed.",
     ),
 ]
 
-NO_GPU = """No GPU could be reached when these numbers were made: none of the GPU code has been timed, and stacks, half precision and
-`torch.compile` were tested on a CPU in small only. The commands for a machine with one:
+NO_GPU = """No GPU was available when these numbers were made. None of the GPU code has been timed, and stacks, half precision and
+`torch.compile` were only tested on a CPU, at small sizes. These are the commands for a machine with a GPU:
 
 ```
-python -m bench stack page --device cuda     # 64 retrainings, stacked by 1, 4, 16 and 64; samples a second, share of the matrix peak
+python -m bench stack page --device cuda     # 64 retrainings, in stacks of 1, 4, 16 and 64; samples per second, fraction of the matrix peak
 thalweg study studies/cifar10-fast.toml      # reference of 64, pool of 24, 5 bases, every explorer
 ```
 """
 
 PEERS = (
-    "Not measured: `bench/peers.py` needs an environment with lightning; its first lines say how."
+    "Not measured: `bench/peers.py` needs an environment with lightning; its first lines say how "
+    "to make one."
 )
+NAMES = {
+    "case": "",
+    "what": "",
+    "ratio": "ratio to the floor",
+    "target": "target",
+    "seconds": "seconds",
+    "bytes": "memory",
+    "bytes_target": "memory target",
+    "met": "met",
+    "accuracy": "accuracy",
+    "moved": "moved",
+    "moved_by_spread": "of spread",
+    "u_ratio": "u over u with all",
+    "exponent": "exponent of time",
+    "memory_exponent": "exponent of memory",
+    "samples_per_second": "samples per second",
+    "share_of_peak": "of matrix peak",
+}
+"""The titles of the tables' columns, in order."""
 
 
 def lines(rows: list[dict[str, Any]]) -> list[str]:
-    """A table in Markdown."""
+    """Returns a table in Markdown, with the columns that any row has."""
     if not rows:
         return []
-    shown = (
-        "case",
-        "what",
-        "ratio",
-        "target",
-        "seconds",
-        "bytes",
-        "bytes_target",
-        "met",
-        "accuracy",
-        "moved",
-        "moved_by_spread",
-        "u_ratio",
-        "exponent",
-        "memory_exponent",
-        "samples_per_second",
-        "share_of_peak",
-    )
     columns = [
-        c
-        for c in shown
-        if any((_met(row) if c == "met" else row.get(c)) is not None for row in rows)
+        name
+        for name in NAMES
+        if any((_met(row) if name == "met" else row.get(name)) is not None for row in rows)
     ]
-    names = {
-        "case": "",
-        "what": "",
-        "ratio": "ratio to the floor",
-        "bytes": "memory",
-        "bytes_target": "memory target",
-        "moved_by_spread": "of spread",
-        "u_ratio": "u over u with all",
-        "samples_per_second": "samples a second",
-        "share_of_peak": "of matrix peak",
-        "exponent": "exponent of time",
-        "memory_exponent": "exponent of memory",
-    }
-    table = [
-        "| " + " | ".join(names.get(c, c) for c in columns) + " |",
-        "|" + "---|" * len(columns),
-    ]
+    table = ["| " + " | ".join(NAMES[c] for c in columns) + " |", "|" + "---|" * len(columns)]
     return table + ["| " + " | ".join(_cell(row, c) for c in columns) + " |" for row in rows]
 
 
 def text() -> str:
-    """The page."""
+    """Returns the page."""
     files = {name: RESULTS / f"{name}.json" for name, *_ in SECTIONS}
     stored = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
     if "stack" in stored and not stored["stack"]["machine"]["gpu"]:
@@ -182,18 +172,18 @@ def text() -> str:
     parts = [
         "# Performance",
         "",
-        "Made by `make bench` from `bench/results`. Every ratio is measured side by side in one "
-        "run: alternatives take turns, after a round that is not timed, and the table has the "
-        "median of the rounds' ratios to the floor (the row with 1.00), with their quartiles in "
-        "brackets; rounds are three to seven, as time allows. Below 1 is faster than the floor: "
-        "a loop written by hand in plain PyTorch (`bench/floor.py`), with tensors in memory "
-        "that are normalised already, and no DataLoader.",
+        "`make bench` writes this page from `bench/results`. The floor is a loop written by hand "
+        "in plain PyTorch (`bench/floor.py`), with tensors in memory that are normalised already, "
+        "and no DataLoader. Every ratio to the floor is measured side by side in one run: the "
+        "alternatives take turns, after a round that is not timed. The table has the median of "
+        "the rounds' ratios, with their quartiles in brackets; there are three to seven rounds, "
+        "as time allows. The row of the floor has 1.00, and a ratio below 1 is faster.",
         "",
         "```",
-        "python -m bench                    # what there is",
+        "python -m bench                    # list the benchmarks",
         "python -m bench training --quick   # tiny sizes, to try the command; nothing is written",
-        "python -m bench training page      # one benchmark, and this page",
-        "make bench                         # all, and this page",
+        "python -m bench training page      # run one benchmark and write this page",
+        "make bench                         # run all and write this page",
         "```",
         "",
         *_machines(stored),
@@ -203,43 +193,29 @@ def text() -> str:
     for name, title, words in SECTIONS:
         parts += ["", f"## {title}", ""]
         if name not in stored:
-            parts.append(
-                {"stack": NO_GPU, "peers": PEERS}.get(
-                    name, f"Not measured yet: `python -m bench {name} page`."
-                ).rstrip()
-            )
+            absent = f"Not measured yet; run `python -m bench {name} page`."
+            parts.append({"stack": NO_GPU, "peers": PEERS}.get(name, absent).rstrip())
             continue
         rows = stored[name]["rows"]
         parts += [words, ""]
         if name == "scaling":
             parts += ["![Time and memory against size](figures/scaling.svg)", ""]
-            rows = [
-                {
-                    "case": r["case"],
-                    "what": "",
-                    "exponent": r["exponent"],
-                    "memory_exponent": r["memory_exponent"],
-                }
-                for r in {row["case"]: row for row in rows}.values()
-            ]
+            last = {row["case"]: row for row in rows}.values()
+            kept = ("case", "exponent", "memory_exponent")
+            rows = [{"what": "", **{name: row[name] for name in kept}} for row in last]
         parts += lines(rows)
-    cases = [f"- `{name}`: {case.about}" for name, case in CASES.items()]
-    return "\n".join(
-        [
-            *parts,
-            "",
-            "## Cases",
-            "",
-            *cases,
-            "",
-            "Pixels are random bytes: the work is the same for any.",
-            "",
-        ]
-    )
+    parts += ["", "## Cases", ""]
+    parts += [f"- `{name}`: {case.about}" for name, case in CASES.items()]
+    parts += [
+        "",
+        "Pixels are random bytes, because the amount of work does not depend on them.",
+        "",
+    ]
+    return "\n".join(parts)
 
 
 def write() -> None:
-    """Writes the page, and the figure of the scaling."""
+    """Writes the page and the figure of the scaling."""
     if (RESULTS / "scaling.json").exists():
         scaling.figure(json.loads((RESULTS / "scaling.json").read_text())["rows"])
     PAGE.write_text(text())
@@ -247,36 +223,35 @@ def write() -> None:
 
 
 def is_up_to_date(page: Path = PAGE) -> bool:
-    """Whether the page says what the results say."""
+    """Whether the page agrees with the results."""
     return page.exists() and page.read_text() == text()
 
 
 def _machines(stored: dict[str, Any]) -> list[str]:
-    """What was measured on, each machine with its benchmarks where there are several."""
-    found: dict[str, list[str]] = {}
+    """Returns the machines of the measurements, with their benchmarks if there are several."""
+    machines: dict[str, list[str]] = {}
     for name, content in stored.items():
         on = content["machine"]
         cores = f"{on['processor']}, {on['cores']} cores" + (f", {on['gpu']}" if on["gpu"] else "")
-        threads = f"{on['threads']} thread{'s' * (on['threads'] > 1)} where nothing else is said"
+        threads = f"{on['threads']} thread{'s' * (on['threads'] > 1)} unless stated otherwise"
         about = f"{cores}, torch {on['torch']}, {threads}, {on['date']}"
-        found.setdefault(about, []).append(name)
+        machines.setdefault(about, []).append(name)
     return [
-        f"Measured on: {about}" + (f" ({', '.join(names)})." if len(found) > 1 else ".")
-        for about, names in found.items()
+        f"Measured on: {about}" + (f" ({', '.join(names)})." if len(machines) > 1 else ".")
+        for about, names in machines.items()
     ]
 
 
 def _met(row: dict[str, Any]) -> bool | None:
-    """Whether a row meets its target; None where it has none."""
+    """Whether a row meets its target; None if it has none."""
     if row.get("target") is None:
         return None
-    return row.get("ratio", row["seconds"]) <= row["target"] and row.get("bytes", 0) <= row.get(
-        "bytes_target", float("inf")
-    )
+    is_fast = row.get("ratio", row["seconds"]) <= row["target"]
+    return is_fast and row.get("bytes", 0) <= row.get("bytes_target", float("inf"))
 
 
 def _verdicts(stored: dict[str, Any]) -> list[str]:
-    """How many targets are met, and which not."""
+    """Returns how many targets are met, and which are not."""
     rows = [
         (title, row)
         for name, title, _ in SECTIONS
@@ -290,9 +265,9 @@ def _verdicts(stored: dict[str, Any]) -> list[str]:
         if not _met(row)
     ]
     absent = [title for name, title, _ in SECTIONS if name not in stored]
-    say = f"Targets met: {len(rows) - len(missed)} of {len(rows)} that were measured."
-    say += " Not met: " + "; ".join(missed) + "." if missed else ""
-    return [say + (" Not measured: " + ", ".join(absent) + "." if absent else "")]
+    told = f"Of {len(rows)} targets that were measured, {len(rows) - len(missed)} are met."
+    told += " Not met: " + "; ".join(missed) + "." if missed else ""
+    return [told + (" Not measured: " + ", ".join(absent) + "." if absent else "")]
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

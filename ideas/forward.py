@@ -33,8 +33,8 @@ from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 DRAWS = 30

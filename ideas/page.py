@@ -1,10 +1,8 @@
-"""The tables of docs that say what moves the centre, made of the JSON files of ideas/results.
+"""The tables of docs that show what improves the centre, made from the files of ideas/results.
 
-No number there is written by hand.
-
-They stand between `<!-- ideas FAMILY -->` and `<!-- end -->`, where `all` is every family; those of
-recipes told wrongly between `<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all
-roles.
+No number in them is written by hand. They are between `<!-- ideas FAMILY -->` and `<!-- end -->`,
+where `all` means every family. The tables of wrongly stated recipes are between
+`<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all roles.
 """
 
 import json
@@ -41,21 +39,22 @@ HEAD = [
 
 
 def stale(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
-    """Pages whose tables are out of date, with what they should be."""
-    found = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
+    """Returns the pages whose tables are out of date, with their new texts."""
+    studies = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
     told = [json.loads(file.read_text()) for file in sorted((results / "recipes").glob("*.json"))]
     pages = {path: path.read_text() for path in sorted(docs.glob("*.md"))}
-    return {path: new for path, text in pages.items() if (new := filled(text, found, told)) != text}
+    new = {path: filled(text, studies, told) for path, text in pages.items()}
+    return {path: text for path, text in new.items() if text != pages[path]}
 
 
-def filled(text: str, found: list[dict[str, Any]], told: Sequence[dict[str, Any]] = ()) -> str:
-    """A page with its tables filled: of kinds of networks, and of recipes told wrongly."""
-    text = MARK.sub(lambda mark: mark[1] + rows(found, mark[2]) + mark[3], text)
+def filled(text: str, studies: list[dict[str, Any]], told: Sequence[dict[str, Any]] = ()) -> str:
+    """Returns a page with its tables filled: of kinds of networks, and of wrong recipes."""
+    text = MARK.sub(lambda mark: mark[1] + rows(studies, mark[2]) + mark[3], text)
     return RECIPES.sub(lambda mark: mark[1] + recipes.filled(mark[2], told) + mark[3], text)
 
 
-def rows(found: list[dict[str, Any]], family: str) -> str:
-    """The table of a family, with the control in every study.
+def rows(studies: list[dict[str, Any]], family: str) -> str:
+    """Returns the table of a family, with the control in every study.
 
     Raises:
         InputError: There is no such family.
@@ -66,25 +65,24 @@ def rows(found: list[dict[str, Any]], family: str) -> str:
     return table(
         HEAD,
         [
-            cells(own, name)
-            for own in found
+            cells(study, name)
+            for study in studies
             for name, kind in KINDS.items()
-            if name in own["kinds"] and (kind.family in ("control", family) or family == "all")
+            if name in study["kinds"] and (kind.family in ("control", family) or family == "all")
         ],
     )
 
 
 def cells(study: dict[str, Any], name: str) -> list[str]:
-    """One row."""
-    kind, first = (study["kinds"][own] for own in (name, next(iter(KINDS))))
+    """Returns the cells of one row."""
+    kind, first = study["kinds"][name], study["kinds"][next(iter(KINDS))]
     bases = min(len(kind["bases"]), len(first["bases"]))
-    pairs, control = ([Pair(**base) for base in own["bases"][:bases]] for own in (kind, first))
+    pairs = [Pair(**base) for base in kind["bases"][:bases]]
+    control = [Pair(**base) for base in first["bases"][:bases]]
     mean, k, v = average(pairs), kind["copies"], least(pairs)
-    over = (
-        f"{v - least(control):+.3f} ± {standard_error(pairs, control):.3f}"
-        if kind is not first
-        else ""
-    )
+    over = ""
+    if kind is not first:
+        over = f"{v - least(control):+.3f} ± {standard_error(pairs, control):.3f}"
     return [
         study["name"],
         name,

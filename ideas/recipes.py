@@ -33,8 +33,8 @@ from thalweg.narrow.width import bias_of_spread
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 
 NETWORKS = 10
 SETS = 5

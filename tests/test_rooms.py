@@ -227,6 +227,7 @@ def test_processes_have_one_place():
     assert not places(
         r"^os\.(fork|forkpty|spawn\w*|exec\w*|system|popen)$|\.Process$", "processes/crew.py"
     )
+    assert not places(r"in_processes$", "training/executor.py")  # and that one asks for them
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])

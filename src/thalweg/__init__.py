@@ -23,10 +23,12 @@ from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifying import Quantified, quantify
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
+from thalweg.training.execution import Execution
+from thalweg.training.executor import Executor
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, WeightDistribution, load, save
 from thalweg.weights.point import Weights
 
@@ -41,6 +43,8 @@ __all__ = [
     "Cost",
     "Diverged",
     "Emulator",
+    "Execution",
+    "Executor",
     "Explorer",
     "InputError",
     "Members",

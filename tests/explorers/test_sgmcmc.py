@@ -259,7 +259,7 @@ def test_an_adaptive_optimiser_has_no_such_law():
 def test_a_cycle_too_short_for_its_samples_says_so():
     with pytest.raises(
         InputError,
-        match=r"csgld.samples got 8, but a cycle has . steps: .*raise epochs, or lower cycles",
+        match=r"csgld.samples got 8, but a cycle has . steps .*raise epochs, or lower cycles",
     ):
         CyclicalSGLD(samples=8).explore(cases.problem())
 

@@ -30,11 +30,12 @@ from thalweg.observing import observe
 from thalweg.predicting import predict, sample
 from thalweg.predictions import Predictions
 from thalweg.quantifying import quantify
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
+from thalweg.training.execution import Execution
 from thalweg.training.inspection import Inspection
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.point import distance
 
@@ -169,7 +170,7 @@ def stacked(trial: Trial) -> None:
     """Two anchors trained as one module are those that were trained one after the other."""
     alone = train_anchors(trial.problem, 2)
     trial.given()
-    together = train_anchors(replace(trial.problem, stack=2, meter=Meter()), 2)
+    together = train_anchors(replace(trial.problem, execution=Execution(stack=2), meter=Meter()), 2)
     for one, other in zip(alone, together, strict=True):
         if not trial.network.random:
             for name, p in one.params.items():

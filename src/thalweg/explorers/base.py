@@ -35,9 +35,9 @@ class Explorer(ABC):
     @property
     @abstractmethod
     def trainings(self) -> float:
-        """What one exploration will cost, in trainings, anchors included.
+        """The expected cost of one exploration in trainings, anchors included.
 
-        The meter says what it did cost.
+        The meter says what it cost in fact.
         """
 
     @property

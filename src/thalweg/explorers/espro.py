@@ -1,8 +1,8 @@
-"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021,
-arXiv 2102.13042).
+"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own.
+Benton et al. 2021, arXiv 2102.13042.
 
-Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on
-average. Everything else: `explorers.spro`.
+Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex does on
+average. Everything else is as in `explorers.spro`.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from thalweg.errors import whole
 from thalweg.explorers._parts.copies import independent
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.explorers.spro import SPRO, grow
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 
@@ -23,14 +23,22 @@ class ESPRO(Explorer):
     """Several grown simplexes. Cost: simplexes x (1 + vertices x share x draws) trainings.
 
     Attributes:
-        simplexes: How many, one anchor each.
-        vertices: Vertices grown beside each anchor.
+        simplexes: The number of simplexes, one anchor each.
+        vertices: The number of vertices grown from each anchor.
         share: As in SPRO.
         draws: As in SPRO.
         lr_ratio: As in SPRO.
         volume: As in SPRO.
         offset: As in SPRO.
         form: As in SPRO.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(ESPRO(simplexes=2, share=1.0).explore(problem).parts)
+        2
     """
 
     family: ClassVar[str] = "subspace"

@@ -1,9 +1,9 @@
-"""MultiSWAG: a mixture of SWAG Gaussians from independent trainings (Wilson and Izmailov 2020,
-arXiv 2002.08791).
+"""MultiSWAG: a mixture of SWAG Gaussians from independent trainings.
+Wilson and Izmailov 2020, arXiv 2002.08791.
 
 Every Gaussian has an initialisation, a batch order and an augmentation of its own; draws are spread
-evenly over them (paper). Everything else, deviations too: `explorers.swag`. So here, too, each
-low-rank part keeps all iterates by default, where the paper keeps the last 20 of some 140: its
+evenly over them (paper). Everything else is as in `explorers.swag`, deviations too. So here, too,
+each low-rank part keeps all iterates by default, where the paper keeps the last 20 of some 140: its
 first column is zero, and it has 0.86 to 0.93 of the iterates' sample covariance.
 """
 
@@ -26,12 +26,20 @@ class MultiSWAG(Explorer):
     """Several SWAG Gaussians. Cost: members.
 
     Attributes:
-        members: How many Gaussians, one training each; the paper has 1 to 10.
+        members: The number of Gaussians, one training each; the paper has 1 to 10.
         share: As in SWAG.
         collect: As in SWAG.
         rank: As in SWAG.
         lr_ratio: As in SWAG.
         scale: As in SWAG.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=4))
+        >>> len(MultiSWAG(members=2, collect=4).explore(problem).parts)
+        2
     """
 
     family: ClassVar[str] = "trajectory"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.metrics.added import added
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
@@ -201,6 +202,7 @@ def evaluate(
     result["coverage"] = coverage(inside, truth.classes, truth.resamples)
     result["outside"] = _outside(methods, truth.resamples)
     result |= correlations(u, torch.stack(list(trivial), 1), truth.ranks, truth.resamples)
+    result |= added(truth, methods)
     return result | (_elsewhere(truth, methods, ood) if ood is not None else {})
 
 

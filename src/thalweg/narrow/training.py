@@ -16,8 +16,8 @@ from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
 from thalweg.predicting import inputs_of, outputs_of
 from thalweg.seeds import Rewind, derive, seeded, seeded_loader
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Members
 
 MakeNetwork = Callable[[], nn.Module]

@@ -26,7 +26,8 @@ from thalweg.study.plan import Plan, plan_of, read_plan
 from thalweg.study.records import PlanRecord
 from thalweg.study.settings import settings_of
 from thalweg.training.batches import Batches
-from thalweg.training.problem import Cache, Problem
+from thalweg.training.keeping import Cache
+from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, distance

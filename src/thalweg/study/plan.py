@@ -14,8 +14,9 @@ from thalweg.names import folder_name, one_line
 from thalweg.study.mistakes import made, mistake
 from thalweg.study.rows import Row, rows_of
 from thalweg.study.settings import settings_of
-from thalweg.training.problem import Source
+from thalweg.training.execution import Compile, Execution
 from thalweg.training.recipe import Recipe
+from thalweg.training.sources import Source
 
 MOST_BYTES = 2**20  # the largest size of a plan
 
@@ -91,7 +92,7 @@ class Protocol(_Part):
     landscape: Literal["learned-curve", "anchors", "none"] = "learned-curve"
 
 
-class Execution(_Part):
+class ExecutionPlan(_Part):
     """The table `[execution]`: how the work is done. It is not part of a run's fingerprint.
 
     Results agree up to rounding. In a stack, dropout draws different masks.
@@ -104,8 +105,16 @@ class Execution(_Part):
     """
 
     stack: int = Field(default=1, ge=1)
-    compile: Literal["no", "default", "reduce-overhead"] = "no"
+    compile: Compile = "no"
     channels_last: bool | None = None
+
+    def on(self, device: str) -> Execution:
+        """The execution of the plan's problems on a device.
+
+        Raises:
+            InputError: There is no such device.
+        """
+        return Execution(device, **self.model_dump())
 
 
 class _File(_Part):
@@ -114,7 +123,7 @@ class _File(_Part):
     data: DataPlan = DataPlan()
     model: ModelPlan = ModelPlan()
     recipe: dict[str, Any] = {}
-    execution: Execution = Execution()
+    execution: ExecutionPlan = ExecutionPlan()
     protocol: Protocol = Protocol()
     methods: list[dict[str, Any]] = Field(min_length=1)
 
@@ -146,7 +155,7 @@ class Plan:
     data: DataPlan
     model: ModelPlan
     recipe: Recipe
-    execution: Execution
+    execution: ExecutionPlan
     protocol: Protocol
     methods: tuple[Row, ...]
     trusted: bool = field(default=False, compare=False)

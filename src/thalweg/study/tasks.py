@@ -21,7 +21,7 @@ from thalweg.study.exploring import explore
 from thalweg.study.landscape import GRID, IMAGES, curve_of, curve_trainings, survey
 from thalweg.study.plan import Plan
 from thalweg.study.store import Store
-from thalweg.training.together import train_together
+from thalweg.training.anchors import train_together
 
 Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
 
