@@ -264,7 +264,7 @@ def test_a_cycle_too_short_for_its_samples_says_so():
         CyclicalSGLD(samples=8).explore(cases.problem())
 
 
-@pytest.mark.parametrize("cls", [CyclicalSGLD, CyclicalSGHMC])
+@pytest.mark.parametrize(("cls", "name"), [(CyclicalSGLD, "csgld"), (CyclicalSGHMC, "csghmc")])
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -277,8 +277,8 @@ def test_a_cycle_too_short_for_its_samples_says_so():
         ({"budget": 0}, "budget got 0, needs"),
     ],
 )
-def test_settings_out_of_range(cls, settings, message):
-    with pytest.raises(InputError, match=f"{cls.__name__.lower()}.{message}"):
+def test_settings_out_of_range(cls, name, settings, message):
+    with pytest.raises(InputError, match=f"{name}.{message}"):
         cls(**settings)
 
 
