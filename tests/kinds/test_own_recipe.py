@@ -34,9 +34,10 @@ def digits() -> tuple[Tensor, Tensor, Tensor]:
 
 def problem(recipe: Recipe = TOLD, train_loader: Batches | None = None, **settings) -> Problem:
     x, y, unlabelled = digits()
+    train_loader = train_loader or Batches(x, y, 32)
     return Problem(
         partial(mlp, (1, 8, 8), 10, hidden=(48, 48)),
-        train_loader or Batches(x, y, 32),
+        train_loader,
         recipe,
         unlabelled=unlabelled,
         **settings,

@@ -52,7 +52,7 @@ def test_float64_as_the_default(double, explorer):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:the network is NOT like its proxies"
+    "ignore:the network is NOT like its narrow copies"
 )  # of eight epochs and 200 examples
 def test_float64_is_quantified(double):
     def model():
