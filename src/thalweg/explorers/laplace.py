@@ -10,7 +10,7 @@ approximations; the likelihood is the softmax one whatever the problem's loss.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,8 @@ class LastLayerLaplace(Explorer):
         >>> LastLayerLaplace().explore(problem).factor.shape
         torch.Size([8, 8])
     """
+
+    family: ClassVar[str] = "other"
 
     precision: Precision = "evidence"
 
