@@ -215,7 +215,7 @@ class Written(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.layer, self.head = nn.Linear(6, 8, bias=False), nn.Linear(8, 3)
         self.register_buffer("right", torch.ones(6))
 
     def forward(self, x):

@@ -221,6 +221,10 @@ class Tuple(Functional):
 class Statistics(Functional):
     """Running statistics in the same forward."""
 
+    def __init__(self, *settings) -> None:
+        super().__init__(*settings)
+        self.norm.requires_grad_(False)  # only its statistics are used
+
     def forward(self, x):
         x = functional.batch_norm(
             self.first(x), self.norm.running_mean, self.norm.running_var, training=self.training
