@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "bench" / "results"
+PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "research" / "bench" / "results"
 KINDS = ROOT / "tests" / "kinds"
 BLOCK = re.compile(r"(<!-- (kinds|kills) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -45,7 +45,8 @@ def kills() -> str:
     """Returns a row per kind of kill: its count, the slowest end of all processes, differences."""
     runs = sorted(RESULTS.glob("kills*.json"))
     if not runs:
-        return "Not run with this version: `python -m bench.kills --count 200` makes the counts.\n"
+        command = "python -m research.bench.kills --count 200"
+        return f"Not run with this version: `{command}` makes the counts.\n"
     rows = _together([row for path in runs for row in json.loads(path.read_text())["rows"]])
     total, wrong = sum(row["kills"] for row in rows), sum(len(row["differing"]) for row in rows)
     slowest = max(row["slowest"] for row in rows)
@@ -66,7 +67,7 @@ def kills() -> str:
             row["kills"],
             f"{row['slowest']:.2f}",
             row["late"],
-            len(row["wrong_endings"]),
+            sum(count for _, count in row["wrong_endings"]),
             len(row["differing"]),
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")

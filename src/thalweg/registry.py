@@ -70,10 +70,10 @@ class Registry(Generic[T]):
         Raises:
             AttributeError: There is none.
         """
-        found = {cls.__name__: cls for cls in self.all().values()} if name[:1].isupper() else {}
-        if name not in found:
+        classes = {cls.__name__: cls for cls in self.all().values()} if name[:1].isupper() else {}
+        if name not in classes:
             raise AttributeError(f"module '{self.package}' has no attribute '{name}'")
-        return found[name]
+        return classes[name]
 
 
 def import_files(package: str) -> None:

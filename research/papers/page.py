@@ -1,22 +1,21 @@
-"""The page docs/papers.md, made from papers/results. No number on it is written by hand."""
+"""The page docs/papers.md, made from research/papers/results. No number on it is written by hand."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from thalweg import files
+from research.skeleton import DOCS, stored, table
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = RESULTS.parent.parent / "docs" / "papers.md"
+PAGE = DOCS / "papers.md"
 
 HEAD = """# What the papers claim, and what we found
 
 This page tests the claims of the papers in kind, with data and schedules that two cores can handle, each from several bases (that is, other anchors and other random numbers).
 A value is the mean over bases, followed by the standard deviation over bases. Accuracies are those of the mean probabilities on the plan's test images. The schedules are far
-shorter than the papers', so the networks are trained less than theirs, and a claim that is not confirmed here may be true there. `python -m papers {plans}` makes the
-measurements, and `python -m papers page` writes this page.
+shorter than the papers', so the networks are trained less than theirs, and a claim that is not confirmed here may be true there. `python -m research.papers {plans}` makes the
+measurements, and `python -m research.papers page` writes this page.
 """
 
 Facts = dict[str, dict[str, float]]
@@ -27,7 +26,7 @@ HIGHEST = "highest loss of 25 draws"
 
 def text(results: Path = RESULTS) -> str:
     """Returns the page."""
-    studies = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
+    studies = stored(results)
     parts = [HEAD.format(plans=" ".join(f"studies/{study['plan']}" for study in studies))]
     parts += [f"## {title}\n\n{about}\n\n{lines(studies)}" for title, about, lines in SECTIONS]
     return "\n".join(parts)
@@ -169,17 +168,6 @@ def spread(bases: list[Facts], part: str, name: str, digits: int = 3) -> str:
     values = [base[part][name] for base in bases]
     deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{mean(values):.{digits}f}{deviation}"
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    """Returns a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines) + "\n"
-
-
-def write(results: Path = RESULTS) -> None:
-    """Writes the page."""
-    files.write_bytes(PAGE, text(results).encode())
 
 
 def is_up_to_date(results: Path = RESULTS) -> bool:

@@ -1,4 +1,4 @@
-"""The page docs/performance.md, made from the JSON files of bench/results.
+"""The page docs/performance.md, made from the JSON files of research/bench/results.
 
 No number on it is written by hand.
 """
@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench import scaling
-from bench.cases import CASES
-from bench.measure import RESULTS
+from research.bench import scaling
+from research.bench.cases import CASES
+from research.bench.measure import RESULTS
+from research.skeleton import DOCS, ROOT, put
 
-PAGE = RESULTS.parent.parent / "docs" / "performance.md"
+PAGE = DOCS / "performance.md"
 
 SECTIONS = [
     (
@@ -33,9 +34,9 @@ SECTIONS = [
     (
         "ensembles",
         "Ensembles",
-        "`train_anchors(problem, n)` with an `Execution(jobs=2)` trains in single-threaded "
-        "processes that stay for the next call; the row `workers start first` is a first call. The floor is the "
-        "sequential plain loop with one or two threads, whichever is faster; the other is left "
+        "`train_anchors(problem, n)` with `Execution(jobs=2)` trains in single-threaded processes "
+        "that stay for the next call; the row `workers start first` is a first call. The floor is "
+        "the sequential plain loop with one or two threads, whichever is faster; the other is left "
         "out if it takes twice as long. Stacks are for GPUs; on a CPU they slow convolutions "
         "down. All cases except the digits train half as many steps here as elsewhere, ResNet-20 "
         "a quarter.",
@@ -110,7 +111,7 @@ SECTIONS = [
         "peers",
         "Peers",
         "lightning's trainer with a DataLoader of tensors, without logger, checkpoints and "
-        "progress bar, in an environment of its own (`bench/peers.py`). torch-uncertainty "
+        "progress bar, in an environment of its own (`research/bench/peers.py`). torch-uncertainty "
         "uses the same trainer; its version 0.13.0 can be installed, but can't be imported "
         "without torchvision, which it lists only as an extra and which was not installed.",
     ),
@@ -120,13 +121,13 @@ NO_GPU = """No GPU was available when these numbers were made. None of the GPU c
 `torch.compile` were only tested on a CPU, at small sizes. These are the commands for a machine with a GPU:
 
 ```
-python -m bench stack page --device cuda     # 64 retrainings, in stacks of 1, 4, 16 and 64; samples per second, fraction of the matrix peak
+python -m research.bench stack page --device cuda     # 64 retrainings, in stacks of 1, 4, 16 and 64; samples per second, fraction of the matrix peak
 thalweg study studies/cifar10-fast.toml      # reference of 64, pool of 24, 5 bases, every explorer
 ```
 """
 
 PEERS = (
-    "Not measured: `bench/peers.py` needs an environment with lightning; its first lines say how "
+    "Not measured: `research/bench/peers.py` needs an environment with lightning; its first lines say how "
     "to make one."
 )
 NAMES = {
@@ -172,17 +173,17 @@ def text() -> str:
     parts = [
         "# Performance",
         "",
-        "`make bench` writes this page from `bench/results`. The floor is a loop written by hand "
-        "in plain PyTorch (`bench/floor.py`), with tensors in memory that are normalised already, "
+        "`make bench` writes this page from `research/bench/results`. The floor is a loop written by hand "
+        "in plain PyTorch (`research/bench/floor.py`), with tensors in memory that are normalised already, "
         "and no DataLoader. Every ratio to the floor is measured side by side in one run: the "
         "alternatives take turns, after a round that is not timed. The table has the median of "
         "the rounds' ratios, with their quartiles in brackets; there are three to seven rounds, "
         "as time allows. The row of the floor has 1.00, and a ratio below 1 is faster.",
         "",
         "```",
-        "python -m bench                    # list the benchmarks",
-        "python -m bench training --quick   # tiny sizes, to try the command; nothing is written",
-        "python -m bench training page      # run one benchmark and write this page",
+        "python -m research.bench                    # list the benchmarks",
+        "python -m research.bench training --quick   # tiny sizes, to try the command; nothing is written",
+        "python -m research.bench training page      # run one benchmark and write this page",
         "make bench                         # run all and write this page",
         "```",
         "",
@@ -193,7 +194,7 @@ def text() -> str:
     for name, title, words in SECTIONS:
         parts += ["", f"## {title}", ""]
         if name not in stored:
-            absent = f"Not measured yet; run `python -m bench {name} page`."
+            absent = f"Not measured yet; run `python -m research.bench {name} page`."
             parts.append({"stack": NO_GPU, "peers": PEERS}.get(name, absent).rstrip())
             continue
         rows = stored[name]["rows"]
@@ -218,8 +219,8 @@ def write() -> None:
     """Writes the page and the figure of the scaling."""
     if (RESULTS / "scaling.json").exists():
         scaling.figure(json.loads((RESULTS / "scaling.json").read_text())["rows"])
-    PAGE.write_text(text())
-    print(f"written: {PAGE.relative_to(PAGE.parent.parent)}")
+    put({PAGE: text()})
+    print(f"written: {PAGE.relative_to(ROOT)}")
 
 
 def is_up_to_date(page: Path = PAGE) -> bool:

@@ -1,25 +1,23 @@
-"""The tables of docs that show what improves the centre, made from the files of ideas/results.
+"""The tables of docs that show what improves the centre, made from the files of
+research/ideas/results.
 
 No number in them is written by hand. They are between `<!-- ideas FAMILY -->` and `<!-- end -->`,
 where `all` means every family. The tables of wrongly stated recipes are between
 `<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all roles.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from papers.page import table
-
-from ideas import recipes
-from ideas.centre import Pair, average, least, most, standard_error
-from ideas.kinds import KINDS
+from research.ideas import recipes
+from research.ideas.centre import Pair, average, least, most, standard_error
+from research.ideas.kinds import KINDS
+from research.skeleton import DOCS, stored, table
 from thalweg.errors import unknown
 
 RESULTS = Path(__file__).parent / "results"
-DOCS = RESULTS.parent.parent / "docs"
 RECIPES = re.compile(r"(<!-- recipes (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- ideas (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = [
@@ -40,8 +38,7 @@ HEAD = [
 
 def stale(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
     """Returns the pages whose tables are out of date, with their new texts."""
-    studies = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
-    told = [json.loads(file.read_text()) for file in sorted((results / "recipes").glob("*.json"))]
+    studies, told = stored(results), stored(results / "recipes")
     pages = {path: path.read_text() for path in sorted(docs.glob("*.md"))}
     new = {path: filled(text, studies, told) for path, text in pages.items()}
     return {path: text for path, text in new.items() if text != pages[path]}
