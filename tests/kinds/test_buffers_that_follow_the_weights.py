@@ -1,5 +1,5 @@
-"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new
-weights, and a norm of 1.
+"""Buffers that follow the weights: at new points, spectral norm has the new weights' singular
+vectors and norm 1.
 """
 
 import copy

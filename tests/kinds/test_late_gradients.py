@@ -1,4 +1,6 @@
-"""Parameters that get their first gradient after the first step: they train as with plain torch."""
+"""Late gradients: parameters whose first gradient comes after the first step train as with plain
+torch.
+"""
 
 import pytest
 import torch

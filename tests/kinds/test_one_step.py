@@ -1,4 +1,4 @@
-"""What one step shows is found when a problem is made: it works, or it is one line."""
+"""Faults that one step shows are found when a problem is made: it works, or gives one line."""
 
 import functools
 import itertools

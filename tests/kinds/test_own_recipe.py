@@ -1,5 +1,5 @@
-"""Own recipe told wrongly: quantify notices that a network was not trained by the recipe that it
-was told.
+"""Wrongly stated recipe: quantify notices that a network was not trained by the recipe that the
+user states.
 """
 
 import warnings

@@ -1,5 +1,5 @@
-"""Randomness that no switch reaches: MC dropout with a network's own drops whatever draws in
-training, or refuses by name.
+"""Randomness without a switch: MC dropout with a network's own dropout drops whatever draws in
+training, or refuses.
 """
 
 import random

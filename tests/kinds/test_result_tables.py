@@ -1,5 +1,5 @@
-"""Tables: a flipped bit in any result file, or a file of another study, is one line that says what
-to do; no report shows it.
+"""Tables: a flipped bit in a result file, or another study's file, gives one line, and no report
+shows it.
 """
 
 import shutil
