@@ -1,4 +1,4 @@
-"""The lowest versions that pyproject.toml claims, one requirement a line, for `make test-lowest`."""
+"""The lowest versions that pyproject.toml claims, one per line, for `make test-lowest`."""
 
 import re
 import tomllib
