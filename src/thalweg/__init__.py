@@ -38,6 +38,7 @@ from thalweg.explorers.swag import SWAG
 from thalweg.features import InputFeatures
 from thalweg.graph.alignment import align
 from thalweg.meter import Cost, Meter
+from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantify import Quantified, quantify
@@ -59,6 +60,8 @@ __all__ = [
     "Baseline",
     "BatchEnsemble",
     "Batches",
+    "Binary",
+    "Classes",
     "ConnectingCurve",
     "Cost",
     "CyclicalSGHMC",
@@ -84,6 +87,7 @@ __all__ = [
     "NarrowEnsemble",
     "Neighbours",
     "Observations",
+    "Outputs",
     "PackedEnsemble",
     "Predictions",
     "Problem",
@@ -96,6 +100,7 @@ __all__ = [
     "Subspace",
     "SubspaceInference",
     "Trivial",
+    "Values",
     "WeightDistribution",
     "Weights",
     "align",

@@ -55,7 +55,7 @@ class NetworkRecord:
     """What one network says of several sets of inputs.
 
     Attributes:
-        log_probs: By part, `[inputs, classes]`.
+        log_probs: By part, what is stored of its predictions `[inputs, columns]`.
         features: By part, `[inputs, features]`; empty where nobody asked for them.
         cost: Forward evaluations behind the predictions.
         features_cost: Forward evaluations behind the features.
@@ -82,7 +82,7 @@ class Quantified:
     """What retraining would change.
 
     Attributes:
-        predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard
+        predictions: Draws of retrainings `[draws, inputs, columns]`; `u()` is the standard
             uncertainty `[inputs]`, and `outside` says which inputs are unlike all unlabelled ones,
             so that u is a guess there.
         share: Hidden channels of a proxy over those of the network.
@@ -397,7 +397,9 @@ def gather(
                 cost.of_network(1.0 if own is problem else ratio), key and (what, key), done=done
             )
         witnesses.append(found)
-    first = torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double().exp()
+    first = problem.outputs.values(
+        torch.stack([next(iter(w.log_probs.values())) for w in witnesses]).double()
+    )
     full = len(anchors.points)
     failed = untrained(first, full)
     if failed:
@@ -412,8 +414,10 @@ def gather(
         log_probs = torch.stack([w.log_probs[name] for w in witnesses])
         rows = torch.stack([w.features[name] for w in witnesses]) if features else None
         result[name] = Observations(
-            Predictions(log_probs[:full]),
-            Predictions(log_probs[full:]) if len(log_probs) > full else None,
+            Predictions(log_probs[:full], outputs=problem.outputs),
+            Predictions(log_probs[full:], outputs=problem.outputs)
+            if len(log_probs) > full
+            else None,
             share if len(log_probs) > full else 1.0,
             rows,
         )
@@ -432,7 +436,7 @@ def _witness(
     def look() -> None:
         if not near:
             log_probs.update(
-                {name: predict(problem, weights, part).log_probs[0] for name, part in parts.items()}
+                {name: predict(problem, weights, part).stored[0] for name, part in parts.items()}
             )
             return
         geometry = InputFeatures(problem, weights, layer)

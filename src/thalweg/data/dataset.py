@@ -60,6 +60,11 @@ class Dataset:
             )
 
     @property
+    def columns(self) -> int:
+        """How many numbers are predicted of an input."""
+        return self.classes
+
+    @property
     def classes(self) -> int:
         """How many classes."""
         return len(self.class_names)

@@ -37,7 +37,8 @@ def losses(problem: Problem, points: Sequence[Weights], *, examples: int = 1000)
 def evaluate(
     problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss and the share of wrong answers of points, `[points]` each, on the CPU in double
+    """The mean loss and the share of wrong answers (the mean error of values) of points, `[points]`
+    each, on the CPU in double
     precision.
 
     Args:
@@ -54,7 +55,7 @@ def evaluate(
     with torch.no_grad(), problem.meter.clock():
         for weights in points:
             state = weights.placed(network)
-            total, wrong = 0.0, 0
+            total, wrong = 0.0, 0.0
             with seeded(
                 problem.seed, "losses"
             ):  # a network that is random even in evaluation mode is so alike at every point
@@ -67,7 +68,7 @@ def evaluate(
                         outputs = functional_call(network, state, (x,))
                     problem.meter.forward(outputs)
                     total += float(loss(outputs, y)) * len(y)
-                    wrong += int((outputs.argmax(-1) != y).sum())
+                    wrong += problem.outputs.errors(outputs, y).sum().item()
             found.append((total / examples, wrong / examples))
     mean, share = torch.tensor(found, dtype=torch.float64).reshape(-1, 2).unbind(1)
     return mean, share

@@ -6,7 +6,7 @@ It builds no network.
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from thalweg.metrics.calibration import reliability
 from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.info import FACTS
-from thalweg.predictions import Predictions, impurity
+from thalweg.outputs import Classes, Outputs
+from thalweg.predictions import Predictions, baseline
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
@@ -66,11 +67,11 @@ class _Runs:
         found = self.store.predictions(self.names[task], part)
         images = self.context.splits.test if part == "test" else self.context.ood
         inputs = 0 if images is None else len(images)
-        if (found.inputs, found.classes) != (inputs, self.context.dataset.classes):
+        if (found.inputs, found.columns) != (inputs, self.context.dataset.columns):
             raise InputError(
                 f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
-                f"predictions of {found.inputs} inputs and {found.classes} classes, needs "
-                f"{inputs} and {self.context.dataset.classes}: {AGAIN}"
+                f"predictions of {found.inputs} inputs and {found.columns} classes, needs "
+                f"{inputs} and {self.context.dataset.columns}: {AGAIN}"
             )
         return found
 
@@ -82,7 +83,8 @@ class _Runs:
                 f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the "
                 "recipe, they diverge"
             )
-        return Predictions(torch.cat([self.predictions(t, part).log_probs for t in good]))
+        found = [self.predictions(t, part) for t in good]
+        return Predictions(torch.cat([p.stored for p in found]), outputs=found[0].outputs)
 
 
 # sums of several threads differ in the last bits, and tables then from machine to machine
@@ -122,11 +124,16 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         study["plan"]["protocol"]["landscape"] = "none"
     for name, data in written.items():
         files.write_bytes(results / name, data)
-    seal(results, study, comparison)
+    seal(results, study, comparison, truth.outputs)
     return comparison
 
 
-def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None:
+def seal(
+    results: Path,
+    study: Mapping[str, Any],
+    comparison: DataFrame,
+    outputs: Outputs = Classes(),  # noqa: B008  frozen
+) -> None:
     """Writes `study.json`, the last of the result files: with checksums of the others, and what is
     known of their metrics.
 
@@ -134,9 +141,14 @@ def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None
         results: The folder of the result files, the others of which are written.
         study: What the report says beside numbers.
         comparison: Which metrics there are.
+        outputs: What predictions are of.
     """
     judged = set(comparison["metric"])
-    metrics = [{**asdict(fact), "judged": name in judged} for name, fact in FACTS.items()]
+    metrics = [
+        {**fact.record(), "judged": name in judged}
+        for name, fact in FACTS.items()
+        if isinstance(outputs, fact.of)
+    ]
     others = [
         path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")
     ]
@@ -253,13 +265,13 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     one, a network of the pool.
     """
     found = {
-        b: Predictions(pool.log_probs[b % pool.members, None])
+        b: pool.among(torch.tensor([b % pool.members]))
         for b in range(runs.context.plan.protocol.bases)
     }
     for number, method in enumerate(runs.context.plan.methods):
         if method.is_retraining:
             found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
-    return [impurity(found[b]) for b in sorted(found)]
+    return [baseline(found[b]) for b in sorted(found)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def explore(
             members = method.emulator.emulate_parts(
                 calibration, members, draws=protocol.emulator_draws, seed=draw_seed
             )
-        stored += calibration.log_probs.numel() * calibration.log_probs.element_size()
+        stored += calibration.stored.numel() * calibration.stored.element_size()
     cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
     return members, {
         "cost": cost.as_dict(),
@@ -96,15 +96,15 @@ def _with_evidence(
         for own in evidence.values()
     )
     if method.emulator is None:
-        members = {part: Predictions(own.log_probs) for part, own in evidence.items()}
+        members = {
+            part: Predictions(own.stored, outputs=own.outputs) for part, own in evidence.items()
+        }
     else:
         with problem.meter.emulating():
             members = method.emulator.emulate_parts(
                 calibration, evidence, draws=plan.protocol.emulator_draws, seed=draw_seed
             )
-    stored = [calibration.log_probs] + (
-        [] if calibration.features is None else [calibration.features]
-    )
+    stored = [calibration.stored] + ([] if calibration.features is None else [calibration.features])
     networks: list[WeightDistribution] = [drawn, *([] if proxies is None else [proxies])]
     cost = replace(problem.cost, forward_examples=problem.cost.forward_examples - evaluated)
     return members, {

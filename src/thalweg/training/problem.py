@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError, unknown, whole
 from thalweg.meter import Cost, Meter, Tally
+from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, generator, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
 from thalweg.training.building import built, ordered
@@ -27,7 +28,7 @@ from thalweg.training.inspection import (
     inspect,
     warn_of_sources,
 )
-from thalweg.training.loop import Loss, StepInfo, cross_entropy, per_draw, train
+from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
@@ -59,8 +60,8 @@ class Problem:
         1.0
 
     Attributes:
-        model: Makes a new, randomly initialised network `[batch, ...] -> [batch, classes]`.
-        train_loader: The training set, a loader of (inputs, labels).
+        model: Makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`.
+        train_loader: The training set, a loader of (inputs, targets).
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
         initial_weights: A network that the user has trained already (Weights or state_dict): it is
@@ -69,8 +70,9 @@ class Problem:
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. A user's own loader can't tell `order`
             from `augmentation`: name both or none.
-        loss: From outputs `[batch, classes]` and labels `[batch]` to a scalar; cross-entropy if
-            None. With several draws a step it is called once per draw.
+        loss: From outputs `[batch, outputs]` and targets to a scalar; the usual one of `outputs` if
+            None. With several draws a step it is called once per draw. It gets targets of a
+            regression standardised as outputs are, and, as those of one logit, in their shape.
         cache: Where trained networks are kept between runs; None for in memory, as long as this
             problem lives. A loss that can't be told from another of its kind (one that holds an
             open file, say) is not cached.
@@ -92,6 +94,8 @@ class Problem:
             batches (a loader of the user's that is not seen to shuffle is read whole: its first
             examples may be all of one class). With 2,048 of them predictions differ from those with
             all 5,000 of a study by less than a twentieth of the draws' spread (`bench/`).
+        outputs: What the network's outputs mean: classes, `Binary()` (one logit, labels 0 and 1) or
+            `Values(units="mg/l")` (a regression, of one value or several); classes if None.
         narrowed: Problems of narrower networks that were made of this one, kept with what they
             trained (`baselines`).
     """
@@ -114,6 +118,7 @@ class Problem:
     compile: Literal["no", "default", "reduce-overhead"] = "no"
     channels_last: bool | None = None
     bn_examples: int = 2048
+    outputs: Outputs = Classes()  # noqa: RUF009  frozen
     _memory: dict[int, tuple[Weights, Cost]] = field(default_factory=dict, repr=False, init=False)
     _uncharged: set[int] = field(
         default_factory=set, repr=False, init=False
@@ -121,6 +126,8 @@ class Problem:
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
+        if self.outputs is None:
+            object.__setattr__(self, "outputs", Classes())
         self._check()
         if (
             not isinstance(self.unlabelled, Tensor | None)
@@ -140,6 +147,7 @@ class Problem:
                 self.device,
                 recipe=self.recipe,
                 loss=None if self.loss is None else self.criterion,
+                kind=self.outputs,
             )
             object.__setattr__(self, "inspection", found)
             warn_of_sources(found, self.sources)
@@ -197,7 +205,15 @@ class Problem:
             )
 
     def _check_loss(self) -> None:
+        if not isinstance(self.outputs, Outputs):
+            raise InputError(
+                f"outputs got a {type(self.outputs).__name__}, needs thalweg.Classes(), Binary() "
+                "or Values(units=...)"
+            )
         if self.loss is None:
+            self.outputs.loss(
+                self.recipe.label_smoothing
+            )  # says so where there is nothing to smooth
             return
         if not callable(self.loss):
             raise InputError(
@@ -233,12 +249,12 @@ class Problem:
 
     @property
     def criterion(self) -> Loss:
-        """The loss of outputs `[batch, classes]` or `[draws, batch, classes]`: the user's, or the
-        recipe's cross-entropy.
+        """The loss of outputs `[batch, outputs]` or `[draws, batch, outputs]`: the user's, or the
+        usual one of what the outputs mean.
         """
-        return (
-            cross_entropy(self.recipe.label_smoothing) if self.loss is None else per_draw(self.loss)
-        )
+        if self.loss is None:
+            return self.outputs.loss(self.recipe.label_smoothing)
+        return per_draw(self.loss, self.outputs)
 
     @property
     def behaviour(self) -> Behaviour:
@@ -475,6 +491,8 @@ class Problem:
         ]
         if self.loss is not None:
             facts.append(self._loss_identity)
+        if self.outputs != Classes():
+            facts.append([self.outputs.kind, asdict(cast(Any, self.outputs))])
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
     @cached_property

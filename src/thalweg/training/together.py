@@ -91,6 +91,7 @@ def _alike(first: Problem, other: Problem) -> bool:
         "device",
         "sources",
         "loss",
+        "outputs",
         "jobs",
         "stack",
         "compile",
