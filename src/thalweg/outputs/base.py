@@ -83,7 +83,8 @@ class Outputs(ABC):
 
     @abstractmethod
     def aligned(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """The targets in the shape and on the scale that a loss of outputs `[batch, outputs]` takes,
+        """The targets in the shape and on the scale that a loss of outputs `[batch, outputs]`
+        takes,
         so that nothing is broadcast by accident.
         """
 
