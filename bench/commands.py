@@ -58,7 +58,7 @@ import sys, torch
 from pathlib import Path
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from thalweg import Batches, Problem, Recipe, anchors
+from thalweg import Batches, Problem, Recipe, train_anchors
 from thalweg.study.store import Store
 torch.set_num_threads(1)
 random = torch.Generator().manual_seed(0)
@@ -71,7 +71,7 @@ ANCHORS = (
     START
     + """
 problem = Problem(model, Batches(x, y, 20), Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
-anchors(problem, 10)
+train_anchors(problem, 10)
 """
 )
 LOADER = (
@@ -79,7 +79,7 @@ LOADER = (
     + """
 loader = DataLoader(TensorDataset(x[:400], y[:400]), 20, shuffle=True, num_workers=2)
 problem = Problem(model, loader, Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
-anchors(problem, 4)
+train_anchors(problem, 4)
 """
 )
 SCRIPTS = {"anchors": ANCHORS, "loader": LOADER}

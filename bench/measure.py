@@ -108,6 +108,11 @@ def ratios(
 
 def in_fresh_process(code: str, threads: int = 1) -> dict[str, Any]:
     """What a piece of Python prints as JSON in its last line, run in a process of its own."""
+    return json.loads(fresh_process("-c", code, threads=threads).strip().splitlines()[-1])
+
+
+def fresh_process(*arguments: str, threads: int = 1) -> str:
+    """What a process of its own prints: `python` with these arguments."""
     root = Path(__file__).parent.parent
     environment = {
         **os.environ,
@@ -115,11 +120,11 @@ def in_fresh_process(code: str, threads: int = 1) -> dict[str, Any]:
         "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
     }
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return done.stdout
 
 
 def peak() -> int:

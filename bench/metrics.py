@@ -5,7 +5,7 @@ In processes of their own, so that memory is theirs.
 
 import statistics
 
-from bench.measure import Settings, in_fresh_process
+from bench.measure import Settings, fresh_process, in_fresh_process, interleaved, ratios
 
 K_EQ = """
 import json, time, torch
@@ -79,8 +79,15 @@ def k_eq(settings: Settings) -> list[dict]:
 
 
 def imports(settings: Settings) -> list[dict]:
-    """`import thalweg` beyond `import torch`, in fresh processes (0.3 s)."""
-    found = [in_fresh_process(IMPORT) for _ in range(2 if settings.quick else 7)]
+    """`import thalweg` beyond `import torch` (0.3 s), and `thalweg --help` beside a process that
+    only imports torch (1.3 times).
+    """
+    rounds = 2 if settings.quick else 7
+    found = [in_fresh_process(IMPORT) for _ in range(rounds)]
+    commands = {
+        "import torch": lambda: fresh_process("-c", "import torch"),
+        "thalweg --help": lambda: fresh_process("-m", "thalweg.cli", "--help"),
+    }
     return [
         {"case": "import", "what": "torch", "seconds": statistics.median(a for a, _ in found)},
         {
@@ -89,6 +96,12 @@ def imports(settings: Settings) -> list[dict]:
             "seconds": statistics.median(b for _, b in found),
             "target": 0.3,
         },
+        *ratios(
+            "the command",
+            interleaved(commands, settings, rounds=rounds),
+            "import torch",
+            {"thalweg --help": 1.3},
+        ),
     ]
 
 

@@ -21,9 +21,9 @@ problem = thalweg.Problem(
     train_loader=train,
     recipe=thalweg.Recipe(epochs=10, lr=0.05),
 )
-anchors = thalweg.DeepEnsemble(members=2).explore(problem)
+anchors = thalweg.explorers.DeepEnsemble(members=2).explore(problem)
 known, asked = (thalweg.predict(problem, anchors, x) for x in (unlabelled, test))
-retrainings = thalweg.Neighbours().emulate(known, asked, draws=100, seed=0)
+retrainings = thalweg.emulators.Neighbours().emulate(known, asked, draws=100, seed=0)
 mean, std = retrainings.mean(), retrainings.std()  # each [inputs, classes]
 low, high = retrainings.interval(0.95)
 print(f"cost: {problem.cost.trainings:.1f} trainings")

@@ -31,7 +31,7 @@ print(found)
 
 # %% Beside the truth, which nobody has who can train but once: ten retrainings
 truth = thalweg.Problem(network, train, recipe, seed=1)
-retrained = thalweg.predict(truth, thalweg.DeepEnsemble(members=10).explore(truth), test)
+retrained = thalweg.predict(truth, thalweg.explorers.DeepEnsemble(members=10).explore(truth), test)
 u, own = found.predictions.u(), retrained.u()
 correlation = torch.corrcoef(torch.stack([u, own]))[0, 1]
 print(f"mean u {u.mean():.4f}, of ten retrainings {own.mean():.4f}; correlation {correlation:.2f}")

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import sys
+from importlib.metadata import version
 
 import pooch
 import pytest
@@ -57,6 +58,10 @@ def test_every_help_has_an_example(name, thalweg):
     code, out, err = thalweg(name, "--help")
     assert code == 0 and not err
     assert "Example" in out and f"thalweg {name}" in out.split("Example")[1]
+
+
+def test_version(thalweg):
+    assert thalweg("--version") == (0, f"thalweg {version('thalweg')}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])

@@ -107,7 +107,7 @@ def test_guide_explorer_is_found():
         exec(code("docs/guide.md", '@register_explorer("noise")'), space)
         assert explorers()["noise"] is space["Noise"]
     finally:
-        _registry.found.pop("noise", None)
+        _registry.registered.pop("noise", None)
 
 
 def test_guide_landscape_code_runs(capsys):

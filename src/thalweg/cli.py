@@ -1,6 +1,6 @@
-"""The command line.
+"""The command line. Each command calls one function of the library.
 
-Each command calls one library function; exit code 0: done, 1: a run failed, 2: bad input.
+The exit code is 0 if all went well, 1 if a run failed and 2 if the input was wrong.
 """
 
 import os
@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from thalweg import __version__
 from thalweg.errors import Diverged, InputError, WorkerDied
 from thalweg.meter import now
 from thalweg.stopping import LINE, STOPPED, stopping_at_once
@@ -34,22 +35,41 @@ app = typer.Typer(
     epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg explain k_eq   ·   thalweg "
     "explorers",
 )
-UsageError: Any = typer.BadParameter.__bases__[
-    0
-]  # of click, or of the copy of it that newer versions of typer have inside
+# click's class, or the one of the copy of click that newer versions of typer contain
+UsageError: Any = typer.BadParameter.__bases__[0]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Folder with data files, looked at first. Else THALWEG_DATA."),
+    typer.Option(
+        "--data-dir", help="Folder that is searched first for data files. Default: THALWEG_DATA."
+    ),
 ]
 TrustPlan = Annotated[
     bool,
     typer.Option(
         "--trust-plan",
         help="Import the network that the plan names as package.module:factory. "
-        "That runs its code: know who wrote it.",
+        "This runs its code, so be sure who wrote it.",
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  typer's way to call it
+    if asked:
+        _say(f"thalweg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The options of the command itself."""
 
 
 @app.command(
@@ -60,34 +80,38 @@ Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
     output: Annotated[
-        Path | None, typer.Option(help="Where results go. Default: results/NAME of the plan.")
+        Path | None,
+        typer.Option(help="Folder for the results. Default: results/NAME, NAME being the plan's."),
     ] = None,
     data_dir: DataDir = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes of one thread. Default: one a core, or one a GPU."),
+        typer.Option(
+            min=1,
+            help="Number of single-threaded processes. Default: one per core, or one per GPU.",
+        ),
     ] = None,
     shard: Annotated[
         str,
         typer.Option(
-            help="K/N: the K-th of N parts only. Merge by copying their folders into one."
+            help="K/N runs only the K-th of N parts. Copy their folders into one to merge them."
         ),
     ] = "1/1",
     model: Annotated[
-        str | None, typer.Option(help="A network of your own, package.module:factory.")
+        str | None, typer.Option(help="A network of your own, as package.module:factory.")
     ] = None,
     quick: Annotated[  # noqa: FBT002
-        bool, typer.Option("--quick", help="The plan's short form, for a look in minutes.")
+        bool, typer.Option("--quick", help="Run the plan's short form, which takes minutes.")
     ] = False,
     trust_plan: TrustPlan = False,  # noqa: FBT002
     dry_run: Annotated[  # noqa: FBT002
-        bool, typer.Option("--dry-run", help="Check everything, say what there is to do, and stop.")
+        bool, typer.Option("--dry-run", help="Check everything, say what is left to do, and stop.")
     ] = False,
 ) -> None:
-    """Run what is missing of a study, compare its methods and write the report.
+    """Run what a study still lacks, compare its methods and write the report.
 
-    Runs are stored as they finish. A study that was stopped, even killed, goes on where it was when
-    the command is given again.
+    Runs are stored as they finish. A study that was stopped, or even killed, continues where it was
+    when the command is given again.
     """
     from thalweg.files import given
     from thalweg.study.compare import compare as compare_study
@@ -108,8 +132,8 @@ def study(
         failed = run(context, folder, jobs=jobs, shard=part, progress=progress)
     if part[1] > 1:
         _say(
-            f"shard {shard} is in {folder}: copy all shards into one folder, then 'thalweg "
-            "compare' and 'thalweg report' it"
+            f"shard {shard} is in {folder}: copy all shards into one folder, then run 'thalweg "
+            "compare' and 'thalweg report' on it"
         )
     else:
         _say("comparing ...")
@@ -123,7 +147,7 @@ def study(
 
 @app.command(epilog="Example:  thalweg compare results/digits")
 def compare(folder: Folder, data_dir: DataDir = None) -> None:
-    """Judge the methods of a study again from its stored predictions, and show the table."""
+    """Evaluate a study's methods again from the stored predictions, and show the table."""
     from thalweg.study.compare import compare as compare_study
 
     _show(folder, compare_study(folder, data_dir))
@@ -150,32 +174,35 @@ def landscape(
     through: Annotated[
         str | None,
         typer.Option(
-            help="What to look at: random (around an anchor), segment (two anchors), anchors "
-            "(three), learned-curve, connecting-curve. Default: the plan's."
+            help="What the plane goes through: random (around one anchor), segment (two anchors), "
+            "anchors (three anchors), learned-curve, connecting-curve. Default: the plan's choice."
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A stored weight distribution (thalweg.save), looked at instead."),
+        typer.Option(help="A weight distribution stored by thalweg.save, to draw instead."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Where pictures go. Default: landscape/ in the study's folder."),
+        typer.Option(help="Folder for the pictures. Default: landscape/ in the study's folder."),
     ] = None,
-    grid: Annotated[int, typer.Option(min=2, help="Points a side.")] = 17,
-    quick: Annotated[bool, typer.Option("--quick", help="The plan's short form.")] = False,  # noqa: FBT002
+    grid: Annotated[int, typer.Option(min=2, help="Points per side of the grid.")] = 17,
+    quick: Annotated[bool, typer.Option("--quick", help="Use the plan's short form.")] = False,  # noqa: FBT002
     trust_plan: TrustPlan = False,  # noqa: FBT002
     data_dir: DataDir = None,
 ) -> None:
-    """Draw the loss landscape through the networks of a plan's base 0: PNG, SVG, a page to turn it
-    around, and barriers.
+    """Draw the loss landscape through the networks of a plan's base 0, and measure barriers.
 
-    Anchors are read from the study's folder (results/NAME of a plan), and trained and kept there
-    where they are missing; curves are trained anew at each call.
+    The pictures are PNG and SVG files and an interactive page. Anchors are read from the study's
+    folder (results/NAME for a plan); missing ones are trained and kept there. Curves are trained
+    anew at each call.
     """
+    from thalweg.report.extras import extra
     from thalweg.report.landscape_page import CHANCE, draw
+    from thalweg.study.looking import look
 
-    drawn = draw(
+    extra("plotly.graph_objects")  # fails before the work, not after it
+    folder = look(
         source,
         through=through,
         weights=weights,
@@ -186,31 +213,31 @@ def landscape(
         trust=trust_plan,
         say=_say,
     )
+    drawn = draw(folder)
     if drawn.profiles:
         table = Table(
             "path",
-            "losses of the ends (nats)",
+            "losses at the ends (nats)",
             "barrier (nats)",
             "highest loss (nats)",
             "highest training error",
             "ends disagree on",
         )
-        for name, found in drawn.profiles.items():
-            ends = f"{found.loss[0]:#.3g}, {found.loss[-1]:#.3g}"
+        for name, profile in drawn.profiles.items():
             table.add_row(
                 name,
-                ends,
-                f"{found.barrier:#.3g}",
-                f"{found.highest:#.3g}",
-                f"{float(found.error.max()):.1%}",
-                f"{float(found.disagreement[-1]):.1%} of inputs",
+                f"{profile.loss[0]:#.3g}, {profile.loss[-1]:#.3g}",
+                f"{profile.barrier:#.3g}",
+                f"{profile.highest:#.3g}",
+                f"{float(profile.error.max()):.1%}",
+                f"{float(profile.disagreement[-1]):.1%} of inputs",
             )
         _console().print(table)
     if drawn.chance:
         _say(CHANCE)
     _say(
-        f"cost: {drawn.cost.trainings:.2f} trainings (stored ones included), "
-        f"{drawn.cost.total:.2f} with forward work"
+        f"cost: {drawn.trainings:.2f} trainings (stored ones included), "
+        f"{drawn.total:.2f} with forward evaluations"
     )
     for path in drawn.paths:
         _say(f"wrote {path}")
@@ -230,38 +257,27 @@ def explorers() -> None:
         ("emulator", emulators()),
         ("baseline", baselines()),
     )
-    for title, found in kinds:
+    for title, classes in kinds:
         table = Table(title, "what it is", "settings")
-        for name, cls in found.items():
+        for name, cls in classes.items():
             settings = ", ".join(f"{f.name} = {_short(f.default)}" for f in dataclasses.fields(cls))
             module = sys.modules.get(cls.__module__)
-            first = (
-                ((module and module.__doc__) or cls.__doc__ or "")
-                .split("\n\n")[0]
-                .replace("\n", " ")
-            )
-            table.add_row(name, first, settings)
+            about = (module and module.__doc__) or cls.__doc__ or ""
+            table.add_row(name, about.split("\n\n")[0].replace("\n", " "), settings)
         _console().print(table)
 
 
 @app.command(epilog="Example:  thalweg datasets")
 def datasets() -> None:
-    """List the data sets and out-of-distribution sets."""
+    """List the data sets, and the sets of out-of-distribution images."""
     from thalweg.data.datasets import DATASETS
     from thalweg.data.ood import OOD
 
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
         shape = "x".join(map(str, entry.shape))
-        table.add_row(
-            name,
-            entry.about,
-            shape,
-            str(entry.classes),
-            str(entry.train),
-            str(entry.test),
-            entry.source,
-        )
+        counts = map(str, (entry.classes, entry.train, entry.test))
+        table.add_row(name, entry.about, shape, *counts, entry.source)
     _console().print(table)
     _say(f"out of distribution: {', '.join(OOD)}")
 
@@ -270,7 +286,7 @@ def datasets() -> None:
 def explain(
     metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")],
 ) -> None:
-    """Say what a metric means: formula, direction, unit, source."""
+    """Explain a metric: its formula, better direction, unit and source."""
     from thalweg.metrics.info import FACTS
     from thalweg.metrics.info import explain as text
 
@@ -282,16 +298,15 @@ def explain(
 
 
 def main() -> None:
-    """Runs the command line; mistakes of the user's are one line and exit code 2."""
+    """Runs the command line. A user's mistake gives one line and exit code 2."""
     try:
         with stopping_at_once():
             code = app(sys.argv[1:] or ["--help"], prog_name="thalweg", standalone_mode=False) or 0
     except InputError as error:
         code = _complain(f"thalweg: {error}", 2)
     except UsageError as error:
-        code = _complain(
-            f"thalweg: {' '.join(error.format_message().split())} (see 'thalweg --help')", 2
-        )
+        message = " ".join(error.format_message().split())
+        code = _complain(f"thalweg: {message} (see 'thalweg --help')", 2)
     except (WorkerDied, Diverged) as error:
         code = _complain(f"thalweg: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
@@ -302,20 +317,20 @@ def main() -> None:
 
 
 def _complain(text: str, code: int) -> int:
-    """One line on stderr."""
+    """Prints one line on stderr and returns the exit code."""
     Console(stderr=True).print(text, style="red", soft_wrap=True, highlight=False, markup=False)
     return code
 
 
 class _Progress:
-    """Bars with the time left on a terminal, plain lines in a log."""
+    """Shows progress: a bar with the remaining time on a terminal, plain lines in a log."""
 
     def __init__(self, plan: Any, jobs: int) -> None:
         self.plan, self.jobs, self.begun, self.done, self.told = plan, jobs, 0.0, 0.0, 0.0
         self.bars: Bars | None = None
 
     def begin(self, preflight: Any) -> None:
-        """Says what there is to do."""
+        """Says what is left to do."""
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
@@ -331,7 +346,7 @@ class _Progress:
             self.bar = self.bars.add_task("study", total=self.total)
 
     def step(self, task: Any, record: dict[str, Any]) -> None:
-        """Says what is done, and about how long the rest will take."""
+        """Says what has been done, and about how long the rest will take."""
         self.done += 1
         failed = record["status"] == "failed"
         if self.bars is not None:
@@ -350,7 +365,7 @@ class _Progress:
             )
 
     def close(self) -> None:
-        """Gives the terminal back as it was, however the study ended."""
+        """Restores the terminal, however the study ended."""
         if self.bars is not None:
             self.bars.stop()
 
@@ -363,7 +378,7 @@ def _report(folder: Path) -> None:
 
 
 def _show(folder: Path, comparison: Any) -> None:
-    """The main columns of the comparison."""
+    """Prints the main columns of the comparison."""
     from thalweg.files import given
     from thalweg.metrics.costs import completed
     from thalweg.metrics.info import FACTS
@@ -379,17 +394,15 @@ def _show(folder: Path, comparison: Any) -> None:
         *(FACTS[c].symbol for c in columns),
         title="mean over bases (95 % interval)",
     )
-    found = {
-        (r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"])
+    texts = {
+        (r["method"], r["metric"]): Estimate(r["value"], r["low"], r["high"]).text(
+            FACTS[r["metric"]].digits
+        )
         for r in comparison.to_dict("records")
+        if r["metric"] in columns
     }
     for row in completed(methods).to_dict("records"):
-        cells = [
-            found[row["method"], c].text(FACTS[c].digits)
-            if (row["method"], c) in found
-            else "failed"
-            for c in columns
-        ]
+        cells = [texts.get((row["method"], column), "failed") for column in columns]
         table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
 
@@ -402,18 +415,13 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _jobs(device: str) -> int:
-    """One process a core; one a GPU where the plan does not say which one."""
+    """Returns one process per core, or one per GPU if the plan does not name a certain GPU."""
     if device == "cpu":
-        return max(1, len(_cores()))
+        affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        return len(affinity) or os.cpu_count() or 1
     import torch
 
     return max(1, torch.cuda.device_count()) if device == "cuda" else 1
-
-
-def _cores() -> Any:
-    return (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
 
 
 def _short(value: Any) -> str:
@@ -421,10 +429,9 @@ def _short(value: Any) -> str:
 
 
 def _console() -> Console:
-    # a log has no width: rich would fold tables at 80 columns
-    return Console(
-        width=None if sys.stdout.isatty() else 200, markup=False, emoji=False
-    )  # labels are text
+    # a log has no width, and rich would fold tables at 80 columns; labels are text, not markup
+    width = None if sys.stdout.isatty() else 200
+    return Console(width=width, markup=False, emoji=False)
 
 
 def _say(text: str) -> None:

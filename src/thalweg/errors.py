@@ -1,6 +1,4 @@
-"""What can go wrong, as the user is told: one line with what was got, what is needed and what to
-do.
-"""
+"""Errors as the user sees them: one line that says what was got, what is needed and what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,12 +6,15 @@ from numbers import Integral, Real
 
 
 class InputError(ValueError):
-    """Something that the user gave can't be used.
+    """The user gave something that can't be used.
 
-    The command line prints it as one line and ends with exit code 2.
+    The command line prints the message as one line and ends with exit code 2. The message may quote
+    a file of unknown origin, so line breaks and control characters are replaced by spaces, and it
+    is cut after 900 characters.
 
-    The line quotes what was given, a stranger's file perhaps: line ends and other characters that a
-    terminal would follow become spaces, and it ends after 900 characters.
+    Example:
+        >>> print(InputError(f"epochs got 0,{chr(10)}needs 1 or more"))
+        epochs got 0, needs 1 or more
     """
 
     def __init__(self, message: str) -> None:
@@ -22,18 +23,21 @@ class InputError(ValueError):
 
 
 class Diverged(RuntimeError):
-    """A training whose loss is no longer finite.
+    """The loss of a training is no longer finite.
 
-    It stops at once; a study records the run as failed and goes on.
+    The training stops at once. A study records the run as failed and goes on.
     """
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended without a result, as when memory runs out. What is done is stored."""
+    """A worker process ended without a result, for example because memory ran out.
+
+    The results of the runs that had finished are stored.
+    """
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> InputError:
-    """An error for a name that isn't known, with the nearest known name.
+    """Returns the error for an unknown name; it suggests the nearest known one.
 
     Example:
         >>> print(unknown("explorer", "swagg", ["swag", "spro"]))
@@ -46,22 +50,33 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> InputError:
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Checks a setting.
+    """Checks that a setting is a finite number in the range `low` to `high`, ends included.
 
     Raises:
-        InputError: It is not in low .. high, or no finite number.
+        InputError: It is not.
+
+    Example:
+        >>> check_range("momentum", 0.9, 0, 1)
+        >>> check_range("momentum", 1.5, 0, 1)
+        Traceback (most recent call last):
+        thalweg.errors.InputError: momentum got 1.5, needs 0 to 1
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers, too
-    if not number or not low <= value <= high or value == float("inf"):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers, too
+    if not is_number or not low <= value <= high or value == float("inf"):
         needs = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
         raise InputError(f"{name} got {value!r}, needs {needs}")
 
 
 def whole(name: str, value: int, low: int) -> None:
-    """Checks a setting that counts something.
+    """Checks that a setting is a whole number of at least `low`.
 
     Raises:
-        InputError: It is no whole number, or less than low.
+        InputError: It is not.
+
+    Example:
+        >>> whole("members", 2.5, 1)
+        Traceback (most recent call last):
+        thalweg.errors.InputError: members got 2.5, needs a whole number, 1 or more
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
         raise InputError(f"{name} got {value!r}, needs a whole number, {low} or more")

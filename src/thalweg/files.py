@@ -1,9 +1,8 @@
-"""Files: they appear whole or not at all, and a damaged one is a one-line error.
+"""Reading and writing files: a file appears whole or not at all, and damage is a one-line error.
 
-Everything that is stored goes through here.
-
-Records (JSON) and tensors (safetensors) carry a schema and a checksum over all of their content.
-Those of thalweg 0.1, which have neither, are read as well.
+Everything that thalweg stores is read and written by this module. Records (JSON) and tensors
+(safetensors) carry a schema number and a checksum of their whole content. Files of thalweg 0.1,
+which have neither, can still be read.
 """
 
 import errno
@@ -22,24 +21,31 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.formats import recognised
 
-SCHEMA = 2  # of records and headers. Files of schema 1, thalweg 0.1, do not name it
-# what to do about a user's own file, which nobody but the user may delete
+SCHEMA = 2  # the number that records and headers carry; files of thalweg 0.1 carry none
+# the remedy for a damaged file of the user's own, which only the user may delete
 COPY = "give a whole copy of it"
 _SEAL = ("schema", "sha256")
 
 
 class DiskError(InputError):
-    """A file can't be written: no permission, or the disk is full."""
+    """A file can't be written, because permission is missing or the disk is full."""
 
 
 def given(path: str | Path) -> Path:
-    """A path as a user gives it: `~` is the home folder."""
+    """Returns the path that a user gave, with `~` replaced by the home folder.
+
+    Raises:
+        InputError: It is not a path, or the home folder that it names is unknown.
+
+    Example:
+        >>> given("results/digits").parts
+        ('results', 'digits')
+    """
     try:
         return Path(path).expanduser()
     except TypeError:
@@ -51,7 +57,7 @@ def given(path: str | Path) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there; a name that can't be one, too long or with a NUL, is not."""
+    """Whether a path exists. An impossible name (too long, or with a NUL) does not exist."""
     try:
         return path.exists()
     except OSError:
@@ -59,14 +65,14 @@ def exists(path: Path) -> bool:
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
-    """The content of a file.
+    """Returns the content of a file.
 
     Args:
-        path: A regular file: reading a pipe could wait for ever.
-        most: More bytes than these are not read.
+        path: A regular file. Reading a pipe could block for ever.
+        most: The largest size, in bytes, that is read; None for any size.
 
     Raises:
-        InputError: It does not exist, is no regular file, is too large or can't be read.
+        InputError: The file does not exist, is not regular, is too large or can't be read.
     """
     size = _regular(path).st_size
     if most is not None and size > most:
@@ -76,12 +82,12 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal digits."""
+    """Returns the SHA-256 of some bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name and renames it.
+    """Writes a file under a temporary name, then renames it.
 
     Raises:
         DiskError: The folder can't be written to, or the disk is full.
@@ -90,26 +96,38 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON for others to read, with sorted keys, so that equal values give equal files."""
+    """Writes JSON for other programs. Keys are sorted, so that equal values give equal files."""
     write_bytes(path, _text(value).encode())
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON that thalweg reads again: with its schema, and a checksum over all of it."""
+    """Writes a JSON record with a schema number and a checksum of its whole content.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_record(folder / "run.json", {"status": "ok"})
+        >>> read_record(folder / "run.json", dict[str, str])
+        {'status': 'ok'}
+
+    Raises:
+        DiskError: The folder can't be written to, or the disk is full.
+    """
     write_bytes(path, _sealed(content).encode())
 
 
 def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
-    """Reads what `write_record` wrote. It comes back as it was written, or not at all.
+    """Reads a record that `write_record` wrote, exactly as it was written.
 
     Args:
         path: The file.
-        form: The type that the content must have, for pydantic.
-        remedy: What to do about a damaged file.
+        form: The type that the content must have, as pydantic takes it.
+        remedy: What the error tells the user to do about a damaged file.
 
     Raises:
-        InputError: The file is missing, damaged, or holds something else.
+        InputError: The file is missing, damaged, or holds something of another type.
     """
+    from pydantic import ValidationError  # here: it takes a fifth of a second
+
     data = read_bytes(path)
     try:
         text = data.decode().replace("\r\n", "\n")
@@ -128,7 +146,7 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except RecursionError:
         reason = "nested too deeply"
-    except ValueError as error:  # of JSON and UTF-8, too
+    except ValueError as error:  # JSON and UTF-8 errors are ValueErrors, too
         reason = _line(error)
     raise InputError(f"{path} is damaged ({reason[:160]}): {remedy}")
 
@@ -136,61 +154,75 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes tensors as safetensors; `metadata` is kept as JSON in the header, inside the
-    checksum.
+    """Writes tensors as a safetensors file with a checksum.
+
+    Args:
+        path: The file.
+        tensors: Tensors by name, on any device.
+        metadata: Facts that JSON can hold. They are kept in the header, and the checksum covers
+            them.
+
+    Raises:
+        DiskError: The folder can't be written to, or the disk is full.
+
+    Example:
+        >>> file = Path(tempfile.mkdtemp()) / "spread.safetensors"
+        >>> write_tensors(file, {"u": torch.tensor([0.5, 0.25])}, {"unit": "1"})
+        >>> read_tensors(file)
+        ({'u': tensor([0.5000, 0.2500])}, {'unit': '1'})
     """
-    # empty tensors and shared storages are not accepted by the format: clones are
+    # the format refuses empty tensors and shared storage; it accepts clones
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts = {"schema": SCHEMA, "metadata": dict(metadata or {}), "tensors": _described(plain)}
     facts["crc32"] = _checksum(plain, json.dumps(facts, sort_keys=True))
-    header = {
-        "thalweg": json.dumps(facts, sort_keys=True)
-    }  # one key: several would come in any order
+    # a single key, because the format writes several keys in an arbitrary order
+    header = {"thalweg": json.dumps(facts, sort_keys=True)}
     _write(path, lambda temporary: safetensors.torch.save_file(plain, temporary, metadata=header))
 
 
 def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads tensors, in the order in which they were written, and metadata that `write_tensors`
-    wrote.
+    """Reads tensors, in the order in which they were written, and their metadata.
 
-    A file of safetensors that another program wrote has no metadata.
+    The metadata are those that `write_tensors` stored; they are empty where another program wrote
+    the safetensors file.
+
+    Args:
+        path: The file.
+        remedy: What the error tells the user to do about a damaged file.
 
     Raises:
-        InputError: The file is missing, truncated or damaged, or of another format; the line names
-            it.
+        InputError: The file is missing, truncated, damaged, or of another format, which the error
+            names.
     """
     with _readable(path), path.open("rb"):
         pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("thalweg", "{}"))
-            stored = (
-                [name for name, *_ in header["tensors"]]
-                if "tensors" in header
-                else header.get("order", file.keys())
-            )
-            tensors = {name: file.get_tensor(name) for name in stored}
+            names = header.get("order", file.keys())  # so in files of thalweg 0.1 and of others
+            if "tensors" in header:
+                names = [name for name, *_ in header["tensors"]]
+            tensors = {name: file.get_tensor(name) for name in names}
         _check(header, tensors)
         return tensors, dict(header.get("metadata", {}))
-    except Exception as error:  # whatever the readers of a stranger's bytes raise
-        found = recognised(path)
-        if found is not None:
-            way = (
-                found.way if remedy == COPY else remedy
-            )  # what stood in a file of thalweg's own is made anew
-            raise InputError(
-                f"{path} is {found.name}, needs a safetensors file that thalweg "
-                f"wrote{': ' if way else ''}{way}"
-            ) from None
-        raise InputError(f"{path} is damaged or truncated ({_line(error)}): {remedy}") from None
+    except Exception as error:  # bytes of unknown origin can make the readers raise anything
+        other = recognised(path)
+        if other is None:
+            raise InputError(f"{path} is damaged or truncated ({_line(error)}): {remedy}") from None
+        # a file that thalweg should have written is made anew, another program's is converted
+        way = other.way if remedy == COPY else remedy
+        raise InputError(
+            f"{path} is {other.name}, needs a safetensors file that thalweg "
+            f"wrote{': ' if way else ''}{way}"
+        ) from None
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Reads a regular file inside.
+    """Turns the errors of reading a file inside this block into an `InputError`.
 
     Raises:
-        InputError: It is none, or can't be read.
+        InputError: The file is not a regular file, or can't be read.
     """
     _regular(path)
     try:
@@ -202,14 +234,14 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _regular(path: Path) -> os.stat_result:
-    """What the system says of a file.
+    """Returns the status of a regular file.
 
     Raises:
-        InputError: There is none, or it is a folder, or a pipe, which could be waited for without
-            end.
+        InputError: The file does not exist, or is a folder, a device or a pipe, which could block
+            for ever.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except OSError as error:
@@ -218,12 +250,10 @@ def _regular(path: Path) -> os.stat_result:
         ) from None
     except ValueError:  # a NUL
         raise InputError(f"{str(path)!r} is no path: give one without NUL characters") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise InputError(
-            f"{path} is a {'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or device'}, needs "
-            "a file"
-        )
-    return found
+    if not stat.S_ISREG(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or device"
+        raise InputError(f"{path} is a {kind}, needs a file")
+    return status
 
 
 def _text(value: Any) -> str:
@@ -231,67 +261,63 @@ def _text(value: Any) -> str:
 
 
 def _sealed(content: Mapping[str, Any]) -> str:
-    """A record as it is in its file.
+    """Returns a record as its file holds it, with the two keys of the seal.
 
-    Both keys of the seal say that there is one: no flipped bit can take it off.
+    Either key alone says that the record is sealed, so no flipped bit can remove the seal.
     """
-    return _text(
-        {
-            **content,
-            "schema": SCHEMA,
-            "sha256": digest(_text({**content, "schema": SCHEMA}).encode()),
-        }
-    )
+    numbered = {**content, "schema": SCHEMA}
+    return _text({**numbered, "sha256": digest(_text(numbered).encode())})
 
 
 @cache
-def _checker(form: Any) -> TypeAdapter[Any]:
+def _checker(form: Any) -> Any:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(form)
 
 
 def _described(tensors: Mapping[str, Tensor]) -> list[list[Any]]:
-    """Names, in their order, which tells what random numbers a parameter gets (the format sorts
-    them); types and shapes.
+    """Returns the name, type and shape of every tensor, in their order.
+
+    The format sorts tensors by name, but random numbers are assigned to parameters in this order.
     """
     return [[name, str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()]
 
 
 def _check(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Holds what was read to its checksum, which the format itself does not have.
+    """Compares what was read with its checksum, which the format itself does not have.
 
     Raises:
-        ValueError: It is another one.
+        ValueError: They differ, or a newer version wrote the file.
     """
-    if "schema" not in header:  # thalweg 0.1 protected the numbers alone; others, nothing
+    if "schema" not in header:  # thalweg 0.1 protected only the numbers; other programs, nothing
         if "crc32" in header and header["crc32"] != _checksum(tensors, ""):
             raise ValueError("its checksum is wrong")
         return
     if header["schema"] > SCHEMA:
         raise ValueError("a newer version of thalweg wrote it")
     facts = {key: value for key, value in header.items() if key != "crc32"}
-    if facts["tensors"] != _described(tensors) or header["crc32"] != _checksum(
-        tensors, json.dumps(facts, sort_keys=True)
-    ):
+    checksum = _checksum(tensors, json.dumps(facts, sort_keys=True))
+    if facts["tensors"] != _described(tensors) or header["crc32"] != checksum:
         raise ValueError("its checksum is wrong")
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: str) -> int:
-    """CRC-32 of facts and numbers."""
-    found = zlib.crc32(facts.encode())
+    """Returns the CRC-32 of the facts and the numbers."""
+    checksum = zlib.crc32(facts.encode())
     for tensor in tensors.values():
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
-    return found
+        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, checksum)
+    return checksum
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes to a temporary file beside `path`, flushes it to the disk, renames it."""
+    """Writes a temporary file beside `path`, flushes it to the disk and renames it."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # part of the name: a long one would leave no room for more
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent
-        )
+        # only the first part of a long name, so that the temporary name is not too long
+        prefix = f".{path.name[:40]}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -306,9 +332,8 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
             errno.EISDIR: "give the path of a file",
             errno.EACCES: "choose a folder that you may write to",
         }
-        remedy = remedies.get(
-            getattr(error, "errno", None) or 0, "free the disk or choose another folder"
-        )
+        number = getattr(error, "errno", None) or 0
+        remedy = remedies.get(number, "free the disk or choose another folder")
         if isinstance(error, ValueError):  # a NUL
             remedy = "give another path"
         raise DiskError(f"can't write {str(path)[:300]} ({reason}): {remedy}") from None
@@ -318,8 +343,5 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _line(error: Exception) -> str:
-    return (
-        f"{type(error).__name__}: {' '.join(str(error).split())}"[:160]
-        if str(error)
-        else type(error).__name__
-    )
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return f"{name}: {text}"[:160] if text else name

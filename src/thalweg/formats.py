@@ -1,5 +1,6 @@
-"""What a file is, by its first bytes: so that a file of another program is called by its name, and
-never damaged.
+"""Recognising the formats of other programs by a file's first bytes.
+
+An error can then name the format, and does not call a file damaged that is not.
 """
 
 import zipfile
@@ -9,11 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file that thalweg does not write.
+    """A file format that thalweg does not write.
 
     Attributes:
-        name: What it is, with its article.
-        way: How to use it with thalweg; nothing where there is none.
+        name: The name of the format, with its article.
+        way: How the user can bring such a file into thalweg; empty where there is no way.
     """
 
     name: str
@@ -46,7 +47,15 @@ _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # pickled first by torch.sav
 
 
 def recognised(path: Path) -> Format | None:
-    """The format of a regular file of another program; None where nothing tells it."""
+    """Returns the format of a regular file; None if it is not recognised.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     _ = file.write(b"PAR1"), file.flush()
+        ...     recognised(Path(file.name))
+        Format(name='a Parquet table', way='')
+    """
     with path.open("rb") as file:
         head = file.read(4096)
     if not head:
@@ -54,22 +63,21 @@ def recognised(path: Path) -> Format | None:
     if head.startswith(b"PK\x03\x04"):
         return _zipped(path)
     if head[:1] == b"\x80" and head[1:2] in b"\x01\x02\x03\x04\x05":
-        return (
-            _torch(path) if head[2:].startswith(_TORCH_MAGIC) else Format("a Python pickle", _STATE)
-        )
+        is_torch = head[2:].startswith(_TORCH_MAGIC)
+        return _torch(path) if is_torch else Format("a Python pickle", _STATE)
     for start, name in _PICTURES.items():
         if head.startswith(start):
             return Format(name)
-    for start, found in _OTHERS.items():
+    for start, other in _OTHERS.items():
         if head.startswith(start):
-            return found
+            return other
     if head[257:262] == b"ustar":
         return Format("a tar archive", "unpack it first")
     return Format("a text file") if _is_text(head) else None
 
 
 def _zipped(path: Path) -> Format:
-    """What a zip archive holds."""
+    """Returns the format of a zip archive, from the names of the files in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -91,15 +99,14 @@ def _torch(path: Path) -> Format:
     return Format(
         "a PyTorch checkpoint",
         f"give its network as Problem(initial_weights=torch.load('{path}', weights_only=True)), "
-        "or the state_dict in it, where it holds more",
+        "or the state_dict in it, if it holds more",
     )
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether all of it is characters that people write; the last one may be cut."""
+    """Whether the bytes are printable text, of which the last character may be cut off."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
     text = head.decode(errors="ignore")
-    return len(text.encode()) > len(head) - 4 and all(
-        c.isprintable() or c in "\t\r\n\f" for c in text
-    )
+    is_printable = all(c.isprintable() or c in "\t\r\n\f" for c in text)
+    return is_printable and len(text.encode()) > len(head) - 4

@@ -1,4 +1,4 @@
-"""Cost: the only place that counts network evaluations, looks at the clock and measures memory."""
+"""Cost: the only module that counts network evaluations, reads clocks and measures memory."""
 
 import math
 import resource
@@ -18,20 +18,25 @@ T = TypeVar("T", float, Any)
 
 @dataclass(frozen=True)
 class Cost:
-    """What some work cost.
+    """The cost of some work.
 
     Attributes:
-        backward_examples: Network evaluations with a backward pass, in examples (one network, one
-            input); those of narrow networks are as many as their operations amount to.
-        forward_examples: Network evaluations without one (batch-norm refreshes, features,
-            predictions), in examples.
-        training_examples: `backward_examples` of one full training: the unit of `trainings` and
-            `total`.
-        seconds: Wall-clock time of the work, in seconds. Work that was read from a cache is charged
-            with the time it took.
-        peak_memory: Largest memory of the process while it worked, in bytes (GPU memory where the
-            work is there).
-        emulator_seconds: Of the seconds, those of emulators, which evaluate no network.
+        backward_examples: Network evaluations with a backward pass, in examples (one network on one
+            input). Evaluations of narrow networks are weighted by their number of operations.
+        forward_examples: Network evaluations without a backward pass (batch-norm refreshes,
+            features, predictions), in examples.
+        training_examples: The `backward_examples` of one full training, which is the unit of
+            `trainings` and `total`.
+        seconds: The wall-clock time of the work, in seconds. Work that was read from a cache is
+            charged with the time that it took.
+        peak_memory: The largest memory of the process during the work, in bytes; GPU memory if the
+            work was done on a GPU.
+        emulator_seconds: The part of `seconds` that emulators took, which evaluate no network.
+
+    Example:
+        >>> cost = Cost(backward_examples=200, forward_examples=60, training_examples=100)
+        >>> cost.trainings, cost.forward_trainings, round(cost.total, 6)
+        (2.0, 0.6, 2.2)
     """
 
     backward_examples: float = 0
@@ -43,25 +48,24 @@ class Cost:
 
     @property
     def trainings(self) -> float:
-        """Training cost: evaluations with a backward pass over those of one full training."""
+        """The training cost: evaluations with a backward pass over those of one full training."""
         return self.backward_examples / self.training_examples if self.training_examples else 0.0
 
     @property
     def forward_trainings(self) -> float:
-        """Forward-only evaluations over the evaluations of one full training (a forward is about a
-        third of the work).
+        """Forward-only evaluations over the evaluations of one full training.
+
+        One of them is about a third of the work of an evaluation with a backward pass.
         """
         return self.forward_examples / self.training_examples if self.training_examples else 0.0
 
     @property
     def total(self) -> float:
-        """Total cost in trainings: all evaluations, those without a backward pass counted as a
-        third.
-        """
+        """The total cost in trainings, in which a forward-only evaluation counts as a third."""
         return total_cost(self.trainings, self.forward_trainings)
 
     def as_dict(self) -> dict[str, float]:
-        """All fields, `trainings`, `forward_trainings` and `total`, for JSON."""
+        """Returns all fields, `trainings`, `forward_trainings` and `total`, for JSON."""
         return {
             **asdict(self),
             "trainings": self.trainings,
@@ -70,8 +74,10 @@ class Cost:
         }
 
     def of_network(self, ratio: float) -> "Cost":
-        """The same work in evaluations of another network, one of this network being `ratio` of
-        them.
+        """Returns the same work in evaluations of another network.
+
+        Args:
+            ratio: The work of one evaluation of this network over one of the other network.
         """
         return replace(
             self,
@@ -80,7 +86,7 @@ class Cost:
         )
 
     def plus(self, other: "Cost") -> "Cost":
-        """The sum, in this one's unit; the larger one of both memories."""
+        """Returns the sum of two costs, in the unit of this one; of memory, the larger one."""
         return Cost(
             self.backward_examples + other.backward_examples,
             self.forward_examples + other.forward_examples,
@@ -92,20 +98,23 @@ class Cost:
 
 
 def total_cost(trainings: T, forward_trainings: T) -> T:
-    """Total cost of so many trainings and forward-only evaluations, each over the evaluations of
-    one full training.
+    """Returns the total cost in trainings.
+
+    Args:
+        trainings: Evaluations with a backward pass over those of one full training.
+        forward_trainings: Forward-only evaluations over the evaluations of one full training.
     """
     return trainings + forward_trainings / 3
 
 
 @dataclass
 class Tally:
-    """What the work inside of `Meter.measured` costs.
+    """The cost of the work inside `Meter.measured`.
 
     Attributes:
-        work: What was done inside.
-        kept: What was done before, kept, and used inside: by name, so that it counts once. What was
-            done inside and kept is here without a cost.
+        work: The cost of the work that was done inside.
+        kept: The costs of earlier work whose result was kept and used inside, by name, so that each
+            counts once. Work that was done inside and kept is listed here at no cost.
     """
 
     work: Cost
@@ -113,25 +122,25 @@ class Tally:
 
     @property
     def cost(self) -> Cost:
-        """All that the result rests on."""
+        """The cost of everything that the result depends on."""
         total = self.work
         for cost in self.kept.values():
             total = total.plus(cost)
         return total
 
     def add(self, other: "Tally") -> None:
-        """Adds what another one counted; what counts here as kept already does not again."""
+        """Adds what another tally counted, except kept work that counts here already."""
         self.work = self.work.plus(other.work)
         self.kept = other.kept | self.kept
 
 
 class Meter:
-    """Counts while work goes on.
+    """Counts the cost of work while it goes on.
 
-    It counts from the shape of the outputs, so no method can under-report.
+    Evaluations are counted from the shape of the outputs, so no method can under-report.
 
     Attributes:
-        training_examples: The unit of `Cost.trainings`; 0 until a problem sets it.
+        training_examples: The unit of `Cost.trainings`, in examples; 0 until a problem sets it.
 
     Example:
         >>> meter = Meter(training_examples=100)
@@ -142,15 +151,14 @@ class Meter:
 
     def __init__(self, training_examples: int = 0) -> None:
         self.training_examples = training_examples
-        self._tallies = [Tally(Cost())]  # the innermost, which is counted in, is last
-        self._backward = self._forward = (
-            0  # counted since: a new Cost at every step of a small network would be felt
-        )
-        self._since: float | None = None  # when the clock was started, where it runs
+        self._tallies = [Tally(Cost())]  # nested; work is counted in the last, the innermost
+        # plain counters, because a new Cost at every step would slow a small network down
+        self._backward = self._forward = 0
+        self._since: float | None = None  # when the clock was started; None if it is stopped
 
     @property
     def cost(self) -> Cost:
-        """What all was spent so far, kept work once."""
+        """The cost of all work so far, in which each piece of kept work counts once."""
         self._count()
         joined = Tally(Cost(training_examples=self.training_examples))
         for tally in self._tallies:
@@ -158,23 +166,23 @@ class Meter:
         return joined.cost
 
     def backward(self, outputs: Tensor) -> None:
-        """Counts the evaluations behind outputs `[..., classes]` that are followed by a backward
-        pass.
-        """
+        """Counts the evaluations that gave outputs `[..., classes]` and a backward pass follows."""
         self._backward += math.prod(outputs.shape[:-1])
 
     def forward(self, outputs: Tensor) -> None:
-        """Counts the forward-only evaluations behind outputs `[..., classes]`."""
+        """Counts the forward-only evaluations that gave outputs `[..., classes]`."""
         self._forward += math.prod(outputs.shape[:-1])
 
     def charge(self, cost: Cost, name: Hashable = None, *, done: bool = True) -> None:
-        """Adds work that was metered elsewhere.
+        """Adds the cost of work that was measured elsewhere.
 
         Args:
-            cost: Of the work.
-            name: Of what was kept of it, such as a trained network; None where nothing was.
-            done: It was done just now. Otherwise it was kept, and counts only where the name does
-                not count yet; what has no name always counts.
+            cost: The cost of the work.
+            name: The name of the result that was kept, such as a trained network; None if nothing
+                was kept.
+            done: Whether the work was done just now. Otherwise its kept result is used again, and
+                its cost is added only if this name has not been charged yet. Work without a name is
+                always added.
         """
         tally = self._tallies[-1]
         if done or name is None:
@@ -184,16 +192,16 @@ class Meter:
 
     @contextmanager
     def measured(self) -> Iterator[Tally]:
-        """Says, at its end, what the work inside costs, which is counted here, too.
+        """Measures the work inside a block; the tally holds its cost when the block has ended.
 
-        Kept work counts in each result that uses it.
+        The work counts in this meter, too. Kept work counts in every block that uses it.
 
         Example:
             >>> meter, network = Meter(training_examples=100), Cost(backward_examples=100)
             >>> meter.charge(network, "network")
-            >>> with meter.measured() as own:
+            >>> with meter.measured() as tally:
             ...     meter.charge(network, "network", done=False)
-            >>> own.cost.trainings, meter.cost.trainings
+            >>> tally.cost.trainings, meter.cost.trainings
             (1.0, 1.0)
         """
         running = self._since is not None
@@ -211,9 +219,9 @@ class Meter:
                 self._start()
 
     def apart(self, work: Callable[[], None]) -> Cost:
-        """Does some work and says what it cost, without adding it here, unless it fails.
+        """Does some work and returns its cost, which is added to this meter only if it fails.
 
-        A clock that runs stands still.
+        A running clock is stopped meanwhile.
         """
         running = self._since is not None
         self._stop()
@@ -222,7 +230,7 @@ class Meter:
             work()
         except BaseException:
             self._close()
-            self._tallies[-1].add(tally)  # nobody will keep, and charge, what was done until then
+            self._tallies[-1].add(tally)  # nobody will keep and charge what was done until then
             raise
         else:
             self._close()
@@ -233,9 +241,9 @@ class Meter:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Adds the wall-clock time inside, and notes the largest memory.
+        """Adds the wall-clock time of a block, and records the largest memory.
 
-        Nested clocks count once.
+        Time inside nested clocks counts once.
         """
         if self._since is not None:
             yield
@@ -248,7 +256,7 @@ class Meter:
 
     @contextmanager
     def emulating(self) -> Iterator[None]:
-        """A clock of an emulator's work: its time counts in `seconds` and in `emulator_seconds`."""
+        """Adds the time of an emulator's work to both `seconds` and `emulator_seconds`."""
         with self.clock():
             begun = time.perf_counter()
             try:
@@ -275,21 +283,21 @@ class Meter:
             self._since = None
 
     def _count(self) -> None:
-        """Brings what was counted since into the innermost tally."""
+        """Moves the counters into the innermost tally."""
         if self._backward or self._forward:
             self.charge(Cost(self._backward, self._forward))
             self._backward = self._forward = 0
 
 
 def now() -> float:
-    """Seconds since the epoch, for records and remaining time."""
+    """Returns the seconds since the epoch, for records and for estimates of the remaining time."""
     return time.time()
 
 
 def _forget_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):  # Linux only; elsewhere the peak is that of the process's whole life
+    with suppress(OSError):  # Linux only; elsewhere the peak covers the process's whole life
         Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -300,6 +308,5 @@ def _peak() -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

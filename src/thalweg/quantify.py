@@ -206,8 +206,8 @@ class _Asked:
             )
         if not isinstance(self.emulator, Emulator):
             raise InputError(
-                f"emulator got {self.emulator!r}, needs one such as thalweg.Forest() or "
-                "thalweg.Engression()"
+                f"emulator got {self.emulator!r}, needs one such as thalweg.emulators.Forest() or "
+                "thalweg.emulators.Engression()"
             )
         if not self.emulator.uses_proxies:
             raise InputError(

@@ -1,5 +1,6 @@
-"""Registries: what plans name is found by name, each file in a folder, and the entry points of
-other packages.
+"""Registries: they find a class by the name that a plan gives.
+
+A registry imports every file of its folder, and loads the entry points of other packages.
 """
 
 import importlib
@@ -15,43 +16,48 @@ C = TypeVar("C", bound=type)
 
 
 class Registry(Generic[T]):
-    """Classes of one kind by name.
+    """The classes of one kind, by name.
 
     Args:
-        kind: What an error calls them.
-        package: The folder whose files register them, and the group of entry points by which other
-            packages add theirs.
+        kind: The word for such a class in error messages.
+        package: The package whose modules register their classes, and the name of the group of
+            entry points by which other distributions add theirs.
 
     Attributes:
-        found: Those that are registered so far.
+        registered: The classes that are registered so far, by name.
+
+    Example:
+        >>> from thalweg.explorers.base import find_explorer
+        >>> find_explorer("swag").__name__
+        'SWAG'
     """
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind, self.package = kind, package
-        self.found: dict[str, type[T]] = {}
+        self.registered: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Class decorator: registers a class under the name that plans and the command line use."""
+        """Registers the decorated class under the name that plans and the command line use."""
 
-        def registered(cls: C) -> C:
-            self.found[name] = cls
+        def decorator(cls: C) -> C:
+            self.registered[name] = cls
             return cls
 
-        return registered
+        return decorator
 
     def all(self) -> dict[str, type[T]]:
-        """Every known class by name, in alphabetical order."""
+        """Returns every known class by name, in alphabetical order."""
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=self.package):
             point.load()
-        return dict(sorted(self.found.items()))
+        return dict(sorted(self.registered.items()))
 
     def find(self, name: str) -> type[T]:
-        """The class of a name.
+        """Returns the class of a name.
 
         Raises:
-            InputError: There is none; the error suggests the nearest.
+            InputError: The name is unknown; the error suggests the nearest known one.
         """
         known = self.all()
         if name not in known:

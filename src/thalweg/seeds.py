@@ -1,8 +1,7 @@
-"""Randomness: every random number of thalweg is drawn inside `seeded(seed, *purpose)` or from
-`generator(...)`.
+"""Randomness: all of it comes from `seeded(seed, *purpose)` or from `generator(seed, *purpose)`.
 
-A purpose is a name, not an offset: `seed + 1` collides with the next seed, `derive(seed, "order")`
-does not.
+A purpose is a name and not an offset, because `seed + 1` collides with the next seed, and
+`derive(seed, "order")` does not.
 """
 
 import hashlib
@@ -20,16 +19,21 @@ import torch
 from thalweg.errors import InputError
 
 EXCLUSIVE = threading.RLock()
-"""Held by whatever uses the process's random states: several threads take turns, and get the
-numbers of one after the other.
+"""The lock on the process's random states.
+
+Several threads take turns, so each gets the numbers that it would get alone.
 """
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A new seed for a purpose, in 0 .. 2**63 - 1: SHA-256 of the seed and the names.
+    """Returns a seed for a purpose, from 0 to 2**63 - 1: the SHA-256 of the seed and the names.
 
     Raises:
-        InputError: The seed is no whole number.
+        InputError: The seed is not a whole number.
+
+    Example:
+        >>> derive(0, "order") == derive(0, "order"), derive(0, "order") == derive(0, "init")
+        (True, False)
     """
     if not isinstance(seed, Integral) or isinstance(seed, bool):
         raise InputError(f"seed got {seed!r}, needs a whole number")
@@ -39,11 +43,18 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds torch, numpy and random for a purpose; the caller's own random states come back
-    afterwards.
+    """Seeds torch, NumPy and Python's random for a purpose, and restores their states at the end.
 
-    These states are the whole process's: another thread that comes here waits until this one has
+    The states belong to the whole process, so another thread that enters waits until this one has
     left.
+
+    Example:
+        >>> with seeded(0, "example"):
+        ...     first = torch.rand(3)
+        >>> with seeded(0, "example"):
+        ...     again = torch.rand(3)
+        >>> bool((first == again).all())
+        True
     """
     number = derive(seed, *purpose)
     with EXCLUSIVE, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -59,8 +70,10 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 def _seed_torch(number: int) -> None:
-    """As `torch.manual_seed`, for devices that are there: that one queues a call (with its stack's
-    text) for each that is not.
+    """Does what `torch.manual_seed` does, for the devices that are present.
+
+    For each device that is absent, `torch.manual_seed` queues a call with a formatted stack trace,
+    which costs time and memory.
     """
     torch.default_generator.manual_seed(number)
     for device in (torch.cuda, torch.xpu, torch.mps):
@@ -69,9 +82,7 @@ def _seed_torch(number: int) -> None:
 
 
 class Rewind:
-    """Torch's random state when this is made; a call brings it back, so that what follows meets the
-    same random numbers again.
-    """
+    """Remembers torch's random state; a call restores it, so that the same numbers follow again."""
 
     def __init__(self) -> None:
         self._cpu = torch.random.get_rng_state()
@@ -84,70 +95,70 @@ class Rewind:
 
 
 def position() -> tuple[object, ...]:
-    """Where torch's and Python's random states are: it has changed where something was drawn
-    without a generator of its own.
+    """Returns torch's and Python's random states.
+
+    They have changed after some code if that code drew numbers without a generator of its own.
     """
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return tuple(
-        state.numpy().tobytes() for state in (torch.random.get_rng_state(), *devices)
-    ), random.getstate()
+    states = (torch.random.get_rng_state(), *devices)
+    return tuple(state.numpy().tobytes() for state in states), random.getstate()
 
 
 def numpy_position() -> tuple[object, ...]:
-    """The same of NumPy's, which takes longer to ask."""
+    """Returns NumPy's random state, which takes longer to read than the others."""
     state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
     return state["key"].tobytes(), state["pos"]
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A torch generator (on the CPU, so that every device draws the same numbers) for a purpose."""
+    """Returns a torch generator for a purpose; on the CPU, so that all devices draw the same."""
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 
 def parts(loader: Any) -> list[Any]:
-    """A loader, the loaders that it wraps, and their samplers."""
-    found = [loader]
-    for part in found:  # grows while it is read
+    """Returns a loader, the loaders that it wraps, and their samplers."""
+    collected = [loader]
+    for part in collected:  # grows while it is read
         inner = (getattr(part, name, None) for name in ("loader", "sampler", "batch_sampler"))
-        found += [p for p in inner if p is not None and all(p is not known for known in found)]
-    return found
+        collected += [p for p in inner if p is not None and all(p is not q for q in collected)]
+    return collected
 
 
 @contextmanager
 def seeded_loader(loader: Any, seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds the generators that a loader has of its own for a purpose; their states come back.
+    """Seeds a loader's own random generators for a purpose, and restores their states at the end.
 
-    They are looked for in the loader, what it wraps, samplers, data sets and transforms: torch's,
-    NumPy's and Python's. A sampler whose order follows from a `seed` and `set_epoch`, such as
-    `DistributedSampler`, gets a seed for the purpose. Workers that persist are ended first: their
-    random states would hold what ran before.
+    Generators of torch, NumPy and Python are looked for in the loader, in the loaders that it
+    wraps, and in their samplers, data sets and transforms. A sampler whose order follows from a
+    `seed` and `set_epoch`, such as `DistributedSampler`, gets a seed for the purpose. Persistent
+    workers are ended first, because their random states would depend on what ran before.
     """
     number = derive(seed, *purpose)
-    held: list[tuple[Any, Any]] = []
-    numbered = [
+    samplers = [
         part
         for part in parts(loader)
         if hasattr(part, "set_epoch") and isinstance(getattr(part, "seed", None), int)
     ]
-    for own in _generators(loader):
-        held.append((own, _state(own)))
-        _set_state(own, _new_state(own, number))
-    seeds = [part.seed for part in numbered]
-    for part in numbered:
-        part.seed = number % 2**31
+    states = []
+    for source in _generators(loader):
+        states.append((source, _state(source)))
+        _set_state(source, _new_state(source, number))
+    sampler_seeds = [sampler.seed for sampler in samplers]
+    for sampler in samplers:
+        sampler.seed = number % 2**31
     _end_workers(loader)
     try:
         yield
     finally:
         _end_workers(loader)
-        for own, state in held:
-            _set_state(own, state)
-        for part, before in zip(numbered, seeds, strict=True):
-            part.seed = before
+        for source, state in states:
+            _set_state(source, state)
+        for sampler, before in zip(samplers, sampler_seeds, strict=True):
+            sampler.seed = before
 
 
 def set_epoch(loader: Any, number: int) -> None:
-    """Tells the samplers that ask for it which pass over the data comes next."""
+    """Tells the samplers that have a `set_epoch` the number of the next pass over the data."""
     for part in parts(loader):
         if callable(tell := getattr(part, "set_epoch", None)):
             tell(number)
@@ -155,10 +166,8 @@ def set_epoch(loader: Any, number: int) -> None:
 
 def _end_workers(loader: Any) -> None:
     for part in parts(loader):
-        if (
-            getattr(part, "persistent_workers", False)
-            and getattr(part, "_iterator", None) is not None
-        ):
+        persists = getattr(part, "persistent_workers", False)
+        if persists and getattr(part, "_iterator", None) is not None:
             with suppress(AttributeError):
                 part._iterator._shutdown_workers()
             part._iterator = None
@@ -180,10 +189,8 @@ _Generator = torch.Generator | np.random.Generator | np.random.RandomState | ran
 
 
 def _generators(loader: Any, depth: int = 5) -> list[Any]:
-    """All generators that are reached from a loader by the attributes of objects, list items and
-    closures.
-    """
-    found: list[Any] = []
+    """Returns the generators that a loader reaches by attributes, list items and closures."""
+    generators: list[Any] = []
     seen: set[int] = set()
     level = parts(loader)
     for _ in range(depth):
@@ -193,49 +200,48 @@ def _generators(loader: Any, depth: int = 5) -> list[Any]:
                 continue
             seen.add(id(thing))
             if isinstance(thing, _Generator):
-                found.append(thing)
+                generators.append(thing)
             else:
                 following += _inside(thing)
         level = following
-    return found
+    return generators
 
 
 def _inside(thing: Any) -> list[Any]:
     if isinstance(thing, list | tuple | set | frozenset):
-        return list(thing)[:64]  # of data set's items, a look at some
+        return list(thing)[:64]  # a data set may hold very many items: look at some of them
     if isinstance(thing, dict):
         return list(thing.values())[:64]
     inner = list(vars(thing).values()) if hasattr(thing, "__dict__") else []
     for cell in getattr(thing, "__closure__", None) or ():
         with suppress(ValueError):  # a cell that is still empty
             inner.append(cell.cell_contents)
-    own = [
-        getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")
-    ]  # of bound methods and partials
-    return inner + [part for part in own if part is not None]
+    # what bound methods and partial functions hold
+    held = [getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")]
+    return inner + [part for part in held if part is not None]
 
 
-def _new_state(own: Any, number: int) -> Any:
-    """The state that a seed gives a generator of this kind."""
-    if isinstance(own, torch.Generator):
-        return torch.Generator(own.device).manual_seed(number).get_state()
-    if isinstance(own, np.random.Generator):
-        return type(own.bit_generator)(number).state
-    if isinstance(own, np.random.RandomState):
+def _new_state(source: Any, number: int) -> Any:
+    """Returns the state that a seed gives a generator of this kind."""
+    if isinstance(source, torch.Generator):
+        return torch.Generator(source.device).manual_seed(number).get_state()
+    if isinstance(source, np.random.Generator):
+        return type(source.bit_generator)(number).state
+    if isinstance(source, np.random.RandomState):
         return np.random.RandomState(number % 2**32).get_state()
     return random.Random(number).getstate()
 
 
-def _state(own: Any) -> Any:
-    if isinstance(own, np.random.Generator):
-        return own.bit_generator.state
-    return own.getstate() if isinstance(own, random.Random) else own.get_state()
+def _state(source: Any) -> Any:
+    if isinstance(source, np.random.Generator):
+        return source.bit_generator.state
+    return source.getstate() if isinstance(source, random.Random) else source.get_state()
 
 
-def _set_state(own: Any, state: Any) -> None:
-    if isinstance(own, np.random.Generator):
-        own.bit_generator.state = state
-    elif isinstance(own, random.Random):
-        own.setstate(state)
+def _set_state(source: Any, state: Any) -> None:
+    if isinstance(source, np.random.Generator):
+        source.bit_generator.state = state
+    elif isinstance(source, random.Random):
+        source.setstate(state)
     else:
-        own.set_state(state)
+        source.set_state(state)

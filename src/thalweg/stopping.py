@@ -1,9 +1,8 @@
-"""Ctrl-C and SIGTERM, where thalweg is the command: one line, and the end, at any moment, while
-torch is imported too.
+"""Ctrl-C and SIGTERM end the command line at once, with one line, even while torch is imported.
 
-Nothing has to be tidied up: files appear whole or not at all, and workers end with this process. So
-no exception makes its way through networks, libraries and destructors, any of which might swallow
-it or add its own lines.
+Nothing has to be tidied up: files appear whole or not at all, and workers end with this process. No
+exception is raised, because networks, libraries and destructors might swallow it or print lines of
+their own.
 """
 
 import multiprocessing
@@ -23,20 +22,17 @@ _SHOW_CURSOR = b"\x1b[?25h\n"  # progress bars hide it
 
 
 def is_command() -> bool:
-    """Whether this process is the command line, `thalweg ...` or `python -m thalweg.cli ...`, and
-    no child of it.
-    """
+    """Whether this process is `thalweg ...` or `python -m thalweg.cli ...`, not a child of it."""
     by_name = Path(sys.argv[0]).stem == "thalweg" if sys.argv else False
-    by_module = any(
-        pair == ("-m", "thalweg.cli")
-        for pair in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
-    )
+    pairs = zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    by_module = ("-m", "thalweg.cli") in pairs
     return (by_name or by_module) and multiprocessing.parent_process() is None
 
 
 def stop_at_once() -> None:
-    """From now on Ctrl-C and SIGTERM end this process, unless it ignores them, as a shell's
-    background job ignores Ctrl-C.
+    """Makes Ctrl-C and SIGTERM end this process at once.
+
+    A signal that the process ignores stays ignored: a shell's background job ignores Ctrl-C.
     """
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -45,9 +41,10 @@ def stop_at_once() -> None:
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end this process while the block lasts.
+    """Makes Ctrl-C and SIGTERM end this process at once, as long as the block lasts.
 
-    In a thread nothing changes: signals are the main thread's.
+    In another thread than the main one it changes nothing, because only the main thread handles
+    signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -62,10 +59,10 @@ def stopping_at_once() -> Iterator[None]:
 
 
 class _Stop:
-    """What happens then.
+    """The handler of both signals: it prints one line and ends the process.
 
     Args:
-        process: Whose; processes that it forks end without a word.
+        process: The process that prints the line. Processes that it forks end silently.
     """
 
     def __init__(self, process: int) -> None:

@@ -457,7 +457,8 @@ def test_its_first_use_leaves_the_caller_s_random_numbers():
 import random, torch, thalweg
 before = random.getstate()
 x = torch.randn(3, 30, 3).log_softmax(-1)
-thalweg.Forest(trees=2).emulate(thalweg.Predictions(x), thalweg.Predictions(x), draws=2, seed=0)
+x = thalweg.Predictions(x)
+thalweg.emulators.Forest(trees=2).emulate(x, x, draws=2, seed=0)
 assert random.getstate() == before
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

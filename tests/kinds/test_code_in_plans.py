@@ -40,7 +40,7 @@ def trap(tmp_path, monkeypatch):
     sys.modules.pop(name, None)
 
 
-REFUSED = "is code that the plan would have run: give --model"
+REFUSED = "is code that the plan would run: give --model"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import thalweg
 from small import problem
 
 EXPLORERS = [
-    thalweg.ConnectingCurve(share=0.25),
-    thalweg.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
+    thalweg.explorers.ConnectingCurve(share=0.25),
+    thalweg.explorers.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
 ]
 
 

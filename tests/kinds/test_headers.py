@@ -19,7 +19,7 @@ MATRIX = torch.arange(6.0).reshape(2, 3)
 WEIGHTS = [
     thalweg.Weights({"w": MATRIX + k, "b": torch.ones(2)}, {"n": torch.tensor(3)}) for k in range(3)
 ]
-GAUSSIAN = thalweg.LowRankGaussian(
+GAUSSIAN = thalweg.weights.LowRankGaussian(
     WEIGHTS[0],
     {"w": torch.ones(2, 3), "b": torch.ones(2)},
     {"w": torch.ones(2, 2, 3), "b": torch.ones(2, 2)},
@@ -28,9 +28,9 @@ GAUSSIAN = thalweg.LowRankGaussian(
 DISTRIBUTIONS = {
     "members": thalweg.Members(tuple(WEIGHTS)),
     "gaussian": GAUSSIAN,
-    "curve": thalweg.Subspace(tuple(WEIGHTS), Bezier()),
-    "complex": thalweg.Subspace(tuple(WEIGHTS), Complex(((0, 1), (1, 2)))),
-    "mixture": thalweg.Mixture((GAUSSIAN, thalweg.Members(tuple(WEIGHTS)))),
+    "curve": thalweg.weights.Subspace(tuple(WEIGHTS), Bezier()),
+    "complex": thalweg.weights.Subspace(tuple(WEIGHTS), Complex(((0, 1), (1, 2)))),
+    "mixture": thalweg.weights.Mixture((GAUSSIAN, thalweg.Members(tuple(WEIGHTS)))),
 }  # fmt: skip
 
 

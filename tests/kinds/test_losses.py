@@ -12,11 +12,11 @@ from small import X, Y, linear, problem, same
 from thalweg.errors import InputError
 
 SEVERAL = {  # all that evaluate several networks in one step
-    "spro": thalweg.SPRO(vertices=1, share=0.25, draws=3),
-    "spro, paper": thalweg.SPRO(vertices=1, share=0.25, draws=3, form="paper"),
-    "espro": thalweg.ESPRO(simplexes=1, share=0.25, draws=2),
-    "complex": thalweg.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
-    "learned line": thalweg.LearnedLine(),
+    "spro": thalweg.explorers.SPRO(vertices=1, share=0.25, draws=3),
+    "spro, paper": thalweg.explorers.SPRO(vertices=1, share=0.25, draws=3, form="paper"),
+    "espro": thalweg.explorers.ESPRO(simplexes=1, share=0.25, draws=2),
+    "complex": thalweg.explorers.SPROComplex(modes=2, connectors=1, share=0.25, draws=2),
+    "learned line": thalweg.explorers.LearnedLine(),
 }
 LOSSES = {
     "module": nn.CrossEntropyLoss(),
@@ -43,7 +43,8 @@ def test_the_same_loss_written_by_the_user_gives_the_same(method, loss):
 
 
 @pytest.mark.parametrize(
-    "method", [thalweg.BatchEnsemble(members=2), thalweg.PackedEnsemble(members=2)]
+    "method",
+    [thalweg.baselines.BatchEnsemble(members=2), thalweg.baselines.PackedEnsemble(members=2)],
 )
 def test_ensembles_inside_one_network_too(method):
     def model():

@@ -232,10 +232,10 @@ def test_lazy_layers_get_their_sizes():
         return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
     for explorer in (
-        thalweg.DeepEnsemble(2),
-        thalweg.SPRO(vertices=1, share=0.25),
-        thalweg.SWAG(),
-        thalweg.LearnedLine(),
+        thalweg.explorers.DeepEnsemble(2),
+        thalweg.explorers.SPRO(vertices=1, share=0.25),
+        thalweg.explorers.SWAG(),
+        thalweg.explorers.LearnedLine(),
     ):
         lazy, known = problem(model), problem(plain)
         one, other = (thalweg.predict(p, explorer.explore(p), X, draws=2) for p in (lazy, known))
@@ -262,7 +262,9 @@ def test_gradients_that_are_switched_off():
         assert all(
             torch.equal(p, expected.params[name]) for name, p in found.anchor(0).params.items()
         )
-        thalweg.predict(found, thalweg.SPRO(vertices=1, share=0.25).explore(found), X, draws=2)
+        thalweg.predict(
+            found, thalweg.explorers.SPRO(vertices=1, share=0.25).explore(found), X, draws=2
+        )
     with (
         torch.inference_mode(),
         pytest.raises(InputError, match=r"inference_mode.*no_grad.* does no harm"),

@@ -66,7 +66,7 @@ x, y = torch.randn(64, 32, 32, 3).permute(0, 3, 1, 2), torch.arange(64) % 10  # 
 made = {"option B, wider": lambda: resnet(16, False), "pre-activation": lambda: resnet(6, True),
         "ordered by its author": lambda: Shuffled(5), "a function": Function}[sys.argv[1]]
 problem = thalweg.Problem(made, thalweg.Batches(x, y, 32), thalweg.Recipe(epochs=2), unlabelled=x[:40] + 0.1)
-explorer = {"spro": thalweg.SPRO(vertices=1, share=0.5, draws=2), "ensemble": thalweg.DeepEnsemble(2)}.get(sys.argv[2])
+explorer = {"spro": thalweg.explorers.SPRO(vertices=1, share=0.5, draws=2), "ensemble": thalweg.explorers.DeepEnsemble(2)}.get(sys.argv[2])
 if explorer is None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

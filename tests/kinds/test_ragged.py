@@ -40,7 +40,7 @@ def collated() -> DataLoader:
 def test_networks_that_take_them_are_trained_and_predict(loader):
     found = problem(bag, train_loader=loader(), recipe=thalweg.Recipe(epochs=2), sources=("init",))
     predictions = thalweg.predict(
-        found, thalweg.SPRO(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2
+        found, thalweg.explorers.SPRO(vertices=1, share=0.5, draws=2).explore(found), PARTS, draws=2
     )
     assert predictions.inputs == 200 and torch.isfinite(predictions.log_probs).all()
 

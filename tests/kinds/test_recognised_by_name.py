@@ -89,11 +89,11 @@ def others():
         (emulating, {"non-trivial": NonTrivial}),
     )
     for room, classes in added:
-        room._registry.found |= classes
+        room._registry.registered |= classes
     yield
     for room, classes in added:
         for name in classes:
-            del room._registry.found[name]
+            del room._registry.registered[name]
 
 
 METHODS = [

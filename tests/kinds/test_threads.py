@@ -46,10 +46,10 @@ def test_anchors_of_four_threads_are_those_of_one(shared):
 
 def test_exploring_and_predicting_in_threads():
     explorers = [
-        thalweg.SPRO(vertices=1, share=0.25),
-        thalweg.SWAG(),
-        thalweg.LearnedLine(),
-        thalweg.MCDropout("own"),
+        thalweg.explorers.SPRO(vertices=1, share=0.25),
+        thalweg.explorers.SWAG(),
+        thalweg.explorers.LearnedLine(),
+        thalweg.explorers.MCDropout("own"),
     ]
     expected = [
         thalweg.predict(p, e.explore(p), X, draws=3).log_probs

@@ -30,16 +30,16 @@ def normed():
 # copies: torch moves a tensor that is sent to another process, and what `numpy()` gave is lost
 NUMBERS, LABELS = X.numpy().copy(), Y.numpy().copy()
 EXPLORERS = [
-    thalweg.DeepEnsemble(2),
-    thalweg.SPRO(vertices=1, share=0.25),
-    thalweg.SWAG(),
-    thalweg.LearnedLine(),
-    thalweg.FGE(),
-    thalweg.MCDropout("own"),
-    thalweg.LastLayerLaplace(),
-    thalweg.Restarts(),
-    thalweg.ConnectingCurve(),
-    thalweg.Snapshot(),
+    thalweg.explorers.DeepEnsemble(2),
+    thalweg.explorers.SPRO(vertices=1, share=0.25),
+    thalweg.explorers.SWAG(),
+    thalweg.explorers.LearnedLine(),
+    thalweg.explorers.FGE(),
+    thalweg.explorers.MCDropout("own"),
+    thalweg.explorers.LastLayerLaplace(),
+    thalweg.explorers.Restarts(),
+    thalweg.explorers.ConnectingCurve(),
+    thalweg.explorers.Snapshot(),
 ]
 
 
@@ -70,7 +70,7 @@ def test_float64_is_quantified(double):
 def test_a_float64_network_beside_a_float32_default():
     found = problem(lambda: normed().double(), train_loader=thalweg.Batches(X.double(), Y, 50))
     predictions = thalweg.predict(
-        found, thalweg.SPRO(vertices=1, share=0.25).explore(found), X.double(), draws=2
+        found, thalweg.explorers.SPRO(vertices=1, share=0.25).explore(found), X.double(), draws=2
     )
     assert predictions.log_probs.dtype == torch.float64
 
@@ -124,7 +124,7 @@ def test_numpy_s_numbers_as_settings():
     assert same(found.anchor(0), problem(recipe=given, seed=4).anchor(0)) and found.fingerprint(0)
     thalweg.predict(
         found,
-        thalweg.SPRO(vertices=np.int64(1), share=np.float64(0.25)).explore(found),
+        thalweg.explorers.SPRO(vertices=np.int64(1), share=np.float64(0.25)).explore(found),
         X,
         draws=np.int64(2),
     )

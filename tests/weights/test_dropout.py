@@ -204,9 +204,9 @@ def test_a_dropped_network_is_stored(rate, tmp_path):
 
 
 def test_what_can_not_be_dropped():
-    with pytest.raises(InputError, match=r"^the network got no dropout layer"):
+    with pytest.raises(InputError, match=r"^the network has no dropout layer"):
         predict(cases.problem(), Dropped(Weights.of(cases.no_norm())), cases.held_out()[0])
-    with pytest.raises(InputError, match=r"got no nn\.Linear and no convolution"):
+    with pytest.raises(InputError, match=r"has no nn\.Linear and no convolution"):
         evaluate(nn.Flatten(), cases.held_out()[0], Masks(0, 0.1))
     with pytest.raises(InputError, match=r"rate got 1\.5, needs 0 to 1"):
         Dropped(Weights({}, {}), 1.5)

@@ -1,4 +1,4 @@
-"""Data sets: read offline or downloaded, split, prepared and augmented."""
+"""Data sets: read from files or downloaded, split, prepared and augmented."""
 
 from thalweg.data.augmentation import Augmentation
 from thalweg.data.dataset import Dataset, fingerprint

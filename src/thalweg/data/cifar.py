@@ -1,7 +1,7 @@
-"""The binary version of CIFAR-10 and CIFAR-100: records of label bytes (one or two) and 3,072 pixel
-bytes (red, green, blue).
+"""The binary version of CIFAR-10 and CIFAR-100.
 
-Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*; format:
+A file has records of label bytes (one or two) and 3,072 pixel bytes (red, green, blue). Krizhevsky
+2009, *Learning Multiple Layers of Features from Tiny Images*; format:
 https://www.cs.toronto.edu/~kriz/cifar.html .
 """
 
@@ -18,13 +18,14 @@ PIXELS = 3 * 32 * 32
 
 
 def read_records(path: Path, *, labels: int, records: int) -> tuple[Tensor, Tensor]:
-    """Images, uint8 `[records, 3, 32, 32]`, and their last label (CIFAR-100: the fine one), int64
-    `[records]`.
+    """Reads images, uint8 `[records, 3, 32, 32]`, and labels, int64 `[records]`.
+
+    The label is the last one of a record (in CIFAR-100 the fine one).
 
     Args:
         path: The file, `*.bin`.
-        labels: Label bytes a record: 1 in CIFAR-10; 2 in CIFAR-100, coarse and fine.
-        records: How many the file must hold.
+        labels: Label bytes per record: 1 in CIFAR-10; 2 in CIFAR-100, coarse and fine.
+        records: How many records the file must hold.
 
     Raises:
         InputError: The file can't be read or has another size.
@@ -40,15 +41,14 @@ def read_records(path: Path, *, labels: int, records: int) -> tuple[Tensor, Tens
 
 
 def read_names(path: Path, classes: int) -> tuple[str, ...]:
-    """Class names, one a line.
+    """Reads class names, one per line.
 
     Raises:
         InputError: The file can't be read or holds another number of names.
     """
+    data = _bytes(path, 100 * classes, f"needs {classes} names")
     try:
-        names = tuple(
-            _bytes(path, 100 * classes, f"needs {classes} names").decode("utf-8-sig").split()
-        )
+        names = tuple(data.decode("utf-8-sig").split())
     except UnicodeDecodeError as error:
         raise damaged(path, error) from None
     if len(names) != classes:
@@ -57,7 +57,7 @@ def read_names(path: Path, classes: int) -> tuple[str, ...]:
 
 
 def _bytes(path: Path, most: int, needed: str) -> bytes:
-    """The content of a file that has no more bytes than these."""
+    """The content of a file, which may have `most` bytes."""
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from thalweg.data import cifar, idx
 from thalweg.data.augmentation import Augmentation
@@ -22,12 +23,12 @@ class Entry:
 
     Attributes:
         about: What the images show.
-        shape: Of an image: (channels, height, width).
-        classes: How many.
-        train: Published training images.
-        test: Published test images.
-        source: Whom to cite, and the terms as known.
-        read: Makes it, from the folders in which its files are looked for.
+        shape: The shape of an image: (channels, height, width).
+        classes: The number of classes.
+        train: The number of published training images.
+        test: The number of published test images.
+        source: Whom to cite, and the terms as far as they are known.
+        read: Makes the data set from the folders in which its files are looked for.
     """
 
     about: str
@@ -40,15 +41,19 @@ class Entry:
 
 
 def load(name: str, directory: Path | None = None) -> Dataset:
-    """A data set, looked for offline first, else downloaded and checked.
+    """Loads a data set: from files if they are there, otherwise downloaded and checked.
 
     Args:
         name: A key of `DATASETS`.
-        directory: A folder with data files; then THALWEG_DATA and thalweg's cache are looked
-            through.
+        directory: A folder with data files; THALWEG_DATA and thalweg's cache are searched after it.
 
     Raises:
         InputError: An unknown name, or a file that is absent, damaged or truncated.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.train.shape, digits.classes
+        (torch.Size([1197, 1, 8, 8]), 10)
     """
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
@@ -71,32 +76,16 @@ FASHION = {
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
 FASHION_CLASSES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+    *("T-shirt", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
 
 CIFAR10_HOME = Home(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
 )
 CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
 )
 CIFAR100_HOME = Home(
     "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"
@@ -104,57 +93,29 @@ CIFAR100_HOME = Home(
 
 
 def _mnist(where: Folders) -> Dataset:
-    return _idx(
-        "mnist",
-        where,
-        MNIST_HOME,
-        MNIST,
-        tuple("0123456789"),
-        (0.1307,),
-        (0.3081,),
-        "fashion-mnist",
-    )
+    parts = _idx("mnist", where, MNIST_HOME, MNIST)
+    return Dataset("mnist", tuple("0123456789"), *parts, (0.1307,), (0.3081,), ood="fashion-mnist")
 
 
 def _fashion_mnist(where: Folders) -> Dataset:
-    return _idx(
-        "fashion-mnist",
-        where,
-        FASHION_HOME,
-        FASHION,
-        FASHION_CLASSES,
-        (0.2860,),
-        (0.3530,),
-        "mnist",
-    )
+    parts = _idx("fashion-mnist", where, FASHION_HOME, FASHION)
+    return Dataset("fashion-mnist", FASHION_CLASSES, *parts, (0.2860,), (0.3530,), ood="mnist")
 
 
 def _idx(
-    name: str,
-    where: Folders,
-    home: str,
-    md5: dict[str, str],
-    class_names: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    ood: str,
-) -> Dataset:
-    """A data set of four idx files in a folder of its name."""
+    folder: str, where: Folders, home: str, md5: dict[str, str]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Training images and labels, test images and labels, from four idx files in a folder."""
     images, labels, test, test_labels = (
-        fetch(f"{name}/{file}", where, Home(home + file, checksum))
+        fetch(f"{folder}/{file}", where, Home(home + file, checksum))
         for file, checksum in md5.items()
     )
     pixels, train_most, test_most = 28 * 28, 60_000, 10_000
-    return Dataset(
-        name,
-        class_names,
+    return (
         idx.read_images(images, train_most * pixels),
         idx.read_labels(labels, train_most),
         idx.read_images(test, test_most * pixels),
         idx.read_labels(test_labels, test_most),
-        mean,
-        std,
-        ood=ood,
     )
 
 

@@ -1,8 +1,7 @@
-"""Handwritten digits of 8 x 8 pixels that come with scikit-learn: 1,797 images, no file and no
-network needed.
+"""Handwritten digits of 8 x 8 pixels that come with scikit-learn: 1,797 images, without files.
 
-Alpaydin and Kaynak 1998, *Optical Recognition of Handwritten Digits*, UCI (the test set of it); CC
-BY 4.0.
+Alpaydin and Kaynak 1998, *Optical Recognition of Handwritten Digits*, UCI (its test set); CC BY
+4.0.
 """
 
 import numpy as np
@@ -16,7 +15,7 @@ TEST = 600
 
 
 def read_digits() -> Dataset:
-    """1,197 training and 600 test images, uint8 `[n, 1, 8, 8]`.
+    """Reads 1,197 training and 600 test images, uint8 `[n, 1, 8, 8]`.
 
     The published order has no such split: here, the first 600 of an order drawn once, from seed 0,
     are the test images. Published values 0 .. 16 are multiplied by 255/16 and rounded.

@@ -1,5 +1,6 @@
-"""Where data files are: in a folder of the user's, in thalweg's cache, or at their public home,
-from where they come checked.
+"""Where data files are: in a user's folder, in thalweg's cache, or at their public home.
+
+What is downloaded is checked.
 """
 
 import os
@@ -15,8 +16,8 @@ from thalweg.errors import InputError
 from thalweg.files import exists, given, write_bytes
 
 VARIABLE = "THALWEG_DATA"
-MOST_BYTES = 2**28  # of a file in an archive; CIFAR-100's training images have 154 MB
-pooch.get_logger().setLevel("WARNING")  # what goes wrong is said once, by us
+MOST_BYTES = 2**28  # per file in an archive; CIFAR-100's training images have 154 MB
+pooch.get_logger().setLevel("WARNING")  # our own errors say what goes wrong
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Home:
 
     Attributes:
         url: Its address.
-        md5: Checksum of what is downloaded, in hexadecimal digits.
+        md5: The checksum of the download, in hexadecimal digits.
     """
 
     url: str
@@ -33,45 +34,39 @@ class Home:
 
 
 def folders(directory: Path | None = None) -> list[Path]:
-    """Where files are looked for, in this order: `directory`, the folder in the variable
-    THALWEG_DATA, thalweg's cache.
-    """
+    """The folders that are searched: `directory`, the one in THALWEG_DATA, thalweg's cache."""
     variable = os.environ.get(VARIABLE)
     named = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
     return [given(folder) for folder in named if folder is not None]
 
 
 def find(path: str, where: Sequence[Path]) -> Path | None:
-    """The first of the folders' files with this path below the folder; None where there is none."""
-    return next(
-        (folder / path for folder in where if exists(folder / path) and (folder / path).is_file()),
-        None,
-    )
+    """The first folder's file with this path below the folder; None where no folder has it."""
+    paths = [folder / path for folder in where]
+    return next((path for path in paths if exists(path) and path.is_file()), None)
 
 
 def fetch(path: str, where: Sequence[Path], home: Home) -> Path:
-    """A data file; where no folder has it, it is downloaded into the first of them.
+    """The path of a data file; where no folder has it, it is downloaded into the first one.
 
     Args:
-        path: Below the folder, such as `mnist/train-images-idx3-ubyte.gz`.
+        path: The path below the folder, such as `mnist/train-images-idx3-ubyte.gz`.
         where: The folders, at least one.
-        home: Where to download it from.
+        home: Where it is downloaded from.
 
     Raises:
         InputError: It is nowhere, and can't be downloaded or written.
     """
-    found = find(path, where)
-    if found is not None:
-        return found
+    present = find(path, where)
+    if present is not None:
+        return present
     target = where[0] / path
     packed = home.url.endswith(".tar.gz")
     folder, name = (where[0], Path(home.url).name) if packed else (target.parent, target.name)
     try:
-        downloaded = Path(
-            pooch.retrieve(home.url, known_hash=f"md5:{home.md5}", fname=name, path=folder)
-        )
+        file = pooch.retrieve(home.url, known_hash=f"md5:{home.md5}", fname=name, path=folder)
         if packed:
-            _unpack(downloaded, where[0])
+            _unpack(Path(file), where[0])
     except InputError:
         raise
     except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError) as error:
@@ -90,17 +85,16 @@ def damaged(path: Path, reason: object) -> InputError:
     """An error for a file whose content is not what it should be."""
     return InputError(
         f"{path} is damaged or truncated ({' '.join(str(reason).split())[:160]}): give the "
-        "published file; where none is, it is downloaded"
+        "published file, or delete this one to have it downloaded"
     )
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Writes the archive's files under the folder, each whole or not at all, and deletes the
-    archive.
+    """Writes the archive's files under the folder, each whole or not at all, and deletes it.
 
     Raises:
-        InputError: A file in it is not below the folder, is larger than any of a data set, or is a
-            link.
+        InputError: A file in it is not below the folder, is larger than any file of a data set, or
+            is a link.
     """
     root = folder.resolve()
     with tarfile.open(archive) as packed:
@@ -108,12 +102,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             if member.isdir():
                 continue
             target = (root / member.name).resolve()
-            if (
-                not member.isfile()
-                or member.size > MOST_BYTES
-                or not target.is_relative_to(root)
-                or target == root
-            ):
+            inside = target.is_relative_to(root) and target != root
+            if not member.isfile() or member.size > MOST_BYTES or not inside:
                 kind = f"{member.size} bytes" if member.isfile() else "a link or device"
                 raise InputError(
                     f"{archive} holds {member.name[:80]!r} ({kind}), needs files of {MOST_BYTES} "

@@ -1,8 +1,8 @@
-"""idx files, the format of MNIST and Fashion-MNIST: two zero bytes, a type, the number of axes,
-their lengths, the values.
+"""idx files, the format of MNIST and Fashion-MNIST.
 
-Described at the foot of http://yann.lecun.com/exdb/mnist/ . Only the type that images and labels
-use, unsigned bytes, is read.
+They have two zero bytes, a type, the number of axes, their lengths and the values, as described at
+the foot of http://yann.lecun.com/exdb/mnist/ . Only the type that images and labels use, unsigned
+bytes, is read.
 """
 
 import gzip
@@ -22,14 +22,14 @@ MOST = 60_000 * 28 * 28  # values of the largest file, MNIST's training images
 
 
 def read_idx(path: Path, axes: int, most: int) -> Tensor:
-    """The values of a gzipped idx file, uint8, with so many axes.
+    """Reads the values of a gzipped idx file, uint8, with a given number of axes.
 
     No more is unpacked than its header declares, and one byte.
 
     Args:
         path: The file, `*.gz`.
         axes: 3 for images `[n, height, width]`, 1 for labels `[n]`.
-        most: Values that the data set has at most: a header that declares more is not believed.
+        most: The most values that the data set has: a header that declares more is not believed.
 
     Raises:
         InputError: The file is damaged or truncated, or holds something else.
@@ -52,14 +52,15 @@ def read_idx(path: Path, axes: int, most: int) -> Tensor:
 
 
 def read_images(path: Path, most: int = MOST) -> Tensor:
-    """Grey images, uint8 `[n, 1, height, width]`, with so many pixels at most; errors as in
-    `read_idx`.
+    """Reads grey images, uint8 `[n, 1, height, width]`, of at most `most` pixels.
+
+    It raises the errors of `read_idx`.
     """
     return read_idx(path, 3, most)[:, None]
 
 
 def read_labels(path: Path, most: int = MOST) -> Tensor:
-    """Labels, int64 `[n]`, so many at most; errors as in `read_idx`."""
+    """Reads at most `most` labels, int64 `[n]`; it raises the errors of `read_idx`."""
     return read_idx(path, 1, most).long()
 
 

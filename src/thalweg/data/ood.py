@@ -1,6 +1,4 @@
-"""Out-of-distribution images: what a network has not been trained for, in the shape of what it
-has.
-"""
+"""Out-of-distribution images, in the shape of the images that a network is trained for."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,24 +27,27 @@ OOD = (*MADE, "svhn", *DATASETS)
 
 
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:
-    """Images of another distribution, uint8 `[n, channels, height, width]` with the shape of
-    `like`'s images.
+    """Images of another distribution, uint8 `[n, channels, height, width]`, shaped as in `like`.
 
-    `rotated` (test images by 90 degrees anticlockwise), `inverted` (negatives of test images) and
-    `noise` (uniform bytes) are made of `like`; `svhn` and the names of other data sets (their test
-    images) are read. Those are adapted to `like`: grey images get three equal channels, colour
-    images their luminance (ITU-R BT.601), other sizes are interpolated (bilinear, antialiased).
-    Which images, and the noise, depend on the two names only.
+    `rotated` (test images turned by 90 degrees anticlockwise), `inverted` (negatives of test
+    images) and `noise` (uniform bytes) are made from `like`; `svhn` and the names of other data
+    sets (their test images) are read. The latter are adapted to `like`: grey images get three equal
+    channels, colour images become their luminance (ITU-R BT.601), other sizes are interpolated
+    (bilinear, antialiased). Which images are chosen, and the noise, depend on the two names only.
 
     Args:
         name: One of `OOD`.
         like: The data set that networks are trained on.
         directory: As in `load`.
-        count: Images wanted; fewer come back where there are fewer.
+        count: The number of images; there are fewer where the data set has fewer.
 
     Raises:
         InputError: An unknown name, `like` itself, a count below 1, or files that are absent or
             damaged.
+
+    Example:
+        >>> load_ood("noise", like=load("digits"), count=5).shape
+        torch.Size([5, 1, 8, 8])
     """
     if name not in OOD:
         raise unknown("out-of-distribution set", name, OOD)
@@ -60,19 +61,15 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
     draws = generator(0, "ood", name, like.name)
     if name in MADE:
         images = MADE[name](like, count, draws)
+    elif name == "svhn":
+        images = _some(read_svhn(folders(directory)), count, draws)
     else:
-        images = _some(
-            read_svhn(folders(directory)) if name == "svhn" else load(name, directory).test,
-            count,
-            draws,
-        )
+        images = _some(load(name, directory).test, count, draws)
     return adapted(images, like.shape)
 
 
 def adapted(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Images, uint8 `[n, 1 or 3, height, width]`, with other channels (1 or 3) and size: uint8 `[n,
-    *shape]`.
-    """
+    """Images, uint8 `[n, 1 or 3, height, width]`, adapted to another shape: uint8 `[n, *shape]`."""
     channels, *size = shape
     if images.shape[1:] == shape:
         return images.contiguous()
@@ -85,5 +82,5 @@ def adapted(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def _some(images: Tensor, count: int, draws: torch.Generator) -> Tensor:
-    """Up to `count` of the images, in a drawn order."""
+    """Up to `count` of the images, in a random order."""
     return images[torch.randperm(len(images), generator=draws)[:count]]

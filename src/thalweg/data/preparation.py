@@ -1,5 +1,6 @@
-"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1 in
-every channel.
+"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1.
+
+The mean and the standard deviation are those of every channel.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from thalweg.errors import InputError
 
 @dataclass(frozen=True)
 class Prepare:
-    """Normalises a batch; can be pickled, and works on any device.
+    """Normalises a batch; it can be pickled, and works on any device.
 
     Attributes:
-        mean: Of every channel, in 0 .. 1.
-        std: Standard deviation of every channel, same unit.
+        mean: The mean of every channel, in 0 .. 1.
+        std: The standard deviation of every channel, in the same unit.
 
     Example:
         >>> Prepare((0.5,), (0.25,))(torch.full((1, 1, 1, 2), 255, dtype=torch.uint8))
@@ -30,12 +31,12 @@ class Prepare:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
             raise InputError(
-                f"Prepare got means {self.mean} and standard deviations {self.std}: needs as "
+                f"Prepare got means {self.mean} and standard deviations {self.std}, needs as "
                 "many of both, and standard deviations above 0"
             )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Float32 `[batch, channels, height, width]` of uint8 images of that shape.
+        """Normalises uint8 images `[batch, channels, height, width]` to float32 of the same shape.
 
         Raises:
             InputError: Images of another type, shape or number of channels.
@@ -50,9 +51,7 @@ class Prepare:
         return (images * scale).sub_(offset)
 
 
-@lru_cache(
-    maxsize=64
-)  # made anew for every small batch they would cost as much as the batch's own work
+@lru_cache(maxsize=64)  # made anew per batch, they would cost as much as a small batch's work
 def _constants(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,15 @@
+"""Emulators: from the predictions of a few networks to those of many retrainings."""
+
+from thalweg.emulators.engression import Engression
+from thalweg.emulators.forest import Forest
+from thalweg.emulators.neighbours import Neighbours
+from thalweg.emulators.observations import Observations
+from thalweg.emulators.trivial import Trivial
+
+__all__ = [
+    "Engression",
+    "Forest",
+    "Neighbours",
+    "Observations",
+    "Trivial",
+]

@@ -29,7 +29,6 @@ import statistics
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 
 from thalweg.emulators.scale import Group, leave_one_out, narrow_spreads
 from thalweg.outputs import Outputs, Probabilities
@@ -240,6 +239,8 @@ def _reading(
     """A reading with its interval: how much networks vary, the proxies tell, and what is usual, as
     they are few.
     """
+    from scipy import stats  # here: it takes half a second
+
     limits, count = LIMITS[name], count or len(proxies)
     freedom = max(len(proxies) - 1, 0)
     squares = freedom * statistics.variance(proxies) if freedom else 0.0

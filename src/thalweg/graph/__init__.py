@@ -1,3 +1,5 @@
-"""A network's graph: its channels, their symmetries, narrower copies, and its penultimate
-features.
-"""
+"""A network's graph: its channels, their symmetries, narrower copies, penultimate features."""
+
+from thalweg.graph.alignment import align
+
+__all__ = ["align"]

@@ -1,23 +1,21 @@
-"""Alignment: a network's hidden channels in the order that is nearest to another's (Ainsworth et
-al. 2023, arXiv 2209.04836).
+"""Alignment: a network's hidden channels in the order that is nearest to another network's.
 
-Weight matching, the paper's algorithm 1: coordinate descent, one group of channels after the other
-in random order, each an assignment problem, until no group gives anything more. The function stays
-the same: aligned copies are no diversity.
+Weight matching (Ainsworth et al. 2023, arXiv 2209.04836, algorithm 1): coordinate descent, one
+group of channels after the other in random order, each an assignment problem, until no group
+improves any more. The function stays the same: aligned copies add no diversity.
 
-Deviations: it starts not from the given order but, where that is nearer, from one that is found
+Deviations: it starts not from the given order but, where that is nearer, from one that is built
 from the inputs to the outputs, each group by the tensors whose other axes are in order already; so
-a permuted copy of a network is undone exactly, whatever the random order of groups. A group changes
-places only if that is seen to bring the networks nearer (where two axes of a tensor belong to one
-group, the assignment alone does not ensure it). All parameters contribute, those of normalisations
-included; buffers are permuted and don't contribute. Channels that a frozen parameter has stay where
-they are.
+a permuted copy of a network is undone exactly, whatever the random order of groups. A group is
+reordered only if that brings the networks measurably nearer (where two axes of a tensor belong to
+one group, the assignment alone does not ensure it). All parameters contribute, those of
+normalisations included; buffers are permuted and do not contribute. Channels of a frozen parameter
+stay where they are.
 """
 
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
@@ -27,22 +25,28 @@ from thalweg.weights.point import Tensors, Weights
 
 
 def align(network: nn.Module, fixed: Weights, moved: Weights, *, seed: int = 0) -> Weights:
-    """Weights with the function of `moved`, permuted towards `fixed`: never further from it than
-    they were.
+    """Permutes `moved` towards `fixed`, with the same function and never farther than before.
 
-    Groups of channels that have a place in a frozen parameter stay as they are, so that frozen
-    parameters do: those that both have in common, as of a pretrained part, are still in common
+    Groups of channels that have a place in a frozen parameter stay as they are, and so do frozen
+    parameters: those that both networks share, such as a pretrained part, are still shared
     afterwards.
 
     Args:
-        network: The architecture of both. What is frozen in it has no `requires_grad`.
-        fixed: Where to.
-        moved: What is permuted. Its buffers, valid or stale, are permuted too.
-        seed: Of the order of groups.
+        network: The architecture of both. Its frozen parameters have no `requires_grad`.
+        fixed: The target.
+        moved: The weights that are permuted. Their buffers, valid or stale, are permuted too.
+        seed: The seed of the order of groups.
 
     Raises:
         InputError: The network's permutations can't be found, or weights are not this network's, or
             not finite, or have masks.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> weights = Weights.of(network)
+        >>> aligned = align(network, weights, permuted(network, weights, seed=0))
+        >>> torch.equal(aligned.params["0.weight"], weights.params["0.weight"])
+        True
     """
     _check(network, fixed, moved)
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
@@ -52,58 +56,54 @@ def align(network: nn.Module, fixed: Weights, moved: Weights, *, seed: int = 0) 
         if not frozen & {place.tensor for place in group.places}
     ]
     names = sorted({place.tensor for group in groups for place in group.places} & set(fixed.params))
-    target, own = (
+    target, start = (
         {name: weights.params[name].detach().cpu().double() for name in names}
         for weights in (fixed, moved)
     )
-    starts = [[torch.arange(group.channels) for group in groups], _through(groups, target, own)]
-    nearer = max(starts, key=lambda orders: _likeness(target, reordered(own, groups, orders)))
-    return reordered_weights(moved, groups, _descended(groups, target, own, nearer, seed))
+    given = [torch.arange(group.channels) for group in groups]
+    starts = [given, _in_forward_order(groups, target, start)]
+    nearer = max(starts, key=lambda orders: _inner(target, reordered(start, groups, orders)))
+    return reordered_weights(moved, groups, _descend(groups, target, start, nearer, seed))
 
 
 def permuted(network: nn.Module, weights: Weights, seed: int) -> Weights:
     """Weights with the same function, whose hidden channels are in a random order.
 
-    For tests and users' own checks.
+    It is meant for tests and for users' own checks.
 
     Raises:
         InputError: The network's permutations can't be found.
     """
     groups = symmetries(network)
     random = generator(seed, "permuted")
-    return reordered_weights(
-        weights, groups, [torch.randperm(group.channels, generator=random) for group in groups]
-    )
+    orders = [torch.randperm(group.channels, generator=random) for group in groups]
+    return reordered_weights(weights, groups, orders)
 
 
-def _descended(
+def _descend(
     groups: Sequence[Group], target: Tensors, start: Tensors, orders: Sequence[Tensor], seed: int
 ) -> list[Tensor]:
-    """Coordinate descent from given orders, until a whole round brings nothing."""
+    """Coordinate descent from given orders, until a whole round improves nothing."""
     orders, random = list(orders), generator(seed, "align")
-    own = reordered(start, groups, orders)
-    least = 1e-12 * (_likeness(target, target) + _likeness(own, own))  # less is rounding
+    tensors = reordered(start, groups, orders)
+    rounding = 1e-12 * (_inner(target, target) + _inner(tensors, tensors))
     improved = True
     while improved:
         improved = False
         for number in torch.randperm(len(groups), generator=random).tolist():
             group = groups[number]
-            parts = {
-                place.tensor: own[place.tensor] for place in group.places if place.tensor in own
-            }
-            order = _assigned(
-                group, target, parts, [place for place in group.places if place.tensor in own]
-            )
+            places = [place for place in group.places if place.tensor in tensors]
+            parts = {place.tensor: tensors[place.tensor] for place in places}
+            order = _assign(group, target, parts, places)
             changed = reordered(parts, [group], [order])
-            if _likeness(target, changed) > _likeness(target, parts) + least:
-                own, orders[number], improved = own | changed, orders[number][order], True
+            if _inner(target, changed) > _inner(target, parts) + rounding:
+                tensors, orders[number] = tensors | changed, orders[number][order]
+                improved = True
     return orders
 
 
-def _through(groups: Sequence[Group], target: Tensors, own: Tensors) -> list[Tensor]:
-    """Orders found from the inputs to the outputs, each by the tensors whose other axes are in
-    order already.
-    """
+def _in_forward_order(groups: Sequence[Group], target: Tensors, tensors: Tensors) -> list[Tensor]:
+    """Orders from the inputs to the outputs, each by tensors whose other axes are in order."""
     carried = [
         (place.tensor, place.axis, number)
         for number, group in enumerate(groups)
@@ -115,43 +115,43 @@ def _through(groups: Sequence[Group], target: Tensors, own: Tensors) -> list[Ten
         places = [
             place
             for place in group.places
-            if place.tensor in own
+            if place.tensor in tensors
             and not any(
                 (place.tensor, axis) in waiting
-                for axis in range(own[place.tensor].dim())
+                for axis in range(tensors[place.tensor].dim())
                 if axis != place.axis
             )
         ]
-        orders.append(_assigned(group, target, own, places))
-        own = reordered(own, [group], orders[-1:])
+        orders.append(_assign(group, target, tensors, places))
+        tensors = reordered(tensors, [group], orders[-1:])
     return orders
 
 
-def _assigned(group: Group, target: Tensors, own: Tensors, places: Sequence[Place]) -> Tensor:
-    """The order of a group's channels that makes its tensors most like the target's, all other
-    channels as they are.
-    """
+def _assign(group: Group, target: Tensors, tensors: Tensors, places: Sequence[Place]) -> Tensor:
+    """The order of a group's channels that brings its tensors nearest to the target's."""
+    from scipy.optimize import linear_sum_assignment  # here: it takes half a second
+
     gains = torch.zeros(group.channels, group.channels, dtype=torch.float64)
     for place in places:
-        one, other = (
-            tensors[place.tensor].movedim(place.axis, 0)[place.index].flatten(1)
-            for tensors in (target, own)
+        wanted, current = (
+            named[place.tensor].movedim(place.axis, 0)[place.index].flatten(1)
+            for named in (target, tensors)
         )
-        gains += one @ other.T
+        gains += wanted @ current.T
     return torch.from_numpy(linear_sum_assignment(gains.numpy(), maximize=True)[1])
 
 
-def _likeness(one: Tensors, other: Tensors) -> float:
-    """The sum of products: the larger it is, the nearer they are."""
+def _inner(one: Tensors, other: Tensors) -> float:
+    """The inner product of two sets of tensors: the larger it is, the nearer they are."""
     return sum(
         float(torch.dot(one[name].flatten(), tensor.flatten())) for name, tensor in other.items()
     )
 
 
 def _check(network: nn.Module, *given: Weights) -> None:
-    own = {name: tuple(p.shape) for name, p in network.named_parameters()}
+    shapes = {name: p.shape for name, p in network.named_parameters()}
     for weights in given:
-        if {name: tuple(p.shape) for name, p in weights.params.items()} != own:
+        if {name: p.shape for name, p in weights.params.items()} != shapes:
             raise InputError(
                 "align got weights that do not fit the network: give two trainings of this very "
                 "network"

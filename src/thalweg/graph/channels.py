@@ -1,6 +1,4 @@
-"""The channels of a network: what is known of them while its graph is read, operation by
-operation.
-"""
+"""The channels of a network: what is known of them while its graph is read."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -18,12 +16,12 @@ class Value:
     """A tensor in the graph, `[batch, channels]` or `[batch, channels, *spatial]`.
 
     Attributes:
-        labels: Of its channels; None for the network's inputs and what has no layer before it,
-            where all is fixed.
-        spatial: How many axes come after the channels.
+        labels: The labels of its channels; None for the network's inputs and what has no layer
+            before it, where all channels are fixed.
+        spatial: The number of axes after the channels.
         area: How many numbers a channel has in each example; None where that is not known. Without
-            spatial axes it is 1, or not known: then the channels were flattened, and each is so
-            many consecutive features.
+            spatial axes it is 1 or not known: in the latter case the channels were flattened, and
+            each is that many consecutive features.
     """
 
     labels: Array | None = None
@@ -36,17 +34,18 @@ class Channels:
 
     Attributes:
         labels: All labels.
-        axes: Of parameters and buffers by (name, axis): the labels along it.
-        arrays: The labels of every tensor in the graph: channels that change places do so in all of
-            them.
-        within: Parts of these that channels can't leave when they change places.
-        layers: Layers as they occur: (node, layer, labels of what comes in, of what goes out).
+        axes: The labels along an axis of a parameter or buffer, by (name, axis).
+        arrays: The labels of every tensor in the graph: channels that are permuted are permuted in
+            all of them.
+        within: Parts of these that channels can't leave when they are permuted.
+        layers: Layers as they occur: (node, layer, labels of the inputs, labels of the outputs).
         sizes: Literal sizes in the graph that follow from numbers of channels: (node, number of the
             argument, labels).
         pads: Channels that padding adds before and after others: (node, labels before, labels
             between, labels after).
         grouped: Convolutions whose channels are fixed by their groups.
         traced: The graphs that were read.
+        names: The names of parameters and buffers, by their identity.
     """
 
     def __init__(self) -> None:
@@ -59,11 +58,13 @@ class Channels:
         self.pads: list[tuple[fx.Node, Array, Array, Array]] = []
         self.grouped: list[fx.Node] = []
         self.traced: list[Traced] = []
-        self.names: dict[int, str] = {}  # of parameters and buffers, by their identity
+        self.names: dict[int, str] = {}
 
     def carry(self, tensor: Tensor | None, axis: int, labels: Array) -> Array:
-        """A parameter or buffer has these labels along an axis; returns those that it has from an
-        earlier use, if any.
+        """Gives a parameter or buffer labels along an axis.
+
+        Returns:
+            The labels that it has from an earlier use, if there was one; otherwise those given.
         """
         if tensor is None or not tensor.dim():
             return labels
@@ -73,30 +74,27 @@ class Channels:
         return known
 
     def produced(self, weight: Tensor, bias: Tensor | None, count: int) -> Array:
-        """Labels of a layer's outputs: new ones, unless its weight has been met before."""
+        """The labels of a layer's outputs: new ones, unless its weight has been met before."""
         known = self.axes.get((self.names[id(weight)], 0))
         labels = self.carry(weight, 0, self.labels.new(count) if known is None else known)
         self.carry(bias, 0, labels)
         return labels
 
     def of(self, node: fx.Node, value: Value, count: int) -> Array:
-        """Labels `[count]` of what must be all the channels of a value or, where they were
-        flattened, all its features.
-        """
+        """The labels `[count]` of a value's channels or, where it was flattened, its features."""
         if value.labels is None:
             return fixed(count)
         repeats, rest = divmod(count, len(value.labels))
-        if rest or repeats not in (
-            (1,) if value.spatial else (repeats,) if value.area is None else (value.area,)
-        ):
+        needed = 1 if value.spatial else value.area
+        if rest or repeats != (repeats if needed is None else needed):
             refuse(node, f"reads {count} channels where {len(value.labels)} come")
         return np.repeat(value.labels, repeats)
 
     def check(self) -> None:
-        """Padded channels must not turn out to be the ones that they surround.
+        """Checks that padded channels are not the same as those that they surround.
 
         Raises:
-            InputError: They do.
+            InputError: They are.
         """
         roots = self.labels.roots()
         for node, before, between, after in self.pads:
@@ -105,7 +103,7 @@ class Channels:
 
 
 def refuse(node: fx.Node, what: str) -> NoReturn:
-    """An error that names a node of the graph.
+    """Raises an error that names a node of the graph.
 
     Raises:
         InputError: Always.

@@ -1,8 +1,7 @@
-"""Labels: what tells the channels of a network's hidden layers from one another, and which of them
-turn out to be the same.
+"""Labels tell a network's hidden channels from one another, and say which are the same.
 
 Every axis of channels is an array of labels. Where two tensors are added, their channels are the
-same one by one, and so are their labels. Channels that can't change places, such as the network's
+same one by one, and so are their labels. Channels that can't be permuted, such as the network's
 inputs and outputs, have the label 0.
 """
 
@@ -25,17 +24,17 @@ class Labels:
         return np.arange(first, first + count)
 
     def join(self, one: Array, other: Array) -> None:
-        """From now on the labels of two arrays `[channels]` are the same, one by one."""
+        """Makes the labels of two arrays `[channels]` the same, one by one."""
         for a, b in zip(one.tolist(), other.tolist(), strict=True):
             low, high = sorted((self._root(a), self._root(b)))
             self._parent[high] = low
 
     def fix(self, labels: Array) -> None:
-        """These channels can't change places."""
+        """Marks channels that can't be permuted."""
         self.join(labels, np.zeros_like(labels))
 
     def roots(self) -> Array:
-        """Of every label the lowest one that is the same `[labels]`."""
+        """For every label the lowest one that is the same `[labels]`."""
         return np.array([self._root(label) for label in range(len(self._parent))])
 
     def _root(self, label: int) -> int:
@@ -45,5 +44,5 @@ class Labels:
 
 
 def fixed(count: int) -> Array:
-    """An axis whose channels can't change places `[count]`."""
+    """The labels of an axis whose channels can't be permuted `[count]`."""
     return np.zeros(count, dtype=np.int64)

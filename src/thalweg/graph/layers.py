@@ -1,6 +1,6 @@
 """How layers pass on the labels of channels, and which parameters and buffers carry them.
 
-One function a kind of layer.
+There is one function per kind of layer.
 """
 
 import math
@@ -47,15 +47,13 @@ def _convolution(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Val
 
 
 def _channel_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
-    """Each channel is normalised by itself: batch norm (its statistics are buffers) and instance
-    norm.
-    """
+    """Batch norm and instance norm: each channel is normalised alone."""
     _carry_all(channels, node, layer, channels.of(node, x, layer.num_features))
     return x
 
 
 def _group_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
-    """Channels may change places within a group."""
+    """Channels can be permuted within a group."""
     labels = channels.of(node, x, layer.num_channels)
     _carry_all(channels, node, layer, labels)
     if layer.num_groups < layer.num_channels:
@@ -64,9 +62,7 @@ def _group_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Valu
 
 
 def _layer_norm(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
-    """Over the features, over channels and pixels, or over pixels only, where it doesn't know of
-    channels.
-    """
+    """Normalises over features, over channels and pixels, or over pixels only."""
     axes = len(layer.normalized_shape)
     if x.labels is not None and axes > x.spatial + 1:
         refuse(node, "normalises over the batch")
@@ -82,7 +78,7 @@ def _prelu(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
 
 
 def _carry_all(channels: Channels, node: fx.Node, layer: Any, labels: Array) -> None:
-    """The first axis of all of a layer's parameters and buffers are channels."""
+    """Gives the first axis of all of a layer's parameters and buffers the labels of channels."""
     channels.layers.append((node, layer, labels, labels))
     for tensor in [*layer.parameters(), *layer.buffers()]:
         channels.carry(tensor, 0, labels)
@@ -92,7 +88,7 @@ def _flatten(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
     return flattened(node, x, layer.start_dim, layer.end_dim)
 
 
-def _per_number(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
+def _elementwise(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
     return x
 
 
@@ -109,7 +105,7 @@ def pooled(node: fx.Node, x: Value, axes: int, size: Any = None) -> Value:
         node: The operation.
         x: The image.
         axes: How many spatial axes it must have.
-        size: Of what comes out, where it is given.
+        size: The size of the output, where it is given.
     """
     if x.labels is not None and x.spatial != axes:
         refuse(node, f"needs {axes} spatial axes, where {x.spatial} come")
@@ -119,7 +115,7 @@ def pooled(node: fx.Node, x: Value, axes: int, size: Any = None) -> Value:
 
 
 def flattened(node: fx.Node, x: Value, start: int, end: int) -> Value:
-    """Axes from start to end as one."""
+    """Flattens the axes from start to end into one."""
     if x.labels is None:
         return x
     rank = x.spatial + 2
@@ -133,32 +129,20 @@ def flattened(node: fx.Node, x: Value, start: int, end: int) -> Value:
     return replace(x, spatial=x.spatial - (end - start))
 
 
-_PER_NUMBER = """
+_ELEMENTWISE = """
     Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ReLU ReLU6
-    RReLU LeakyReLU ELU SELU CELU GELU
-    SiLU Mish Softplus Softsign Softshrink Hardshrink Tanhshrink Threshold Tanh Sigmoid LogSigmoid
-    Hardtanh Hardswish Hardsigmoid
-    Softmax LogSoftmax
-"""  # the last two see all channels, but none of them differently
+    RReLU LeakyReLU ELU SELU CELU GELU SiLU Mish Softplus Softsign Softshrink Hardshrink Tanhshrink
+    Threshold Tanh Sigmoid LogSigmoid Hardtanh Hardswish Hardsigmoid Softmax LogSoftmax
+"""  # the last two see all channels, but treat them alike
+_POOLS = """
+    MaxPool AvgPool LPPool AdaptiveMaxPool AdaptiveAvgPool
+    ZeroPad ConstantPad ReflectionPad ReplicationPad CircularPad
+"""
 _DIMENSIONAL: dict[str, Layer] = {
     "Conv": _convolution,
     "BatchNorm": _channel_norm,
     "InstanceNorm": _channel_norm,
-    **dict.fromkeys(
-        (
-            "MaxPool",
-            "AvgPool",
-            "LPPool",
-            "AdaptiveMaxPool",
-            "AdaptiveAvgPool",
-            "ZeroPad",
-            "ConstantPad",
-            "ReflectionPad",
-            "ReplicationPad",
-            "CircularPad",
-        ),
-        _pool,
-    ),
+    **dict.fromkeys(_POOLS.split(), _pool),
 }
 
 LAYERS: dict[str, Layer] = {
@@ -169,6 +153,6 @@ LAYERS: dict[str, Layer] = {
     "RMSNorm": _layer_norm,
     "PReLU": _prelu,
     "Flatten": _flatten,
-    **dict.fromkeys(_PER_NUMBER.split(), _per_number),
+    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
     **{f"{name}{axes}d": layer for name, layer in _DIMENSIONAL.items() for axes in (1, 2, 3)},
 }

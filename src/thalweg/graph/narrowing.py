@@ -1,5 +1,6 @@
-"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph,
-not by its author's settings.
+"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph.
+
+It does not need the settings of the network's author.
 """
 
 import math
@@ -20,36 +21,41 @@ from thalweg.graph.symmetry import alike
 from thalweg.graph.tracing import Traced
 
 
-def narrowed(network: nn.Module, share: float) -> nn.Module:
-    """A network with a share of the hidden channels: some are taken out, at even distances,
-    wherever they occur.
+def narrowed(network: nn.Module, width_ratio: float) -> nn.Module:
+    """A network with a fraction of the hidden channels; the others are removed at even distances.
 
-    What is left of a layer's weights is scaled with the square root of how many times fewer inputs
-    it has, so that its outputs vary as much as before: a newly initialised network gives a newly
-    initialised narrow one, by the rule that its author chose. Group normalisation keeps as many
-    groups as divide the channels.
+    The remaining weights of a layer are scaled with the square root of the ratio of its numbers of
+    inputs, before to after, so that its outputs vary as much as before: a newly initialised network
+    gives a newly initialised narrow one, by the rule that its author chose. Group normalisation
+    keeps as many groups as divide the channels.
 
     Args:
-        network: A network as it is initialised. It is left as it is.
-        share: Of the channels of every hidden layer, rounded to a whole number, one at least.
+        network: A newly initialised network. It is left as it is.
+        width_ratio: The fraction of the channels of every hidden layer that is kept, rounded to a
+            whole number of at least one.
 
     Returns:
         A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in
         evaluation. Its layers have the names that they have in the network; modules that hold
-        layers are there, and are not called.
+        layers are there, but are not called.
 
     Raises:
         InputError: The network can't be traced, does something that is not understood, or has
             convolutions with groups.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> {name: tuple(p.shape) for name, p in narrowed(network, 0.5).named_parameters()}
+        {'0.weight': (4, 4), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
     """
-    check_range("share", share, 1e-9, 1)
+    check_range("width_ratio", width_ratio, 1e-9, 1)
     channels = read(network)
     for node in channels.grouped:
         refuse(node, "is a convolution with groups, whose channels are fixed")
     roots = channels.labels.roots()
     kept = np.ones(len(roots), dtype=bool)
     for labels in alike(channels, roots, channels.arrays):
-        count = max(1, math.floor(len(labels) * share + 0.5))
+        count = max(1, math.floor(len(labels) * width_ratio + 0.5))
         kept[labels] = False
         kept[[labels[(2 * i + 1) * len(labels) // (2 * count)] for i in range(count)]] = True
     stays = kept[roots]
@@ -58,38 +64,40 @@ def narrowed(network: nn.Module, share: float) -> nn.Module:
     _cut_layers(channels, training, stays)
     _cut_literals(channels, training, stays)
     for layer in training.owner.modules():
-        if (
-            not layer.training
-        ):  # the network's own `train` keeps it so, and a graph module has another
+        # the network's own `train` keeps it in evaluation mode, and that of a graph module would
+        # not
+        if not layer.training:
             layer.train = partial(_stays, layer)  # type: ignore[method-assign]
-    return fx.GraphModule(_own_names(training), training.graph, type(network).__name__)
+    return fx.GraphModule(_root_of_names(training), training.graph, type(network).__name__)
 
 
 def least_share(network: nn.Module) -> float:
-    """The share of its hidden channels that the narrowest network has: one of each layer.
+    """The smallest possible width ratio, at which each layer keeps one channel.
 
-    Errors as in `narrowed`.
+    It raises the same errors as `narrowed`.
     """
     channels = read(network)
     widths = [len(labels) for labels in alike(channels, channels.labels.roots(), channels.arrays)]
     return len(widths) / max(sum(widths), 1)
 
 
-def narrow_model(model: Callable[[], nn.Module], share: float) -> nn.Module:
-    """A newly initialised network, narrowed; with `functools.partial` a factory that processes can
-    be sent.
+def narrow_model(model: Callable[[], nn.Module], width_ratio: float) -> nn.Module:
+    """A newly initialised network, narrowed.
+
+    With `functools.partial` it is a factory that can be sent to other processes.
     """
-    return narrowed(model(), share)
+    return narrowed(model(), width_ratio)
 
 
 def _stays(layer: nn.Module, mode: bool = True) -> nn.Module:  # noqa: FBT001, FBT002  torch's
-    """`train` of a layer that is in evaluation mode whatever it is told."""
+    """The `train` of a layer that always stays in evaluation mode."""
     return layer
 
 
 def _join_modes(training: Traced, evaluating: Traced) -> None:
-    """Makes the training graph one for both modes: functional dropout, which has its mode as an
-    argument, becomes a layer.
+    """Makes the training graph one for both modes.
+
+    Functional dropout, which has its mode as an argument, becomes a layer.
 
     Raises:
         InputError: The graphs differ in something else.
@@ -97,15 +105,14 @@ def _join_modes(training: Traced, evaluating: Traced) -> None:
     nodes, twins = list(training.graph.nodes), list(evaluating.graph.nodes)
     if len(nodes) != len(twins):
         raise InputError(
-            "the network does other things in training than in evaluation, so that no single "
-            "graph tells how to make a narrower one: use layers that know their mode, such as "
-            "nn.Dropout"
+            "the network does other things in training than in evaluation, so no single graph "
+            "can be narrowed: use layers that know their mode, such as nn.Dropout"
         )
     texts = [
         [str((node.target, node.args, node.kwargs)) for node in graph] for graph in (nodes, twins)
     ]
-    for node, twin, text, other in zip(nodes, twins, *texts, strict=True):
-        if text == other:
+    for node, twin, text, twin_text in zip(nodes, twins, *texts, strict=True):
+        if text == twin_text:
             continue
         if node.target not in _DROPOUT or node.target is not twin.target:
             refuse(node, "is not the same in training and in evaluation")
@@ -120,11 +127,11 @@ def _join_modes(training: Traced, evaluating: Traced) -> None:
         training.graph.erase_node(node)
 
 
-def _own_names(network: Traced) -> nn.Module:
-    """The module whose names the graph then has: the network itself, and not what holds it.
+def _root_of_names(network: Traced) -> nn.Module:
+    """The module that the graph's names start from: the network itself where possible.
 
-    But what holds it, if it is a single layer, or has a name that a `GraphModule` needs for itself,
-    such as `graph`.
+    It is the module that holds the network where the network is a single layer, or has a name that
+    a `GraphModule` needs for itself, such as `graph`.
     """
     targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
     if any(
@@ -138,7 +145,7 @@ def _own_names(network: Traced) -> nn.Module:
 
 
 def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
-    """Takes channels out of all parameters and buffers, and tells the layers."""
+    """Removes channels from all parameters and buffers, and updates the layers' sizes."""
     owned = [*network.owner.parameters(), *network.owner.buffers()]
     cut = {channels.names[id(tensor)]: tensor.detach() for tensor in owned}
     for (name, axis), labels in channels.axes.items():
@@ -153,20 +160,19 @@ def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -
     for tensor in owned:
         name = channels.names[id(tensor)]
         value = cut[name] * scales[name] if name in scales else cut[name]
-        new[name] = (
-            nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
-        )
+        is_parameter = isinstance(tensor, nn.Parameter)
+        new[name] = nn.Parameter(value, tensor.requires_grad) if is_parameter else value
     for module in network.owner.modules():
-        for key, own in [*module._parameters.items(), *module._buffers.items()]:
-            if own is not None:
-                setattr(module, key, new[channels.names[id(own)]])  # a tied one comes several times
+        for key, old in [*module._parameters.items(), *module._buffers.items()]:
+            if old is not None:  # a tied one comes several times
+                setattr(module, key, new[channels.names[id(old)]])
     for node, layer, before, after in channels.layers:
         if node.graph is network.graph:
             _resize(layer, int(stays[before].sum()), int(stays[after].sum()))
 
 
 def _resize(layer: Any, before: int, after: int) -> None:
-    """Tells a layer how many channels come in and go out."""
+    """Sets a layer's numbers of input and output channels."""
     if isinstance(layer, nn.Linear):
         layer.in_features, layer.out_features = before, after
     elif isinstance(layer, nn.modules.conv._ConvNd):
@@ -184,21 +190,22 @@ def _resize(layer: Any, before: int, after: int) -> None:
 
 
 def _cut_literals(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
-    """Widths of padding and sizes that are written in the graph as numbers."""
+    """Updates widths of padding and sizes that are written in the graph as numbers."""
     for node, position, labels in channels.sizes:
         if node.graph is network.graph:
             node.update_arg(position, int(stays[labels].sum()))
     for node, before, _, after in channels.pads:
         if node.graph is network.graph:
-            widths: Any = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+            positional = len(node.args) > 1
+            widths: Any = node.args[1] if positional else node.kwargs["pad"]
             new = (*widths[:-2], int(stays[before].sum()), int(stays[after].sum()))
-            if len(node.args) > 1:
+            if positional:
                 node.update_arg(1, new)
             else:
                 node.update_kwarg("pad", new)
 
 
-_ROOT = "0"  # the name of the network in what traces it
+_ROOT = "0"  # the name of the network in the module that holds it while it is traced
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
 _DROPOUT: dict[Any, Any] = {
     functional.dropout: nn.Dropout,

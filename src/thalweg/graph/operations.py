@@ -1,6 +1,6 @@
 """How functions and methods pass on the labels of channels.
 
-One function a kind of operation, found by its name.
+There is one function per kind of operation, found by its name.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,12 @@ Operation = Callable[[Channels, fx.Node, tuple[Any, ...], dict[str, Any]], Any]
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A tensor's sizes, from an axis on."""
+    """A tensor's sizes, from one axis on.
+
+    Attributes:
+        of: The tensor.
+        first: The axis.
+    """
 
     of: Value
     first: int = 0
@@ -27,18 +32,18 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class Size:
-    """A number that is read from a tensor's shape, or computed from such.
+    """A number that is read from a tensor's shape, or computed from such numbers.
 
     Attributes:
         batch: It is the number of examples.
-        count: What it is, where that is known.
+        count: Its value, where that is known.
     """
 
     batch: bool = False
     count: int | None = None
 
 
-def _per_number(
+def _elementwise(
     channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Activations and arithmetic: where several tensors meet, their channels are the same."""
@@ -50,13 +55,13 @@ def _per_number(
         return values[0]
     result = known[0]
     for other in known[1:]:
-        result = _together(channels, node, result, other)
+        result = _combine(channels, node, result, other)
     if len(known) < len(values):  # the network's input takes part
         channels.labels.fix(_labels(result))
     return result
 
 
-def _together(channels: Channels, node: fx.Node, one: Value, other: Value) -> Value:
+def _combine(channels: Channels, node: fx.Node, one: Value, other: Value) -> Value:
     if one.spatial != other.spatial:
         refuse(node, f"combines tensors with {one.spatial} and {other.spatial} spatial axes")
     a, b = _labels(one), _labels(other)
@@ -79,9 +84,10 @@ def _together(channels: Channels, node: fx.Node, one: Value, other: Value) -> Va
 
 def _cat(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
     parts, axis = _given(args, kwargs, 0, "tensors"), _given(args, kwargs, 1, "dim", 0)
-    if not isinstance(parts, Sequence) or any(
-        not isinstance(part, Value) or part.labels is None for part in parts
-    ):
+    labelled = isinstance(parts, Sequence) and all(
+        isinstance(part, Value) and part.labels is not None for part in parts
+    )
+    if not labelled:
         refuse(node, "joins something that no layer has made")
     ranks = {part.spatial for part in parts}
     if len(ranks) > 1 or not isinstance(axis, int):
@@ -96,64 +102,56 @@ def _cat(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[
     if parts[0].spatial == 0 and any(part.area is None for part in parts):
         refuse(
             node,
-            "joins flattened channels, of which it is not known how many features they have: "
-            "join before flatten",
+            "joins flattened channels whose number of features is not known: join before flatten",
         )
     areas = {part.area for part in parts}
-    return Value(
-        np.concatenate([part.labels for part in parts]),
-        parts[0].spatial,
-        areas.pop() if len(areas) == 1 else None,
-    )
+    labels = np.concatenate([part.labels for part in parts])
+    return Value(labels, parts[0].spatial, areas.pop() if len(areas) == 1 else None)
 
 
 def _flatten(
     channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Value:
-    return flattened(
-        node,
-        args[0],
-        _given(args, kwargs, 1, "start_dim", 0),
-        _given(args, kwargs, 2, "end_dim", -1),
-    )
+    start, end = _given(args, kwargs, 1, "start_dim", 0), _given(args, kwargs, 2, "end_dim", -1)
+    return flattened(node, args[0], start, end)
 
 
 def _reshape(
     channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Value:
-    """To `[batch, features]`, or from flattened channels to `[batch, channels, *spatial]`."""
+    """Reshapes to `[batch, features]`, or flattened channels to `[batch, channels, *spatial]`."""
     x, *sizes = args
     listed = bool(sizes) and isinstance(sizes[0], tuple | list)
     sizes = list(sizes[0]) if listed else sizes
     if x.labels is None:
         return x
     if len(sizes) < 2 or not (sizes[0] == -1 or (isinstance(sizes[0], Size) and sizes[0].batch)):
-        refuse(node, "reshapes to something else than (x.size(0), ...) or (-1, ...)")
+        refuse(node, "reshapes to something other than (x.size(0), ...) or (-1, ...)")
     literal = isinstance(sizes[1], int)
     count = sizes[1] if literal else getattr(sizes[1], "count", None)
     if len(sizes) > 2:
         if sizes[0] == -1 or count != len(x.labels):
             refuse(
                 node,
-                "reshapes so that channels are no axis of their own: use flatten(1), or "
+                "reshapes so that channels have no axis of their own: use flatten(1), or "
                 "(x.size(0), channels, ...)",
             )
-        found = Value(x.labels, len(sizes) - 2)
+        result = Value(x.labels, len(sizes) - 2)
     else:
-        found = flattened(node, x, 1, -1)
+        result = flattened(node, x, 1, -1)
         if count not in (None, -1):
-            found = Value(channels.of(node, found, count), 0, 1)
+            result = Value(channels.of(node, result, count), 0, 1)
     if literal and sizes[1] != -1:
         if listed:
             refuse(node, "reshapes to a tuple of sizes: give them one by one")
-        channels.sizes.append((node, 2, _labels(found)))
-    return found
+        channels.sizes.append((node, 2, _labels(result)))
+    return result
 
 
 def _reduce(
     channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Value:
-    """Mean, sum or maximum over spatial axes, or what takes such axes away."""
+    """Mean, sum or maximum over spatial axes, and whatever else removes such axes."""
     x, axes = args[0], _given(args, kwargs, 1, "dim")
     if x.labels is None:
         return x
@@ -162,33 +160,29 @@ def _reduce(
         refuse(node, "reduces all axes: name the spatial ones")
     chosen = {axis % (x.spatial + 2) for axis in axes}
     if chosen & {0, 1}:
-        refuse(node, "reduces another axis than spatial ones")
-    whole = len(chosen) == x.spatial
-    spatial = x.spatial if _given(args, kwargs, 2, "keepdim", False) else x.spatial - len(chosen)  # noqa: FBT003
-    return replace(x, spatial=spatial, area=1 if whole else None)
+        refuse(node, "reduces an axis that is not spatial")
+    keeps = _given(args, kwargs, 2, "keepdim", False)  # noqa: FBT003
+    spatial = x.spatial if keeps else x.spatial - len(chosen)
+    return replace(x, spatial=spatial, area=1 if len(chosen) == x.spatial else None)
 
 
 def _pad(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Value:
-    """Spatial padding, or constant channels before and after: new labels, which are the channels'
-    that they are added to.
+    """Spatial padding, or constant channels before and after the others.
+
+    The added channels have new labels, joined with those of the channels that they are added to.
     """
     x, widths = args[0], _given(args, kwargs, 1, "pad")
     if x.labels is None:
         return x
     if not all(isinstance(width, int) for width in widths) or len(widths) > 2 * (x.spatial + 1):
-        refuse(node, "pads by widths that are no literal numbers, or pads the batch")
+        refuse(node, "pads by widths that are not literal numbers, or pads the batch")
     x = replace(x, area=None if x.spatial else x.area)
     if len(widths) <= 2 * x.spatial or not any(widths[-2:]):
         return x
-    if (
-        _given(args, kwargs, 2, "mode", "constant") != "constant"
-        or min(widths[-2:]) < 0
-        or (x.spatial == 0 and x.area is None)
-    ):
+    constant = _given(args, kwargs, 2, "mode", "constant") == "constant"
+    if not constant or min(widths[-2:]) < 0 or (x.spatial == 0 and x.area is None):
         refuse(
-            node,
-            "pads channels by something else than a constant, or flattened ones, or takes some "
-            "away",
+            node, "pads channels by something other than a constant, or flattened ones, or crops"
         )
     before, after = (channels.labels.new(width) for width in widths[-2:])
     added = np.concatenate([before, after])
@@ -198,7 +192,7 @@ def _pad(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[
 
 
 def _slice(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Spatial slices of an image; sizes of a shape."""
+    """Spatial slices of an image, or sizes from a shape."""
     x, index = args
     if isinstance(x, Shape):
         return _part_of_shape(x, index)
@@ -207,29 +201,26 @@ def _slice(channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dic
     if x.labels is None:
         return x
     index = index if isinstance(index, tuple) else (index,)
-    at = next((i for i, part in enumerate(index) if part is Ellipsis), None)
-    if at is not None:
+    dots = next((i for i, part in enumerate(index) if part is Ellipsis), None)
+    if dots is not None:
         missing = x.spatial + 2 - sum(part is not None for part in index) + 1
-        index = index[:at] + (slice(None),) * missing + index[at + 1 :]
+        index = index[:dots] + (slice(None),) * missing + index[dots + 1 :]
     if any(part != slice(None) for part in index[:2]):
         refuse(node, "takes a part of the batch or of the channels")
     if not all(part is None or isinstance(part, int | slice) for part in index):
         refuse(node, "is indexed by a tensor")
-    gone, new = (
-        sum(test(part) for part in index[2:])
-        for test in (lambda p: isinstance(p, int), lambda p: p is None)
-    )
-    return replace(x, spatial=x.spatial - gone + new, area=x.area if x.area == 1 else None)
+    removed = sum(isinstance(part, int) for part in index[2:])
+    added = sum(part is None for part in index[2:])
+    spatial = x.spatial - removed + added
+    return replace(x, spatial=spatial, area=x.area if x.area == 1 else None)
 
 
 def _part_of_shape(shape: Shape, index: Any) -> Any:
     if isinstance(index, slice):
         start = index.start or 0
-        return (
-            Shape(shape.of, shape.first + start)
-            if isinstance(start, int) and start >= 0
-            else Shape(Value(), 2)
-        )
+        if isinstance(start, int) and start >= 0:
+            return Shape(shape.of, shape.first + start)
+        return Shape(Value(), 2)
     axis = shape.first + index if isinstance(index, int) and index >= 0 else None
     labels = shape.of.labels
     known = labels is not None and (shape.of.spatial > 0 or shape.of.area == 1)
@@ -254,7 +245,7 @@ def _attribute(
 def _check(
     channels: Channels, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    """An assertion."""
+    """An assertion has no result."""
 
 
 def _pooling(axes: int) -> Operation:
@@ -263,11 +254,8 @@ def _pooling(axes: int) -> Operation:
     ) -> Value:
         if kwargs.get("return_indices"):
             refuse(node, "gives indices")
-        size = (
-            _given(args, kwargs, 1, "output_size")
-            if "adaptive" in str(node.target) + node.name
-            else None
-        )
+        adaptive = "adaptive" in str(node.target) + node.name
+        size = _given(args, kwargs, 1, "output_size") if adaptive else None
         return pooled(node, args[0], axes, size)
 
     return pool
@@ -281,17 +269,15 @@ def _given(
 
 def _labels(value: Value) -> Array:
     if value.labels is None:
-        raise TypeError("labels of an input")
+        raise TypeError("the network's inputs have no labels")
     return value.labels
 
 
-_PER_NUMBER = """
+_ELEMENTWISE = """
     add iadd sub isub mul imul truediv itruediv div floordiv neg pow square sqrt rsqrt abs exp log
-    sin cos clamp clip maximum
-    minimum eq relu relu6 leaky_relu elu selu celu gelu silu mish softplus softsign tanh sigmoid
-    logsigmoid hardtanh hardswish
-    hardsigmoid softmax log_softmax dropout dropout1d dropout2d dropout3d alpha_dropout
-    feature_alpha_dropout contiguous clone
+    sin cos clamp clip maximum minimum eq relu relu6 leaky_relu elu selu celu gelu silu mish
+    softplus softsign tanh sigmoid logsigmoid hardtanh hardswish hardsigmoid softmax log_softmax
+    dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout contiguous clone
     detach float double half to expand_as
 """
 
@@ -307,7 +293,7 @@ OPERATIONS: dict[str, Operation] = {
     "getattr": _attribute,
     "_assert": _check,
     **dict.fromkeys(("mean", "sum", "amax", "amin", "squeeze"), _reduce),
-    **dict.fromkeys(_PER_NUMBER.split(), _per_number),
+    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
     **{
         f"{name}{axes}d": _pooling(axes)
         for axes in (1, 2, 3)

@@ -1,10 +1,10 @@
 """Reading a network's graph: which channels of which parameters and buffers are the same.
 
-Its inputs and outputs are fixed. Layers that are used twice, or share a parameter, carry the same
-labels both times, so that their channels change places together. A convolution with groups fixes
-its channels (one with a group a channel does not), group normalisation lets them change places
-within a group only. What is not understood is an error, never a guess. Linear layers are taken to
-read `[batch, features]`.
+Its inputs and outputs are fixed. Layers that are used twice, or share a parameter, have the same
+labels both times, so that their channels are permuted together. A convolution with groups fixes its
+channels (except with one group per channel); group normalisation lets them be permuted within a
+group only. What is not understood is an error, never a guess. Linear layers are assumed to read
+`[batch, features]`.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def read(network: nn.Module) -> Channels:
     """The channels of a network, from its graphs in evaluation and in training.
 
     Raises:
-        InputError: It can't be traced, or does something that is not understood.
+        InputError: The network can't be traced, or does something that is not understood.
     """
     channels = Channels()
     for training in (False, True):
@@ -31,21 +31,21 @@ def read(network: nn.Module) -> Channels:
     return channels
 
 
-def _read(channels: Channels, found: Traced) -> None:
-    channels.traced.append(found)
-    own = [*found.owner.named_parameters(), *found.owner.named_buffers()]
-    channels.names = {id(tensor): name.partition(".")[2] for name, tensor in own}
+def _read(channels: Channels, network: Traced) -> None:
+    channels.traced.append(network)
+    tensors = [*network.owner.named_parameters(), *network.owner.named_buffers()]
+    channels.names = {id(tensor): name.partition(".")[2] for name, tensor in tensors}
     results: dict[fx.Node, Any] = {}
-    for node in found.graph.nodes:
+    for node in network.graph.nodes:
         args, kwargs = (
             fx.node.map_arg(given, results.__getitem__) for given in (node.args, node.kwargs)
         )
-        results[node] = result = _understood(channels, found.owner, node, args, kwargs)
+        results[node] = result = _result(channels, network.owner, node, args, kwargs)
         if isinstance(result, Value) and result.labels is not None:
             channels.arrays.append(result.labels)
 
 
-def _understood(
+def _result(
     channels: Channels,
     owner: nn.Module,
     node: fx.Node,
@@ -62,24 +62,18 @@ def _understood(
         return _layer(channels, node, owner.get_submodule(str(node.target)), args, kwargs)
     if node.op == "get_attr":
         return _constant(owner, node)
-    name = str(
-        node.target if node.op == "call_method" else getattr(node.target, "__name__", node.target)
-    )
-    origin = (
-        "torch" if node.op == "call_method" else getattr(node.target, "__module__", None) or "torch"
-    )
-    known = name.rstrip("_") in OPERATIONS and origin.split(".")[0] in (
-        "torch",
-        "_operator",
-        "builtins",
-    )
-    if not known:
+    name, module = str(node.target), "torch"  # a method
+    if node.op == "call_function":
+        name = str(getattr(node.target, "__name__", node.target))
+        module = getattr(node.target, "__module__", None) or "torch"
+    operation = OPERATIONS.get(name.rstrip("_"))
+    if operation is None or module.split(".")[0] not in ("torch", "_operator", "builtins"):
         refuse(node, f"calls {name}")
     try:
-        return OPERATIONS[name.rstrip("_")](channels, node, args, kwargs)
+        return operation(channels, node, args, kwargs)
     except InputError:
         raise
-    except Exception as error:  # arguments of other kinds than it knows
+    except Exception as error:  # the arguments are not of the kinds that it knows
         refuse(node, f"calls {name} in an unknown way ({type(error).__name__})")
 
 
@@ -100,7 +94,7 @@ def _layer(
 
 
 def _constant(owner: nn.Module, node: fx.Node) -> None:
-    """A number that the network keeps is one for all channels."""
+    """A number that the network keeps is the same for all channels."""
     path, _, name = str(node.target).rpartition(".")
     kept = getattr(owner.get_submodule(path), name)
     if not isinstance(kept, Tensor) or kept.numel() != 1:

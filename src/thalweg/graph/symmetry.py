@@ -1,16 +1,16 @@
-"""Permutation symmetries: which hidden channels of a network can change places without a change of
-its function.
+"""Permutation symmetries: which hidden channels can be permuted without a change of the function.
 
 They are found from the network's graph (`graph.reading`), not written by hand for each
 architecture as in the code of Ainsworth, Hayase and Srinivasa 2023 (arXiv 2209.04836). Channels
 form a group where they occur equally often in every tensor of the graph: so the channels that a
-residual network's stage takes over from the stage before (where shortcuts pad with zeros) and those
+residual network's stage inherits from the stage before (where shortcuts pad with zeros) and those
 that are new in it are two groups.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ class Place:
     """Where a group's channels are in a parameter or buffer.
 
     Attributes:
-        tensor: Its name.
-        axis: Along which they are.
-        index: Positions along this axis `[channels, repeats]`: a flattened channel is at several.
+        tensor: The name of the parameter or buffer.
+        axis: The axis along which they are.
+        index: Positions along this axis `[channels, repeats]`: a flattened channel has several.
     """
 
     tensor: str
@@ -39,11 +39,11 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Hidden channels that can change places with one another, everywhere at once.
+    """Hidden channels that can be permuted, everywhere at once.
 
     Attributes:
-        channels: How many.
-        places: Everywhere.
+        channels: The number of channels.
+        places: All parameters and buffers that they are in.
     """
 
     channels: int
@@ -55,6 +55,11 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
 
     Raises:
         InputError: The network can't be traced, or does something that is not understood.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> [(group.channels, len(group.places)) for group in symmetries(network)]
+        [(8, 3)]
     """
     channels = read(network)
     roots = channels.labels.roots()
@@ -66,16 +71,17 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
     ]
     number = {label: i for i, labels in enumerate(groups) for label in labels}
     for (tensor, axis), array in channels.axes.items():
-        own = roots[array]
-        for i in sorted({number[label] for label in set(own.tolist()) & number.keys()}):
-            index = np.stack([np.flatnonzero(own == label) for label in groups[i]])
+        along = roots[array]
+        for i in sorted({number[label] for label in set(along.tolist()) & number.keys()}):
+            index = np.stack([np.flatnonzero(along == label) for label in groups[i]])
             places[i].append(Place(tensor, axis, torch.from_numpy(index)))
     return tuple(Group(len(labels), tuple(places[i])) for i, labels in enumerate(groups))
 
 
 def alike(channels: Channels, roots: Array, arrays: Sequence[Array]) -> list[list[int]]:
-    """Labels in sets whose members occur equally often in each of some arrays; without 0, in the
-    order of the graph.
+    """Sets of labels that occur equally often in each of some arrays, in the order of the graph.
+
+    The label 0 is left out.
     """
     occurrences: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for number, array in enumerate(arrays):
@@ -91,7 +97,7 @@ def alike(channels: Channels, roots: Array, arrays: Sequence[Array]) -> list[lis
 def reordered(
     tensors: Mapping[str, Tensor], groups: Sequence[Group], orders: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Tensors whose channels have changed places.
+    """Tensors with their channels permuted.
 
     Args:
         tensors: Parameters or buffers by name.
@@ -102,21 +108,21 @@ def reordered(
     for group, order in zip(groups, orders, strict=True):
         for place in group.places:
             if place.tensor in moved:
-                own = moved[place.tensor]
-                source = torch.arange(own.shape[place.axis])
+                tensor = moved[place.tensor]
+                source = torch.arange(tensor.shape[place.axis])
                 source[place.index] = place.index[order]
-                moved[place.tensor] = own.index_select(place.axis, source.to(own.device))
+                moved[place.tensor] = tensor.index_select(place.axis, source.to(tensor.device))
     return moved
 
 
 def reordered_weights(
     weights: Weights, groups: Sequence[Group], orders: Sequence[Tensor]
 ) -> Weights:
-    """Weights with the same function: parameters and buffers are reordered alike."""
-    buffers, stale = (
-        None if part is None else reordered(part, groups, orders)
-        for part in (weights.buffers, weights.stale)
-    )
-    return replace(
-        weights, params=reordered(weights.params, groups, orders), buffers=buffers, stale=stale
-    )
+    """Weights with the same function: parameters and buffers are permuted alike."""
+    parts = {"params": weights.params, "buffers": weights.buffers, "stale": weights.stale}
+    changed: dict[str, Any] = {
+        name: reordered(tensors, groups, orders)
+        for name, tensors in parts.items()
+        if tensors is not None
+    }
+    return replace(weights, **changed)

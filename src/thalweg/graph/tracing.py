@@ -16,8 +16,9 @@ class Traced:
     """A network's graph.
 
     Attributes:
-        owner: Has the modules that the graph names: a copy of the network, as its child 0.
-        graph: What it does with its inputs; its other arguments have their defaults.
+        owner: The module whose child 0 is a copy of the network; it has the modules that the graph
+            names.
+        graph: What the network does with its inputs; its other arguments have their defaults.
     """
 
     owner: nn.Module
@@ -28,7 +29,7 @@ def traced(network: nn.Module, *, training: bool) -> Traced:
     """The graph of a network in one of its modes.
 
     Raises:
-        InputError: It can't be traced.
+        InputError: The network can't be traced.
     """
     owner = nn.Sequential(copied(network)).train(training)
     try:

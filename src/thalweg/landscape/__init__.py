@@ -1,6 +1,4 @@
-"""The landscape around networks: loss and disagreement along lines, paths and planes, barriers, and
-how far something extends.
-"""
+"""The landscape around networks: loss along lines, paths and planes, barriers, extents."""
 
 from thalweg.landscape.barrier import barrier
 from thalweg.landscape.directions import RandomPlane, random_plane

@@ -1,10 +1,9 @@
-"""The check that a weight distribution has low loss everywhere, at each of 25 draws (Benton et al.
-2021, arXiv 2102.13042).
+"""The check that a weight distribution has low loss everywhere, at each of 25 draws.
 
-Deviation: the paper reports training accuracies (all above 98 %), a limit that says nothing on
-another task; here one on the training loss is given, such as twice the anchors' own. Low training
-loss is necessary, not sufficient: simplexes whose connectors were spoiled on purpose have been seen
-with lower training loss and far higher test loss.
+Benton et al. 2021 (arXiv 2102.13042) do it. Deviation: the paper reports training accuracies (all
+above 98 %), a limit that says nothing on another task; here the limit is one on the training loss,
+such as twice the anchors' own. Low training loss is necessary, not sufficient: simplexes whose
+connectors were spoiled on purpose have been seen with lower training loss and far higher test loss.
 """
 
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from thalweg.weights.distribution import WeightDistribution
 
 @dataclass(frozen=True)
 class LowLoss:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        losses: Training loss of each draw `[draws]`.
-        limit: What each of them may be at most.
+        losses: The training loss of each draw `[draws]`.
+        limit: The highest loss that counts as low.
     """
 
     losses: Tensor
@@ -37,7 +36,7 @@ class LowLoss:
 
 def low_loss(
     problem: Problem,
-    found: WeightDistribution,
+    distribution: WeightDistribution,
     limit: float,
     *,
     draws: int = 25,
@@ -48,13 +47,25 @@ def low_loss(
 
     Args:
         problem: Architecture and training set; the work is counted in its meter, as forward work.
-        found: What an explorer returned.
+        distribution: What an explorer returned.
         limit: The highest loss that counts as low, such as twice that of the anchors
             (`losses(problem, anchors)`).
-        draws: How many points are looked at; the paper's 25.
-        examples: Training examples of the loss, as in `losses`.
-        seed: Seed of the draws.
+        draws: The number of draws; the paper has 25.
+        examples: The number of training examples for the loss, as in `losses`.
+        seed: The seed of the draws.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from thalweg.training.batches import Batches
+        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg.weights.distribution import Members
+        >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
+        >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
+        >>> low_loss(problem, Members((problem.anchor(0),)), limit=100.0).passed
+        True
     """
     check_range("limit", limit, float("-inf"))
     whole("draws", draws, 1)
-    return LowLoss(losses(problem, list(found.draw(draws, seed=seed)), examples=examples), limit)
+    points = list(distribution.draw(draws, seed=seed))
+    return LowLoss(losses(problem, points, examples=examples), limit)

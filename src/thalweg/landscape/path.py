@@ -1,4 +1,4 @@
-"""A path in weight space, looked at: loss, error and disagreement at even positions along it.
+"""Loss, error and disagreement along a path in weight space, at even positions.
 
 Garipov et al. 2018 (arXiv 1802.10026) look at loss and error along a path, Fort et al. 2019 (arXiv
 1912.02757) at disagreement. Deviation: where a position is that of a trained network, its own
@@ -26,15 +26,16 @@ Path = Callable[[float], Weights] | Subspace | Sequence[Weights]
 
 @dataclass(frozen=True)
 class Profile:
-    """What was found along a path.
+    """What was measured along a path.
 
     Attributes:
         positions: t `[points]`, from 0 to 1.
-        loss: Mean training loss `[points]`.
-        error: Share of wrong answers on the same training examples `[points]`.
-        disagreement: Share of inputs whose predicted class is not that of the first end `[points]`.
-        total_variation: Mean distance of the probabilities from the first end's, half the sum of
-            differences `[points]`.
+        loss: The mean training loss `[points]`.
+        error: The fraction of wrong answers on the same training examples `[points]`.
+        disagreement: The fraction of inputs whose predicted class differs from the first end's
+            `[points]`.
+        total_variation: The mean distance of the probabilities from the first end's, half the sum
+            of absolute differences `[points]`.
     """
 
     positions: Tensor
@@ -57,19 +58,29 @@ class Profile:
 def profile(
     problem: Problem, path: Path, *, points: int = 21, examples: int = 1000, inputs: int = 1000
 ) -> Profile:
-    """Looks along a path. All work is forward work, counted in the problem's meter.
+    """Measures along a path. All work is forward work, counted in the problem's meter.
 
     Args:
         problem: Architecture, training set and meter.
         path: A function from t in 0 .. 1 to weights; a curve, chain or line that an explorer found;
-            or points in order, joined by straight segments that take equal shares of t, so that
+            or points in order, joined by straight segments that take equal parts of t, so that
             `[first, second]` is the segment between two networks.
-        points: How many even positions, both ends among them.
-        examples: Training examples for loss and error, rounded up to whole batches.
-        inputs: Inputs for the disagreement, `problem.inputs()`.
+        points: The number of even positions, both ends among them.
+        examples: The number of training examples for loss and error, rounded up to whole batches.
+        inputs: The number of inputs for the disagreement, from `problem.inputs()`.
 
     Raises:
-        InputError: The path is none, such as a simplex.
+        InputError: It is not a path, such as a simplex.
+
+    Example:
+        >>> from torch import nn
+        >>> from thalweg.training.batches import Batches
+        >>> from thalweg.training.recipe import Recipe
+        >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
+        >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
+        >>> segment = profile(problem, [problem.anchor(0), problem.anchor(1)], points=3)
+        >>> segment.positions.tolist(), float(segment.disagreement[0])
+        ([0.0, 0.5, 1.0], 0.0)
     """
     whole("points", points, 2)
     place, positions = along(path), torch.linspace(0, 1, points, dtype=torch.float64)
@@ -78,18 +89,17 @@ def profile(
     log_probs = predict(problem, ready, problem.inputs(inputs)).log_probs
     classes, probs = log_probs.argmax(-1), log_probs.double().exp()
     disagreement = (classes != classes[0]).double().mean(1)
-    return Profile(
-        positions, loss, error, disagreement, (probs - probs[0]).abs().sum(-1).mean(1) / 2
-    )
+    total_variation = (probs - probs[0]).abs().sum(-1).mean(1) / 2
+    return Profile(positions, loss, error, disagreement, total_variation)
 
 
 def along(path: Path) -> Callable[[float], Weights]:
     """The path as a function of t.
 
-    Where a vertex is hit, it is that vertex, with its batch-norm statistics.
+    At the position of a vertex it is that vertex, with its batch-norm statistics.
 
     Raises:
-        InputError: The path is none.
+        InputError: It is not a path.
     """
     if isinstance(path, Subspace):
         curve = path
@@ -99,27 +109,26 @@ def along(path: Path) -> Callable[[float], Weights]:
         curve = Subspace(tuple(path), Chain())
 
     def place(t: float) -> Weights:
-        found = coefficients(curve, torch.tensor([t], dtype=torch.float64))[0]
-        nearest = int(found.argmax())
-        return curve.vertices[nearest] if found[nearest] > 1 - 1e-9 else curve.at(found)
+        mixture = coefficients(curve, torch.tensor([t], dtype=torch.float64))[0]
+        nearest = int(mixture.argmax())
+        return curve.vertices[nearest] if mixture[nearest] > 1 - 1e-9 else curve.at(mixture)
 
-    coefficients(curve, torch.zeros(1, dtype=torch.float64))  # a mistake is found at once
+    coefficients(curve, torch.zeros(1, dtype=torch.float64))  # raises at once if it is not a path
     return place
 
 
-def is_path(found: Subspace) -> bool:
+def is_path(subspace: Subspace) -> bool:
     """Whether a subspace is a path: a curve, a chain or a line."""
-    simplex = isinstance(found.coefficients, Simplex) and len(found.vertices) == 2
-    return simplex or (
-        isinstance(found.coefficients, Bezier | Chain | ArcLength) and len(found.vertices) > 1
-    )
+    law, vertices = subspace.coefficients, len(subspace.vertices)
+    is_line = isinstance(law, Simplex) and vertices == 2
+    return is_line or (isinstance(law, Bezier | Chain | ArcLength) and vertices > 1)
 
 
 def coefficients(path: Subspace, t: Tensor) -> Tensor:
-    """Coefficients of a path's vertices at t `[n]`: `[n, vertices]`.
+    """The coefficients `[n, vertices]` of a path's vertices at t `[n]`.
 
     Raises:
-        InputError: It is no path.
+        InputError: It is not a path.
     """
     law, vertices = path.coefficients, len(path.vertices)
     if not is_path(path):

@@ -1,9 +1,8 @@
-"""Planes of the landscape, looked at: loss and error on a grid, around a point or through two or
-three.
+"""Loss and error on a grid in a plane, around one point or through two or three.
 
-Through three points, as Garipov et al. 2018 (arXiv 1802.10026) show a curve; around one, along
-random directions (Li et al. 2018, arXiv 1712.09913); through two, with a random direction at their
-middle.
+The plane goes through three points, as Garipov et al. 2018 (arXiv 1802.10026) show a curve; around
+one, along random directions (Li et al. 2018, arXiv 1712.09913); or through two, with a random
+direction at their middle.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,13 +35,13 @@ class Flat(Protocol):
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found on a plane.
+    """What was measured on a plane.
 
     Attributes:
         x: Positions along the first axis `[columns]`.
         y: Positions along the second axis `[rows]`.
-        loss: Mean training loss `[rows, columns]`.
-        error: Share of wrong answers on the same examples `[rows, columns]`.
+        loss: The mean training loss `[rows, columns]`.
+        error: The fraction of wrong answers on the same examples `[rows, columns]`.
     """
 
     x: Tensor
@@ -60,16 +59,27 @@ def survey(
     examples: int = 1000,
     measure: Measure | None = None,
 ) -> Survey:
-    """Looks at every point of a grid. All work is forward work, counted in the problem's meter.
+    """Measures every point of a grid. All work is forward work, counted in the problem's meter.
 
     Args:
         problem: Architecture, training set and meter.
         plane: The plane.
         x: Positions along its first axis `[columns]`.
         y: Positions along its second axis `[rows]`.
-        examples: Training examples for loss and error, rounded up to whole batches.
+        examples: The number of training examples for loss and error, rounded up to whole batches.
         measure: Gives other losses and errors, `[columns]` each, for a row of points whose
             batch-norm statistics are valid.
+
+    Example:
+        >>> from torch import nn
+        >>> from thalweg.landscape.directions import random_plane
+        >>> from thalweg.training.batches import Batches
+        >>> from thalweg.training.recipe import Recipe
+        >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
+        >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
+        >>> plane, grid = random_plane(problem, problem.anchor(0)), torch.linspace(-1, 1, 3)
+        >>> survey(problem, plane, grid, grid).loss.shape
+        torch.Size([3, 3])
     """
     if measure is None:
         batches = problem.training_part(examples)
@@ -77,11 +87,11 @@ def survey(
         def measure(row: Members) -> tuple[Tensor, Tensor]:
             return evaluate(problem, row.points, batches)
 
-    found, x, y = [], x.double(), y.double()
+    measured, x, y = [], x.double(), y.double()
     for v in y:
         row = Members(tuple(plane.at(torch.stack([u, v])) for u in x))
-        found.append(measure(Members(tuple(sample(problem, row)))))
-    loss, error = (torch.stack(rows) for rows in zip(*found, strict=True))
+        measured.append(measure(Members(tuple(sample(problem, row)))))
+    loss, error = (torch.stack(rows) for rows in zip(*measured, strict=True))
     return Survey(x, y, loss, error)
 
 
@@ -89,9 +99,14 @@ def axes(points: Tensor, count: int = 17, margin: float = 0.35) -> tuple[Tensor,
     """Even positions along x and along y, `[count]` each, that go beyond points on all sides.
 
     Args:
-        points: `[points, 2]`.
-        count: How many positions.
-        margin: How far beyond, in units of the points' larger extent.
+        points: The points `[points, 2]`.
+        count: The number of positions.
+        margin: How far they go beyond, in units of the points' larger extent.
+
+    Example:
+        >>> x, y = axes(torch.tensor([[0.0, 0.0], [1.0, 2.0]]), count=3, margin=0.5)
+        >>> x.tolist(), y.tolist()
+        ([-1.0, 0.5, 2.0], [-1.0, 1.0, 3.0])
     """
     low, high = points.amin(0), points.amax(0)
     beyond = margin * (high - low).max()
@@ -103,15 +118,14 @@ def axes(points: Tensor, count: int = 17, margin: float = 0.35) -> tuple[Tensor,
 
 
 def plane_between(problem: Problem, first: Weights, second: Weights, *, seed: int = 0) -> Plane:
-    """The plane that has the segment between two points, and a filter-normalised random direction
-    at its middle.
-    """
+    """The plane through two points, with a filter-normalised random direction at their middle."""
     middle = mix([first, second], [0.5, 0.5])
-    return Plane((first, second, moved(middle, random_direction(problem, middle, seed=seed))))
+    direction = random_direction(problem, middle, seed=seed)
+    return Plane((first, second, moved(middle, direction)))
 
 
 def projected(plane: Plane, points: Sequence[Weights]) -> Tensor:
-    """Where points are, seen from above the plane: positions `[points, 2]`."""
+    """The orthogonal projections of points on the plane: positions `[points, 2]`."""
     corners = plane.coordinates()
     origin, *others = (flatten(p.params) for p in plane.points)
     edges = torch.stack([other - origin for other in others])
@@ -119,15 +133,15 @@ def projected(plane: Plane, points: Sequence[Weights]) -> Tensor:
     return torch.linalg.solve(edges @ edges.T, along.T).T.cpu() @ corners[1:]
 
 
-def spanning(found: WeightDistribution, *, seed: int = 0) -> tuple[Weights, ...]:
+def spanning(distribution: WeightDistribution, *, seed: int = 0) -> tuple[Weights, ...]:
     """Up to three points that a plane of a weight distribution goes through.
 
-    The ends and the middle vertex of a curve; of any other subspace the first vertices; the first
-    members of a finite set; else draws.
+    They are the ends and the middle vertex of a curve, the first vertices of any other subspace,
+    the first members of a finite set, and otherwise draws.
     """
-    if isinstance(found, Subspace):
-        vertices = found.vertices
-        if len(vertices) > 2 and is_path(found):
+    if isinstance(distribution, Subspace):
+        vertices = distribution.vertices
+        if len(vertices) > 2 and is_path(distribution):
             return vertices[0], vertices[-1], vertices[len(vertices) // 2]
         return vertices[:3]
-    return tuple(islice(found.draw(found.size or 3, seed=seed), 3))
+    return tuple(islice(distribution.draw(distribution.size or 3, seed=seed), 3))

@@ -1,6 +1,4 @@
-"""A small convolutional network: 3 x 3 convolutions, each followed by normalisation, ReLU and 2 x 2
-max pooling.
-"""
+"""A small convolutional network: 3 x 3 convolutions with normalisation, ReLU and max pooling."""
 
 from collections.abc import Sequence
 
@@ -17,21 +15,26 @@ def cnn(
     widths: Sequence[int] = (32, 64),
     norm: Norm = "batch",
 ) -> nn.Sequential:
-    """From images `[batch, *inputs]` to logits `[batch, classes]`.
+    """A network from images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
-        widths: Channels of every convolution.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
+        widths: The number of channels of each convolution, which 2 x 2 max pooling follows.
         norm: `batch`, `group` (8 groups where they divide the channels) or `none`.
 
     Raises:
         InputError: No convolution, a width below 1, or images too small for the poolings.
+
+    Example:
+        >>> import torch
+        >>> cnn((3, 8, 8), 10, widths=(4, 8))(torch.zeros(5, 3, 8, 8)).shape
+        torch.Size([5, 10])
     """
     channels, height, width = inputs
     if not widths or any(after < 1 for after in widths):
         raise InputError(
-            f"cnn got widths {list(widths)}, needs one or more, and 1 channel or more in every one"
+            f"cnn got widths {list(widths)}, needs one or more, each of 1 channel or more"
         )
     if min(height, width) < 2 ** len(widths):
         raise InputError(

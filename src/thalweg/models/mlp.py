@@ -12,15 +12,20 @@ from thalweg.errors import InputError
 def mlp(
     inputs: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (128, 128)
 ) -> nn.Sequential:
-    """From images `[batch, *inputs]` to logits `[batch, classes]`.
+    """A network from images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
-        hidden: Units of every hidden layer; none gives a linear classifier.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
+        hidden: The number of units of each hidden layer; none gives a linear classifier.
 
     Raises:
         InputError: A width below 1.
+
+    Example:
+        >>> import torch
+        >>> mlp((1, 8, 8), 10, hidden=(16,))(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
     """
     if any(width < 1 for width in hidden):
         raise InputError(f"mlp got hidden {list(hidden)}, needs 1 unit or more in every layer")

@@ -1,4 +1,4 @@
-"""Normalisation layers by name, for the networks whose settings choose one."""
+"""Normalisation layers by name, for networks with a setting that chooses one."""
 
 import math
 from collections.abc import Callable
@@ -12,9 +12,8 @@ Norm = Literal["batch", "group", "none"]
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(
-        math.gcd(channels, 8), channels
-    ),  # 8 groups where they divide the channels
+    # 8 groups where they divide the channels
+    "group": lambda channels: nn.GroupNorm(math.gcd(channels, 8), channels),
     "none": lambda channels: nn.Identity(),
 }
 

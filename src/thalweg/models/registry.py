@@ -1,6 +1,4 @@
-"""Networks by name: the ones that come with thalweg, and a user's own as
-`package.module:factory`.
-"""
+"""Networks by name: those that come with thalweg, and a user's as `package.module:factory`."""
 
 import difflib
 import hashlib
@@ -32,16 +30,16 @@ MODELS: dict[str, Factory] = {
     "resnet9": resnet9,
     "wrn": wide_resnet,
 }
-GIVEN = ("inputs", "classes")  # what a factory gets from the data set, where its signature has it
+FROM_DATA = ("inputs", "classes")  # what a factory gets from the data set, if it has the parameter
 
 
 def is_code(spec: str) -> bool:
-    """Whether `find_model` imports a module of the user's, which runs its code."""
+    """Whether `find_model` imports a user's module, which runs its code."""
     return ":" in spec
 
 
 def find_model(spec: str) -> Factory:
-    """What makes a network.
+    """The factory that makes a network.
 
     Args:
         spec: A key of `MODELS`, or `package.module:factory`, imported with the current folder first
@@ -50,6 +48,10 @@ def find_model(spec: str) -> Factory:
     Raises:
         InputError: An unknown name, a module that can't be imported, or one without such a
             callable.
+
+    Example:
+        >>> find_model("mlp") is mlp
+        True
     """
     if not is_code(spec):
         if spec not in MODELS:
@@ -58,15 +60,9 @@ def find_model(spec: str) -> Factory:
     module_name, _, attribute = spec.partition(":")
     module = _imported(module_name, spec)
     if not hasattr(module, attribute):
-        raise unknown(
-            f"name in module {module_name}",
-            attribute,
-            [
-                name
-                for name, value in vars(module).items()
-                if callable(value) and not name.startswith("_")
-            ],
-        )
+        members = vars(module).items()
+        known = [name for name, value in members if callable(value) and not name.startswith("_")]
+        raise unknown(f"name in module {module_name}", attribute, known)
     factory = getattr(module, attribute)
     if not callable(factory):
         raise InputError(
@@ -78,12 +74,12 @@ def find_model(spec: str) -> Factory:
 
 @dataclass(frozen=True)
 class ModelFactory:
-    """Makes new networks of one kind; can be pickled, since it finds the model by its name.
+    """Makes new networks of one kind; it can be pickled, since it finds the model by its name.
 
     Attributes:
         spec: As in `find_model`.
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
         settings: The factory's own arguments.
     """
 
@@ -93,16 +89,16 @@ class ModelFactory:
     settings: Mapping[str, Any]
 
     def __call__(self) -> nn.Module:
-        """A new network.
+        """Makes a new network.
 
         Raises:
-            InputError: A setting's value is refused, or what the factory returns is not a module.
+            InputError: A setting's value is refused, or the factory does not return a module.
         """
         factory = find_model(self.spec)
         accepted, _ = _parameters(factory)
-        given = {name: getattr(self, name) for name in GIVEN if name in accepted}
+        from_data = {name: getattr(self, name) for name in FROM_DATA if name in accepted}
         try:
-            module = factory(**given, **self.settings)
+            module = factory(**from_data, **self.settings)
         except InputError:
             raise
         except Exception as error:  # a user's code may raise anything
@@ -117,18 +113,17 @@ class ModelFactory:
         return module
 
     def identity(self) -> str:
-        """A text that is equal for equal networks: name, shapes, settings; of a user's module also
-        the SHA-256 of its file.
+        """A text that is equal for equal networks: name, shapes and settings.
 
-        Files that the user's module imports are not looked at.
+        For a user's module it also has the SHA-256 of its file. Files that the module imports are
+        not looked at.
         """
         settings = json.dumps(dict(self.settings), sort_keys=True, default=str)
         parts = [self.spec, str(tuple(self.inputs)), str(self.classes), settings]
         if self.spec not in MODELS:
             file = getattr(_imported(self.spec.partition(":")[0], self.spec), "__file__", None)
-            parts.append(
-                hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
-            )
+            source = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
+            parts.append(source)
         return " ".join(parts)
 
 
@@ -139,41 +134,45 @@ def model_factory(
     classes: int,
     settings: Mapping[str, Any] | None = None,
 ) -> ModelFactory:
-    """A factory of networks whose settings are known to be its arguments.
+    """A factory of networks whose settings have been checked to be its arguments.
 
     Args:
         spec: As in `find_model`.
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
         settings: Arguments by name. A user's factory gets these, and `inputs` and `classes` where
             its signature has them.
 
     Raises:
-        InputError: As `find_model`, or an unknown setting (the nearest is named), or one that is
-            lacking.
+        InputError: As `find_model`, or an unknown setting (the nearest is named), or a missing one.
+
+    Example:
+        >>> factory = model_factory("mlp", inputs=(1, 8, 8), classes=10, settings={"hidden": [16]})
+        >>> factory()[-1]
+        Linear(in_features=16, out_features=10, bias=True)
     """
     settings = dict(settings or {})
     parameters, open_ended = _parameters(find_model(spec))
     for name in settings:
-        own = sorted(set(parameters) - set(GIVEN))
-        if name in GIVEN:
+        known = sorted(set(parameters) - set(FROM_DATA))
+        if name in FROM_DATA:
             raise InputError(
                 f"model '{spec}' got the setting '{name}': it comes from the data set, leave it out"
             )
         if name not in parameters and not open_ended:
-            near = difflib.get_close_matches(name, own, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise InputError(
                 f"unknown setting '{name}' of model '{spec}': {hint}(known: "
-                f"{', '.join(own) or 'none'})"
+                f"{', '.join(known) or 'none'})"
             )
-    lacking = [
+    missing = [
         name
         for name, required in parameters.items()
-        if required and name not in settings and name not in GIVEN
+        if required and name not in settings and name not in FROM_DATA
     ]
-    if lacking:
-        raise InputError(f"model '{spec}' needs the setting '{lacking[0]}': give it a value")
+    if missing:
+        raise InputError(f"model '{spec}' needs the setting '{missing[0]}': give it a value")
     return ModelFactory(spec, (inputs[0], inputs[1], inputs[2]), classes, settings)
 
 
@@ -203,9 +202,7 @@ def _imported(name: str, spec: str) -> ModuleType:
 
 
 def _parameters(factory: Factory) -> tuple[dict[str, bool], bool]:
-    """Names of a factory's arguments and whether each is required; and whether any name is
-    accepted.
-    """
+    """A factory's arguments, whether each is required, and whether any name is accepted."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # no signature, such as of a class written in C

@@ -1,10 +1,9 @@
-"""The residual networks for CIFAR of He et al. 2015, arXiv 1512.03385, section 4.2: 6n + 2 layers
-in three stages.
+"""The residual networks for CIFAR of He et al. 2015: 6n + 2 layers in three stages.
 
-Shortcuts have no parameters (option A: every other pixel, zeros for the new channels), as in the
-paper's CIFAR networks. Deviations: other sizes and numbers of channels than 32 x 32 x 3 are
-accepted, `width` and `norm` can be chosen, and convolutions are initialised from a normal
-distribution by their outputs (fan out), as later code has it.
+arXiv 1512.03385, section 4.2. Shortcuts have no parameters (option A: every other pixel, zeros for
+the new channels), as in the paper's CIFAR networks. Deviations: other sizes and numbers of channels
+than 32 x 32 x 3 are accepted, `width` and `norm` can be chosen, and convolutions are initialised
+from a normal distribution by their outputs (fan out), as in later code.
 """
 
 from torch import Tensor, nn
@@ -26,15 +25,12 @@ class Block(nn.Module):
         self.stride, self.new_channels = stride, after - before
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, before, height, width]` to `[batch, after, height / stride, width /
-        stride]`.
-        """
+        """`[batch, before, height, width]` to `[batch, after, height / stride, width / stride]`."""
         out = functional.relu(self.norm1(self.conv1(x)))
         out = self.norm2(self.conv2(out))
         below = self.new_channels // 2
-        shortcut = functional.pad(
-            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.new_channels - below)
-        )
+        padding = (0, 0, 0, 0, below, self.new_channels - below)
+        shortcut = functional.pad(x[:, :, :: self.stride, :: self.stride], padding)
         return functional.relu(out + shortcut)
 
 
@@ -46,17 +42,22 @@ def resnet(
     width: int = 16,
     norm: Norm = "batch",
 ) -> nn.Sequential:
-    """From images `[batch, *inputs]` to logits `[batch, classes]`; the default is ResNet-20.
+    """A network from images `[batch, *inputs]` to logits `[batch, classes]`; by default ResNet-20.
 
     Args:
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
-        depth: Layers with weights, 6n + 2.
-        width: Channels of the first stage; the next two have twice and four times as many.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
+        depth: The number of layers with weights, 6n + 2.
+        width: The channels of the first stage; the next two have twice and four times as many.
         norm: `batch`, as published, `group` or `none`.
 
     Raises:
         InputError: Another depth, or a width below 1.
+
+    Example:
+        >>> import torch
+        >>> resnet((3, 8, 8), 10, depth=8, width=4)(torch.zeros(5, 3, 8, 8)).shape
+        torch.Size([5, 10])
     """
     if depth < 8 or depth % 6 != 2:
         raise InputError(f"resnet got depth {depth}, needs 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...")
@@ -73,8 +74,9 @@ def resnet(
 
 
 def convolution(before: int, after: int, stride: int, size: int = 3) -> nn.Conv2d:
-    """A convolution without bias, initialised by He et al. 2015, arXiv 1502.01852; keeps the
-    image's size where `stride` is 1.
+    """A convolution without bias, initialised as in He et al. 2015, arXiv 1502.01852.
+
+    It keeps the image's size where `stride` is 1.
     """
     layer = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

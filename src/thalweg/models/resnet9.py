@@ -1,10 +1,9 @@
-"""ResNet-9: a short, wide residual network for images of 32 x 32 pixels, made to train fast on a
-GPU.
+"""ResNet-9: a short, wide residual network for images of 32 x 32 pixels that trains fast on GPUs.
 
 The network of Page 2018, "How to train your ResNet" (myrtle.ai), after Coleman et al. 2017
-(DAWNBench): published with 94 % on CIFAR-10 after 24 epochs of 512 images a step, a learning rate
-that rises to 0.4 and falls linearly, weight decay 5e-4 and Nesterov's momentum. Its convolutions
-are large matrix products, which suit a GPU better than the many small ones of ResNet-20.
+(DAWNBench): published with 94 % on CIFAR-10 after 24 epochs of 512 images per step, a learning rate
+that rises to 0.4 and falls linearly, weight decay 5e-4 and Nesterov momentum. Its convolutions are
+large matrix products, which suit a GPU better than the many small ones of ResNet-20.
 
 Deviations: other sizes and numbers of channels are accepted; `width` can be chosen; cutout is not
 among thalweg's augmentations.
@@ -17,52 +16,56 @@ from thalweg.models.norm import Norm, norm_layer
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, channels and size kept."""
+    """Two convolutions beside a shortcut; channels and size are kept."""
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.inner = nn.Sequential(
-            *_layer(channels, channels, norm), *_layer(channels, channels, norm)
-        )
+        layers = [*_layer(channels, channels, norm), *_layer(channels, channels, norm)]
+        self.inner = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, channels, height, width]` to the same."""
+        """Maps `[batch, channels, height, width]` to the same shape."""
         return x + self.inner(x)
 
 
 class Scale(nn.Module):
-    """Outputs times a constant: logits of a network without weight on their size start small."""
+    """Multiplies outputs by a constant, so that the logits start small."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, classes]` to the same."""
+        """Maps `[batch, classes]` to the same shape."""
         return x * self.factor
 
 
 def resnet9(
     inputs: tuple[int, int, int], classes: int, *, width: int = 64, norm: Norm = "batch"
 ) -> nn.Sequential:
-    """From images `[batch, *inputs]` to logits `[batch, classes]`.
+    """A network from images `[batch, *inputs]` to logits `[batch, classes]`.
 
     Args:
-        inputs: Of an image: (channels, height, width), 8 pixels or more a side.
-        classes: How many outputs.
-        width: Channels of the first layer; the others have twice, four times and eight times as
+        inputs: The shape of an image: (channels, height, width), 8 pixels or more per side.
+        classes: The number of outputs.
+        width: The channels of the first layer; the others have twice, four times and eight times as
             many.
         norm: `batch`, as published, `group` or `none`.
 
     Raises:
         InputError: A width below 1, or images that are too small.
+
+    Example:
+        >>> import torch
+        >>> resnet9((3, 8, 8), 10, width=2)(torch.zeros(5, 3, 8, 8)).shape
+        torch.Size([5, 10])
     """
     if width < 1:
         raise InputError(f"resnet9 got width {width}, needs 1 or more")
     if min(inputs[1:]) < 8:
         raise InputError(
-            f"resnet9 got images of {inputs[1]} x {inputs[2]} pixels, needs 8 or more a side: it "
-            "halves them three times"
+            f"resnet9 got images of {inputs[1]} x {inputs[2]} pixels, needs 8 or more per side: "
+            "it halves them three times"
         )
     return nn.Sequential(
         *_layer(inputs[0], width, norm),

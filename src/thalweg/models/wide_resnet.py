@@ -1,9 +1,8 @@
-"""Wide residual networks of Zagoruyko and Komodakis 2016, arXiv 1605.07146: 6n + 4 layers, `widen`
-times as many channels.
+"""The wide residual networks of Zagoruyko and Komodakis 2016: 6n + 4 layers, wider by a factor.
 
-Blocks are normalised and rectified before their convolutions; where the number of channels or the
-size changes, the shortcut is a 1 x 1 convolution of the normalised input, as in the authors' code.
-Deviations: other sizes and numbers of channels than 32 x 32 x 3 are accepted.
+arXiv 1605.07146. Blocks are normalised and rectified before their convolutions; where the number of
+channels or the size changes, the shortcut is a 1 x 1 convolution of the normalised input, as in the
+authors' code. Deviations: other sizes and numbers of channels than 32 x 32 x 3 are accepted.
 """
 
 from torch import Tensor, nn
@@ -23,14 +22,12 @@ class WideBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(after)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = convolution(after, after, 1)
-        self.shortcut = (
-            None if before == after and stride == 1 else convolution(before, after, stride, size=1)
-        )
+        self.shortcut = None
+        if before != after or stride != 1:
+            self.shortcut = convolution(before, after, stride, size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, before, height, width]` to `[batch, after, height / stride, width /
-        stride]`.
-        """
+        """`[batch, before, height, width]` to `[batch, after, height / stride, width / stride]`."""
         active = functional.relu(self.norm1(x))
         out = self.conv1(active)
         out = self.conv2(self.dropout(functional.relu(self.norm2(out))))
@@ -45,17 +42,23 @@ def wide_resnet(
     widen: int = 4,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """From images `[batch, *inputs]` to logits `[batch, classes]`; the default is WRN-16-4.
+    """A network from images `[batch, *inputs]` to logits `[batch, classes]`; by default WRN-16-4.
 
     Args:
-        inputs: Of an image: (channels, height, width).
-        classes: How many outputs.
-        depth: Convolutions and the linear layer, 6n + 4.
-        widen: Factor on the channels 16, 32 and 64 of the three stages.
-        dropout: Probability of a zero between a block's convolutions; the paper has 0 or 0.3.
+        inputs: The shape of an image: (channels, height, width).
+        classes: The number of outputs.
+        depth: The number of convolutions and the linear layer, 6n + 4.
+        widen: The factor on the channels 16, 32 and 64 of the three stages.
+        dropout: The probability of a zero between a block's convolutions; 0 or 0.3 in the paper.
 
     Raises:
-        InputError: Another depth, a factor below 1, or a probability that is none.
+        InputError: Another depth, a factor below 1, or a dropout probability that is not in
+            [0, 1).
+
+    Example:
+        >>> import torch
+        >>> wide_resnet((3, 8, 8), 10, depth=10, widen=1)(torch.zeros(5, 3, 8, 8)).shape
+        torch.Size([5, 10])
     """
     if depth < 10 or depth % 6 != 4:
         raise InputError(f"wrn got depth {depth}, needs 6n + 4: 10, 16, 22, 28, 40, ...")

@@ -1,9 +1,7 @@
-"""Work in other processes: the only place that starts any.
+"""Work in worker processes. This is the only module that starts processes.
 
-They stay for the next call, and end with this one.
-
-A worker is connected by a pipe of its own, so that one that is killed at any moment takes nothing
-with it but the item it was at.
+Workers stay for the next call, and end with the process that started them. Each has a pipe of its
+own, so that a worker that is killed at any moment loses only the item that it was working on.
 """
 
 import itertools
@@ -41,12 +39,8 @@ Begin = Callable[[Shared, int], None]
 _calls = itertools.count()
 _idle: list["_Worker"] = []
 _lock = threading.Lock()
-_tidied: list[
-    int
-    # this process's number, once it will dismiss its workers before it waits for all its processes
-    # to
-    # end
-] = []
+# the id of this process, once it is registered to dismiss its workers before it waits for them
+_registered: list[int] = []
 
 
 def in_processes(
@@ -56,25 +50,26 @@ def in_processes(
     jobs: int,
     begin: Begin[Shared] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
-    """Calls a function for items, in several processes of one thread each.
+    """Calls a function for each item, in several single-threaded processes.
 
-    When something goes wrong with one item, those that others are at are finished and given first.
-    When the caller stops (Ctrl-C), the processes that work are ended at once.
+    When an item fails, the items that other processes are working on are finished and yielded
+    first. When the caller stops (Ctrl-C), the processes that are working are ended at once.
 
     Args:
-        function: From what is shared and an item to a result.
-        shared: Goes to every process once.
-        stages: Items. Those of a stage are done before those of the next begin.
-        jobs: Processes at most.
-        begin: Called in each process with what is shared and the process's number, 0 to jobs - 1.
+        function: Computes a result from the shared value and an item.
+        shared: A value that is sent to every process once.
+        stages: The items, in stages. All items of a stage are done before the next stage begins.
+        jobs: The largest number of processes.
+        begin: Called once in each process, with the shared value and the process's number, from 0
+            to jobs - 1.
 
     Yields:
-        Items with their results, as these come.
+        Items with their results, in the order in which they are finished.
 
     Raises:
         InputError: Something can't be sent to another process.
-        WorkerDied: A process ended without a result. What is wrong with the user's own code is
-            raised as it is.
+        WorkerDied: A process ended without a result.
+        Exception: Whatever the user's own code raised, unchanged.
     """
     number = next(_calls)
     with _parcel((function, begin, shared)) as parcel:
@@ -94,7 +89,7 @@ def in_processes(
 
 
 def dismiss() -> None:
-    """Ends the workers that wait for the next call."""
+    """Ends the workers that are waiting for the next call."""
     with _lock, undisturbed():
         workers = [*_idle]
         _idle.clear()
@@ -107,16 +102,16 @@ def dismiss() -> None:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, as this side sees it.
+    """A worker process, seen from the process that started it.
 
     Attributes:
-        process: It.
-        connection: To it.
+        process: The process.
+        connection: The connection to it.
         begun: When it was started, in seconds since the epoch.
         place: Its number in the crew.
-        used: Whether it has done a call before.
-        arriving: It has not yet said that it has got this call.
-        at: What it is at: nothing, or one item.
+        used: Whether it has served an earlier call.
+        arriving: Whether it has not yet confirmed that it received this call.
+        working_on: The item that it is working on, in a list; empty if there is none.
     """
 
     process: Any
@@ -125,15 +120,15 @@ class _Worker:
     place: int = 0
     used: bool = False
     arriving: bool = False
-    at: list[Any] = field(default_factory=list)
+    working_on: list[Any] = field(default_factory=list)
 
     @property
     def is_free(self) -> bool:
-        return not self.arriving and not self.at
+        return not self.arriving and not self.working_on
 
     def send(self, item: Any) -> None:
-        self.at = [item]
-        with suppress(OSError):  # it has died, and will be found dead
+        self.working_on = [item]
+        with suppress(OSError):  # it has died, which is noticed later
             self.connection.send_bytes(cloudpickle.dumps(item))
 
     def give(self, number: int, parcel: Parcel, surroundings: Surroundings) -> None:
@@ -149,30 +144,29 @@ class _Worker:
         return self.connection.poll() or not self.process.is_alive()
 
     def answer(self) -> tuple[int, Any, BaseException | None] | None:
-        """What it says, or None where it has died."""
+        """Returns its answer (call, result, error), or None if it has died."""
         try:
-            return (
-                cloudpickle.loads(self.connection.recv_bytes()) if self.connection.poll() else None
-            )
+            if self.connection.poll():
+                return cloudpickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
-            return None
+            pass
+        return None
 
     def end(self) -> None:
-        """Ends it at once, with all that it has started."""
+        """Ends it at once, with the processes that it has started."""
         self.connection.close()
         self.process.kill()
         self.process.join()
 
     def cause(self) -> str:
-        """How it ended."""
+        """Returns how it ended, in words."""
         self.process.join(1)
         code = self.process.exitcode
-        if code is not None and code < 0:
-            name = (
-                signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
-            )
-            return f"{name}: out of memory?" if name == "SIGKILL" else name
-        return f"exit code {code}: out of memory?"
+        if code is None or code >= 0:
+            return f"exit code {code}: out of memory?"
+        is_known = -code in list(signal.Signals)
+        name = signal.Signals(-code).name if is_known else f"signal {-code}"
+        return f"{name}: out of memory?" if name == "SIGKILL" else name
 
 
 class _Crew:
@@ -184,7 +178,7 @@ class _Crew:
         self.failure: BaseException | None = None
 
     def gather(self, count: int) -> None:
-        """Takes idle workers, starts others, and sends them what is shared."""
+        """Takes idle workers, starts others, and sends them the shared value."""
         self.workers += _waiting(count)
         while len(self.workers) < count:
             self.workers.append(_start())
@@ -193,9 +187,9 @@ class _Crew:
             worker.give(self.number, self.parcel, self.surroundings)
 
     def through(self, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        """Does items; after a failure, only those that have begun."""
+        """Has the items done; after a failure, only those that have begun."""
         waiting = deque(items)
-        while waiting or any(worker.at for worker in self.workers):
+        while waiting or any(worker.working_on for worker in self.workers):
             if self.failure is not None:
                 waiting.clear()
             for worker in self.workers:
@@ -207,31 +201,33 @@ class _Crew:
                 yield from self._take(worker)
 
     def _take(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
-        """One answer of a worker's; an item with its result, if it is that."""
+        """Receives one answer of a worker; yields an item with its result if the answer has one."""
         answer = worker.answer()
         if answer is None:
             self._died(worker)
             return
         number, result, error = answer
         if number != self.number:
-            return  # of an earlier call, which did not need it
+            return  # an answer to an earlier call, which did not need it any more
         if worker.arriving:
             worker.arriving = False
             self.failure = self.failure or (error and _not_sent(error))
             return
-        (item,), worker.at = worker.at, []
+        (item,), worker.working_on = worker.working_on, []
         if error is None:
             yield item, result
-        # a loader in a worker may have to send things on to processes of its own
-        self.failure = self.failure or (
-            _not_sent(error) if isinstance(error, pickle.PicklingError) else error
-        )
+        # a loader in a worker may have to send things to processes of its own
+        if isinstance(error, pickle.PicklingError):
+            error = _not_sent(error)
+        self.failure = self.failure or error
 
     def _died(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         cause = worker.cause()
         worker.end()
-        if worker.arriving and worker.used:  # between two calls: nothing is wrong with this one
+        if (
+            worker.arriving and worker.used
+        ):  # it died between two calls, so this call is not at fault
             self.workers.append(fresh := _start())
             fresh.place = worker.place
             fresh.give(self.number, self.parcel, self.surroundings)
@@ -239,15 +235,15 @@ class _Crew:
         self.failure = self.failure or WorkerDied(f"a worker process died ({cause})")
 
     def leave(self, *, stopped: bool) -> None:
-        """Lets the workers wait for the next call, ends those that are at something.
+        """Ends the workers that are still working; the others wait for the next call.
 
         Args:
-            stopped: The call was not ended but stopped: a worker that is arriving may have got half
-                of it.
+            stopped: Whether the call was interrupted, so that a worker may have received only a
+                part of it.
         """
         with undisturbed():
             for worker in self.workers:
-                if worker.at or (stopped and worker.arriving):
+                if worker.working_on or (stopped and worker.arriving):
                     worker.end()
                     continue
                 worker.arriving, worker.used = False, True
@@ -261,7 +257,7 @@ class _Crew:
 def _parcel(value: Any) -> Iterator[Parcel]:
     try:
         parcel = pack(value)
-    except Exception as error:  # anything may be raised by what users give
+    except Exception as error:  # the user's objects may raise anything
         raise _not_sent(error) from error
     try:
         yield parcel
@@ -271,29 +267,29 @@ def _parcel(value: Any) -> Iterator[Parcel]:
 
 def _not_sent(error: BaseException) -> InputError:
     reason = " ".join(str(error).split())[-200:]
-    found = InputError(
+    told = InputError(
         f"the problem can't be sent to other processes ({type(error).__name__}: {reason}): set "
         "jobs = 1"
     )
-    found.__cause__ = error
-    return found
+    told.__cause__ = error
+    return told
 
 
 def _waiting(count: int) -> list[_Worker]:
-    """Up to so many idle workers that live, and know the code as it is now."""
-    found: list[_Worker] = []
+    """Returns up to `count` idle workers that are alive and have imported the current code."""
+    workers: list[_Worker] = []
     with _lock:
-        while _idle and len(found) < count:
+        while _idle and len(workers) < count:
             worker = _idle.pop()
             if worker.process.is_alive() and not _changed_since(worker.begun):
-                found.append(worker)
+                workers.append(worker)
             else:
                 worker.end()
-    return found
+    return workers
 
 
 def _changed_since(begun: float) -> bool:
-    """Whether a module of the user's was edited after a worker may have imported it."""
+    """Whether one of the user's modules was edited after a worker may have imported it."""
     for module in [m for m in sys.modules.values() if isinstance(m, ModuleType)]:
         file = vars(module).get("__file__")
         if isinstance(file, str) and not file.startswith((sys.prefix, sys.base_prefix)):
@@ -310,11 +306,11 @@ def _start() -> _Worker:
             "jobs got more than 1 in a daemonic process, which may not start others: set jobs = "
             "1, or start it with daemon=False"
         )
-    if os.getpid() not in _tidied:
-        _tidied[:] = [os.getpid()]
+    if os.getpid() not in _registered:
+        _registered[:] = [os.getpid()]
         Finalize(None, dismiss, exitpriority=0)
     if sys.platform != "win32":
-        # of the standard library, by which signals are let through again
+        # the standard library would start it below, and unblock signals when it does
         resource_tracker.ensure_running()
     ours, theirs = context.Pipe()
     with undisturbed(), _nameless_main():
@@ -331,20 +327,19 @@ def _start() -> _Worker:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the end.
+    """Defers Ctrl-C to the end of the block.
 
-    Processes that are started inside never hear it: it reaches all of a terminal's processes.
+    Processes that are started inside never receive it, although a terminal sends Ctrl-C to all of
+    its processes.
     """
     caught: list[Any] = []
     before = signal.getsignal(signal.SIGINT)
     deferred = before is not None and threading.current_thread() is threading.main_thread()
     if deferred:
         signal.signal(signal.SIGINT, lambda *what: caught.append(what))
-    mask = (
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        if sys.platform != "win32"
-        else None
-    )
+    mask = None
+    if sys.platform != "win32":
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -358,16 +353,17 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _nameless_main() -> Iterator[None]:
-    """A process that is started inside does not run the user's script again: functions of it are
-    sent whole.
+    """Keeps processes that are started inside from running the user's script again.
+
+    Functions of the script are sent to them by value.
     """
-    own = sys.modules["__main__"]
+    script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        sys.modules["__main__"] = own
+        sys.modules["__main__"] = script
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_idle.clear)  # the workers belong to the parent

@@ -1,9 +1,8 @@
-"""Processes end with the one that started them, however it ended, kill -9 included.
+"""Processes end with the process that started them, however it ended, even by kill -9.
 
-A worker runs this file before all else.
-
-It is run by its path, so that only the standard library is imported before the process follows its
-parent: importing torch takes seconds, in which the parent may be killed.
+A worker runs this file first. It is run by its path, so that only the standard library is imported
+before the worker follows its parent: importing torch takes seconds, in which the parent may be
+killed.
 """
 
 import multiprocessing
@@ -18,13 +17,13 @@ LOOK = 0.25  # seconds between looks for the parent
 
 
 def follow_parent() -> None:
-    """From now on this process, and those that it starts by multiprocessing, end within half a
-    second of their parent's end.
+    """Ends this process, and the ones that it starts, within half a second of its parent's end.
 
-    A thread waits for the end of the parent's pipe, which the system closes. Processes that the
-    parent has forked may hold that pipe open, so the thread looks at the number of the parent, too,
-    where the system gives orphans to another one. It ends a process that computes: only code that
-    keeps Python's lock for long (no tensor operation does) is waited for.
+    This concerns processes that are started by multiprocessing. A thread waits until the system
+    closes the parent's pipe. Processes that the parent has forked may hold that pipe open, so the
+    thread also looks at the parent's process id, which changes on systems that give orphans a new
+    parent. The thread ends a process even while it computes, unless the code holds Python's lock
+    for long, which no tensor operation does.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -40,9 +39,7 @@ def _follow(parent: Any, number: int) -> None:
 
 
 def end(code: int) -> None:
-    """Ends this process and those that it started by multiprocessing (loaders' workers), at
-    once.
-    """
+    """Ends this process and its children of multiprocessing (the loaders' workers) at once."""
     with suppress(Exception):  # the main thread may be starting one
         for child in multiprocessing.active_children():
             child.kill()
@@ -50,28 +47,29 @@ def end(code: int) -> None:
 
 
 class Following:
-    """What a DataLoader's workers run first: they follow their parent, then do what the user wants.
+    """A `worker_init_fn` for a DataLoader, by which its workers follow their parent.
 
     Args:
-        own: The user's `worker_init_fn`.
+        users: The user's own `worker_init_fn`, which is called afterwards; None if there is none.
     """
 
-    def __init__(self, own: Callable[[int], Any] | None) -> None:
-        self.own = own
+    def __init__(self, users: Callable[[int], Any] | None) -> None:
+        self.users = users
 
     def __call__(self, number: int) -> None:
-        """In worker `number`."""
+        """Runs in worker `number` when it starts."""
         follow_parent()
-        if self.own is not None:
-            self.own(number)
+        if self.users is not None:
+            self.users(number)
 
 
 def run(connection: Connection) -> None:
-    """What a worker of `processes.crew` does from its start to its end."""
+    """Runs a worker of `processes.crew` from its start to its end."""
     follow_parent()
     from thalweg.processes.worker import serve
 
     serve(connection)
+    end(0)
 
 
 if __name__ == "thalweg worker":

@@ -1,10 +1,8 @@
-"""What is sent to other processes: all that cloudpickle takes.
+"""Sending objects to other processes: anything that cloudpickle can pickle.
 
-Large tensors and arrays are shared there instead of copied.
-
-They are written to a file that has no name (in memory, where the system has such files), which
-other processes map: nothing is left behind, however a process ends. Each process sees its own
-changes only.
+Large tensors and arrays are shared and not copied: they are written to a file without a name (in
+memory if the system has such files), which the other processes map. Nothing is left behind, however
+a process ends. A process that changes such a tensor changes only its own view of it.
 """
 
 import copyreg
@@ -22,21 +20,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-LARGE = 2**16  # bytes; smaller ones travel with the rest
-SHARES = hasattr(
-    os, "fork"
-)  # POSIX, where a process can hand an open file to another; elsewhere all is copied
+LARGE = 2**16  # bytes; smaller arrays are pickled with the rest
+# On POSIX systems a process can hand an open file to another one. Elsewhere everything is copied.
+SHARES = hasattr(os, "fork")
 _ALIGNED = 64
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """Something on its way.
+    """A packed object.
 
     Attributes:
-        pickled: It, without its large arrays.
-        places: Where these are in the file: (begin, end) in bytes.
-        file: Holds them; None if there are none.
+        pickled: The object without its large arrays.
+        places: Where each large array is in the file: (begin, end) in bytes.
+        file: The file that holds the large arrays; None if there are none.
     """
 
     pickled: bytes
@@ -44,26 +41,30 @@ class Parcel:
     file: IO[bytes] | None = None
 
     def close(self) -> None:
-        """Gives the memory of the large arrays back; processes that have them keep them."""
+        """Releases the memory of the large arrays. Processes that have mapped them keep them."""
         if self.file is not None:
             self.file.close()
 
 
 def pack(value: Any) -> Parcel:
-    """Makes a parcel of anything. What several things in it share is one thing on arrival, too.
+    """Packs an object. Tensors that share memory share it after unpacking, too.
 
     Raises:
-        Exception: Of whatever kind, where something in it can't be pickled.
+        Exception: Something in the object can't be pickled; the kind of exception is up to it.
+
+    Example:
+        >>> parcel = pack({"x": torch.ones(3)})
+        >>> unpack(parcel.pickled, parcel.places, None)
+        {'x': tensor([1., 1., 1.])}
     """
-    pieces: dict[
-        tuple[int, int], np.ndarray
-    ] = {}  # by address and size, in the order in which they are first met
+    # the large arrays by address and size, in the order in which they are first met
+    pieces: dict[tuple[int, int], np.ndarray] = {}
     met: list[tuple[int, int]] = []
 
     def large(buffer: pickle.PickleBuffer) -> bool:
         piece = np.frombuffer(buffer.raw(), np.uint8)
         if not SHARES or piece.nbytes < LARGE:
-            return True  # goes with the rest
+            return True  # it is pickled with the rest
         pieces[key := (piece.ctypes.data, piece.nbytes)] = piece
         met.append(key)
         return False
@@ -79,18 +80,17 @@ def pack(value: Any) -> Parcel:
         begins[key] = position
         position += -(-piece.nbytes // _ALIGNED) * _ALIGNED
     file.flush()
-    return Parcel(
-        stream.getvalue(), tuple((begins[key], begins[key] + key[1]) for key in met), file
-    )
+    places = tuple((begins[address, size], begins[address, size] + size) for address, size in met)
+    return Parcel(stream.getvalue(), places, file)
 
 
 def unpack(pickled: bytes, places: tuple[tuple[int, int], ...], handle: int | None) -> Any:
-    """What was packed.
+    """Returns the object that was packed.
 
     Args:
-        pickled: Of the parcel.
-        places: Of the parcel.
-        handle: Its open file, which is closed here.
+        pickled: The parcel's `pickled`.
+        places: The parcel's `places`.
+        handle: The handle of the parcel's open file, which is closed here; None if it has none.
     """
     if handle is None:
         return cloudpickle.loads(pickled)
@@ -106,17 +106,10 @@ def _nameless() -> IO[bytes]:
 
 
 class _Pickler(cloudpickle.Pickler):
-    """Takes plain tensors as arrays of bytes, and loaders without the workers that they have
-    running.
-    """
+    """Pickles plain tensors as arrays of bytes, and loaders without their running workers."""
 
     def reducer_override(self, value: Any) -> Any:
-        if (
-            type(value) is Tensor
-            and value.layout is torch.strided
-            and value.nbytes >= LARGE
-            and _plain(value)
-        ):
+        if type(value) is Tensor and _plain(value) and value.nbytes >= LARGE:
             flat = value.cpu().as_strided((value.numel(),), (1,)).view(torch.uint8)
             about = (value.dtype, tuple(value.shape), value.stride(), str(value.device))
             return _tensor, (pickle.PickleBuffer(flat.numpy().data), *about)
@@ -126,19 +119,13 @@ class _Pickler(cloudpickle.Pickler):
 
 
 def _plain(tensor: Tensor) -> bool:
-    """Whether it is nothing but numbers, and these lie in one piece of memory, in whatever
-    order.
-    """
-    numbers = not (
-        tensor.requires_grad
-        or tensor.is_conj()
-        or tensor.is_neg()
-        or tensor.is_quantized
-        or vars(tensor)
-    )
-    return numbers and tensor.numel() == 1 + sum(
-        (n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)
-    )
+    """Whether a tensor is nothing but numbers in one piece of memory, in any order."""
+    if tensor.layout is not torch.strided or tensor.requires_grad or vars(tensor):
+        return False
+    if tensor.is_conj() or tensor.is_neg() or tensor.is_quantized:
+        return False
+    strides = zip(tensor.shape, tensor.stride(), strict=True)
+    return tensor.numel() == 1 + sum((n - 1) * stride for n, stride in strides)
 
 
 def _tensor(

@@ -1,4 +1,4 @@
-"""The surroundings of a call: workers that were started earlier see what the caller sees now."""
+"""The surroundings of a call, which workers that were started earlier take over from the caller."""
 
 import multiprocessing
 import os
@@ -11,17 +11,17 @@ import torch
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What can change a result without being an argument.
+    """The state of a process that can change a result without being an argument.
 
     Attributes:
         folder: The working directory; None if it was deleted.
-        path: Where modules are imported from.
-        environment: Environment variables.
-        dtype: torch's default.
-        deterministic: Whether torch takes deterministic algorithms only, and whether it only warns.
-        precision: Of float32 matrix products.
-        start: How multiprocessing, and so a DataLoader, starts processes; None for the system's
-            way.
+        path: The search path of modules, `sys.path`.
+        environment: The environment variables.
+        dtype: torch's default type.
+        deterministic: Whether torch uses only deterministic algorithms, and whether it only warns.
+        precision: torch's precision of float32 matrix products.
+        start: How multiprocessing, and with it a DataLoader, starts processes; None for the
+            system's default.
     """
 
     folder: str | None
@@ -34,7 +34,7 @@ class Surroundings:
 
     @staticmethod
     def here() -> "Surroundings":
-        """Those of this process."""
+        """Returns the surroundings of this process."""
         folder = None
         with suppress(OSError):
             folder = os.getcwd()
@@ -53,7 +53,7 @@ class Surroundings:
         )
 
     def enter(self) -> None:
-        """Makes them this process's own."""
+        """Makes this process take them over."""
         if self.folder is not None:
             with suppress(OSError):
                 os.chdir(self.folder)
@@ -64,6 +64,5 @@ class Surroundings:
         torch.set_default_dtype(self.dtype)
         torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
         torch.set_float32_matmul_precision(self.precision)
-        multiprocessing.set_start_method(
-            self.start, force=True
-        )  # that of a worker's own start else
+        # otherwise the method by which this worker was started would remain
+        multiprocessing.set_start_method(self.start, force=True)

@@ -1,6 +1,4 @@
-"""The other side of `processes.crew`: a worker gets a function with what it shares, then one item
-after the other.
-"""
+"""The worker's side of `processes.crew`: it receives a function, a shared value, and then items."""
 
 import gc
 import sys
@@ -14,17 +12,16 @@ import cloudpickle
 import torch
 
 from thalweg.errors import Diverged, InputError
-from thalweg.processes.following import end
 from thalweg.processes.sending import unpack
 
-IDLE = 300.0  # seconds without work after which a worker ends
+IDLE = 300.0  # seconds without work, after which a worker ends
 
 
 def serve(connection: Connection) -> None:
-    """Does calls until the other side closes the connection, or has nothing to do for minutes."""
+    """Serves calls until the other side closes the connection, or sends nothing for minutes."""
     torch.set_num_threads(1)
     gc.collect()
-    gc.freeze()  # or every collection after a call would look through all of torch
+    gc.freeze()  # otherwise every collection after a call would traverse all of torch
     with suppress(EOFError, ConnectionError):
         while connection.poll(IDLE):
             _call(connection)
@@ -32,11 +29,10 @@ def serve(connection: Connection) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
-    end(0)
 
 
 def _call(connection: Connection) -> None:
-    """One call: arrives, does its items, forgets all."""
+    """Receives one call, does its items and forgets it."""
     number, place, surroundings, places = connection.recv()
     handle = reduction.recv_handle(connection) if places else None
     pickled = connection.recv_bytes()
@@ -46,7 +42,7 @@ def _call(connection: Connection) -> None:
         if begin is not None:
             begin(shared, place)
         _answer(connection, number, None)
-    except Exception as error:  # what users send may raise anything when it is unpickled
+    except Exception as error:  # the user's objects may raise anything when they are unpickled
         _answer(connection, number, None, error)
     while item := connection.recv_bytes():
         try:
@@ -62,19 +58,17 @@ def _answer(
 ) -> None:
     """Sends (call, result, error).
 
-    An error that can't be sent is sent as its text, with the place where it was raised.
+    An error carries the traceback as a note. An error that can't be sent is sent as its text.
     """
-    if error is not None:
-        if not isinstance(error, InputError | Diverged):
-            error.add_note(
-                "in a worker process:\n" + "".join(traceback.format_exception(error)).rstrip()
-            )
-        try:
-            cloudpickle.loads(packed := cloudpickle.dumps((number, None, error)))
-        except Exception:
-            packed = cloudpickle.dumps(
-                (number, None, RuntimeError(f"{type(error).__name__}: {error}"))
-            )
-    else:
-        packed = cloudpickle.dumps((number, result, None))
+    if error is None:
+        connection.send_bytes(cloudpickle.dumps((number, result, None)))
+        return
+    if not isinstance(error, InputError | Diverged):
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        error.add_note(f"in a worker process:\n{trace}")
+    try:
+        cloudpickle.loads(packed := cloudpickle.dumps((number, None, error)))
+    except Exception:
+        text = RuntimeError(f"{type(error).__name__}: {error}")
+        packed = cloudpickle.dumps((number, None, text))
     connection.send_bytes(packed)

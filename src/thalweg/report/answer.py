@@ -9,13 +9,13 @@ from pandas import DataFrame, Series
 
 from thalweg.metrics.info import MetricInfo
 from thalweg.report.blocks import bold
+from thalweg.report.families import has_members, is_scale
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
 _LEAST_K_U = (
     2.0  # one training has no spread: below two, K_u for its cost would praise whatever is cheap
 )
-_NOT_CANDIDATES = ("deep ensemble", "trivial")
 
 
 def answer(results: Results) -> str:
@@ -78,7 +78,7 @@ def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0)
 
 
 def _trivial(table: DataFrame, fact: MetricInfo) -> str:
-    own = table[(table["family"] == "trivial") & table["value"].notna()]
+    own = table[~has_members(table) & table["value"].notna()]
     if own.empty:
         return ""
     row = own.iloc[int(own.apply(_known, axis=1).argmax())]
@@ -101,7 +101,7 @@ def _verdict(table: DataFrame) -> str:
 
 
 def _candidates(table: DataFrame) -> DataFrame:
-    return table[~table["family"].isin(_NOT_CANDIDATES) & table["value"].notna()]
+    return table[~is_scale(table) & has_members(table) & table["value"].notna()]
 
 
 def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:

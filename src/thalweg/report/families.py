@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 INK = "#1b1b1f"  # text and axes; report.html shows it in the reader's own text colour
 MUTED = "#76767f"  # grids, reference lines, intervals: legible on white and on black
@@ -19,22 +19,26 @@ class Look:
         marker: The marker's name in matplotlib.
         symbol: The marker's name in plotly.
         title: What the family is called in legends.
+        is_scale: Whether its rows are the scale that the others are read on.
+        has_members: Whether its rows have draws, and not u alone.
     """
 
     colour: str
     marker: str
     symbol: str
     title: str
+    is_scale: bool = False
+    has_members: bool = True
 
 
 LOOKS = {
-    "deep ensemble": Look(MUTED, "o", "circle", "deep ensembles (real retrainings)"),
+    "deep ensemble": Look(MUTED, "o", "circle", "deep ensembles (real retrainings)", is_scale=True),
     "short": Look("#56B4E9", "v", "triangle-down", "shortened trainings"),
     "subspace": Look("#0072B2", "s", "square", "subspaces: lines, curves, simplexes"),
     "trajectory": Look("#009E73", "D", "diamond", "along one trajectory"),
     "emulator": Look("#D55E00", "^", "triangle-up", "emulators"),
     "embedded": Look("#7A5195", "p", "pentagon", "ensembles inside one network"),
-    "trivial": Look("#CC79A7", "X", "x", "trivial baseline"),
+    "trivial": Look("#CC79A7", "X", "x", "trivial baseline", has_members=False),
     "other": Look("#B8860B", "P", "cross", "other explorers"),
 }
 
@@ -60,6 +64,16 @@ _NAMED = {
     **dict.fromkeys(("batch-ensemble", "packed-ensemble"), "embedded"),
 }
 """Explorers and baselines of the versions whose result files do not say a method's family."""
+
+
+def is_scale(methods: DataFrame) -> Series:
+    """Whether each row is one of the scale that the others are read on, real retrainings."""
+    return methods["family"].map(lambda name: LOOKS[name].is_scale).astype(bool)
+
+
+def has_members(methods: DataFrame) -> Series:
+    """Whether each row has draws, and not u alone."""
+    return methods["family"].map(lambda name: LOOKS[name].has_members).astype(bool)
 
 
 def described(methods: DataFrame) -> DataFrame:

@@ -85,5 +85,6 @@ def _bars(axes: Axes, uncertain: Uncertain, i: int, methods: DataFrame) -> None:
         pad=3,
     )
     last = int(methods["number"].max())
-    axes.set_xticks([1, *range(5, last + 1, 5)] if last > 8 else list(range(1, last + 1)))
+    step = 1 if last <= 8 else 5 if last <= 30 else 20
+    axes.set_xticks(sorted({1, *range(step, last + 1, step)}))
     axes.tick_params(labelsize=5.5, length=2, color=MUTED)

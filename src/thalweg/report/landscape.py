@@ -10,11 +10,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from thalweg.landscape.path import Profile
 from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.labels import place, plain
-from thalweg.report.results import Landscape
+from thalweg.report.results import Landscape, Profile
 
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"
@@ -47,9 +46,9 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
     def draw(figure: Figure) -> None:
         for axes, (title, name, factor) in zip(figure.subplots(1, 3), panels, strict=True):
             for (label, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
-                values = factor * getattr(profile, name).numpy()
+                values = factor * getattr(profile, name)
                 axes.plot(
-                    profile.positions.numpy(),
+                    profile.positions,
                     values,
                     style,
                     color=colour,

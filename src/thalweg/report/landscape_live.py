@@ -8,13 +8,11 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import torch
 
-from thalweg.landscape.path import Profile
 from thalweg.report.extras import extra
 from thalweg.report.families import MUTED
 from thalweg.report.landscape import PATHS, levels, rounded
-from thalweg.report.results import Landscape
+from thalweg.report.results import Landscape, Profile
 
 _CLEAR, _GRID = "rgba(0,0,0,0)", "rgba(128,128,135,0.35)"
 _BLACK, _WHITE = "#000000", "#ffffff"
@@ -248,7 +246,7 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
     plotly = extra("plotly.graph_objects")
     traces = []
     for (name, found), (colour, style) in zip(profiles.items(), PATHS, strict=False):
-        columns = torch.stack(
+        columns = np.stack(
             [found.positions, found.loss, 100 * found.error, 100 * found.disagreement], 1
         ).tolist()
         hover = [

@@ -3,45 +3,48 @@ to turn them around.
 """
 
 import io
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from thalweg import files
-from thalweg.errors import InputError
-from thalweg.landscape.path import Profile
-from thalweg.meter import Cost, Meter
 from thalweg.report import landscape, landscape_live
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
-from thalweg.report.extras import extra
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
-from thalweg.report.results import Landscape
-from thalweg.study.context import StudyContext
-from thalweg.study.environment import environment
-from thalweg.study.landscape import (
-    GRID,
-    View,
-    measured,
-    opened,
-    profiles,
-    trainings,
-    view_of,
-    view_through,
-)
-from thalweg.study.store import Store
-from thalweg.study.workers import one_thread
-from thalweg.weights.distribution import load
+from thalweg.report.results import Landscape, Profile
 
 CHANCE = (
     "These networks predict no better than by chance, so that their barriers mean nothing: give "
     "them more epochs."
 )
+
+
+class Stored(TypedDict):
+    """`landscape.json`, which `thalweg landscape` writes before it draws."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    plan: dict[str, Any]
+    about: str
+    made: str
+    unit: str
+    chance: bool
+    point_names: list[str]
+    path_names: list[str]
+    trained_images: int
+    training_images: int
+    validation_images: int
+    cost: dict[str, float]
+    versions: dict[str, str]
+    plane: dict[str, list[Any]]
+    paths: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,109 +54,55 @@ class Drawn:
     Attributes:
         paths: The files.
         profiles: What was found along paths, by their names.
-        cost: Of all of it, stored anchors included.
+        trainings: What all of it cost, stored anchors included, in trainings.
+        total: The same with forward evaluations, at a third.
         chance: Whether both ends of a path are networks that predict no better than by chance.
     """
 
     paths: tuple[Path, ...]
     profiles: Mapping[str, Profile]
-    cost: Cost
+    trainings: float
+    total: float
     chance: bool
 
 
-def draw(
-    source: Path,
-    *,
-    through: str | None = None,
-    weights: Path | None = None,
-    output: Path | None = None,
-    quick: bool = False,
-    data_dir: Path | None = None,
-    grid: int = GRID,
-    trust: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-) -> Drawn:
-    """Draws the landscape of a study's base 0.
-
-    Args:
-        source: A plan, or a study's folder. Trained networks are kept in the folder's `anchors`.
-        through: What the plane goes through; what the plan asks for if None.
-        weights: A stored weight distribution that the plane goes through instead.
-        output: Where the pictures go; into the study's folder if None.
-        quick: The plan's short form.
-        data_dir: Where data files are looked for first.
-        grid: Points a side.
-        trust: Whether a network that the plan names as `package.module:factory` may be imported.
-        say: Told what goes on.
+def draw(folder: Path) -> Drawn:
+    """Draws the `landscape.json` of a folder, beside it.
 
     Raises:
-        InputError: Something that was given can't be used; found before anything is trained.
+        InputError: The file is missing or damaged, or plotly is not installed.
     """
-    if through is not None and weights is not None:
-        raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
-    context, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
-    asked = context.plan.protocol.landscape
-    through = through or ("random" if asked == "none" else asked)
-    found = None if weights is None else load(weights)
-    needed = trainings(context.plan, through) if found is None else 0
-    extra("plotly.graph_objects")  # said before the work
-    context.check()
-    output = files.given(
-        output or folder / "landscape" / (through if weights is None else weights.stem)
+    stored = files.read_record(folder / "landscape.json", Stored, "run 'thalweg landscape' again")
+    x, y, loss, error, points, path = (
+        np.array(stored["plane"][name], dtype=float)
+        for name in ("x", "y", "train_loss", "validation_error", "points", "path")
     )
-    Store(output).check_writable()
-    with one_thread():  # as in a study, whose networks these are
-        meter = Meter(context.problem("base 0", None).training_examples)
-        if found is None:
-            say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
-            view = view_of(context, Store(folder), through, meter)
-        else:
-            view = view_through(context.problem("base 0", None), found, f"points of {weights}")
-        say(f"looking at {grid} x {grid} points ...")
-        tensors, facts = measured(context, view, grid, meter)
-        along = profiles(context, view, meter)
-    chance = any(_is_chance(own, context.dataset.classes) for own in along.values())
-    files.write_json(
-        output / "landscape.json",
-        {
-            **facts,
-            "plan": context.plan.facts(),
-            "unit": view.unit,
-            "chance": chance,
-            "cost": {
-                "trainings": meter.cost.trainings,
-                "forward_trainings": meter.cost.forward_trainings,
-                "total": meter.cost.total,
-            },
-            "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
-            "paths": {name: _numbers(own) for name, own in along.items()},
-        },
-    )
-    x, y, loss, error, points, path = (t.double().numpy() for t in tensors.values())
+    along = {name: _profile(stored["paths"][name]) for name in stored["path_names"]}
+    names, about = tuple(stored["point_names"]), stored["about"]
     shown = Landscape(
-        x, y, loss, error, "validation error", points, tuple(view.names), path, facts["about"]
+        x, y, loss, error, "validation error", points, names, path.reshape(-1, 2), about
     )
-    pictures = {"landscape": landscape.plane(shown, view.unit)} | (
+    pictures = {"landscape": landscape.plane(shown, stored["unit"])} | (
         {"paths": landscape.along(along)} if along else {}
     )
     paths = [
-        _printed(figure, output / f"{name}.{kind}")
+        _printed(figure, folder / f"{name}.{kind}")
         for name, figure in pictures.items()
         for kind in ("png", "svg")
     ]
-    paths += [output / "landscape.html", output / "landscape.json"]
-    drawn = Drawn(tuple(paths), along, meter.cost, chance)
-    files.write_bytes(
-        paths[-2], html(_content(context, shown, view, facts, drawn, pictures)).encode()
-    )
-    return drawn
+    page = html(_content(stored, shown, along, pictures))
+    files.write_bytes(folder / "landscape.html", page.encode())
+    paths += [folder / "landscape.html", folder / "landscape.json"]
+    cost = stored["cost"]
+    return Drawn(tuple(paths), along, cost["trainings"], cost["total"], stored["chance"])
 
 
-def _is_chance(found: Profile, classes: int) -> bool:
-    """Whether the path's ends have the loss of networks that know nothing, log(classes), within a
-    tenth.
-    """
-    return bool(found.loss[[0, -1]].min() > 0.9 * math.log(classes))
+def _profile(numbers: Mapping[str, Any]) -> Profile:
+    columns = {
+        name: np.array(numbers[name], dtype=float)
+        for name in ("positions", "loss", "error", "disagreement")
+    }
+    return Profile(**columns, barrier=numbers["barrier"], highest=numbers["highest_loss"])
 
 
 def _printed(figure: Figure, path: Path) -> Path:
@@ -169,25 +118,17 @@ def _printed(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _numbers(found: Profile) -> dict[str, Any]:
-    """What was found along a path, for JSON."""
-    columns = {f.name: getattr(found, f.name).tolist() for f in fields(found)}
-    return {"barrier": found.barrier, "highest_loss": found.highest, **columns}
-
-
 def _content(
-    context: StudyContext,
+    stored: Stored,
     shown: Landscape,
-    view: View,
-    facts: Mapping[str, Any],
-    drawn: Drawn,
+    along: Mapping[str, Profile],
     pictures: Mapping[str, Figure],
 ) -> Content:
-    plan, along, unit = context.plan, drawn.profiles, view.unit
+    plan, unit, cost = stored["plan"], stored["unit"], stored["cost"]
     images = (
-        f"Loss: mean cross-entropy on {facts['training_images']} training images, on which "
+        f"Loss: mean cross-entropy on {stored['training_images']} training images, on which "
         "batch-norm statistics are estimated too. Error: share of wrong answers among "
-        f"{facts['validation_images']} validation images.")  # fmt: skip
+        f"{stored['validation_images']} validation images.")  # fmt: skip
     sections = [Section("The plane", (
         Picture("surface",
             f"Training loss on the plane through {shown.about}, on a logarithmic scale, with "
@@ -209,24 +150,24 @@ def _content(
             Picture("paths", caption, pictures["paths"], landscape_live.along(along)),
             Pairs(tuple((name, _sentence(found)) for name, found in along.items())),
         )))  # fmt: skip
-    versions = environment()["versions"]
+    versions = stored["versions"]
     made = [
-        ("Plan", f"{plan.title} ({plan.name}), base 0, seed {plan.protocol.seed}."),
-        ("Network", plan.model.name),
+        ("Plan", f"{plan['title']} ({plan['name']}), base 0, seed {plan['protocol']['seed']}."),
+        ("Network", plan["model"]["name"]),
         (
             "Trainings",
-            f"{plan.recipe.epochs:g} epochs of {len(context.train.targets)} images each.",
+            f"{plan['recipe']['epochs']:g} epochs of {stored['trained_images']} images each.",
         ),
         ("Images", images),
         (
             "Cost",
-            f"{drawn.cost.trainings:.2f} trainings, stored ones included; "
-            f"{drawn.cost.total:.2f} with forward evaluations, at a third.",
+            f"{cost['trainings']:.2f} trainings, stored ones included; "
+            f"{cost['total']:.2f} with forward evaluations, at a third.",
         ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
-    if view.made:
-        made.insert(3, ("Curve", view.made))
+    if stored["made"]:
+        made.insert(3, ("Curve", stored["made"]))
     if along:
         made.insert(
             3,
@@ -239,9 +180,9 @@ def _content(
         f"{found.loss[-1]:.3g}"
         for name, found in along.items()
     )
-    warning = f" {CHANCE}" if drawn.chance else ""
+    warning = f" {CHANCE}" if stored["chance"] else ""
     return Content(
-        title="The loss landscape", subtitle=f"{plan.title}: {shown.about}",
+        title="The loss landscape", subtitle=f"{plan['title']}: {shown.about}",
         answer=
             f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to "
             f"{high:.3g} nats.{warning}",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from thalweg.report.blocks import Block, Pairs, Paragraph
+from thalweg.report.families import is_scale
 from thalweg.report.results import Results, need, records, settings
 from thalweg.report.tables import size
 
@@ -145,7 +146,7 @@ def method_settings(results: Results) -> list[tuple[str, str]]:
     if "settings" not in results.methods.columns:
         return []
     rows = []
-    for row in records(results.methods[results.methods["family"] != "deep ensemble"]):
+    for row in records(results.methods[~is_scale(results.methods)]):
         values = settings(row.settings)
         inner = values.get(
             "settings", values

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.info import FACTS, Direction, MetricInfo
-from thalweg.study.names import one_line
+from thalweg.names import one_line
 
 # columns of text, and of numbers (which may be undefined where the name ends in a question mark)
 COLUMNS = {

@@ -14,7 +14,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
 from thalweg.metrics.info import FACTS, MetricInfo
-from thalweg.report.families import described
+from thalweg.report.families import described, has_members, is_scale
 from thalweg.report.reading import COLUMNS, ResultFiles
 
 
@@ -64,6 +64,28 @@ class Landscape:
     point_names: tuple[str, ...]
     path: np.ndarray
     about: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was found along a path in weight space.
+
+    Attributes:
+        positions: t `[points]`, from 0 to 1.
+        loss: The mean training loss `[points]`, in nats.
+        error: The share of wrong answers on the same training examples `[points]`.
+        disagreement: The share of inputs whose predicted class is not that of the first end
+            `[points]`.
+        barrier: How far the loss rises above the line between the ends' losses, in nats.
+        highest: The highest loss, in nats.
+    """
+
+    positions: np.ndarray
+    loss: np.ndarray
+    error: np.ndarray
+    disagreement: np.ndarray
+    barrier: float
+    highest: float
 
 
 @dataclass(frozen=True)
@@ -134,7 +156,7 @@ def load(directory: str | Path) -> Results:
     _check_numbers(stored, comparison, methods, judged)
     comparison = with_efficiencies(comparison, methods)
     drawing = list(
-        methods.loc[~methods["lost"] & (methods["family"] != "trivial"), "method"]
+        methods.loc[~methods["lost"] & has_members(methods), "method"]
     )  # a trivial row has u, but no members
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
     _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
@@ -187,7 +209,7 @@ def _numbered(methods: DataFrame) -> DataFrame:
     """Deep ensembles first, by cost; the others in the order of the file."""
     methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
-    deep = methods["family"] == "deep ensemble"
+    deep = is_scale(methods)
     methods = pd.concat(
         [methods[deep].sort_values("cost", kind="stable"), methods[~deep]], ignore_index=True
     )

@@ -1,4 +1,4 @@
-"""The comparison: from stored predictions to the small result files that a report reads.
+"""The comparison: it turns stored predictions into the small result files that a report reads.
 
 It builds no network.
 """
@@ -32,22 +32,23 @@ from thalweg.study.store import AGAIN, Store
 from thalweg.study.tasks import Task, tasks
 from thalweg.study.workers import one_thread
 
-INPUTS = 2000  # inputs whose spread is kept one by one, for figures
-IMAGES = 12  # most uncertain test images
-# of the result files. Those of thalweg 0.1 name none, and hold no metrics' facts and no checksums
+INPUTS = 2000  # the number of test inputs whose spread is kept one by one, for figures
+IMAGES = 12  # the number of most uncertain test images that are kept
+# The version of the result files. Those of thalweg 0.1 name no version, and have neither the facts
+# of their metrics nor checksums.
 VERSION = 2
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """The records of a study's tasks, those that succeeded and those that did not.
+    """The runs of a study, successful or failed.
 
     Attributes:
-        context: The images, and the plan.
-        store: Where runs are.
-        facts: `plan.json`.
-        names: Of the runs' folders.
-        records: Of the runs.
+        context: The plan and its images.
+        store: The folder that holds the runs.
+        facts: The content of `plan.json`.
+        names: The name of each run's folder.
+        records: The record of each run.
     """
 
     context: StudyContext
@@ -57,64 +58,70 @@ class _Runs:
     records: Mapping[Task, Mapping[str, Any]]
 
     def good(self, kind: str, method: int = 0) -> list[Task]:
+        """Returns the tasks of a kind (and a method) whose runs succeeded."""
         return [
-            t
-            for t, r in self.records.items()
-            if t.kind == kind and t.method == method and r["status"] == "ok"
+            task
+            for task, record in self.records.items()
+            if task.kind == kind and task.method == method and record["status"] == "ok"
         ]
 
     def predictions(self, task: Task, part: str) -> Predictions:
-        found = self.store.predictions(self.names[task], part)
+        """Returns what a run predicted on the inputs of a part, `test` or `ood`."""
+        stored = self.store.predictions(self.names[task], part)
         images = self.context.splits.test if part == "test" else self.context.ood
-        inputs = 0 if images is None else len(images)
-        if (found.inputs, found.columns) != (inputs, self.context.dataset.columns):
+        inputs, columns = 0 if images is None else len(images), self.context.dataset.columns
+        if (stored.inputs, stored.columns) != (inputs, columns):
             raise InputError(
                 f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
-                f"predictions of {found.inputs} inputs and {found.columns} classes, needs "
-                f"{inputs} and {self.context.dataset.columns}: {AGAIN}"
+                f"predictions of {stored.inputs} inputs and {stored.columns} columns, needs "
+                f"{inputs} and {columns}: {AGAIN}"
             )
-        return found
+        return stored
 
     def together(self, kind: str, part: str) -> Predictions:
-        """The retrainings of a kind as one set `[retrainings, inputs, classes]`."""
+        """Returns the retrainings of a kind as one set `[retrainings, inputs, classes]`."""
         good = self.good(kind)
         if len(good) < 2:
             raise InputError(
                 f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the "
                 "recipe, they diverge"
             )
-        found = [self.predictions(t, part) for t in good]
-        return Predictions(torch.cat([p.stored for p in found]), outputs=found[0].outputs)
+        parts = [self.predictions(t, part) for t in good]
+        return Predictions(torch.cat([p.stored for p in parts]), outputs=parts[0].outputs)
 
 
-# sums of several threads differ in the last bits, and tables then from machine to machine
+# With several threads, sums would differ in the last bits, and tables from machine to machine.
 @one_thread()
 def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
-    """Judges every method of a study and writes `folder/results`.
+    """Evaluates every method of a study and writes the result files to `folder/results`.
 
     Args:
-        folder: Where a study's runs are.
-        data_dir: Where data files are looked for first (for the labels and images of the test set).
+        folder: The study's folder, which holds its runs.
+        data_dir: The folder that is searched first for data files, which give the images and labels
+            of the test set.
 
     Returns:
-        The comparison, one row a method and metric: method, metric, value, low, high, bases,
+        The comparison, with one row per method and metric: method, metric, value, low, high, bases,
             undefined.
 
     Raises:
         InputError: Runs are missing or damaged, or too few retrainings succeeded.
+
+    Example:
+        >>> table = compare("results/digits")  # doctest: +SKIP
+        >>> table[table["metric"] == "k_eq"][["method", "value", "low", "high"]]  # doctest: +SKIP
     """
     folder = files.given(folder)
     runs = _read(folder, data_dir)
     truth, comparison, methods, inputs, bins = _judge(runs)
-    study, written = _study(runs), {}
-    for name, table in (
-        ("comparison", comparison),
-        ("methods", methods),
-        ("inputs", inputs),
-        ("reliability", bins),
-        ("curves", _curves(truth)),
-    ):
-        written[f"{name}.parquet"] = _parquet(table)
+    study = _study(runs)
+    written = {
+        "comparison.parquet": _parquet(comparison),
+        "methods.parquet": _parquet(methods),
+        "inputs.parquet": _parquet(inputs),
+        "reliability.parquet": _parquet(bins),
+        "curves.parquet": _parquet(_curves(truth)),
+    }
     results = folder / "results"
     _write_uncertain(results / "uncertain.safetensors", runs, truth)
     written["uncertain.safetensors"] = files.read_bytes(results / "uncertain.safetensors")
@@ -134,13 +141,12 @@ def seal(
     comparison: DataFrame,
     outputs: Outputs = Classes(),  # noqa: B008  frozen
 ) -> None:
-    """Writes `study.json`, the last of the result files: with checksums of the others, and what is
-    known of their metrics.
+    """Writes `study.json`, the last result file, with checksums of the others and metrics' facts.
 
     Args:
-        results: The folder of the result files, the others of which are written.
-        study: What the report says beside numbers.
-        comparison: Which metrics there are.
+        results: The folder of the result files, in which the others have been written.
+        study: What the report says besides numbers.
+        comparison: The table of the comparison, which says which metrics were computed.
         outputs: What predictions are of.
     """
     judged = set(comparison["metric"])
@@ -153,17 +159,15 @@ def seal(
         path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")
     ]
     checksums = {path.name: files.digest(files.read_bytes(path)) for path in others}
-    files.write_record(
-        results / "study.json",
-        {**study, "version": VERSION, "metrics": metrics, "files": checksums},
-    )
+    sealed = {**study, "version": VERSION, "metrics": metrics, "files": checksums}
+    files.write_record(results / "study.json", sealed)
 
 
 def _read(folder: Path, data_dir: Path | None) -> _Runs:
-    """The runs that `plan.json` names.
+    """Returns the runs that `plan.json` names.
 
     Raises:
-        InputError: It is damaged, the data are other ones, or runs are missing.
+        InputError: `plan.json` is damaged, the data have changed, or runs are missing.
     """
     facts = files.read_record(
         folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew"
@@ -176,7 +180,7 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     context = StudyContext(plan_of(facts["plan"]), data_dir)
     if context.identity_of_images != facts.get("images_fingerprint"):
         raise InputError(
-            f"{folder}/plan.json was made with other data than are found now: run 'thalweg "
+            f"{folder}/plan.json was made with other data than those found now: run 'thalweg "
             "study' again"
         )
     names = {
@@ -184,32 +188,29 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     }
     if set(names) != {t for t in tasks(context.plan) if t.kind != "anchor"}:
         raise InputError(
-            f"{folder}/plan.json names other runs than its plan has: run 'thalweg study' again"
+            f"{folder}/plan.json does not name the runs of its plan: run 'thalweg study' again"
         )
     store, parts = Store(folder), ["test"] if context.ood is None else ["test", "ood"]
-    records = {t: store.record(name) for t, name in names.items()}
-    found = {
-        t: r
-        for t, r in records.items()
-        if r is not None
-        and r["kind"] == t.kind
-        and (
-            r["status"] == "failed"
-            or store.holds(names[t], ["landscape"] if t.kind == "landscape" else parts)
-        )
-    }
-    missing = [t for t in names if t not in found]
+    records = {}
+    for task, name in names.items():
+        record = store.record(name)
+        needed = ["landscape"] if task.kind == "landscape" else parts
+        if record is None or record["kind"] != task.kind:
+            continue
+        if record["status"] == "failed" or store.holds(name, needed):
+            records[task] = record
+    missing = [task for task in names if task not in records]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(names)} runs are not stored in {folder}, or damaged "
+            f"{len(missing)} of {len(names)} runs are not stored in {folder}, or are damaged "
             f"({missing[0].title(context.plan)}, ...): run 'thalweg study' first, or copy the "
             "other shards into this folder"
         )
-    return _Runs(context, store, facts, names, found)
+    return _Runs(context, store, facts, names, records)
 
 
 def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame]:
-    """The truth, and the tables comparison, methods, inputs and reliability."""
+    """Returns the truth, and the tables comparison, methods, inputs and reliability."""
     protocol, labels = runs.context.plan.protocol, runs.context.splits.test_labels
     elsewhere = runs.context.ood is not None
     pool = runs.together("pool", "test")
@@ -259,26 +260,26 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
 
 
 def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
-    """The trivial baseline 1 - sum p^2 of one network for each base, the same for every method.
+    """Returns the trivial baseline 1 - sum p^2 of one network for each base `[bases][inputs]`.
 
-    It is the base's anchor 0, which is the first member of any deep ensemble; in a plan without
-    one, a network of the pool.
+    It is the same for every method. The network is the base's anchor 0, which is the first member
+    of every deep ensemble; in a plan without deep ensembles it is a network of the pool.
     """
-    found = {
-        b: pool.among(torch.tensor([b % pool.members]))
-        for b in range(runs.context.plan.protocol.bases)
+    networks = {
+        base: pool.among(torch.tensor([base % pool.members]))
+        for base in range(runs.context.plan.protocol.bases)
     }
     for number, method in enumerate(runs.context.plan.methods):
         if method.is_retraining:
-            found |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
-    return [baseline(found[b]) for b in sorted(found)]
+            networks |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
+    return [baseline(networks[base]) for base in sorted(networks)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
-    """One row of the table of methods: means over bases, the largest memory."""
+    """Returns a method's row of the table of methods: means over bases, but the largest memory."""
     method = runs.context.plan.methods[number]
-    own = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
-    good = [r for r in own if r["status"] == "ok"]
+    records = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
+    good = [r for r in records if r["status"] == "ok"]
     costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
     trained = [r.get("training_seconds") or float("nan") for r in good]
 
@@ -300,8 +301,8 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "peak_memory": max((float(cost.peak_memory) for cost in costs), default=float("nan")),
         "stored_bytes": mean([float(r["stored_bytes"]) for r in good]),
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
-        "runs": len(own),
-        "failed": len(own) - len(good),
+        "runs": len(records),
+        "failed": len(records) - len(good),
         "is_retraining": method.is_retraining,
         "family": method.family,
         "settings": json.dumps(
@@ -311,7 +312,7 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
 
 
 def _inputs(label: str, predicted: Predictions, labels: Tensor, u_reference: Tensor) -> DataFrame:
-    """What figures need of single inputs, from the first base."""
+    """Returns the rows of single inputs that figures need, of the first base."""
     kept = slice(0, INPUTS)
     confidence, top = predicted.mean().max(1)
     return DataFrame(
@@ -328,15 +329,15 @@ def _inputs(label: str, predicted: Predictions, labels: Tensor, u_reference: Ten
 
 
 def _reliability(label: str, predicted: list[Predictions], labels: Tensor) -> DataFrame:
-    """Confidence against accuracy in bins of equal mass, all bases together."""
-    found = reliability(torch.cat([p.log_mean() for p in predicted]), labels.repeat(len(predicted)))
+    """Returns confidence and accuracy in bins of equal mass, over all bases together."""
+    bins = reliability(torch.cat([p.log_mean() for p in predicted]), labels.repeat(len(predicted)))
     return DataFrame(
         {
             "method": label,
-            "bin": range(len(found.count)),
-            "confidence": found.confidence.numpy(),
-            "accuracy": found.accuracy.numpy(),
-            "count": found.count.numpy(),
+            "bin": range(len(bins.count)),
+            "confidence": bins.confidence.numpy(),
+            "accuracy": bins.accuracy.numpy(),
+            "count": bins.count.numpy(),
         }
     )
 
@@ -352,7 +353,7 @@ def _curves(truth: Truth) -> DataFrame:
 
 
 def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
-    """The test images on which retrainings disagree most, with each method's mean and spread."""
+    """Writes the test images on which retrainings disagree most, and each method's predictions."""
     worst = truth.reference.u().argsort(descending=True, stable=True)[:IMAGES]
     parts = runs.context.splits
     reference = truth.reference.chosen(worst)
@@ -364,16 +365,16 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
     }
     for number, method in enumerate(runs.context.plan.methods):
         for task in runs.good("method", number)[:1]:
-            own = runs.predictions(task, "test").chosen(worst)
+            predicted = runs.predictions(task, "test").chosen(worst)
             tensors |= {
-                f"method|{method.label}|mean": own.mean(),
-                f"method|{method.label}|std": own.std(),
+                f"method|{method.label}|mean": predicted.mean(),
+                f"method|{method.label}|std": predicted.std(),
             }
     files.write_tensors(path, tensors, {"class_names": list(runs.context.dataset.class_names)})
 
 
 def _study(runs: _Runs) -> dict[str, Any]:
-    """What the report says beside numbers: plan, sizes, versions, dates, failures."""
+    """Returns what the report says besides numbers: plan, sizes, versions, dates, failures."""
     context, records, facts = runs.context, runs.records.values(), runs.facts
     parts = context.splits
     failures = [

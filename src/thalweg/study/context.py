@@ -29,19 +29,25 @@ from thalweg.training.inspection import Inspection, check_device, inspect
 from thalweg.training.problem import Cache, Problem
 from thalweg.training.together import check_stack
 
-RESULTS_VERSION = (
-    4  # raise it when a change of thalweg's code changes results: stored runs are then done again
-)
+# Raise it when a change of thalweg's code changes results: stored runs are then done again.
+RESULTS_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
 class StudyContext:
-    """Images and problems of a plan.
+    """The images and problems of a plan.
 
     Attributes:
         plan: The plan.
-        data_dir: Where data files are looked for first.
-        torch_version: That trained, or trains: other versions give other numbers.
+        data_dir: The folder that is searched first for data files.
+        torch_version: The version of torch that trains the networks, or trained them. Other
+            versions give other numbers.
+
+    Example:
+        >>> from thalweg.study.plan import make_plan
+        >>> context = StudyContext(make_plan({"methods": [{"explorer": "swag"}]}))
+        >>> len(context.splits.validation), context.dataset.classes
+        (300, 10)
     """
 
     plan: Plan
@@ -50,16 +56,14 @@ class StudyContext:
     _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[type["StudyContext"], tuple[Plan, Path | None, str]]:
-        """What a worker process gets: it reads the images itself, instead of through a pipe or
-        (small) shared memory.
-        """
+        """Sends only the plan to a worker process, which reads the images itself."""
         return StudyContext, (self.plan, self.data_dir, self.torch_version)
 
     def check(self) -> None:
-        """Everything that could fail later fails here: data, network, device, one evaluation.
+        """Checks everything that could fail later: data, network, device and one evaluation.
 
         Raises:
-            InputError: With one line that says what to do.
+            InputError: Something is wrong; the line says what to do.
         """
         check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
@@ -91,8 +95,8 @@ class StudyContext:
         name = self.plan.model.name
         if is_code(name) and not self.plan.trusted:
             raise InputError(
-                f"model.name got '{name}', which is code that the plan would have run: give "
-                f"--model {name}, or --trust-plan (from Python, trust=True) where you know it"
+                f"model.name got '{name}', which is code that the plan would run: give "
+                f"--model {name}, or --trust-plan (from Python, trust=True) if you know the code"
             )
         settings = {k: v for k, v in self.plan.model.model_dump().items() if k != "name"}
         with _about("model"):
@@ -128,27 +132,22 @@ class StudyContext:
         )
 
     def loader(self, images: Tensor) -> Batches:
-        """Images uint8 `[inputs, ...]` in fixed order, to predict on."""
-        size = (
-            250 if self.plan.protocol.device == "cpu" else 2000
-        )  # of what fits a processor's cache
-        return Batches(
-            images,
-            torch.zeros(len(images), dtype=torch.long),
-            size,
-            shuffle=False,
-            prepare=self.prepare,
-        )
+        """Returns batches of uint8 images `[inputs, ...]` in fixed order, to predict on."""
+        size = 250 if self.plan.protocol.device == "cpu" else 2000  # 250 fit a processor's cache
+        labels = torch.zeros(len(images), dtype=torch.long)
+        return Batches(images, labels, size, shuffle=False, prepare=self.prepare)
 
     def parts(self) -> dict[str, Batches]:
-        """What every run predicts on, by name."""
+        """Returns the inputs that every run predicts on, by the name of their part."""
         parts = {"test": self.loader(self.splits.test)}
         return parts if self.ood is None else parts | {"ood": self.loader(self.ood)}
 
     def problem(self, role: str, cache: Cache | None) -> Problem:
-        """A new problem, with an empty meter.
+        """Returns a new problem, whose meter is at zero.
 
-        Roles (`reference`, `pool`, `base 0`, ...) have no seed in common.
+        Args:
+            role: `reference`, `pool`, `base 0`, ...: no two roles share a seed.
+            cache: Where trained networks are kept; None to keep none.
         """
         protocol, execution = self.plan.protocol, self.plan.execution
         return Problem(
@@ -172,7 +171,7 @@ class StudyContext:
         return inspect(self.model, self.train, self.plan.protocol.device, recipe=self.plan.recipe)
 
     def problem_key(self, role: str, k: int) -> str:
-        """The fingerprint of the k-th training of a role."""
+        """Returns the fingerprint of the k-th training of a role."""
         return self._keys(role).fingerprint(k)
 
     def _keys(self, role: str) -> Problem:
@@ -182,7 +181,7 @@ class StudyContext:
 
     @cached_property
     def identity(self) -> str:
-        """Of data and network, with what else can change a training: equal for equal ones."""
+        """The fingerprint of the data, the network and all else that can change a training."""
         data = self.plan.data.model_dump(include={"train", "validation", "batch_size", "augment"})
         return fingerprint_of(
             {
@@ -196,7 +195,7 @@ class StudyContext:
 
     @cached_property
     def identity_of_images(self) -> str:
-        """Of the images and labels that the plan takes."""
+        """The fingerprint of the images and labels that the plan takes."""
         data = self.plan.data.model_dump(
             include={"train", "validation", "test", "ood", "ood_images"}
         )
@@ -204,20 +203,20 @@ class StudyContext:
 
     @cached_property
     def _ood_digest(self) -> str:
-        # one set may be there whole or as an excerpt
+        # a data set may be present as a whole or as an excerpt
         images = b"" if self.ood is None else self.ood.contiguous().numpy().tobytes()
         return hashlib.sha256(images).hexdigest()
 
     @cached_property
     def identity_of_predictions(self) -> str:
-        """Of everything that can change the predictions of given weights."""
+        """The fingerprint of everything that can change the predictions of given weights."""
         data = self.plan.data.model_dump(include={"test", "ood", "ood_images"})
         return fingerprint_of([self.identity, data, self._ood_digest, self.plan.protocol.device])
 
 
 @contextmanager
 def _about(key: str) -> Iterator[None]:
-    """Mistakes inside are those of a key of the plan, and say so."""
+    """Names the key of the plan in the errors of this block."""
     try:
         yield
     except InputError as error:
@@ -225,5 +224,10 @@ def _about(key: str) -> Iterator[None]:
 
 
 def fingerprint_of(facts: Any) -> str:
-    """A short name, equal for equal facts."""
+    """Returns a short name that is equal for equal facts.
+
+    Example:
+        >>> fingerprint_of({"epochs": 10}) == fingerprint_of({"epochs": 20})
+        False
+    """
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]

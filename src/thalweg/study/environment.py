@@ -1,4 +1,4 @@
-"""Where a study ran: versions and hardware, for its record."""
+"""The environment of a study: the versions and the hardware, for its record."""
 
 import os
 import platform
@@ -11,7 +11,12 @@ PACKAGES = ("thalweg", "torch", "numpy", "scipy", "scikit-learn", "pandas")
 
 
 def environment() -> dict[str, Any]:
-    """Versions of the packages that compute, and the machine. No name of host or user."""
+    """Returns the versions of the computing packages and the hardware, but no host or user name.
+
+    Example:
+        >>> sorted(environment())
+        ['hardware', 'system', 'versions']
+    """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -42,7 +47,7 @@ def _processor() -> str:
 
 
 def _memory() -> int | None:
-    """Main memory in bytes."""
+    """Returns the size of the main memory in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,19 +1,17 @@
-"""Pictures of a study's landscape: what they go through, and loss and error on a plane through it.
-
-Base 0 gives the points.
-"""
+"""The landscape of a study: loss and error on a plane through networks of its base 0."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError, unknown
-from thalweg.explorers.base import find_explorer
+from thalweg.explorers.base import Explorer
+from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.landscape.directions import random_plane
 from thalweg.landscape.path import Path as WeightPath
@@ -34,44 +32,48 @@ from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, distance
 from thalweg.weights.subspace import Subspace
 
-GRID = 17  # points a side
-IMAGES = (
-    1000  # training images for loss and batch-norm statistics, and validation images for the error
-)
+C = TypeVar("C", bound=Explorer)
+GRID = 17  # points per side
+# the number of training images for the loss and the batch-norm statistics, and of validation images
+# for the error
+IMAGES = 1000
 ANCHORS = {
     "random": (1, "an anchor, along two random directions, filter-normalised"),
     "segment": (2, "two anchors, and a random direction across the segment between them"),
     "anchors": (3, "three anchors and the straight segments between them"),
 }
-CURVES = {
+CURVES: dict[str, tuple[type[Explorer], str, tuple[str, ...]]] = {
+    # a view, after the curve's registered name: its explorer, what it shows, names of the points
     "learned-curve": (
+        LearnedCurve,
         "the ends and the bend of a learned Bézier curve",
         ("one end", "other end", "bend"),
     ),
     "connecting-curve": (
+        ConnectingCurve,
         "two anchors and the bend of a curve that connects them",
         ("anchor 0", "anchor 1", "bend"),
     ),
 }
 THROUGH = (*ANCHORS, *CURVES)
-STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # of a path on a plane
+STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # positions along a path on a plane
 
 
 @dataclass(frozen=True)
 class View:
-    """What a picture shows.
+    """The content of a picture of the landscape.
 
     Attributes:
         about: What the plane goes through, in words.
         plane: The plane.
-        window: Points that the picture must hold `[n, 2]`.
-        points: Where points that have a name are `[points, 2]`.
-        names: Their names.
-        path: A path, seen from above the plane `[steps, 2]`.
-        paths: Paths to look along, by name.
-        made: How the curve that is shown was made; nothing where none was.
-        unit: Of the plane's axes.
-        margin: What the picture has around the window, in units of its larger side.
+        window: Points that the picture must contain `[n, 2]`.
+        points: The coordinates of the named points `[points, 2]`.
+        names: The names of the points.
+        path: A path, projected on the plane `[steps, 2]`.
+        paths: Paths along which the loss is measured, by name.
+        made: How the curve that is shown was made; empty if there is none.
+        unit: The unit of the plane's axes.
+        margin: The margin around the window, as a fraction of its larger side.
     """
 
     about: str
@@ -87,13 +89,13 @@ class View:
 
 
 def survey(context: StudyContext, cache: Cache, path: Path) -> None:
-    """Computes the plane that the plan asks for and stores it.
+    """Computes the plane that the plan asks for, and stores it.
 
     Args:
-        context: What is studied.
+        context: The study.
         cache: Where trained networks are kept.
-        path: Of the file to write, with what `measured` gives; the name of its folder, the run's,
-            is kept in it.
+        path: The file to write, which holds what `measured` returns and the name of the run's
+            folder.
     """
     tensors, facts = measured(context, view_of(context, cache, context.plan.protocol.landscape))
     files.write_tensors(path, tensors, {**facts, "of": path.parent.name})
@@ -102,11 +104,11 @@ def survey(context: StudyContext, cache: Cache, path: Path) -> None:
 def measured(
     context: StudyContext, view: View, grid: int = GRID, meter: Meter | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Loss and error on the plane.
+    """Measures loss and error on the plane.
 
-    Loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm statistics
-    are refreshed too; error is the share of wrong answers among up to 1,000 validation images. A
-    meter, where one is given, is charged.
+    The loss is the mean cross-entropy on up to 1,000 training images, on which batch-norm
+    statistics are refreshed, too. The error is the fraction of wrong predictions on up to 1,000
+    validation images. If a meter is given, it is charged with the cost.
 
     Returns:
         x, y `[grid]`, train_loss, validation_error `[grid (y), grid (x)]`, points `[points, 2]`,
@@ -124,14 +126,14 @@ def measured(
             predict(problem, row, unseen), unseen_labels
         )
 
-    found = look(problem, view.plane, *axes(view.window, grid, view.margin), measure=measure)
+    surface = look(problem, view.plane, *axes(view.window, grid, view.margin), measure=measure)
     if meter is not None:
         meter.charge(problem.cost)
     tensors = {
-        "x": found.x,
-        "y": found.y,
-        "train_loss": found.loss,
-        "validation_error": found.error,
+        "x": surface.x,
+        "y": surface.y,
+        "train_loss": surface.loss,
+        "validation_error": surface.error,
         "points": view.points,
         "path": view.path,
     }
@@ -145,33 +147,33 @@ def measured(
 
 
 def profiles(context: StudyContext, view: View, meter: Meter | None = None) -> dict[str, Profile]:
-    """What is found along the view's paths.
+    """Measures loss, error and disagreement along the view's paths.
 
-    Cross-entropy and error are on the plane's training images, the disagreement is on up to 1,000
-    validation images.
+    Cross-entropy and error are measured on the training images that the plane uses, disagreement on
+    up to 1,000 validation images.
     """
     problem, _ = _looking(context)
-    found = {name: profile(problem, path) for name, path in view.paths.items()}
+    measured = {name: profile(problem, path) for name, path in view.paths.items()}
     if meter is not None:
         meter.charge(problem.cost)
-    return found
+    return measured
 
 
 def opened(
     source: Path, *, quick: bool = False, data_dir: Path | None = None, trust: bool = False
 ) -> tuple[StudyContext, Path]:
-    """The context of a plan or of a study's folder, and that folder.
+    """Returns the context and the folder of a plan, or of a study's folder.
 
     Raises:
-        InputError: There is neither.
+        InputError: The source is neither a plan nor a study's folder.
     """
     if not files.exists(source) or not source.is_dir():
         plan = read_plan(source, quick=quick, trust=trust)
         return StudyContext(plan, data_dir), Path("results") / plan.name
     if quick:
         raise InputError(
-            f"--quick got the study's folder {source}, which has its plan: give --quick with a "
-            "plan, a TOML file"
+            f"--quick got the study's folder {source}, which has a plan already: give --quick "
+            "with a plan, a TOML file"
         )
     path = source / "plan.json"
     if not path.exists():
@@ -186,36 +188,42 @@ def opened(
     ), source
 
 
-def curve_of(plan: Plan) -> LearnedCurve:
-    """The curve that a study shows: the plan's first one, with its settings, or one with default
-    settings.
-    """
-    return next(
-        (m.explorer for m in plan.methods if isinstance(m.explorer, LearnedCurve)), LearnedCurve()
-    )
+def curve_of(plan: Plan, kind: type[C]) -> C:
+    """Returns the curve of a kind that a study shows: the plan's first one, or the default one."""
+    return next((m.explorer for m in plan.methods if isinstance(m.explorer, kind)), kind())
+
+
+def curve_trainings(plan: Plan) -> float:
+    """Returns what the plan's curve costs beyond its anchors, in trainings; 0 or 0."""
+    if plan.protocol.landscape not in CURVES:
+        return 0
+    curve = curve_of(plan, CURVES[plan.protocol.landscape][0])
+    return curve.trainings - curve.anchors
 
 
 def trainings(plan: Plan, through: str) -> float:
-    """What a view's networks cost to train, in trainings, where none is stored.
+    """Returns the cost of training a view's networks, in trainings, if none of them is stored.
 
-    Anchors are kept, curves are made anew each time.
+    Anchors are stored; curves are made anew each time.
 
     Raises:
         InputError: There is no such view.
     """
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    return _curve_explorer(plan, through).trainings if through in CURVES else ANCHORS[through][0]
+    if through in CURVES:
+        return curve_of(plan, CURVES[through][0]).trainings
+    return ANCHORS[through][0]
 
 
 def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
-    """A view through base 0's networks, which are trained where the cache has none.
+    """Returns a view through base 0's networks, which are trained if the cache lacks them.
 
     Args:
-        context: What is studied.
+        context: The study.
         cache: Where trained networks are kept.
-        through: One of `THROUGH`.
-        meter: Counts the work.
+        through: What the view goes through, one of `THROUGH`.
+        meter: The meter that counts the work; None for the problem's own.
 
     Raises:
         InputError: There is no such view.
@@ -226,30 +234,31 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
     if meter is not None:
         problem = replace(problem, meter=meter)
     if through in CURVES:
-        explorer, (about, names) = _curve_explorer(context.plan, through), CURVES[through]
+        kind, about, names = CURVES[through]
+        explorer = curve_of(context.plan, kind)
         settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
         view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
         return replace(view, made=f"{through}: {settings}")
     count, about = ANCHORS[through]
-    found = Members(tuple(problem.anchor(k) for k in range(count)))
-    return view_through(problem, found, f"{about} (base 0)", [f"anchor {k}" for k in range(count)])
+    anchors = Members(tuple(problem.anchor(k) for k in range(count)))
+    labels = [f"anchor {k}" for k in range(count)]
+    return view_through(problem, anchors, f"{about} (base 0)", labels)
 
 
 def view_through(
-    problem: Problem, found: WeightDistribution, about: str, names: Sequence[str] = ()
+    problem: Problem, weights: WeightDistribution, about: str, names: Sequence[str] = ()
 ) -> View:
-    """A view through up to three points of a weight distribution (`spanning`).
+    """Returns a view through up to three points of a weight distribution (see `spanning`).
 
     Args:
-        problem: Whose network the weights are of.
-        found: What an explorer returned.
-        about: What that is, in words.
-        names: Of the points.
+        problem: The problem whose network has these weights.
+        weights: The weight distribution, such as an explorer returned.
+        about: What the distribution is, in words.
+        names: The names of the points; vertices and draws are numbered if none are given.
     """
-    points = _different(spanning(found))
-    names = (
-        names or [f"{'vertex' if isinstance(found, Subspace) else 'draw'} {k}" for k in range(3)]
-    )[: len(points)]
+    points = _different(spanning(weights))
+    kind = "vertex" if isinstance(weights, Subspace) else "draw"
+    names = (names or [f"{kind} {k}" for k in range(3)])[: len(points)]
     if len(points) == 1:
         square = torch.tensor([[-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
         return View(
@@ -279,8 +288,8 @@ def view_through(
     plane = Plane((points[0], points[1], points[2]))
     corners = plane.coordinates()
     paths: dict[str, WeightPath]
-    if isinstance(found, Subspace) and is_path(found):
-        path, paths = _curve(found, plane), {"curve": found, "straight segment": points[:2]}
+    if isinstance(weights, Subspace) and is_path(weights):
+        path, paths = _curve(weights, plane), {"curve": weights, "straight segment": points[:2]}
     else:
         ends = (
             torch.stack([1 - STEPS, STEPS, 0 * STEPS], 1),
@@ -294,60 +303,46 @@ def view_through(
 
 
 def _different(points: Sequence[Weights]) -> tuple[Weights, ...]:
-    """The points without those that are where another one is, as the draws of a network with
-    dropout are.
+    """Returns the distinct points: the draws of a network with dropout have the same weights.
 
     Raises:
-        InputError: One is not finite.
+        InputError: A point is not finite.
     """
-    found: list[Weights] = []
+    distinct: list[Weights] = []
     for point in points:
         if not all(torch.isfinite(p).all() for p in point.params.values()):
             raise InputError(
                 "a landscape got weights that are not finite: did their training diverge?"
             )
-        if all(distance(point, other) for other in found):
-            found.append(point)
-    return tuple(found)
+        if all(distance(point, other) for other in distinct):
+            distinct.append(point)
+    return tuple(distinct)
 
 
-def _curve(found: Subspace, plane: Plane) -> Tensor:
-    """A curve seen from above the plane through its ends and middle vertex `[steps, 2]`."""
-    middle, last = len(found.vertices) // 2, len(found.vertices) - 1
+def _curve(curve: Subspace, plane: Plane) -> Tensor:
+    """Projects a curve on the plane through its ends and its middle vertex `[steps, 2]`."""
+    middle, last = len(curve.vertices) // 2, len(curve.vertices) - 1
     others = [k for k in range(1, last) if k != middle]
     corners = plane.coordinates()
     if others:
-        corners = torch.cat([corners, projected(plane, [found.vertices[k] for k in others])])
-    return coefficients(found, STEPS)[:, [0, last, middle, *others]] @ corners
-
-
-def _curve_explorer(plan: Plan, name: str) -> Any:
-    """The plan's first explorer of a name, with its settings, or one with default settings."""
-    if name == "learned-curve":
-        return curve_of(plan)
-    return (
-        next((m.explorer for m in plan.methods if m.explorer_name == name), None)
-        or find_explorer(name)()
-    )
+        corners = torch.cat([corners, projected(plane, [curve.vertices[k] for k in others])])
+    return coefficients(curve, STEPS)[:, [0, last, middle, *others]] @ corners
 
 
 def _looking(context: StudyContext) -> tuple[Problem, Batches]:
-    """A problem to look with, of the first training images alone, and these images; its loss is the
-    cross-entropy.
-    """
+    """Returns a problem on the first training images only, with plain cross-entropy, and these."""
     images = context.train.chosen(torch.arange(min(IMAGES, len(context.train.targets))))
     problem = context.problem("base 0", None)
     recipe = replace(problem.recipe, label_smoothing=0.0)
-    return replace(
-        problem, train_loader=images, recipe=recipe, meter=Meter(), inspection=None
-    ), images
+    problem = replace(problem, train_loader=images, recipe=recipe, meter=Meter(), inspection=None)
+    return problem, images
 
 
 def _losses(predictions: Predictions, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of each member `[members]`."""
+    """Returns the mean cross-entropy of each member `[members]`."""
     return -predictions.log_probs[:, torch.arange(len(labels)), labels].mean(1)
 
 
 def _errors(predictions: Predictions, labels: Tensor) -> Tensor:
-    """Share of wrong answers of each member `[members]`."""
+    """Returns the fraction of wrong predictions of each member `[members]`."""
     return (predictions.log_probs.argmax(2) != labels).float().mean(1)

@@ -1,4 +1,4 @@
-"""The plan of a study: what a TOML file may say, checked before anything is trained."""
+"""The plan of a study: the content of its TOML file, checked before anything is trained."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,32 +10,32 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.names import folder_name, one_line
 from thalweg.study.mistakes import made, mistake
-from thalweg.study.names import folder_name, one_line
 from thalweg.study.rows import Method, methods_of, settings_of
 from thalweg.training.problem import Source
 from thalweg.training.recipe import Recipe
 
-MOST_BYTES = 2**20  # of a plan
+MOST_BYTES = 2**20  # the largest size of a plan
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # "3" is no number
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # "3" is not a number
 
 
 class DataPlan(_Part):
-    """`[data]`: which images.
+    """The table `[data]`: the images.
 
     Attributes:
-        name: A data set, see `thalweg datasets`.
-        train: Training images; all that validation leaves if left out.
-        validation: Images that methods may see unlabelled: calibration of emulators.
-        test: Test images; all if left out.
-        batch_size: Examples a batch.
-        augment: The data set's customary augmentation.
-        ood: Out-of-distribution images; the customary ones of the data set if left out, `none` for
-            none.
-        ood_images: How many of them.
+        name: The data set; `thalweg datasets` lists them.
+        train: The number of training images. Default: all that validation leaves.
+        validation: The number of validation images, which methods see without labels, to calibrate
+            emulators.
+        test: The number of test images. Default: all.
+        batch_size: The number of examples per batch.
+        augment: Whether the data set's customary augmentation is used.
+        ood: The out-of-distribution images, or `none`. Default: the customary ones of the data set.
+        ood_images: The number of out-of-distribution images.
     """
 
     name: str = "digits"
@@ -49,10 +49,10 @@ class DataPlan(_Part):
 
 
 class ModelPlan(_Part):
-    """`[model]`: which network; every other key is a setting of it.
+    """The table `[model]`: the network. Its other keys are settings of the network.
 
     Attributes:
-        name: A known network, or `package.module:factory`.
+        name: A network that thalweg knows, or `package.module:factory`.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -60,20 +60,20 @@ class ModelPlan(_Part):
 
 
 class Protocol(_Part):
-    """`[protocol]`: how explorers are judged.
+    """The table `[protocol]`: how methods are evaluated.
 
     Attributes:
-        seed: Everything random is derived from it.
-        reference: Held-out retrainings that are the truth.
-        pool: Retrainings of which the deep-ensemble curves are made.
-        bases: Seeds that every method starts from.
-        sources: What a retraining draws anew.
-        draws: Draws from an explorer's distribution, where it is not a finite set.
-        emulator_draws: Draws from an emulator.
-        replicates: Bootstrap replicates of the intervals.
-        device: Where to train.
+        seed: The seed from which everything random is derived.
+        reference: The number of held-out retrainings, which are the truth.
+        pool: The number of retrainings from which the deep-ensemble curves are made.
+        bases: The number of seeds from which every method starts.
+        sources: The sources of randomness that a retraining draws anew.
+        draws: The number of draws from an explorer's distribution, if it is not a finite set.
+        emulator_draws: The number of draws from an emulator.
+        replicates: The number of bootstrap replicates for the intervals.
+        device: The device that networks are trained on.
         landscape: What the plane of the loss landscape goes through: the ends and the bend of a
-            learned curve, or three anchors.
+            learned curve, or three anchors; `none` for no plane.
     """
 
     seed: int = 0
@@ -91,15 +91,15 @@ class Protocol(_Part):
 
 
 class Execution(_Part):
-    """`[execution]`: how the work is done. None of this is part of a run's fingerprint.
+    """The table `[execution]`: how the work is done. It is not part of a run's fingerprint.
 
-    Results agree up to rounding; with dropout in a stack, up to other masks.
+    Results agree up to rounding. In a stack, dropout draws different masks.
 
     Attributes:
-        stack: Reference, pool and anchors train as one module of so many members (for GPUs;
-            `--jobs` is for CPUs).
-        compile: Networks are compiled by `torch.compile`, in this mode.
-        channels_last: Memory order of convolutions; where it works, if left out.
+        stack: The number of reference, pool or anchor networks that train as one module. It is for
+            GPUs; `--jobs` is for CPUs.
+        compile: The mode in which `torch.compile` compiles the networks.
+        channels_last: Whether convolutions use that memory order. Default: wherever it works.
     """
 
     stack: int = Field(default=1, ge=1)
@@ -120,19 +120,24 @@ class _File(_Part):
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked plan.
+    """A checked plan of a study.
 
     Attributes:
-        name: Of the study; its results go to a folder of that name.
-        title: For people.
-        data: Which images.
-        model: Which network.
-        recipe: How it is trained.
+        name: The name of the study, and of the folder that its results go to.
+        title: The title of the study, in words.
+        data: The images.
+        model: The network.
+        recipe: How the network is trained.
         execution: How the work is done.
-        protocol: How methods are judged.
-        methods: The rows of the comparison.
-        trusted: Whether the plan may name a network outside of thalweg: importing it, and making
-            one, runs its code.
+        protocol: How methods are evaluated.
+        methods: The methods, which are the rows of the comparison.
+        trusted: Whether the plan may name a network outside thalweg. Importing and building it runs
+            its code.
+
+    Example:
+        >>> plan = make_plan({"name": "small", "methods": [{"explorer": "swag", "rank": [5, 10]}]})
+        >>> [method.label for method in plan.methods]
+        ['swag (rank 5)', 'swag (rank 10)']
     """
 
     name: str
@@ -146,7 +151,7 @@ class Plan:
     trusted: bool = field(default=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """The whole plan, for JSON."""
+        """Returns the whole plan, for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -166,39 +171,46 @@ def read_plan(
 
     Args:
         path: The TOML file.
-        quick: Take the values of its `[quick]` tables over the others: the same study, in minutes.
-        model: Takes the place of the plan's network, as `--model package.module:factory`; the
-            settings then go with it.
+        quick: Whether the values of its `[quick]` tables replace the others, which gives a short
+            form of the study that takes minutes.
+        model: A network that replaces the plan's network and its settings, as in
+            `--model package.module:factory`.
         trust: Whether a network that the plan itself names as `package.module:factory` may be
-            imported: that is code.
+            imported, which runs its code.
 
     Raises:
-        InputError: The file is missing, is no TOML, or has a mistake; the error names the key.
+        InputError: The file is missing, is not TOML, or has a mistake; the error names the key.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "small.toml"
+        >>> _ = path.write_text('methods = [{explorer = "swag"}]')
+        >>> read_plan(path).name
+        'small'
     """
     path = files.given(path)
     raw = _toml(path)
     changes = raw.pop("quick", {})
     if not isinstance(changes, Mapping):
         raise InputError(f"{path}: quick got {changes!r}, needs a table")
-    own = {} if model is None else {"model": {"name": model}}
+    replaced = {} if model is None else {"model": {"name": model}}
     trust = trust or model is not None
     name = raw.get("name", path.stem)
-    whole = make_plan({**raw, **own, "name": name}, str(path), trust=trust)
-    # mistakes of the short form are found at once
-    short = make_plan(
-        {**_merged(raw, changes), **own, "name": f"{name}-quick"}, f"{path} [quick]", trust=trust
-    )
+    whole = make_plan({**raw, **replaced, "name": name}, str(path), trust=trust)
+    # the short form is always checked, so that its mistakes are found at once
+    shortened = {**_merged(raw, changes), **replaced, "name": f"{name}-quick"}
+    short = make_plan(shortened, f"{path} [quick]", trust=trust)
     return short if quick else whole
 
 
 def plan_of(facts: Mapping[str, Any], *, trust: bool = False) -> Plan:
-    """The plan that gave these `facts()`, as a study's folder keeps them.
+    """Returns the plan whose `facts()` these are, as a study's folder keeps them.
 
     Raises:
         InputError: No plan gives such facts.
     """
     try:
-        methods = [_entry(own) for own in facts["methods"]]
+        methods = [_entry(method) for method in facts["methods"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"plan.json: methods are not what a study writes ({type(error).__name__}: {error})"
@@ -207,11 +219,11 @@ def plan_of(facts: Mapping[str, Any], *, trust: bool = False) -> Plan:
 
 
 def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True) -> Plan:
-    """Checks the content of a plan.
+    """Makes a plan from its content, and checks it.
 
     Args:
-        raw: The content.
-        where: What an error calls it.
+        raw: The content, as in the TOML file.
+        where: The name of the plan in errors.
         trust: Whether a network that it names as `package.module:factory` may be imported.
 
     Raises:
@@ -252,7 +264,7 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file, whatever an editor put before it and at the ends of its lines."""
+    """Returns the content of a TOML file, with any byte order mark and any kind of line ends."""
     try:
         data = files.read_bytes(path, MOST_BYTES)
     except InputError as error:
@@ -264,9 +276,7 @@ def _toml(path: Path) -> dict[str, Any]:
             f"{path} is saved as UTF-16, needs UTF-8: save it again with that encoding"
         )
     try:
-        text = data.decode(
-            "utf-8-sig"
-        )  # an editor's mark at the beginning, if there is one, is no content
+        text = data.decode("utf-8-sig")  # ignores a byte order mark
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except UnicodeDecodeError as error:
         raise InputError(
@@ -277,21 +287,21 @@ def _toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}") from None
 
 
-def _entry(own: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of `[[methods]]` that gave these facts of a method."""
+def _entry(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the table of `[[methods]]` that gave these facts of a method."""
     entry = {
-        "label": own["label"],
-        "baseline" if own.get("baseline") else "explorer": own["explorer"],
-        **{k: v for k, v in own["settings"].items() if v is not None},
+        "label": facts["label"],
+        "baseline" if facts.get("baseline") else "explorer": facts["explorer"],
+        **{k: v for k, v in facts["settings"].items() if v is not None},
     }
-    entry |= {key: own[key] for key in ("repeat", "proxies") if key in own}
-    if own["emulator"]:
-        entry["emulator"] = {"name": own["emulator"], **own["emulator_settings"]}
+    entry |= {key: facts[key] for key in ("repeat", "proxies") if key in facts}
+    if facts["emulator"]:
+        entry["emulator"] = {"name": facts["emulator"], **facts["emulator_settings"]}
     return entry
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; everything else is replaced."""
+    """Merges tables key by key, and replaces everything else."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)

@@ -1,24 +1,19 @@
-"""What the records of a study hold: types and ranges of all that is read back, so that nothing
-after it has to look.
-"""
+"""The types and ranges of a study's records, which are checked once, when they are read back."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-# A count or a measured amount: 0 or more, finite, and an integer that numbers of double precision
-# hold
+# a count or a measured quantity: 0 or more and finite, an integer being small enough for a double
 Amount = Annotated[int, Field(ge=0, le=2**63)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Units = Annotated[int, Field(ge=1, le=2**63)]
-Moment = Annotated[
-    float, Field(ge=0, lt=253402300800)
-]  # seconds since the epoch, before the year 10000
+Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since 1970, before the year 10000
 _OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
 
 
 class CostRecord(TypedDict):
-    """The cost of a run, `meter.Cost.as_dict`."""
+    """The cost of a run, as `meter.Cost.as_dict` gives it."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     backward_examples: Amount
@@ -33,7 +28,7 @@ class CostRecord(TypedDict):
 
 
 class RunRecord(TypedDict):
-    """`run.json`: what was done, from when to when, and how it went."""
+    """`run.json`: what was done, when it began and ended, and whether it succeeded."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     kind: Literal["reference", "pool", "method", "landscape"]
@@ -53,7 +48,7 @@ class RunRecord(TypedDict):
 
 
 class AnchorRecord(TypedDict):
-    """What a trained network cost, `meter.Cost`, and whose it is."""
+    """The cost of a trained network, the fields of `meter.Cost`, and the network's key."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     key: NotRequired[str]
@@ -66,7 +61,7 @@ class AnchorRecord(TypedDict):
 
 
 class Environment(TypedDict):
-    """Where a study ran, `study.environment`."""
+    """The versions and the hardware of a study, as `study.environment` gives them."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     versions: dict[str, str]
@@ -75,7 +70,7 @@ class Environment(TypedDict):
 
 
 class PlannedRun(TypedDict):
-    """One task of a study and the folder of its run."""
+    """One task of a study and the name of its run's folder."""
 
     kind: Literal["reference", "pool", "method", "landscape"]
     index: Annotated[int, Field(ge=0)]
@@ -84,7 +79,7 @@ class PlannedRun(TypedDict):
 
 
 class PlanRecord(TypedDict):
-    """`plan.json`: the plan, and all that comparing its runs takes without building a network."""
+    """`plan.json`: the plan, and all else that the comparison needs without building a network."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     plan: dict[str, Any]
@@ -98,7 +93,7 @@ class PlanRecord(TypedDict):
 
 
 def lacking(record: dict[str, Any]) -> bool:
-    """Whether the record of a run lacks what a run of its kind and end has."""
+    """Whether the record of a run lacks something that its kind and status require."""
     if record["status"] == "failed":
         return not record["error"]
     wanted = {"method": ("cost", "stored_bytes", "evaluations_per_input"), "landscape": ()}.get(

@@ -11,9 +11,9 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator, find_emulator
 from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
+from thalweg.names import one_line
 from thalweg.seeds import derive
 from thalweg.study.mistakes import made
-from thalweg.study.names import one_line
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Mixture, WeightDistribution
 

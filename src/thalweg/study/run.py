@@ -1,4 +1,4 @@
-"""Runs a study: looks at what is there, says what there is to do, does it."""
+"""Running a study: it looks at what is stored, says what is left to do, and does it."""
 
 import shutil
 import statistics
@@ -27,15 +27,19 @@ from thalweg.study.workers import one_thread, work
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a study is about to do.
+    """The work that a study is about to do.
 
     Attributes:
-        tasks: Tasks in all (of this shard).
-        todo: Those that are still to be done.
-        trainings: What these will cost, in trainings.
-        seconds: Estimated time, from a few timed steps.
-        disk: Estimated size of what is stored, in bytes.
-        free: Free space on the disk, in bytes.
+        tasks: The number of all tasks of this shard.
+        todo: The tasks that are still to be done.
+        trainings: Their cost, in trainings.
+        seconds: Their estimated time in seconds, from a few timed training steps.
+        disk: The estimated size of the files that they store, in bytes.
+        free: The free space on the disk, in bytes.
+
+    Example:
+        >>> Preflight(4, (), 0.0, 0.0, 0.0, 10**9).text(jobs=2)
+        'all 4 runs are stored: nothing to do'
     """
 
     tasks: int
@@ -46,7 +50,7 @@ class Preflight:
     free: int
 
     def text(self, jobs: int) -> str:
-        """One line."""
+        """Returns the work in one line."""
         if not self.todo:
             return f"all {self.tasks} runs are stored: nothing to do"
         return (
@@ -57,13 +61,13 @@ class Preflight:
 
 
 class Progress(Protocol):
-    """What a run tells while it goes on."""
+    """An object that is told about the progress of a study."""
 
     def begin(self, preflight: Preflight) -> None:
-        """Before anything is trained."""
+        """Is called before anything is trained."""
 
     def step(self, task: Task, record: dict[str, Any]) -> None:
-        """After each task."""
+        """Is called after each task, with its record."""
 
 
 def run(
@@ -74,22 +78,27 @@ def run(
     shard: tuple[int, int] = (1, 1),
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Does what is missing of a study.
+    """Does the runs that a study still lacks.
 
     Args:
-        context: What is studied.
-        folder: Where results are and go.
-        jobs: Processes that work in parallel.
+        context: The study.
+        folder: The folder of its results.
+        jobs: The number of processes that work in parallel.
         shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
             one.
-        progress: Told about what goes on.
+        progress: An object that is told about the progress.
 
     Returns:
         The records of the runs that failed.
 
     Raises:
-        InputError: Something is wrong with the plan, the data, the network or the folder; found
-            before anything is trained.
+        InputError: Something is wrong with the plan, the data, the network or the folder. It is
+            raised before anything is trained.
+
+    Example:
+        >>> from thalweg.study.plan import read_plan
+        >>> context = StudyContext(read_plan("studies/digits.toml"))  # doctest: +SKIP
+        >>> failed = run(context, "results/digits", jobs=4)  # doctest: +SKIP
     """
     folder = files.given(folder)
     store = Store(folder)
@@ -123,18 +132,16 @@ def run(
 
 
 def _facts(context: StudyContext) -> dict[str, Any]:
-    """The plan with all that its comparison takes: which runs there are, on what data, of what
-    network.
-    """
+    """Returns the plan and all else that its comparison needs, such as the names of its runs."""
     runs = [
         {
-            "kind": t.kind,
-            "index": t.index,
-            "method": t.method,
-            "fingerprint": fingerprint(context, t),
+            "kind": task.kind,
+            "index": task.index,
+            "method": task.method,
+            "fingerprint": fingerprint(context, task),
         }
-        for t in tasks(context.plan)
-        if t.kind != "anchor"
+        for task in tasks(context.plan)
+        if task.kind != "anchor"
     ]
     return {
         "plan": context.plan.facts(),
@@ -151,31 +158,35 @@ def _facts(context: StudyContext) -> dict[str, Any]:
 def preflight(
     context: StudyContext, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)
 ) -> Preflight:
-    """What there is to do, with an estimate of time and disk."""
+    """Returns the work that is left to do, with estimates of its time and disk space."""
     number, shards = shard
     if not 1 <= number <= shards:
         raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
-    own = [t for t in tasks(context.plan) if t.shard(shards) == number - 1]
-    left = [t for t in own if not done(context, store, t)]
-    # networks that nothing left builds on stay away: they may have been deleted, or have diverged
+    planned = [t for t in tasks(context.plan) if t.shard(shards) == number - 1]
+    left = [t for t in planned if not done(context, store, t)]
+    # an anchor that no task needs is not trained again: it may have been deleted, or diverged
     todo = tuple(
         t for t in left if t.kind != "anchor" or any(o.builds_on(t, context.plan) for o in left)
     )
     trainings = trainings_to_do(context, store, todo)
     disk = sum(_bytes(context, t) for t in todo)
     seconds = _seconds(context, trainings, todo) / jobs if todo else 0.0
-    return Preflight(
-        len(own), todo, trainings, seconds, disk, shutil.disk_usage(_existing(store.folder)).free
-    )
+    free = shutil.disk_usage(_existing(store.folder)).free
+    return Preflight(len(planned), todo, trainings, seconds, disk, free)
 
 
 def parameters(context: StudyContext) -> int:
-    """How many parameters the network has."""
+    """Returns the number of the network's parameters."""
     return sum(p.numel() for p in context.problem("reference", None).build("network").parameters())
 
 
 def duration(seconds: float) -> str:
-    """Such as `3 min` or `2 h 05 min`."""
+    """Returns a duration in words.
+
+    Example:
+        >>> duration(40), duration(180), duration(7500)
+        ('40 s', '3 min', '2 h 05 min')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -183,8 +194,9 @@ def duration(seconds: float) -> str:
 
 
 def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> float:
-    """Time of the tasks, from a few timed steps on a network that is thrown away; a forward
-    evaluation counts a third of one.
+    """Returns the time of the tasks, from a few timed steps of a network that is thrown away.
+
+    A forward-only evaluation is taken to last a third of one with a backward pass.
     """
     problem = context.problem("preflight", None)
     batches = len(problem.train_loader)
@@ -199,21 +211,18 @@ def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> f
                 (problem.cost.seconds - before.seconds)
                 / (problem.cost.backward_examples - before.backward_examples)
             )
-    batch_norm = bool(problem.behaviour.refreshed)
-    examples = (
-        trainings * problem.training_examples
-        + forwards_to_do(context, todo, batch_norm=batch_norm) / 3
-    )
-    return statistics.median(seconds[1:]) * examples  # the first step warms up
+    forwards = forwards_to_do(context, todo, batch_norm=bool(problem.behaviour.refreshed))
+    examples = trainings * problem.training_examples + forwards / 3
+    return statistics.median(seconds[1:]) * examples  # the first step is a warm-up
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """Returns the folder, or the nearest folder above it that exists."""
     return next(f for f in (folder.absolute(), *folder.absolute().parents) if files.exists(f))
 
 
 def _bytes(context: StudyContext, task: Task) -> float:
-    """What a task will store."""
+    """Returns the size of the files that a task will store, in bytes."""
     plan = context.plan
     if task.kind == "anchor":
         return 4.0 * parameters(context)

@@ -1,9 +1,8 @@
-"""The store of a study: trained networks and runs by fingerprint.
+"""The store of a study: trained networks and runs, by fingerprint.
 
-A run is there when its record is; records come last.
-
-What is read back says whose it is and is held to its checksum. What is damaged, or another's, is
-"not done", and is done again.
+The record of a run is written last, so a run is complete if its record exists. Every file names the
+run that it belongs to, and has a checksum. A file that is damaged, or belongs to another run,
+counts as "not done", and is made again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -26,56 +25,58 @@ AGAIN = "run 'thalweg study' again, which makes it anew"
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of results. Two folders are merged by copying one into the other.
+    """The folder of a study. Two such folders are merged by copying one into the other.
 
     Attributes:
-        folder: Where.
+        folder: The path of the folder.
+
+    Example:
+        >>> import tempfile
+        >>> store = Store(Path(tempfile.mkdtemp()))
+        >>> store.has("a-key"), store.get("a-key")
+        (False, None)
     """
 
     folder: Path
 
     def check_writable(self) -> None:
-        """Writes and deletes a small file.
+        """Checks that the folder can be written to, by writing and deleting a small file.
 
         Raises:
-            InputError: The folder can't be written to.
+            InputError: It can't.
         """
         probe = self.folder / ".writable"
         files.write_bytes(probe, b"")
         probe.unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Deletes half-written files that a killed study left an hour ago or earlier; younger ones
-        may be being written.
+        """Deletes half-written files that a killed study left behind an hour ago or earlier.
+
+        Another process may still be writing younger ones.
         """
         for path in self.folder.glob("*/**/.*.part"):
-            with suppress(FileNotFoundError):  # another process sweeps, too
+            with suppress(FileNotFoundError):  # another process may sweep, too
                 if path.stat().st_mtime < now() - 3600:
                     path.unlink()
 
     def record(self, fingerprint: str) -> dict[str, Any] | None:
-        """The record of a run, or None where it is still to be done.
-
-        A damaged record counts as none.
-        """
+        """Returns the record of a run, or None if it is missing or damaged."""
         try:
             record = files.read_record(self._run(fingerprint) / "run.json", RunRecord)
         except InputError:
             return None
-        # records of thalweg 0.1 do not say whose they are
-        return (
-            None
-            if lacking(record) or record.get("fingerprint", fingerprint) != fingerprint
-            else record
-        )
+        # records of thalweg 0.1 do not name their run
+        is_other = record.get("fingerprint", fingerprint) != fingerprint
+        return None if is_other or lacking(record) else record
 
     def holds(self, fingerprint: str, names: Iterable[str]) -> bool:
-        """Whether a run has these files."""
+        """Whether a run has the files of these names."""
         return all((self._run(fingerprint) / f"{name}.safetensors").exists() for name in names)
 
     def is_whole(self, fingerprint: str, parts: Collection[str]) -> bool:
-        """Whether a run has its predictions on these parts (with none, its plane), undamaged: all
-        of them are read.
+        """Whether a run's predictions on these parts are undamaged; all of them are read.
+
+        If no parts are given, the plane of a landscape is read instead.
         """
         try:
             for part in parts:
@@ -99,10 +100,10 @@ class Store:
         )
 
     def predictions(self, fingerprint: str, part: str) -> Predictions:
-        """What a run predicted on a part.
+        """Returns what a run predicted on a part.
 
         Raises:
-            InputError: The file is missing, damaged, or another run's.
+            InputError: The file is missing, damaged, or belongs to another run.
         """
         record = self.record(fingerprint)
         named = record is not None and "fingerprint" in record
@@ -113,16 +114,16 @@ class Store:
         )
 
     def plane(self, fingerprint: str) -> bytes:
-        """The file of a plane of the landscape.
+        """Returns the content of the file that holds a plane of the landscape.
 
         Raises:
-            InputError: It is missing, damaged, or another run's.
+            InputError: The file is missing, damaged, or belongs to another run.
         """
         path = self._run(fingerprint) / "landscape.safetensors"
         _, about = files.read_tensors(path, AGAIN)
         if (
             about.get("of", fingerprint) != fingerprint
-        ):  # those of thalweg 0.1 do not say whose they are
+        ):  # files of thalweg 0.1 do not name their run
             raise InputError(f"{path} is the plane of another study: {AGAIN}")
         return files.read_bytes(path)
 
@@ -131,29 +132,27 @@ class Store:
         return self._anchor(key).exists()
 
     def get(self, key: str) -> tuple[Weights, Cost] | None:
-        """A trained network with what it cost.
-
-        A damaged file counts as none: the network is trained again.
-        """
+        """Returns a trained network and its cost, or None if it is missing or damaged."""
         try:
             record = files.read_record(self._anchor(key).with_suffix(".json"), AnchorRecord)
-            named = record.pop("key", None)  # those of thalweg 0.1 do not say whose they are
-            found = load(self._anchor(key), key=None if named is None else key)
+            named = record.pop("key", None)  # files of thalweg 0.1 do not name their network
+            stored = load(self._anchor(key), key=None if named is None else key)
             cost = Cost(**record)
         except (InputError, TypeError):
             return None
-        return (
-            (found.points[0], cost) if isinstance(found, Members) and named in (key, None) else None
-        )
+        if not isinstance(stored, Members) or named not in (key, None):
+            return None
+        return stored.points[0], cost
 
     def put(self, key: str, weights: Weights, cost: Cost) -> None:
-        """Keeps a trained network."""
+        """Stores a trained network and its cost."""
         files.write_record(self._anchor(key).with_suffix(".json"), {**asdict(cost), "key": key})
         save(Members((weights,)), self._anchor(key), key=key)
 
     def witness(self, key: str, *, features: bool) -> NetworkRecord | None:
-        """What a network says of all parts, or None where it is not kept, is damaged or has no
-        features and needs them.
+        """Returns the stored record of a network's outputs on all parts.
+
+        It is None if the record is missing or damaged, or lacks features that are needed.
         """
         try:
             tensors, facts = files.read_tensors(self._witness(key))
@@ -169,15 +168,12 @@ class Store:
         return None if features and not rows else NetworkRecord(log_probs, rows, *costs)
 
     def keep(self, key: str, witness: NetworkRecord) -> None:
-        """Keeps what a network says."""
+        """Stores the record of a network's outputs."""
         tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
         tensors |= {f"features|{name}": t for name, t in witness.features.items()}
-        costs = {
-            "cost": asdict(witness.cost),
-            "features_cost": asdict(witness.features_cost),
-            "key": key,
-        }
-        files.write_tensors(self._witness(key), tensors, costs)
+        cost, features_cost = asdict(witness.cost), asdict(witness.features_cost)
+        facts = {"cost": cost, "features_cost": features_cost, "key": key}
+        files.write_tensors(self._witness(key), tensors, facts)
 
     def _witness(self, key: str) -> Path:
         return self.folder / "witnesses" / f"{key}.safetensors"

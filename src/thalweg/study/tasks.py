@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thalweg.errors import Diverged, InputError
+from thalweg.explorers.learned_curve import LearnedCurve
 from thalweg.files import DiskError
 from thalweg.meter import now
 from thalweg.predicting import predict
@@ -17,7 +18,7 @@ from thalweg.predictions import Predictions
 from thalweg.seeds import derive
 from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.exploring import explore
-from thalweg.study.landscape import GRID, IMAGES, curve_of, survey
+from thalweg.study.landscape import GRID, IMAGES, curve_of, curve_trainings, survey
 from thalweg.study.plan import Plan
 from thalweg.study.store import Store
 from thalweg.training.together import train_together
@@ -101,7 +102,7 @@ def fingerprint(context: StudyContext, task: Task) -> str:
             if code
         ]
     if task.kind == "landscape":
-        facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan))]
+        facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan, LearnedCurve))]
     return fingerprint_of(facts)
 
 
@@ -252,11 +253,8 @@ def trainings_to_do(context: StudyContext, store: Store, todo: Sequence[Task]) -
     total += len(own)
     methods = [context.plan.methods[t.method] for t in todo if t.kind == "method"]
     total += sum(method.trainings - method.anchors for method in methods)
-    landscape = (
-        any(t.kind == "landscape" for t in todo)
-        and context.plan.protocol.landscape == "learned-curve"
-    )
-    return total + landscape
+    landscape = any(t.kind == "landscape" for t in todo)
+    return total + (curve_trainings(context.plan) if landscape else 0)
 
 
 def forwards_to_do(context: StudyContext, todo: Sequence[Task], *, batch_norm: bool) -> int:

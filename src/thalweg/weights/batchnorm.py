@@ -1,4 +1,4 @@
-"""Running statistics at points where nobody trained. Estimated here and nowhere else."""
+"""Running statistics at points where nobody trained. They are estimated here and nowhere else."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -24,39 +24,42 @@ def refresh(
     meter: Meter,
     behaviour: Behaviour,
 ) -> list[Weights]:
-    """The same parameters with valid buffers, of all points in one pass over the data.
+    """The same parameters with valid buffers, for all points in one pass over the data.
 
     Running means and variances are the averages over all batches, each weighted with its examples
     (a short last batch counts for less), with dropout as in training, as
-    `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407): over all uses,
-    where a layer is used several times. Statistics that the network does not move in training stay
-    as they are. The singular vectors of spectral norms are those of the weights. Other buffers are
-    the stale ones of these weights or, where there are none, the network's. Without running
-    statistics nothing is evaluated.
+    `torch.optim.swa_utils.update_bn` does (Izmailov et al. 2018, arXiv 1803.05407). Where a layer
+    is used several times, they are averages over all uses. Statistics that the network does not
+    move in training stay as they are. The singular vectors of spectral norms are those of the
+    weights. Other buffers are the stale ones of these weights or, where there are none, the
+    network's. Without running statistics nothing is evaluated.
 
     Args:
         network: The architecture; it is left as it was.
         points: The points.
         batches: Training batches (inputs, targets). Give the same ones at every point, or their
-            noise poses as spread.
+            noise looks like spread.
         meter: Counts the forward evaluations.
         behaviour: What the network was seen to do.
 
     Raises:
-        InputError: It changes buffers in training that can't be estimated here.
+        InputError: The network changes buffers in training that can't be estimated here.
     """
     behaviour.check_new_points()
-    own = dict(network.named_buffers())
+    originals = dict(network.named_buffers())
     device = next(network.parameters()).device
-    states, found = [], []
+    states, refreshed = [], []
     for point in points:
-        buffers = point.stale or (own if point.buffers is None else point.buffers)
+        buffers = point.stale or point.buffers
+        buffers = originals if buffers is None else buffers
         state = Weights(point.params, buffers).placed(network)
         follow(state, behaviour.follows)
         states.append(state)
-        found.append(Weights(point.params, {name: state[name] for name in own}, masks=point.masks))
+        refreshed.append(
+            Weights(point.params, {name: state[name] for name in originals}, masks=point.masks)
+        )
     if not behaviour.refreshed:
-        return found
+        return refreshed
     for state in states:
         for name in behaviour.refreshed:
             counter = state.get(f"{name}.num_batches_tracked" if name else "num_batches_tracked")
@@ -74,21 +77,21 @@ def refresh(
     finally:
         for module, mode in modes:
             module.training = mode
-    return found
+    return refreshed
 
 
 def _evaluations(
     batches: Iterable[Any], states: Sequence[Tensors], device: torch.device, *, one_by_one: bool
 ) -> Iterator[tuple[Tensor, Tensors]]:
-    """Inputs of each batch with each state, with the same dropout at every one.
+    """Yields the inputs of each batch with each state, with the same dropout for every state.
 
     Args:
-        batches: Of (inputs, targets).
-        states: Of the points.
+        batches: Batches (inputs, targets).
+        states: The states of the points.
         device: Where inputs go.
         one_by_one: All batches for one state after the other, as a network that counts its
-            evaluations needs it; they are kept in memory then. Else all states for one batch after
-            the other.
+            evaluations needs it; the batches are kept in memory then. Otherwise all states for one
+            batch after the other.
     """
     if one_by_one:
         kept, rewind = list(batches), Rewind()

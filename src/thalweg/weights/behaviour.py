@@ -1,6 +1,6 @@
 """What a network was seen to do: which statistics move, what is random, what is recomputed.
 
-Others ask this, and look no more.
+Other files ask this instead of looking at the network again.
 """
 
 import sys
@@ -21,18 +21,18 @@ class Behaviour:
     """What a network was seen to do. Modules and tensors are given by their names in it.
 
     Attributes:
-        refreshed: Modules whose running statistics are averages over the data, which can be taken
-            again at any weights.
+        refreshed: Modules whose running statistics are averages over the data, which can be
+            estimated again at any weights.
         uneven: Some of them are not used in every training evaluation.
         follows: Spectral norms, whose buffers follow from the weights.
-        unknown: Numbers that the network changes while it trains, and that nobody can take again at
-            other weights: buffers and parameters that need no gradient. Whole numbers, such as
-            counts of steps, are not among them.
+        unknown: Buffers, and parameters that need no gradient, that the network changes while it
+            trains and that can't be estimated again at other weights. Integers, such as counts of
+            steps, are not among them.
         random: Modules that draw random numbers in training mode only. The network itself is named
             "".
-        always_random: Modules that draw some in evaluation mode, too.
-        switchable: The network drops in evaluation mode where these modules alone are in training
-            mode, and does nothing else.
+        always_random: Modules that draw random numbers in evaluation mode, too.
+        switchable: With these modules alone in training mode the network drops units, and does
+            nothing else differently than in evaluation mode.
         recomputed: Modules that are evaluated again in the backward pass
             (`torch.utils.checkpoint`).
     """
@@ -47,10 +47,10 @@ class Behaviour:
     recomputed: tuple[str, ...] = ()
 
     def check_new_points(self) -> None:
-        """Checks that the network can be evaluated at weights that nobody trained.
+        """Checks that the network can be evaluated at weights where nobody trained.
 
         Raises:
-            InputError: It changes numbers while it trains that can't be taken again there.
+            InputError: It changes numbers while it trains that can't be estimated again there.
         """
         if self.unknown:
             raise InputError(
@@ -61,15 +61,15 @@ class Behaviour:
             )
 
     def dropping(self) -> tuple[str, ...]:
-        """The modules to be put in training mode for a network that drops when it predicts.
+        """The modules that are put in training mode so that the network drops when it predicts.
 
         Raises:
             InputError: Nothing in it drops, or not without doing something else.
         """
         if not self.random and not self.always_random:
             raise InputError(
-                "the network got no dropout layer, and draws no random numbers in training, "
-                "needs something that it drops: give a rate, and dropout is inserted"
+                "the network has no dropout layer and draws no random numbers in training, but "
+                "needs something that drops: give a rate, and dropout is inserted"
             )
         if not self.switchable:
             raise InputError(
@@ -80,11 +80,10 @@ class Behaviour:
         return self.random
 
     def check_recomputed(self, what: str) -> None:
-        """Checks that nothing is evaluated again in the backward pass, when other weights may be in
-        place.
+        """Checks that the backward pass evaluates nothing again, as weights may have changed.
 
         Raises:
-            InputError: Something is.
+            InputError: Something is evaluated again.
         """
         if self.recomputed:
             raise InputError(
@@ -96,9 +95,7 @@ class Behaviour:
 
 @contextmanager
 def eager() -> Iterator[None]:
-    """Compiled parts of a network are evaluated as they were written: what is compiled shows nobody
-    what it does.
-    """
+    """Evaluates compiled parts of a network as they were written, so that they can be observed."""
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
         yield
         return
@@ -107,22 +104,20 @@ def eager() -> Iterator[None]:
 
 
 def seedable(modules: Iterable[nn.Module]) -> AbstractContextManager[None]:
-    """Recurrent layers are torch's own inside: those of cuDNN drop by a random state of their own,
-    which no seed reaches.
-    """
+    """Turns cuDNN off for recurrent layers, whose dropout no seed reaches there."""
     recurrent = any(isinstance(module, nn.RNNBase) for module in modules)
     return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
 
 
 @contextmanager
 def switched(network: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """A network of which some modules, and not what is in them, are in training mode."""
+    """Puts some modules of a network, and not their submodules, in training mode."""
     modules = [network.get_submodule(name) for name in names]
     modes = [module.training for module in modules]
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         for module in modules:
-            module.training = True  # not train(), which also switches what is in it
+            module.training = True  # not train(), which also switches its submodules
         # torch's fast path of transformers skips dropout where the block that holds it is in
         # evaluation mode
         torch.backends.mha.set_fastpath_enabled(False)
@@ -136,5 +131,5 @@ def switched(network: nn.Module, names: Sequence[str]) -> Iterator[None]:
 
 def some(names: Sequence[str]) -> str:
     """Names for an error, three at most."""
-    told = [f"'{name}'" if name else "its own forward" for name in names[:3]]
-    return ", ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    quoted = [f"'{name}'" if name else "its own forward" for name in names[:3]]
+    return ", ".join(quoted) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,6 +1,6 @@
-"""Coefficients: which points of a subspace come up, as weights of its vertices.
+"""Laws of the vertices' coefficients: which points of a subspace are drawn.
 
-One rule a class, a law on `[vertices]`.
+Each class is one law on `[vertices]`.
 """
 
 import math
@@ -16,7 +16,12 @@ from thalweg.errors import InputError
 
 
 class Coefficients(ABC):
-    """A law of the vertices' coefficients. They sum to one."""
+    """A law of the vertices' coefficients, which sum to one.
+
+    Example:
+        >>> [tuple(law.sample(5, vertices=3).shape) for law in (Simplex(), Bezier(), Chain())]
+        [(5, 3), (5, 3), (5, 3)]
+    """
 
     kinds: ClassVar[dict[str, type["Coefficients"]]] = {}
 
@@ -25,31 +30,21 @@ class Coefficients(ABC):
 
     @abstractmethod
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws coefficients `[n, vertices]` in float64; from torch's global state without a
-        generator.
-        """
+        """Draws coefficients `[n, vertices]` in float64, from torch's global state by default."""
 
 
 @dataclass(frozen=True)
 class Simplex(Coefficients):
-    """Uniform on the simplex of all vertices (flat Dirichlet); with two vertices, uniform on the
-    segment.
-    """
+    """Uniform on the simplex of all vertices (flat Dirichlet); on the segment between two."""
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
-        e = (
-            -torch.rand(n, vertices, dtype=torch.float64, generator=generator)
-            .clamp_min(1e-300)
-            .log()
-        )
+        e = _exponentials(n, vertices, generator)
         return e / e.sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class Bezier(Coefficients):
-    """A Bezier curve with the vertices as control points, in order; its parameter t uniform in 0 ..
-    1.
-    """
+    """A Bezier curve with the vertices as control points, uniform in its parameter t in 0 .. 1."""
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
         return bernstein(torch.rand(n, dtype=torch.float64, generator=generator), vertices)
@@ -57,9 +52,7 @@ class Bezier(Coefficients):
 
 @dataclass(frozen=True)
 class Chain(Coefficients):
-    """A polygonal chain through the vertices in order; each segment equally likely, uniform
-    within.
-    """
+    """A polygonal chain through the vertices; segments are equally likely, uniform within."""
 
     def sample(self, n: int, vertices: int, generator: torch.Generator | None = None) -> Tensor:
         return hats(torch.rand(n, dtype=torch.float64, generator=generator), vertices)
@@ -67,15 +60,14 @@ class Chain(Coefficients):
 
 @dataclass(frozen=True)
 class ArcLength(Coefficients):
-    """A curve through or along the vertices, in order; uniform in its length (Dold et al. 2025,
-    arXiv 2503.03382).
+    """A curve or chain, uniform in its length (Dold et al. 2025, arXiv 2503.03382).
 
-    A law for given vertices: `arc_length` measures them.
+    It holds for given vertices, as `arc_length` has measured them.
 
     Attributes:
         form: Which curve, `bezier` or `chain`.
-        lengths: The share of its length before t = 0, 1/n, 2/n, ... 1, its parameter: n + 1 numbers
-            from 0 to 1.
+        lengths: The fractions of the curve's length before its parameter t = 0, 1/n, 2/n, ... 1:
+            n + 1 numbers from 0 to 1.
     """
 
     form: Literal["bezier", "chain"] = "bezier"
@@ -92,11 +84,12 @@ class ArcLength(Coefficients):
 
 @dataclass(frozen=True)
 class Complex(Coefficients):
-    """A simplicial complex: one of several simplexes, equally likely, uniform within (Benton et al.
-    2021, arXiv 2102.13042).
+    """A simplicial complex: one of several simplexes, equally likely, uniform within.
+
+    See Benton et al. 2021, arXiv 2102.13042.
 
     Attributes:
-        simplexes: The vertices of each simplex, by their number.
+        simplexes: The vertices of each simplex, by their numbers.
     """
 
     simplexes: tuple[tuple[int, ...], ...] = ((0,),)
@@ -111,13 +104,14 @@ class Complex(Coefficients):
                 )
             row[list(simplex)] = 1.0
         chosen = torch.randint(len(member), (n,), generator=generator)
-        e = (
-            -torch.rand(n, vertices, dtype=torch.float64, generator=generator)
-            .clamp_min(1e-300)
-            .log()
-            * member[chosen]
-        )
+        e = _exponentials(n, vertices, generator) * member[chosen]
         return e / e.sum(1, keepdim=True)
+
+
+def _exponentials(n: int, vertices: int, generator: torch.Generator | None) -> Tensor:
+    """Numbers of the exponential law `[n, vertices]`; divided by their sum they are a simplex's."""
+    uniform = torch.rand(n, vertices, dtype=torch.float64, generator=generator)
+    return -uniform.clamp_min(1e-300).log()
 
 
 def bernstein(t: Tensor, vertices: int) -> Tensor:
@@ -128,28 +122,26 @@ def bernstein(t: Tensor, vertices: int) -> Tensor:
 
 
 def hats(t: Tensor, vertices: int) -> Tensor:
-    """Of a polygonal chain, whose segments take equal shares of t `[n]`: coefficients `[n,
-    vertices]`.
-    """
+    """Coefficients `[n, vertices]` of a chain whose segments take equal parts of t `[n]`."""
     return (1 - (t[:, None] * (vertices - 1) - torch.arange(vertices)).abs()).clamp_min(0)
 
 
 def arc_length(curve: Bezier | Chain, gram: Tensor, cells: int = 256) -> ArcLength:
     """The law that is uniform in the length of a curve, measured cell by cell of its parameter.
 
-    Exact for a chain; for a Bezier curve its speed is taken to be constant within a cell, whose
-    length is known.
+    It is exact for a chain; for a Bezier curve the speed is taken to be constant within a cell,
+    whose length is known.
 
     Args:
-        curve: Which one.
+        curve: The curve.
         gram: Inner products of the edges from the first vertex to the others `[vertices - 1,
             vertices - 1]`, float64, as `weights.volume.gram_of` gives them.
-        cells: Of a Bezier curve.
+        cells: The number of cells of a Bezier curve.
     """
     form: Literal["bezier", "chain"] = "bezier" if isinstance(curve, Bezier) else "chain"
     steps = torch.eye(len(gram), dtype=torch.float64, device=gram.device)
     steps -= torch.diag(steps.new_ones(len(gram) - 1), -1)
-    gram = (steps @ gram @ steps.T).cpu()  # of the edges from vertex to vertex
+    gram = (steps @ gram @ steps.T).cpu()  # now of the edges from vertex to vertex
     if form == "chain":
         lengths = gram.diagonal().sqrt()
     else:
@@ -163,7 +155,7 @@ def arc_length(curve: Bezier | Chain, gram: Tensor, cells: int = 256) -> ArcLeng
 
 
 def to_settings(coefficients: Coefficients) -> dict[str, Any]:
-    """For JSON."""
+    """A law's settings, for JSON."""
     return {"kind": type(coefficients).__name__, **asdict(coefficients)}  # type: ignore[call-overload]
 
 
@@ -175,5 +167,5 @@ def from_settings(settings: Mapping[str, Any]) -> Coefficients:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists, which hold the same as tuples."""
+    """Turns JSON's lists into tuples, at every depth."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value

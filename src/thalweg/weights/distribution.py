@@ -1,6 +1,4 @@
-"""Weight distributions: the contract that everything explored fulfils, the finite ones, and how
-they are stored.
-"""
+"""Weight distributions: the contract that everything explored fulfils, the finite ones, storage."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from thalweg.weights.point import Weights
 
 
 class WeightDistribution(ABC):
-    """Something that weights can be drawn from.
+    """A distribution over networks' weights: weights can be drawn from it.
 
     Subclasses are final and register themselves for `load`.
     """
@@ -32,7 +30,7 @@ class WeightDistribution(ABC):
     @property
     @abstractmethod
     def size(self) -> int | None:
-        """How many different weights there are; None where there are infinitely many."""
+        """The number of different weights; None where there are infinitely many."""
 
     @abstractmethod
     def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
@@ -40,7 +38,7 @@ class WeightDistribution(ABC):
 
     @abstractmethod
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything to be stored: tensors by name, and settings that JSON can hold."""
+        """Everything that is stored: tensors by name, and settings that JSON can hold."""
 
     @classmethod
     @abstractmethod
@@ -56,6 +54,12 @@ class Members(WeightDistribution):
 
     Attributes:
         points: The members. At least one.
+
+    Example:
+        >>> from torch import nn
+        >>> members = Members(tuple(Weights.of(nn.Linear(2, 1)) for _ in range(3)))
+        >>> members.size, len(list(members.draw(6, seed=0)))
+        (3, 6)
     """
 
     points: tuple[Weights, ...]
@@ -69,16 +73,13 @@ class Members(WeightDistribution):
         return len(self.points)
 
     def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
-        """Whole rounds of all members in order, then a random part of a round: every member comes
-        up equally often.
+        """Draws whole rounds of all members in order, and the rest without replacement.
+
+        So every member comes up equally often.
         """
         rounds, rest = divmod(n, len(self.points))
-        chosen = (
-            torch.randperm(len(self.points), generator=generator(seed, "members"))[:rest]
-            .sort()
-            .values.tolist()
-        )
-        for i in list(range(len(self.points))) * rounds + chosen:
+        shuffled = torch.randperm(len(self.points), generator=generator(seed, "members"))
+        for i in [*list(range(len(self.points))) * rounds, *sorted(shuffled[:rest].tolist())]:
             yield self.points[i]
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -91,10 +92,16 @@ class Members(WeightDistribution):
 
 @dataclass(frozen=True)
 class Mixture(WeightDistribution):
-    """Several distributions with equal shares, as an ensemble of simplexes.
+    """An equal mixture of several distributions, such as an ensemble of simplexes.
 
     Attributes:
         parts: The distributions. At least one.
+
+    Example:
+        >>> from torch import nn
+        >>> first, second = (Members((Weights.of(nn.Linear(2, 1)),)) for _ in range(2))
+        >>> Mixture((first, second)).size
+        2
     """
 
     parts: tuple[WeightDistribution, ...]
@@ -109,30 +116,30 @@ class Mixture(WeightDistribution):
         return None if None in sizes else sum(s for s in sizes if s is not None)
 
     def draw(self, n: int, *, seed: int) -> Iterator[Weights]:
-        """Each part gives n / parts draws; the first ones give one more where that is no whole
-        number.
-        """
+        """Draws n / parts weights per part, one more from the first ones if n leaves a rest."""
         for i, part in enumerate(self.parts):
             share = n // len(self.parts) + (i < n % len(self.parts))
             yield from part.draw(share, seed=derive(seed, "part", i))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         stored = [part.tensors() for part in self.parts]
-        tensors = {f"{i}:{name}": t for i, (own, _) in enumerate(stored) for name, t in own.items()}
-        return tensors, {
-            "parts": [[type(p).__name__, s] for p, (_, s) in zip(self.parts, stored, strict=True)]
+        tensors = {
+            f"{i}:{name}": t for i, (named, _) in enumerate(stored) for name, t in named.items()
         }
+        kinds = [type(part).__name__ for part in self.parts]
+        return tensors, {"parts": [[kind, s] for kind, (_, s) in zip(kinds, stored, strict=True)]}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> "Mixture":
         parts = []
-        for i, (kind, own) in enumerate(settings["parts"]):
-            mine = {
-                name.split(":", 1)[1]: t
+        for i, (kind, part_settings) in enumerate(settings["parts"]):
+            prefix = f"{i}:"
+            part_tensors = {
+                name.removeprefix(prefix): t
                 for name, t in tensors.items()
-                if name.split(":", 1)[0] == str(i)
+                if name.startswith(prefix)
             }
-            parts.append(WeightDistribution.kinds[kind].from_tensors(mine, own))
+            parts.append(WeightDistribution.kinds[kind].from_tensors(part_tensors, part_settings))
         return cls(tuple(parts))
 
 
@@ -141,14 +148,22 @@ def save(distribution: WeightDistribution, path: str | Path, *, key: str | None 
 
     Args:
         distribution: What an explorer returned, or Members.
-        path: Of the file; `~` is the home folder.
-        key: What it belongs to, for `load`; a study's networks have one each, so that none is taken
-            for another.
+        path: The file; `~` is the home folder.
+        key: What the file belongs to, which `load` checks. A study gives each network a key, so
+            that none is taken for another.
+
+    Example:
+        >>> import tempfile
+        >>> from torch import nn
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Members((Weights.of(nn.Linear(2, 1)),)), f"{folder}/members.safetensors")
+        ...     load(f"{folder}/members.safetensors").size
+        1
     """
     tensors, settings = distribution.tensors()
-    facts = {"kind": type(distribution).__name__, "settings": settings} | (
-        {} if key is None else {"key": key}
-    )
+    facts = {"kind": type(distribution).__name__, "settings": settings}
+    if key is not None:
+        facts["key"] = key
     files.write_tensors(files.given(path), tensors, facts)
 
 
@@ -156,12 +171,17 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
     """Reads what `save` wrote.
 
     Args:
-        path: Of the file; `~` is the home folder.
-        key: What it must belong to; None for anything.
+        path: The file; `~` is the home folder.
+        key: What the file must belong to; None for anything.
 
     Raises:
         InputError: The file is missing, damaged, belongs to something else, or holds something
-            else; the line names its format.
+            else; the message names its format.
+
+    Example:
+        >>> load("nowhere.safetensors")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        thalweg.errors.InputError: nowhere.safetensors: no such file
     """
     tensors, metadata = files.read_tensors(files.given(path))
     if key is not None and metadata.get("key") != key:
@@ -179,29 +199,24 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
             f"{path}: {unknown('weight distribution', str(kind), WeightDistribution.kinds)}"
         )
     try:
-        found = WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
-        next(found.draw(1, seed=0))  # what does not fit together is found here
-    except Exception as error:  # of a stranger's file, which may name and lack anything
+        distribution = WeightDistribution.kinds[kind].from_tensors(tensors, metadata["settings"])
+        next(distribution.draw(1, seed=0))  # fails here where parts do not fit together
+    except Exception as error:  # a stranger's file may name and lack anything
         raise InputError(
             f"{path} holds no whole {kind} ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:120]}): give a file that thalweg.save wrote"
         ) from None
-    return found
+    return distribution
 
 
 def pack(points: Sequence[Weights]) -> dict[str, Tensor]:
-    """Weights as one flat dictionary: `0|params|conv.weight`."""
+    """Weights as one flat dictionary, with keys such as `0|params|conv.weight`."""
     packed = {}
     for i, point in enumerate(points):
-        for part, tensors in (
-            ("params", point.params),
-            ("buffers", point.buffers),
-            ("stale", point.stale),
-        ):
+        parts = {"params": point.params, "buffers": point.buffers, "stale": point.stale}
+        for part, tensors in parts.items():
             if tensors is not None:
-                packed[f"{i}|{part}|"] = torch.zeros(
-                    1
-                )  # says that this part is there, even where it is empty
+                packed[f"{i}|{part}|"] = torch.zeros(1)  # the part is there, even if it is empty
                 packed |= {f"{i}|{part}|{name}": t for name, t in tensors.items()}
         if point.masks is not None:
             packed[f"{i}|masks|seed"] = torch.tensor(point.masks.seed)
@@ -212,15 +227,15 @@ def pack(points: Sequence[Weights]) -> dict[str, Tensor]:
 
 def unpack(packed: Mapping[str, Tensor]) -> tuple[Weights, ...]:
     """The inverse of `pack`."""
-    found: dict[int, dict[str, dict[str, Tensor]]] = {}
+    points: dict[int, dict[str, dict[str, Tensor]]] = {}
     for key, tensor in packed.items():
         i, part, name = key.split("|", 2)
-        own = found.setdefault(int(i), {}).setdefault(part, {})
+        tensors = points.setdefault(int(i), {}).setdefault(part, {})
         if name:
-            own[name] = tensor
+            tensors[name] = tensor
     return tuple(
-        Weights(f["params"], f.get("buffers"), f.get("stale"), _masks(f.get("masks")))
-        for _, f in sorted(found.items())
+        Weights(p["params"], p.get("buffers"), p.get("stale"), _masks(p.get("masks")))
+        for _, p in sorted(points.items())
     )
 
 

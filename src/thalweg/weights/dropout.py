@@ -1,6 +1,4 @@
-"""A network with dropout as a distribution over weights: the same parameters, other masks at every
-draw.
-"""
+"""A network with dropout as a distribution over weights: only the masks differ between draws."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +19,8 @@ class Dropped(WeightDistribution):
 
     Attributes:
         mean: The network. Its buffers are valid at every draw.
-        rate: Probability that a unit is dropped, as `weights.masks` says it; None for whatever the
-            network drops itself when it trains.
+        rate: The probability that a unit is dropped, as in `weights.masks`; None for whatever the
+            network itself drops when it trains.
     """
 
     mean: Weights

@@ -1,6 +1,4 @@
-"""Gaussians over weights with a low-rank plus diagonal covariance, and the running moments that
-they are fitted from.
-"""
+"""Gaussians over weights with a low-rank plus diagonal covariance, and moments to fit them."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,14 +18,23 @@ from thalweg.weights.point import Tensors, Weights, sum_products
 class LowRankGaussian(WeightDistribution):
     """Mean + sqrt(scale) (diag^1/2 z1 + D z2 / sqrt(K - 1)), with one z2 `[K]` for all layers.
 
-    With scale = 1/2 this is the law of SWAG (Maddox et al. 2019, arXiv 1902.02476): covariance 1/2
-    (diag + D D' / (K - 1)).
+    With scale = 1/2 this is the law of SWAG (Maddox et al. 2019, arXiv 1902.02476), whose
+    covariance is 1/2 (diag + D D' / (K - 1)).
 
     Attributes:
-        mean: Its parameters are the mean.
-        variance: Variance of every parameter, by name.
+        mean: Weights whose parameters are the mean.
+        variance: The variance of every parameter, by name.
         deviations: The columns of D by name, `[K, ...]`; K = 0 or 1 leaves the diagonal alone.
-        scale: Factor of the covariance.
+        scale: The factor of the covariance.
+
+    Example:
+        >>> from torch import nn
+        >>> mean = Weights.of(nn.Linear(2, 1))
+        >>> variance = {name: torch.full_like(p, 1e-4) for name, p in mean.params.items()}
+        >>> no_deviations = {name: p.new_zeros(0, *p.shape) for name, p in mean.params.items()}
+        >>> gaussian = LowRankGaussian(mean, variance, no_deviations)
+        >>> [tuple(weights.params["weight"].shape) for weights in gaussian.draw(2, seed=0)]
+        [(1, 2), (1, 2)]
     """
 
     mean: Weights
@@ -43,31 +50,23 @@ class LowRankGaussian(WeightDistribution):
         random, factor = generator(seed, "gaussian"), math.sqrt(self.scale)
         rank = len(next(iter(self.deviations.values())))
         for _ in range(n):
-            z2 = (
-                (torch.randn(rank, generator=random) / math.sqrt(rank - 1)).tolist()
-                if rank > 1
-                else []
-            )
+            z2: list[float] = []
+            if rank > 1:
+                z2 = (torch.randn(rank, generator=random) / math.sqrt(rank - 1)).tolist()
             params = {}
             for name, mean in self.mean.params.items():
                 z1 = torch.randn(mean.shape, generator=random).to(mean)
                 shift = self.variance[name].sqrt() * z1
-                params[name] = mean + factor * (
-                    shift + sum_products(z2, list(self.deviations[name])) if z2 else shift
-                )
-            yield Weights(
-                params, stale=self.mean.stale if self.mean.buffers is None else self.mean.buffers
-            )
+                if z2:
+                    shift = shift + sum_products(z2, list(self.deviations[name]))
+                params[name] = mean + factor * shift
+            yield self.mean.moved_to(params)
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        moments = {
-            f"{part}|{name}": t
-            for part in ("variance", "deviations")
-            for name, t in getattr(self, part).items()
-        }
-        return {**{f"mean|{key}": t for key, t in pack([self.mean]).items()}, **moments}, {
-            "scale": self.scale
-        }
+        parts = {"mean": pack([self.mean])}
+        parts |= {"variance": self.variance, "deviations": self.deviations}
+        tensors = {f"{part}|{key}": t for part, named in parts.items() for key, t in named.items()}
+        return tensors, {"scale": self.scale}
 
     @classmethod
     def from_tensors(
@@ -83,13 +82,13 @@ class LowRankGaussian(WeightDistribution):
 
 
 class Moments:
-    """Mean, variance and last deviations of a sequence of weights.
+    """The mean, the variance and the last deviations of a sequence of weights.
 
     Welford's recurrence: in single precision, E[x^2] - E[x]^2 is negative for 43 % of the weights
     where the spread is 1e-4 of the mean; this one is right to 1e-4.
 
     Args:
-        rank: How many of the last deviations to keep.
+        rank: How many of the last deviations are kept.
     """
 
     def __init__(self, rank: int) -> None:
@@ -100,7 +99,7 @@ class Moments:
         self.buffers: Tensors = {}
 
     def add(self, weights: Weights) -> None:
-        """Takes one more point in."""
+        """Includes one more point."""
         if not self.count:
             self.mean = {name: torch.zeros_like(p) for name, p in weights.params.items()}
             self.squares = {name: torch.zeros_like(p) for name, p in weights.params.items()}
@@ -109,15 +108,14 @@ class Moments:
         for name, p in weights.params.items():
             before = p - self.mean[name]
             self.mean[name] = self.mean[name] + before / self.count
-            deviation[name] = (
-                p - self.mean[name]
-            )  # from the running mean, as in the paper's algorithm 1
+            # from the running mean, as in the paper's algorithm 1
+            deviation[name] = p - self.mean[name]
             self.squares[name] = self.squares[name] + before * deviation[name]
         self.last = [*self.last, deviation][-self.rank :] if self.rank else []
         self.buffers = weights.buffers or {}
 
     def gaussian(self, scale: float) -> LowRankGaussian:
-        """The Gaussian with these moments (variance over n, as in the paper).
+        """The Gaussian with these moments (the variance divides by n, as in the paper).
 
         Raises:
             InputError: Fewer than two points were added.
@@ -128,10 +126,7 @@ class Moments:
                 "collect"
             )
         variance = {name: (s / self.count).clamp_min(0) for name, s in self.squares.items()}
-        deviations = {
-            name: torch.stack([d[name] for d in self.last])
-            if self.last
-            else p.new_zeros(0, *p.shape)
-            for name, p in self.mean.items()
-        }
+        deviations = {name: p.new_zeros(0, *p.shape) for name, p in self.mean.items()}
+        if self.last:
+            deviations = {name: torch.stack([d[name] for d in self.last]) for name in self.mean}
         return LowRankGaussian(Weights(self.mean, stale=self.buffers), variance, deviations, scale)

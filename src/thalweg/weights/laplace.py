@@ -1,6 +1,4 @@
-"""A Gaussian over the weights of the last layer, with its full covariance; every other weight
-stays.
-"""
+"""A Gaussian over the weights of the last layer, with its full covariance."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,21 +12,21 @@ from thalweg.seeds import generator
 from thalweg.weights.distribution import WeightDistribution, pack, unpack
 from thalweg.weights.point import Weights
 
-TOGETHER = 32  # draws that one solve makes, whatever their number: so the first ones are the same
+TOGETHER = 32  # draws per solve, however many are asked for, so that the first ones are the same
 
 
 @dataclass(frozen=True)
 class LastLayerGaussian(WeightDistribution):
-    """Mean + L^-T z, with the precision L L'.
+    """Mean + L^-T z, with the precision L L'; every other weight stays.
 
-    Draws keep the mean's buffers, valid or not: features do not change.
+    Draws keep the mean's buffers, valid or not, because features do not change.
 
     Attributes:
         mean: The network whose last layer varies.
-        weight: Name of the layer's weight `[classes, features]`.
-        bias: Name of its bias `[classes]`; None where it has none.
-        factor: L, lower triangular `[d, d]`. Row by row it is about the weights of one class after
-            the other, each followed by the bias of its class.
+        weight: The name of the layer's weight `[classes, features]`.
+        bias: The name of its bias `[classes]`; None where it has none.
+        factor: L, lower triangular `[d, d]`. Its rows are the weights of one class after the other,
+            each followed by the bias of the class.
     """
 
     mean: Weights
@@ -53,15 +51,11 @@ class LastLayerGaussian(WeightDistribution):
         random = generator(seed, "last layer")
         weight = self.mean.params[self.weight]
         for done in range(0, n, TOGETHER):
-            z = torch.randn(
-                len(self.factor), TOGETHER, generator=random, dtype=self.factor.dtype
-            ).to(self.factor.device)
+            size = (len(self.factor), TOGETHER)
+            z = torch.randn(size, generator=random, dtype=self.factor.dtype).to(self.factor.device)
             shifts = torch.linalg.solve_triangular(self.factor.mT, z, upper=True)
-            for shift in (
-                shifts.mT[: n - done]
-                .to(weight)
-                .reshape(-1, len(weight), len(self.factor) // len(weight))
-            ):
+            rows = shifts.mT[: n - done].to(weight)
+            for shift in rows.reshape(len(rows), len(weight), -1):
                 params = self.mean.params | {self.weight: weight + shift[:, : weight.shape[1]]}
                 if self.bias is not None:
                     params[self.bias] = self.mean.params[self.bias] + shift[:, -1]

@@ -1,5 +1,6 @@
-"""The parameters of a network as one vector: one operation mixes, steps or compares them all,
-however many tensors they are.
+"""The parameters of a network as one vector.
+
+One operation mixes, steps or compares them all, however many tensors they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,10 @@ class Layout:
     their memory.
 
     Attributes:
-        names: Of the parameters, in the vector's order.
-        shapes: Of each parameter.
-        dtypes: Of each parameter; the vector has the widest.
-        channels_last: Which ones are channels-last.
+        names: The parameters' names, in the vector's order.
+        shapes: The shape of each parameter.
+        dtypes: The type of each parameter; the vector has the widest.
+        channels_last: Which parameters are channels-last.
         matrices: How many numbers at the vector's start belong to tensors with two axes or more.
     """
 
@@ -33,9 +34,7 @@ class Layout:
     @staticmethod
     def of(params: Mapping[str, Tensor]) -> "Layout":
         """The layout of a network's parameters."""
-        names = sorted(
-            params, key=lambda name: params[name].dim() < 2
-        )  # stable: else in the order given
+        names = sorted(params, key=lambda name: params[name].dim() < 2)  # stable in all else
         chosen = [params[name] for name in names]
         return Layout(
             tuple(names),
@@ -47,7 +46,7 @@ class Layout:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers in each parameter."""
+        """How many numbers each parameter has."""
         return [shape.numel() for shape in self.shapes]
 
     def flatten(self, params: Mapping[str, Tensor]) -> Tensor:
@@ -55,7 +54,7 @@ class Layout:
         return self.join([params[name].detach() for name in self.names])
 
     def join(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-        """The same of tensors in the layout's order; written to `out` where it is given."""
+        """The vector `[n_params]` of tensors in the layout's order, written to `out` if given."""
         moved = [
             p.permute(0, 2, 3, 1) if last else p
             for p, last in zip(tensors, self.channels_last, strict=True)
@@ -63,10 +62,12 @@ class Layout:
         return torch.cat([p.reshape(-1) for p in moved], out=out)
 
     def shaped(self, pieces: tuple[Tensor, ...] | list[Tensor]) -> dict[str, Tensor]:
-        """Views of pieces of a vector, `vector.split(layout.sizes)`, by name and in the parameters'
-        shapes.
+        """Views of a vector's pieces, `vector.split(layout.sizes)`, in the parameters' shapes.
+
+        Returns:
+            The views by the parameters' names.
         """
-        found = {}
+        views = {}
         for name, shape, dtype, last, piece in zip(
             self.names, self.shapes, self.dtypes, self.channels_last, pieces, strict=True
         ):
@@ -75,14 +76,12 @@ class Layout:
                 view = piece.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
             else:
                 view = piece.view(shape)
-            found[name] = view if view.dtype == dtype else view.to(dtype)
-        return found
+            views[name] = view if view.dtype == dtype else view.to(dtype)
+        return views
 
 
 def _is_channels_last(p: Tensor) -> bool:
-    """By its strides: where one channel or one pixel is all there is, torch's own question has two
-    answers.
-    """
+    """Decides by strides: for one channel or one pixel torch's own test has two answers."""
     if p.dim() != 4:
         return False
     _, channels, height, width = p.shape

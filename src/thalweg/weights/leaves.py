@@ -1,5 +1,6 @@
-"""Points of a landscape as the parameters of one network: set as vectors, evaluated in turn, their
-gradients read as vectors.
+"""Points of a landscape as the parameters of one network.
+
+They are set as vectors, evaluated in turn, and their gradients are read as vectors.
 """
 
 from collections.abc import Iterator
@@ -16,14 +17,14 @@ class Leaves:
     Each point has parameters of its own, which are views of a row of `points`.
 
     Args:
-        network: Whose trained parameters are replaced by those of the points.
-        layout: Of these parameters.
-        points: How many.
+        network: The network whose trained parameters are replaced by those of the points.
+        layout: The layout of these parameters.
+        points: The number of points.
 
     Attributes:
         points: `[points, n_params]`; change it in place, outside of any graph of gradients.
-        gradients: What `collect` found last `[points, n_params]`. Kept: new memory of this size at
-            every step is slow to get.
+        gradients: The gradients that `collect` read last `[points, n_params]`. The memory is kept,
+            because new memory of this size at every step is slow to get.
     """
 
     def __init__(self, network: nn.Module, layout: Layout, points: int) -> None:
@@ -45,18 +46,17 @@ class Leaves:
             }
             for row in self.points
         ]
-        own = dict(network.named_parameters())
+        originals = dict(network.named_parameters())
         for leaves in self._leaves:
             for name, leaf in leaves.items():
-                _give_hooks(own[name], leaf)
+                _give_hooks(originals[name], leaf)
         self._in_order = [list(leaves.values()) for leaves in self._leaves]
-        self._are_views = all(
-            dtype == start.dtype for dtype in layout.dtypes
-        )  # not where a network has several types
+        # not where a network has parameters of several types
+        self._are_views = all(dtype == start.dtype for dtype in layout.dtypes)
         self.put(0)
 
     def each(self) -> Iterator[int]:
-        """The network's parameters are those of one point after the other."""
+        """Puts one point after the other into the network, and yields their numbers."""
         for number, leaves in enumerate(self._leaves):
             if not self._are_views:
                 views = self._layout.shaped(self.points[number].split(self._layout.sizes))
@@ -68,32 +68,31 @@ class Leaves:
             yield number
 
     def put(self, number: int) -> None:
-        """The network's parameters are those of one point."""
+        """Makes the parameters of one point the network's."""
         leaves = self._leaves[number]
         for module, key, name in self._owners:
             setattr(module, key, leaves[name])  # recurrent layers notice it this way, and no other
 
     def collect(self) -> bool:
-        """Moves the parameters' gradients into `gradients`, 0 where there is none; says whether
-        there was any.
+        """Moves the parameters' gradients into `gradients`, with 0 where there is none.
+
+        Returns:
+            Whether there was any gradient.
         """
-        found_any = False
+        any_gradient = False
         for row, leaves in zip(self.gradients.unbind(), self._in_order, strict=True):
-            found = [leaf.grad for leaf in leaves]
-            present = [
-                leaf.new_zeros(leaf.shape) if grad is None else grad
-                for leaf, grad in zip(leaves, found, strict=True)
-            ]
-            self._layout.join(present, out=row)
-            for leaf, grad in zip(leaves, found, strict=True):
-                if grad is not None:
-                    leaf.grad, found_any = None, True
-        return found_any
+            gradients = []
+            for leaf in leaves:
+                any_gradient |= leaf.grad is not None
+                gradients.append(leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad)
+                leaf.grad = None
+            self._layout.join(gradients, out=row)
+        return any_gradient
 
 
-def _give_hooks(own: nn.Parameter, leaf: nn.Parameter) -> None:
-    """What a network does to the gradient of a parameter, it does to that of a point's."""
-    for hook in (own._backward_hooks or {}).values():
+def _give_hooks(original: nn.Parameter, leaf: nn.Parameter) -> None:
+    """Gives a point's parameter the gradient hooks of the network's."""
+    for hook in (original._backward_hooks or {}).values():
         leaf.register_hook(hook)
-    for hook in (getattr(own, "_post_accumulate_grad_hooks", None) or {}).values():
+    for hook in (getattr(original, "_post_accumulate_grad_hooks", None) or {}).values():
         leaf.register_post_accumulate_grad_hook(hook)

@@ -1,7 +1,7 @@
 """Dropout while predicting: the masks that a draw of a network's weights is evaluated with.
 
 Every input has a mask of its own. Masks follow from a seed and the number of a batch, so that the
-same seed, on the same batches, gives the same predictions.
+same seed gives the same predictions on the same batches.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ class Masks:
     """Which units are dropped.
 
     Attributes:
-        seed: Of the masks.
-        rate: Probability that a unit is dropped before each layer that `insert` names; None for
-            whatever the network drops itself when it trains.
+        seed: The seed of the masks.
+        rate: The probability that a unit is dropped before each layer that `insert` names; None for
+            whatever the network itself drops when it trains.
     """
 
     seed: int
@@ -35,35 +35,34 @@ class Masks:
 
 @contextmanager
 def active(network: nn.Module, masks: Masks, batch: int, behaviour: Behaviour) -> Iterator[None]:
-    """Evaluates a network, in evaluation mode but for its dropout, with the masks of the batch of a
-    number.
+    """Evaluates a network in evaluation mode, but with the dropout masks of one batch.
 
     Args:
-        network: In evaluation mode.
+        network: A network in evaluation mode.
         masks: Which units are dropped.
-        batch: Number of the batch.
+        batch: The number of the batch.
         behaviour: What the network was seen to do: which of its modules drop.
 
     Raises:
         InputError: The network has no layer that drops anything.
     """
-    with ExitStack() as undone:
-        undone.enter_context(seeded(masks.seed, "masks", batch))
+    with ExitStack() as stack:
+        stack.enter_context(seeded(masks.seed, "masks", batch))
         if masks.rate is not None:
             for hook in insert(network, masks.rate):
-                undone.callback(hook.remove)
-        undone.enter_context(switched(network, behaviour.dropping() if masks.rate is None else ()))
+                stack.callback(hook.remove)
+        stack.enter_context(switched(network, behaviour.dropping() if masks.rate is None else ()))
         yield
 
 
 def insert(network: nn.Module, rate: float) -> list[Any]:
     """Puts dropout before every linear layer and convolution but the first, or before the only one.
 
-    Before convolutions whole channels are dropped. It is active in evaluation mode, too. Parameters
-    keep their names.
+    Before convolutions whole channels are dropped. Dropout is active in evaluation mode, too.
+    Parameters keep their names.
 
     Returns:
-        The hooks; `remove` them for the network as it was.
+        The hooks; `remove` them to have the network as it was.
 
     Raises:
         InputError: The network has no such layer.
@@ -72,8 +71,8 @@ def insert(network: nn.Module, rate: float) -> list[Any]:
     layers = [module for module in network.modules() if isinstance(module, Layer)]
     if not layers:
         raise InputError(
-            "the network got no nn.Linear and no convolution, needs one or more for dropout to "
-            "be inserted before"
+            "the network has no nn.Linear and no convolution, needs one or more, because dropout "
+            "is inserted before them"
         )
 
     def drop(

@@ -1,6 +1,4 @@
-"""A look at a network: what it does is seen by evaluating it on a small batch, not by the kinds of
-its layers.
-"""
+"""Observes a network: what it does is seen on a small batch, not by the kinds of its layers."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +21,14 @@ Objective = Callable[[Any, Tensor], Tensor]
 
 
 def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> Behaviour:
-    """Looks at a network in three or four evaluations and one backward pass.
+    """Observes a network in three or four evaluations and one backward pass.
 
     Args:
         network: It is changed: give one that is thrown away.
-        x: A few inputs `[batch, ...]`, four or more if possible: with two different halves,
-            statistics of a batch are told from numbers that are made once and kept.
+        x: A few inputs `[batch, ...]`, four or more if possible: with two different halves, batch
+            statistics can be told from numbers that are made once and kept.
         y: Their targets.
-        objective: From outputs and targets to the scalar that is trained.
+        objective: The scalar that is trained, from outputs and targets.
 
     Raises:
         Exception: Whatever the network raises.
@@ -53,12 +51,8 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         rewind()
         with torch.no_grad(), watch.running():
             network(x[-half:])
-        in_training, moved, idle, after = (
-            watch.drew(),
-            watch.moved(),
-            watch.idle(),
-            _numbers(network),
-        )
+        in_training, moved, idle = watch.drew(), watch.moved(), watch.idle()
+        after = _numbers(network)
         uneven, follows = watch.uses() != uses, spectral_norms(network)
         network.eval()
         with torch.no_grad(), watch.running():
@@ -82,8 +76,7 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
 
 
 def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
-    """Checks that the parameters and buffers of a network are all that it has learnt, or was made
-    with, and that it uses them.
+    """Checks that a network keeps all its state in parameters and buffers, and uses these.
 
     Args:
         network: One that was evaluated in training mode, such as the one that was observed.
@@ -91,7 +84,7 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
         x: A few inputs `[batch, ...]`.
 
     Raises:
-        InputError: With the same parameters and buffers they give other outputs.
+        InputError: With the same parameters and buffers they give different outputs.
     """
     name = type(network).__name__
     weights = Weights(
@@ -108,35 +101,33 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
         weights.load_into(other)
         if _close(_outputs(other, {}, x), expected):
             raise InputError(
-                f"{name} does not use the parameters and buffers that it is given in the place "
-                "of its own: it keeps them in a list or another attribute, too; use self.name, "
+                f"{name} does not use parameters and buffers that are put in the place of its "
+                "own: it also keeps them in a list or another attribute; use self.name, "
                 "an nn.ModuleList or an nn.ParameterList"
             )
         raise InputError(
-            f"{name} with another one's parameters and buffers gives other outputs, so that it "
-            f"keeps something else ({some(kept) if kept else 'in its attributes'}): make it a "
+            f"{name} with another one's parameters and buffers gives other outputs, so it keeps "
+            f"something else ({some(kept) if kept else 'in its attributes'}): make that a "
             "buffer, register_buffer(name, tensor)"
         )
 
 
 def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
-    """What a network gives in evaluation mode with other parameters and buffers, where there are
-    any.
-    """
+    """The outputs in evaluation mode, with `state` in the place of parameters and buffers."""
     with eager(), torch.no_grad(), seeded(0, "complete"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return functional_call(network.eval(), state, (x,))
 
 
 def _close(one: Any, other: Any) -> bool:
-    """Whether outputs are equal but for rounding; others than tensors are not looked at here."""
+    """Whether outputs are equal but for rounding; outputs that are no tensors are not compared."""
     if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
         return True
     return not bool((one - other).abs().max() > 1e-3 * other.abs().max())
 
 
 class _Watch:
-    """Notes, as a network is evaluated, which of its modules runs, and what it does.
+    """Notes, while a network is evaluated, which of its modules runs and what it does.
 
     Attributes:
         recomputed: Modules that were evaluated in the backward pass.
@@ -155,13 +146,12 @@ class _Watch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The network is evaluated inside."""
+        """Watches the network, which is evaluated inside."""
         hooks = []
         for module in self.network.modules():
-            hooks += [
-                module.register_forward_pre_hook(self._enter),
-                module.register_forward_hook(self._leave, always_call=True),
-            ]  # a checkpoint leaves by an exception
+            hooks.append(module.register_forward_pre_hook(self._enter))
+            # also called after an exception, by which a checkpoint leaves
+            hooks.append(module.register_forward_hook(self._leave, always_call=True))
         self._at, numpy, self._last = position(), numpy_position(), Seen()
         try:
             with self._last:
@@ -176,33 +166,33 @@ class _Watch:
             self._drew[""] = None
 
     def backward(self, total: Tensor) -> None:
-        """The backward pass of a scalar, where it has any."""
+        """Runs the backward pass of a scalar, where it has one."""
         if not total.requires_grad:
             return
         self._is_backward = True
-        with torch.no_grad(), _Recorded() as found:
+        with torch.no_grad(), _Recorded() as recorded:
             torch.autograd.backward(total)
-        if found.operations and not self.recomputed:  # functions that no module was called for
+        if recorded.operations and not self.recomputed:  # functions that no module was called for
             self.recomputed.append("")
         self._is_backward = False
 
     def drew(self) -> list[str]:
-        """Modules that drew random numbers since this was asked last."""
-        found = list(self._drew)
+        """The modules that drew random numbers since the last call."""
+        names = list(self._drew)
         self._drew.clear()
-        return found
+        return names
 
     def uses(self) -> list[int]:
-        """Which running statistics were used in the last evaluation, by identity, once a use."""
+        """The running statistics used in the last evaluation, by identity, one entry per use."""
         return [id(tensor) for tensor in self._last.used]
 
     def moved(self) -> list[str]:
-        """Buffers that normalisations moved so far."""
+        """The buffers that normalisations have moved so far."""
         names = {id(buffer): name for name, buffer in self.network.named_buffers()}
         return [names[id(tensor)] for tensor in self._all.moved if id(tensor) in names]
 
     def idle(self) -> list[str]:
-        """Norm layers with running statistics that were not used so far."""
+        """The norm layers with running statistics that have not been used so far."""
         used = {id(tensor) for tensor in self._all.used}
         return [name for name, mean in tracked(self.network).items() if id(mean) not in used]
 
@@ -217,7 +207,7 @@ class _Watch:
         self._stack.pop()
 
     def _look(self) -> None:
-        """Whatever was drawn since the last look was drawn by the module that runs."""
+        """Notes that whatever was drawn since the last call was drawn by the module that runs."""
         now = position()
         if now != self._at and not self._is_backward:
             self._drew[self._stack[-1] if self._stack else ""] = None
@@ -225,9 +215,7 @@ class _Watch:
 
 
 class _Recorded(TorchDispatchMode):
-    """Counts operations that are recorded for gradients: in a backward pass, those of what is
-    evaluated again.
-    """
+    """Counts operations recorded for gradients; in a backward pass, those that are recomputed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,9 +223,7 @@ class _Recorded(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return (
-            False  # else torch imports its compiler first, for seconds, to keep it away from here
-        )
+        return False  # True makes torch import its compiler, which takes seconds
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += torch.is_grad_enabled()
@@ -247,27 +233,22 @@ class _Recorded(TorchDispatchMode):
 def _switchable(
     network: nn.Module, names: Sequence[str], x: Tensor, expected: Any, watch: _Watch
 ) -> bool:
-    """Whether a network draws in all of some modules where they alone are in training mode, and
-    does nothing else otherwise.
-    """
+    """Whether a network with some modules alone in training mode draws in them, and only that."""
     before = _numbers(network)
     try:
         with torch.no_grad(), switched(network, names), watch.running():
             outputs = network(x)
     except Exception:  # a user's network may raise anything
         return False
-    if type(outputs) is not type(expected) or getattr(outputs, "shape", None) != getattr(
-        expected, "shape", None
-    ):
+    shapes = [getattr(value, "shape", None) for value in (outputs, expected)]
+    if type(outputs) is not type(expected) or shapes[0] != shapes[1]:
         return False
-    after = _numbers(network)
-    return {*names} <= {*watch.drew()} and all(
-        _same(before.get(name), after[name]) for name in after
-    )
+    after, drew = _numbers(network), watch.drew()
+    return {*names} <= {*drew} and all(_same(before.get(name), after[name]) for name in after)
 
 
 def _numbers(network: nn.Module) -> dict[str, Tensor]:
-    """Copies of all numbers that are not trained, but whole ones."""
+    """Copies of all real and complex numbers that are not trained."""
     kept = [
         *network.named_buffers(),
         *((name, p) for name, p in network.named_parameters() if not p.requires_grad),

@@ -13,7 +13,7 @@ from thalweg.weights.point import Weights, flatten, mix
 class Plane:
     """The plane through three points.
 
-    The first is the origin, the second is on the x axis; units are parameter distances.
+    The first is the origin, the second is on the x axis; units are distances between parameters.
 
     Attributes:
         points: The three points.
@@ -39,7 +39,7 @@ class Plane:
         return torch.tensor([[0.0, 0.0], [length, 0.0], [along, across]], dtype=torch.float64)
 
     def coefficients(self, position: Tensor) -> Tensor:
-        """The points' coefficients `[n, 3]` (they sum to one) at positions `[n, 2]`."""
+        """The points' coefficients `[n, 3]`, which sum to one, at positions `[n, 2]`."""
         corners = self.coordinates()
         a, b = torch.linalg.solve(corners[1:].T, position.T)
         return torch.stack([1 - a - b, a, b], 1)

@@ -1,6 +1,4 @@
-"""Weights: one point of the landscape, that is the parameters of a network and, where they are
-valid, its buffers.
-"""
+"""Weights: one point of the landscape, the parameters of a network with its buffers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +18,20 @@ class Weights:
     """A network's parameters and buffers.
 
     Attributes:
-        params: Every parameter by its name in `named_parameters` (tied ones once).
-        buffers: Every buffer by its name in `named_buffers`; None where nobody trained at this
-            point, so that batch-norm statistics would be wrong. Then `weights.batchnorm.refresh`
-            must come first.
-        stale: Buffers of a point nearby, where `buffers` is None: all but the batch-norm statistics
-            in them hold here too.
-        masks: Which units are dropped when it predicts; None for no dropout.
+        params: All parameters by their names in `named_parameters` (tied ones appear once).
+        buffers: All buffers by their names in `named_buffers`; None where nobody trained at this
+            point, so that its batch-norm statistics are unknown and `weights.batchnorm.refresh`
+            must estimate them first.
+        stale: The buffers of a nearby point, where `buffers` is None. All of them but the running
+            statistics hold here too.
+        masks: The units that are dropped when the network predicts; None for no dropout.
+
+    Example:
+        >>> network = nn.Linear(3, 2)
+        >>> weights = Weights.of(network)
+        >>> {name: tuple(tensor.shape) for name, tensor in weights.params.items()}
+        {'weight': (2, 3), 'bias': (2,)}
+        >>> weights.load_into(nn.Linear(3, 2))
     """
 
     params: Tensors
@@ -36,7 +41,7 @@ class Weights:
 
     @staticmethod
     def of(module: nn.Module) -> "Weights":
-        """The weights of a trained module, copied."""
+        """Copies the weights of a trained module."""
         return Weights(
             {name: p.detach().clone() for name, p in module.named_parameters()},
             {name: b.detach().clone() for name, b in module.named_buffers()},
@@ -44,40 +49,38 @@ class Weights:
 
     @staticmethod
     def from_state(module: nn.Module, state: Mapping[str, Any]) -> "Weights":
-        """The weights in a `state_dict` for a module.
+        """Copies the weights in a `state_dict` of a module.
 
         Raises:
             InputError: Names or shapes do not fit the module.
         """
         _check(module.state_dict(), state, "state_dict")
         params = {name: state[name].detach().clone() for name, _ in module.named_parameters()}
-        own = dict(module.named_buffers())
-        return Weights(
-            params, {name: state.get(name, b).detach().clone() for name, b in own.items()}
-        )
+        buffers = dict(module.named_buffers())
+        buffers = {name: state.get(name, b).detach().clone() for name, b in buffers.items()}
+        return Weights(params, buffers)
 
     def load_into(self, module: nn.Module) -> None:
         """Copies these weights into a module.
 
         Raises:
-            InputError: They don't fit, or the batch-norm statistics are not valid here (`buffers`
-                is None).
+            InputError: They do not fit, or the running statistics are not valid here (`buffers` is
+                None).
         """
-        found = self.placed(module)
+        state = self.placed(module)
         with torch.no_grad():
-            for name, own in [*module.named_parameters(), *module.named_buffers()]:
-                own.copy_(found[name])
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                tensor.copy_(state[name])
 
     def placed(self, module: nn.Module) -> Tensors:
-        """Parameters and buffers as `torch.func.functional_call` takes them: with a module's
-        device, types and memory order.
+        """Parameters and buffers as `torch.func.functional_call` takes them.
 
-        Parameters that have them already are the same tensors; buffers, which an evaluation may
-        change, are copies.
+        They have the module's device, types and memory order. Parameters that have them already are
+        the same tensors; buffers, which an evaluation may change, are copies.
 
         Raises:
-            InputError: They don't fit, or the batch-norm statistics are not valid here (`buffers`
-                is None).
+            InputError: They do not fit, or the running statistics are not valid here (`buffers` is
+                None).
         """
         if self.buffers is None:
             raise InputError(
@@ -87,12 +90,15 @@ class Weights:
         params, buffers = dict(module.named_parameters()), dict(module.named_buffers())
         _check(params, self.params, "weights")
         _check(buffers, self.buffers, "weights")
+        placed = {name: _like(p.detach(), self.params[name]) for name, p in params.items()}
         copies = {
-            name: torch.empty_like(own).copy_(self.buffers[name]) for name, own in buffers.items()
+            name: torch.empty_like(b).copy_(self.buffers[name]) for name, b in buffers.items()
         }
-        return {
-            name: _like(own.detach(), self.params[name]) for name, own in params.items()
-        } | copies
+        return placed | copies
+
+    def moved_to(self, params: Tensors) -> "Weights":
+        """A nearby point with other parameters; nobody trained there, so `buffers` is None."""
+        return Weights(params, stale=self.stale if self.buffers is None else self.buffers)
 
     def to(self, device: str | torch.device) -> "Weights":
         """The same weights on a device."""
@@ -104,13 +110,20 @@ class Weights:
 
 
 def mix(points: Sequence[Weights], coefficients: Sequence[float] | Tensor) -> Weights:
-    """The linear combination of points.
-
-    Nobody trained there, so `buffers` is None (and `stale` those of the first point).
+    """The linear combination of points; nobody trained there, so `buffers` is None.
 
     Args:
-        points: The points to mix, `[vertices]`.
-        coefficients: One number a point, `[vertices]`.
+        points: The points to mix, `[vertices]`. `stale` comes from the first one.
+        coefficients: One number per point, `[vertices]`.
+
+    Raises:
+        InputError: There are more or fewer coefficients than points.
+
+    Example:
+        >>> first, second = Weights.of(nn.Linear(2, 1)), Weights.of(nn.Linear(2, 1))
+        >>> middle = mix([first, second], [0.5, 0.5])
+        >>> torch.equal(middle.params["bias"], (first.params["bias"] + second.params["bias"]) / 2)
+        True
     """
     numbers = [float(c) for c in coefficients]
     if len(numbers) != len(points):
@@ -121,13 +134,11 @@ def mix(points: Sequence[Weights], coefficients: Sequence[float] | Tensor) -> We
     params = {
         name: sum_products(numbers, [p.params[name] for p in points]) for name in first.params
     }
-    return Weights(params, stale=first.stale if first.buffers is None else first.buffers)
+    return first.moved_to(params)
 
 
 def sum_products(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
-    """The sum of coefficient times tensor, in the order given (so the same call gives the same
-    bits).
-    """
+    """The sum of coefficient times tensor, in the order given, so that the bits are the same."""
     total = tensors[0] * coefficients[0]
     for c, tensor in zip(coefficients[1:], tensors[1:], strict=True):
         total = total.add(tensor, alpha=c)
@@ -144,26 +155,23 @@ def distance(first: Weights, second: Weights) -> float:
     return float((flatten(first.params) - flatten(second.params)).norm())
 
 
-def _like(own: Tensor, given: Tensor) -> Tensor:
-    if (given.device, given.dtype, given.stride()) == (own.device, own.dtype, own.stride()):
+def _like(target: Tensor, given: Tensor) -> Tensor:
+    kept = [(t.device, t.dtype, t.stride()) for t in (target, given)]
+    if kept[0] == kept[1]:
         return given.detach()
-    return torch.empty_like(own).copy_(
-        given
-    )  # a convolution with weights in another order would be slower
+    # a convolution with weights in another memory order would be slower
+    return torch.empty_like(target).copy_(given)
 
 
-def _check(own: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> None:
-    missing, extra = sorted(set(own) - set(given)), sorted(set(given) - set(own))
+def _check(needed: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> None:
+    missing, extra = sorted(set(needed) - set(given)), sorted(set(given) - set(needed))
     if missing or extra:
-        wrong = "; ".join(
-            _some(word, names)
-            for word, names in (("missing", missing), ("unexpected", extra))
-            if names
-        )
+        words = {"missing": missing, "unexpected": extra}
+        wrong = "; ".join(_some(word, names) for word, names in words.items() if names)
         raise InputError(
             f"{what} does not fit the model: {wrong}: give the weights of this very model"
         )
-    for name, tensor in own.items():
+    for name, tensor in needed.items():
         if not isinstance(tensor, Tensor):
             continue  # a module's extra state
         if not isinstance(given[name], Tensor):

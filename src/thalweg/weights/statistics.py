@@ -1,6 +1,4 @@
-"""Uses of running statistics: torch's batch and instance norm, met where a network calls them,
-whatever its layers are.
-"""
+"""Uses of running statistics: torch's batch and instance norm, seen where a network calls them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,12 +21,12 @@ _FORMS: dict[Callable[..., Any], tuple[str, ...]] = {
 
 
 class Seen(TorchFunctionMode):
-    """Notes which running statistics a network uses, and which of them it moves, as long as it is
-    entered.
+    """Notes, while it is entered, which running statistics a network uses and which it moves.
 
     Attributes:
-        used: Running means and variances that were given to a normalisation, in order, once a use.
-        moved: Those of them that it moves towards the batch's.
+        used: Running means and variances that were given to a normalisation, in order, one entry
+            per use.
+        moved: Those of them that the normalisation moves towards the batch's.
     """
 
     def __init__(self) -> None:
@@ -38,18 +36,19 @@ class Seen(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _FORMS:
-            given = _given(func, args, kwargs)
-            found = [
-                t for t in (given.get("running_mean"), given.get("running_var")) if t is not None
+            arguments = _arguments(func, args, kwargs)
+            statistics = [
+                t
+                for t in (arguments.get("running_mean"), arguments.get("running_var"))
+                if t is not None
             ]
-            self.used += found
-            self.moved += found if _moves(given) else []
+            self.used += statistics
+            self.moved += statistics if _moves(arguments) else []
         return func(*args, **(kwargs or {}))
 
 
 class Averaged(TorchFunctionMode):
-    """Makes running statistics the averages over all their uses while it is entered, whatever their
-    momentum.
+    """Makes running statistics the averages over all their uses, whatever their momentum.
 
     Statistics that their network does not move (in evaluation mode, or with a momentum of 0) stay
     as they are.
@@ -58,27 +57,25 @@ class Averaged(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._weight = 1
-        self._counted: dict[
-            int, int
-        ] = {}  # the weights so far, by the identity of the running mean
+        self._counted: dict[int, int] = {}  # the weight so far, by the running mean's identity
 
     def weighted(self, weight: int) -> "Averaged":
-        """Itself, for uses that count so much, such as a batch's number of examples."""
+        """Itself, for uses of a given weight, such as a batch's number of examples."""
         self._weight = weight
         return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in _FORMS:
             return func(*args, **(kwargs or {}))
-        given = _given(func, args, kwargs)
-        if not _moves(given):
-            return func(**given)
-        mean, variance = given["running_mean"], given["running_var"]
-        if id(mean) not in self._counted:  # nothing times infinity is no number
+        arguments = _arguments(func, args, kwargs)
+        if not _moves(arguments):
+            return func(**arguments)
+        mean, variance = arguments["running_mean"], arguments["running_var"]
+        if id(mean) not in self._counted:  # zero times infinity would be NaN
             mean.zero_()
             variance.fill_(1)
         total = self._counted[id(mean)] = self._counted.get(id(mean), 0) + self._weight
-        return func(**{**given, "momentum": self._weight / total})
+        return func(**{**arguments, "momentum": self._weight / total})
 
 
 def tracked(network: nn.Module) -> dict[str, Tensor]:
@@ -92,15 +89,17 @@ def tracked(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _given(
+def _arguments(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
 ) -> dict[str, Any]:
     return {**dict(zip(_FORMS[func], args, strict=False)), **(kwargs or {})}
 
 
-def _moves(given: dict[str, Any]) -> bool:
+def _moves(arguments: dict[str, Any]) -> bool:
     """Whether a call moves its running statistics."""
-    moves = (
-        given.get("training", False) if "training" in given else given.get("use_input_stats", True)
+    moves = arguments.get("training", arguments.get("use_input_stats", True))
+    return (
+        bool(moves)
+        and arguments.get("running_mean") is not None
+        and arguments.get("momentum", 0.1) != 0
     )
-    return bool(moves) and given.get("running_mean") is not None and given.get("momentum", 0.1) != 0

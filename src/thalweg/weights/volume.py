@@ -8,12 +8,11 @@ from torch import Tensor
 
 
 def log_squared_volume(vertices: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Log V^2 of the simplex spanned by vertices, `V^2 = det(E E') / (k!)^2` with k edges E `[k,
-    n_params]`.
+    """Log V^2 of a simplex, `V^2 = det(E E') / (k!)^2` with its k edges E `[k, n_params]`.
 
-    Cayley-Menger (Benton et al. 2021, arXiv 2102.13042) is the same number, but its determinant is
-    pure round-off in single precision where the simplex is flat, which it is at the prescribed
-    start. This one is float64 and is differentiable.
+    The Cayley-Menger determinant (Benton et al. 2021, arXiv 2102.13042) gives the same number, but
+    it is pure round-off in single precision where the simplex is flat, which it is at the
+    prescribed start. This one is float64 and differentiable.
 
     Args:
         vertices: For each vertex its parameters, tensors of any shapes. Two vertices or more.
@@ -30,20 +29,17 @@ def log_squared(gram: Tensor) -> Tensor:
 
 
 def log_squared_total(grams: Sequence[Tensor]) -> Tensor:
-    """Log V^2 of the sum V of several simplexes' volumes, each given by its inner products `[k,
-    k]`.
-    """
+    """Log V^2 of the sum V of several simplexes' volumes, given by inner products `[k, k]`."""
     return 2 * torch.stack([log_squared(gram) / 2 for gram in grams]).logsumexp(0)
 
 
 def squared(gram: Tensor) -> Tensor:
-    """V^2 of the same simplex, float64; its value and gradient are 0 where the simplex is flat."""
+    """V^2 of the simplex, float64; its value and gradient are 0 where the simplex is flat."""
     return torch.linalg.det(gram) / math.factorial(len(gram)) ** 2
 
 
 class Growing:
-    """The inner products of a simplex that grows by one vertex: those of its fixed edges are taken
-    once.
+    """The inner products of a simplex that grows by one vertex; those of fixed edges are kept.
 
     Args:
         fixed: The vertices that stay `[vertices, n_params]`.
@@ -55,8 +51,9 @@ class Growing:
         self.gram = self.edges @ self.edges.T
 
     def with_vertex(self, vertex: Tensor) -> Tensor:
-        """Of all edges from the first vertex, with that to a new vertex `[n_params]` as the last
-        `[k, k]`; differentiable.
+        """The inner products `[k, k]` with a new vertex `[n_params]` added; differentiable.
+
+        The edge from the first vertex to the new one comes last.
         """
         edge = (vertex - self.origin).double()
         across = self.edges @ edge

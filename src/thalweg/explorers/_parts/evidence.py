@@ -8,7 +8,6 @@ for large ones.
 import math
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.seeds import generator
@@ -26,6 +25,8 @@ def best_precision(curvature: Tensor, squares: float, seed: int = 0) -> float:
         squares: The sum of the squared weights.
         seed: Of the quadrature.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes half a second
+
     d = len(curvature)
     values, shares = (
         lanczos(curvature, seed)

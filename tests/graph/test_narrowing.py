@@ -163,7 +163,7 @@ def test_what_has_no_narrow_version(network, message):
 
 @pytest.mark.parametrize("share", [0, 1.5, -1, float("nan"), "half"])
 def test_a_share_that_is_none(share):
-    with pytest.raises(InputError, match="share got"):
+    with pytest.raises(InputError, match="width_ratio got"):
         narrowed(OWN["mlp"](), share)
 
 

@@ -185,7 +185,7 @@ REFUSED = {
         ),
         "added to themselves",
     ),
-    "a mean over channels": (lambda self, x: x.mean(1), "another axis than spatial ones"),
+    "a mean over channels": (lambda self, x: x.mean(1), "an axis that is not spatial"),
     "a mean of everything": (lambda self, x: x - x.mean(), "name the spatial ones"),
     "a matrix product": (lambda self, x: x @ x, "calls matmul"),
     "pixels as features": (
@@ -195,16 +195,16 @@ REFUSED = {
     "vectors and images": (lambda self, x: x + x.mean((2, 3)), "2 and 0 spatial axes"),
     "pixels among channels": (
         lambda self, x: x.reshape(x.size(0), 16, -1),
-        "channels are no axis of their own",
+        "channels have no axis of their own",
     ),
-    "examples among pixels": (lambda self, x: x.view(4, -1), "something else than"),
+    "examples among pixels": (lambda self, x: x.view(4, -1), "something other than"),
     "shuffled pixels": (lambda self, x: functional.pixel_shuffle(x, 2), "calls pixel_shuffle"),
     "an index": (lambda self, x: x[:, :, [0, 2]], "is indexed by a tensor"),
     "flattened batch": (lambda self, x: x.flatten(0, 1), "flattens some of the axes"),
     "sorted": (lambda self, x: x.sort(1).values, "calls sort"),
     "negative padding": (
         lambda self, x: functional.pad(x, (0, 0, 0, 0, -1, 1)),
-        "pads channels by something else",
+        "pads channels by something other",
     ),
     "a branch": (branch, "can't be traced"),
 }

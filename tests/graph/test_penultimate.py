@@ -97,8 +97,8 @@ def test_layers_that_give_no_features():
         (
             network[1],
             network,
-            "gave an output of type tuple for a batch of 10, needs a tensor with a row for "
-            "each: name another",
+            "gave an output of type tuple for a batch of 10, needs a tensor with one row "
+            "per input: name another",
         ),
     ):
         with watched(layer, "output") as features:

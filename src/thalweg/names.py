@@ -1,26 +1,24 @@
-"""Names that a plan gives: of the study, which becomes a folder on any system, and texts that stand
-in tables and figures.
-"""
+"""Checks of the names in a plan: the study's, which becomes a folder, and the texts of tables."""
 
 import re
 
 from thalweg.errors import InputError
 
-MOST_BYTES = 200  # of a folder's name: systems allow 255, and `-quick` comes behind it
-_RESERVED = {
-    "CON",
-    "PRN",
-    "AUX",
-    "NUL",
-    *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)),
-}  # on Windows
+MOST_BYTES = 200  # of a folder's name: systems allow 255, and `-quick` may be appended
+# the names of devices on Windows
+_PORTS = (f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *_PORTS}
 
 
 def folder_name(name: str) -> str:
-    """The name, if it can be one folder's, on Linux, macOS and Windows.
+    """Returns the name if a folder can have it on Linux, macOS and Windows.
 
     Raises:
-        InputError: It can't be; the line says why.
+        InputError: No folder can have it; the line says why.
+
+    Example:
+        >>> folder_name("digits-mlp")
+        'digits-mlp'
     """
     reason = _trouble(name)
     if reason:
@@ -32,10 +30,14 @@ def folder_name(name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text, if it is one line that can be printed.
+    """Returns the text if it is one printable line.
 
     Raises:
-        InputError: It has control characters, is no Unicode, or is longer than 1,000 characters.
+        InputError: It has control characters, is not Unicode, or has more than 1,000 characters.
+
+    Example:
+        >>> one_line("Explorers on digits")
+        'Explorers on digits'
     """
     if len(text) > 1000 or not _is_unicode(text) or any(_is_control(c) for c in text):
         raise InputError(f"got {text[:80]!r}, needs one line of text, 1000 characters or fewer")
@@ -52,7 +54,7 @@ def _trouble(name: str) -> str:
     if name != name.strip(" ").rstrip("."):
         return "which begins with a space, or ends with one or with a dot"
     if name.split(".")[0].rstrip().upper() in _RESERVED:
-        return "which is a device on Windows"
+        return "which is a device's name on Windows"
     if len(name.encode()) > MOST_BYTES:
         return f"which has {len(name.encode())} bytes, more than {MOST_BYTES}"
     return ""

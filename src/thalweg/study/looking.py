@@ -1,0 +1,115 @@
+"""The landscape of a study's base 0, measured and stored as `landscape.json` for a report."""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from thalweg import files
+from thalweg.errors import InputError
+from thalweg.landscape.path import Profile
+from thalweg.meter import Meter
+from thalweg.study.environment import environment
+from thalweg.study.landscape import (
+    GRID,
+    measured,
+    opened,
+    profiles,
+    trainings,
+    view_of,
+    view_through,
+)
+from thalweg.study.store import Store
+from thalweg.study.workers import one_thread
+from thalweg.weights.distribution import load
+
+
+def look(
+    source: Path,
+    *,
+    through: str | None = None,
+    weights: Path | None = None,
+    output: Path | None = None,
+    quick: bool = False,
+    data_dir: Path | None = None,
+    grid: int = GRID,
+    trust: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Measures the landscape of a study's base 0 on a plane and along paths, and stores it.
+
+    Args:
+        source: A plan, or a study's folder. Trained networks are kept in the folder's `anchors`.
+        through: What the plane goes through; what the plan asks for if None.
+        weights: A stored weight distribution that the plane goes through instead.
+        output: Where `landscape.json` goes; into the study's folder if None.
+        quick: The plan's short form.
+        data_dir: Where data files are looked for first.
+        grid: Points a side.
+        trust: Whether a network that the plan names as `package.module:factory` may be imported.
+        say: Told what goes on.
+
+    Returns:
+        The folder of `landscape.json`.
+
+    Raises:
+        InputError: Something that was given can't be used; found before anything is trained.
+    """
+    if through is not None and weights is not None:
+        raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
+    context, folder = opened(files.given(source), quick=quick, data_dir=data_dir, trust=trust)
+    plan = context.plan
+    asked = plan.protocol.landscape
+    through = through or ("random" if asked == "none" else asked)
+    found = None if weights is None else load(weights)
+    needed = trainings(plan, through) if found is None else 0
+    context.check()
+    output = files.given(
+        output or folder / "landscape" / (through if weights is None else weights.stem)
+    )
+    Store(output).check_writable()
+    with one_thread():  # as in a study, whose networks these are
+        meter = Meter(context.problem("base 0", None).training_examples)
+        if found is None:
+            say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
+            view = view_of(context, Store(folder), through, meter)
+        else:
+            view = view_through(context.problem("base 0", None), found, f"points of {weights}")
+        say(f"looking at {grid} x {grid} points ...")
+        tensors, facts = measured(context, view, grid, meter)
+        along = profiles(context, view, meter)
+    files.write_json(
+        output / "landscape.json",
+        {
+            **facts,
+            "plan": plan.facts(),
+            "trained_images": len(context.train.targets),
+            "made": view.made,
+            "unit": view.unit,
+            "path_names": list(along),  # in the order of the pictures
+            "chance": any(_is_chance(own, context.dataset.classes) for own in along.values()),
+            "cost": {
+                "trainings": meter.cost.trainings,
+                "forward_trainings": meter.cost.forward_trainings,
+                "total": meter.cost.total,
+            },
+            "versions": environment()["versions"],
+            "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
+            "paths": {name: _numbers(own) for name, own in along.items()},
+        },
+    )
+    return output
+
+
+def _is_chance(found: Profile, classes: int) -> bool:
+    """Whether the path's ends have the loss of networks that know nothing, log(classes), within a
+    tenth.
+    """
+    return bool(found.loss[[0, -1]].min() > 0.9 * math.log(classes))
+
+
+def _numbers(found: Profile) -> dict[str, Any]:
+    """What was found along a path, for JSON."""
+    columns = {f.name: getattr(found, f.name).tolist() for f in fields(found)}
+    return {"barrier": found.barrier, "highest_loss": found.highest, **columns}
