@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import floor
-from thalweg import Batches, Problem, Recipe
+from thalweg import Batches, Execution, Problem, Recipe
 from thalweg.data.preparation import Prepare
 from thalweg.models.cnn import cnn
 from thalweg.models.mlp import mlp
@@ -78,7 +78,7 @@ class Case:
             epochs=self.epochs, lr=floor.LR, momentum=floor.MOMENTUM, weight_decay=floor.DECAY
         )
         batches = Batches(*self.images(self.examples), self.batch, prepare=self.prepare)
-        return Problem(self.make, batches, recipe, device=device, **settings)
+        return Problem(self.make, batches, recipe, execution=Execution(device=device), **settings)
 
     def plain(self, device: str = "cpu", **settings) -> Callable[[], nn.Module]:
         """The floor's training."""

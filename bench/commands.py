@@ -58,19 +58,20 @@ import sys, torch
 from pathlib import Path
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from thalweg import Batches, Problem, Recipe, train_anchors
+from thalweg import Batches, Execution, Problem, Recipe, train_anchors
 from thalweg.study.store import Store
 torch.set_num_threads(1)
 random = torch.Generator().manual_seed(0)
 x = torch.randn(2000, 20, generator=random)
 y = x[:, :3].argmax(1)
-cache = Store(Path(sys.argv[1]))
+execution = Execution(jobs=int(sys.argv[2]))
+kept = {"execution": execution, "cache": Store(Path(sys.argv[1])), "identity": "kills"}
 model = lambda: nn.Sequential(nn.Linear(20, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 3))
 """
 ANCHORS = (
     START
     + """
-problem = Problem(model, Batches(x, y, 20), Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
+problem = Problem(model, Batches(x, y, 20), Recipe(epochs=3), **kept)
 train_anchors(problem, 10)
 """
 )
@@ -78,7 +79,7 @@ LOADER = (
     START
     + """
 loader = DataLoader(TensorDataset(x[:400], y[:400]), 20, shuffle=True, num_workers=2)
-problem = Problem(model, loader, Recipe(epochs=3), jobs=int(sys.argv[2]), cache=cache, identity="kills")
+problem = Problem(model, loader, Recipe(epochs=3), **kept)
 train_anchors(problem, 4)
 """
 )

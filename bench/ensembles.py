@@ -10,7 +10,8 @@ import torch
 from bench.cases import CASES, QUICK, Case
 from bench.measure import Settings, interleaved, ratios, timed
 from thalweg.processes.crew import dismiss
-from thalweg.training.together import train_anchors
+from thalweg.training.anchors import train_anchors
+from thalweg.training.execution import Execution
 
 # of the epochs: four members take four times as long
 SHARES = {"mnist-mlp": 1 / 2, "mnist-cnn": 1 / 2, "cifar-resnet20": 1 / 4, "cifar-wrn16-4": 1 / 2}
@@ -66,7 +67,7 @@ def _alternatives(case: Case, members: int) -> dict:
 
     def together(**how) -> None:
         train_anchors(
-            replace(problem, seed=next(seeds), **how), members
+            replace(problem, seed=next(seeds), execution=Execution(**how)), members
         )  # another seed, or they would be in memory
 
     found = {name: lambda threads=threads: sequential(threads) for name, threads in PLAIN.items()}

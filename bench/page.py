@@ -33,8 +33,8 @@ SECTIONS = [
     (
         "ensembles",
         "Ensembles",
-        "`anchors(problem, n)` of a `Problem(jobs=2)`: processes of one thread each that stay "
-        "for the next call; the row `workers start first` is a first call. The floor is the "
+        "`train_anchors(problem, n)` with an `Execution(jobs=2)`: processes of one thread each that "
+        "stay for the next call; the row `workers start first` is a first call. The floor is the "
         "sequential plain loop at the better of one and two threads; the other is left out "
         "where it takes twice as long. Stacks are for GPUs: on a CPU convolutions lose. All but "
         "the digits train half as many steps here as elsewhere, ResNet-20 a quarter.",

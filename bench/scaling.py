@@ -12,7 +12,7 @@ from bench.measure import peak
 torch.set_num_threads(1)
 from thalweg import Batches, Problem, Recipe, predict
 from thalweg.models.mlp import mlp
-from thalweg.training.together import train_anchors
+from thalweg.training.anchors import train_anchors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 def problem(hidden=(64, 64), examples=512, seed=0):

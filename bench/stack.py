@@ -5,17 +5,18 @@ The network and recipe are those of studies/cifar10-fast.toml.
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure import Settings
-from thalweg import Batches, Problem, Recipe
+from thalweg import Batches, Execution, Problem, Recipe
 from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare
 from thalweg.meter import Meter
 from thalweg.models.resnet9 import resnet9
-from thalweg.training.together import train_anchors
+from thalweg.training.anchors import train_anchors
 
 
 def stack(settings: Settings) -> list[dict]:
@@ -54,8 +55,9 @@ def stack(settings: Settings) -> list[dict]:
         *((size, "no") for size in sizes),
         *([(16, "default"), (16, "reduce-overhead")] if gpu else []),
     ]:
-        how = {"device": settings.device, "stack": size, "seed": size, "compile": mode}
-        problem = Problem(lambda: resnet9((3, 32, 32), 10, width=width), batches, recipe, **how)
+        execution = Execution(device=settings.device, stack=size, compile=mode)
+        model = partial(resnet9, (3, 32, 32), 10, width=width)
+        problem = Problem(model, batches, recipe, seed=size, execution=execution)
         short = replace(recipe, epochs=3 / len(batches))
         train_anchors(
             replace(problem, recipe=short, meter=Meter()), size

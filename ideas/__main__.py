@@ -27,9 +27,9 @@ from thalweg.predicting import predict
 from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 

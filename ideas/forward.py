@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,19 +20,21 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError
+from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import InputFeatures, training_neighbours
 from thalweg.meter import Meter
+from thalweg.method import Method
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
-from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
+from thalweg.narrow.training import NarrowCopies
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import read_plan
 from thalweg.study.store import Store
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 DRAWS = 30
@@ -75,18 +78,17 @@ class Base:
 
     def __init__(self, context: StudyContext, store: Store, base: int, budget: float = 1.0) -> None:
         self.problem = problem = context.problem(f"base {base}", store)
-        self.share, members = NarrowEnsemble(budget=budget).chosen(problem)
-        narrow = narrow_problem(problem, self.share)
-        self.ratio = relative_cost(problem, narrow)
+        method = Method(DeepEnsemble(members=1), narrow=NarrowEnsemble(budget=budget))
+        trained = method.train(problem)
+        copies = cast(NarrowCopies, trained.narrow)
+        self.width_ratio, self.ratio = copies.width_ratio, copies.cost_ratio
         self.parts = {
             "calibration": context.loader(context.splits.validation),
             **context.parts(),
         }
-        self.networks = [(problem, problem.anchor(0))]
-        self.networks += [
-            (narrow, weights) for weights in train_narrow(problem, narrow, members).points
-        ]
-        self.trainings = 1 + members * self.ratio
+        self.networks = [(problem, weights) for weights in trained.members.points]
+        self.networks += [(copies.problem, weights) for weights in copies.members.points]
+        self.trainings = 1 + len(copies.members.points) * self.ratio
         self.near = {name: training_neighbours(problem, part) for name, part in self.parts.items()}
         self.log_probs = {
             name: torch.stack(
@@ -106,7 +108,7 @@ class Base:
             features = {name: torch.stack([own[name] for own, _ in seen]) for name in self.parts}
         evidence = {
             name: Observations(
-                Predictions(own[:1]), Predictions(own[1:]), self.share, features[name]
+                Predictions(own[:1]), Predictions(own[1:]), self.width_ratio, features[name]
             )
             for name, own in self.log_probs.items()
         }
@@ -126,7 +128,7 @@ class Base:
         key = (number, variant.examples, variant.shifts)
         if key not in self._seen:
             own, weights = self.networks[number]
-            train = own.train
+            train = own.train_loader
             if isinstance(train, Batches) and variant.examples < len(train.targets):
                 train = train.chosen(torch.arange(variant.examples))
             own = replace(own, train_loader=train, meter=Meter(), initial_weights=None)

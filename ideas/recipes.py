@@ -33,8 +33,8 @@ from thalweg.narrow.width import bias_of_spread
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 
 NETWORKS = 10
 SETS = 5
@@ -81,23 +81,27 @@ def measure(
         wanted = [key for key in recipes(task, told[0]) if key not in found.get("rows", {})]
         if not wanted:
             continue
-        share, count = NarrowEnsemble(budget=task.budget).chosen(told[0])
+        width_ratio, count = NarrowEnsemble(budget=task.budget).chosen(told[0])
         proxies = [
-            seen(kept / name / f"proxies {number}.safetensors", narrow_problem(own, share), count)
+            seen(
+                kept / name / f"proxies {number}.safetensors",
+                narrow_problem(own, width_ratio),
+                count,
+            )
             for number, own in enumerate(told)
         ]
         found = found or {
             "name": name,
             "about": task.about,
             "role": task.role,
-            "share": share,
+            "share": width_ratio,
             "proxies": count,
             "rows": {},
         }
         for key in wanted:
             own = WRONG[key](task.problem(derive(0, "recipes", name, "network", key)))
             path = kept / name / f"{key.replace('/', 'over')}.safetensors"
-            found["rows"][key] = row(seen(path, own, networks, told[0]), proxies, share)
+            found["rows"][key] = row(seen(path, own, networks, told[0]), proxies, width_ratio)
             files.write_json(file, found)
             print(f"{name}, {key}: {said(found['rows'][key])}", flush=True)
 
@@ -131,7 +135,7 @@ def seen(path: Path, problem: Problem, count: int, told: Problem | None = None) 
     return found
 
 
-def row(networks: Seen, proxies: Sequence[Seen], share: float) -> dict[str, Any]:
+def row(networks: Seen, proxies: Sequence[Seen], width_ratio: float) -> dict[str, Any]:
     """What the check says of each network, and how wrong u is."""
     probs = networks.log_probs.double().exp()
     true = float((probs.var(0).sum(-1).sqrt() / bias_of_spread(len(probs))).mean())
@@ -140,7 +144,9 @@ def row(networks: Seen, proxies: Sequence[Seen], share: float) -> dict[str, Any]
         beside = proxies[number % len(proxies)]
         group = Group.of(
             Observations(
-                Predictions(networks.log_probs[number][None]), Predictions(beside.log_probs), share
+                Predictions(networks.log_probs[number][None]),
+                Predictions(beside.log_probs),
+                width_ratio,
             )
         )
         check = transfer(group, [own, *beside.portraits])

@@ -16,6 +16,7 @@ from thalweg.models.mlp import mlp
 from thalweg.models.resnet import resnet
 from thalweg.seeds import generator
 from thalweg.training.batches import Batches, Transform
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 
@@ -60,7 +61,7 @@ class Task:
             self.recipe,
             seed=seed,
             unlabelled=unlabelled,
-            stack=self.stack,
+            execution=Execution(stack=self.stack),
         )
 
 

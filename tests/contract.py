@@ -114,7 +114,8 @@ def check_class(cls: type[Explorer]) -> None:
     assert dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen
     assert cls() == cls() and isinstance(cls(), Explorer)
     source = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(cls)))) or ""
-    assert "arXiv" in source or "of our own" in source, f"{cls.__module__} cites no source"
+    sourced = any(words in source for words in ("arXiv", "of our own", "thalweg's own"))
+    assert sourced, f"{cls.__module__} cites no source"
     for field in dataclasses.fields(cls):
         assert f"{field.name}:" in (cls.__doc__ or ""), (
             f"{cls.__name__} does not say what {field.name} is"

@@ -13,7 +13,7 @@ from thalweg.explorers.restarts import Restarts
 from thalweg.meter import Cost
 from thalweg.narrow.training import charged, narrow_problem, train_narrow
 from thalweg.predicting import predict
-from thalweg.quantify import quantify
+from thalweg.quantifying import quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
 
@@ -41,7 +41,7 @@ def work(cost: Cost) -> tuple[float, float]:
 def quantified(problem: Problem):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return quantify(problem, ASKED, budget=1.0, share=0.5, draws=3)
+        return quantify(problem, ASKED, budget=1.0, width_ratio=0.5, draws=3)
 
 
 @pytest.mark.parametrize("cache", [None, Kept()])

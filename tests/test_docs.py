@@ -84,7 +84,7 @@ def test_guide_quantify_code_runs():
         "inputs": torch.randn(20, 16),
     }
     exec(code("docs/guide.md", "thalweg.quantify("), space)
-    assert space["u"].shape == (20,) and space["found"].proxies >= 2
+    assert space["u"].shape == (20,) and space["found"].narrow_copies >= 2
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
     x = torch.randn(40, 4)

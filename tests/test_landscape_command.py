@@ -346,7 +346,7 @@ def test_networks_that_know_nothing_are_told(epochs, expected, tmp_path, thalweg
         tmp_path / "out",
     )
     stored = json.loads((tmp_path / "out" / "landscape.json").read_text())
-    assert code == 0 and stored["chance"] == expected == ("no better than by chance" in out)
+    assert code == 0 and stored["chance"] == expected == ("no better than chance" in out)
     cost = stored["cost"]
     assert (
         cost["trainings"] == 2
@@ -354,5 +354,6 @@ def test_networks_that_know_nothing_are_told(epochs, expected, tmp_path, thalweg
         and cost["total"] == 2 + cost["forward_trainings"] / 3
     )
     assert (
-        f"cost: 2.00 trainings (stored ones included), {cost['total']:.2f} with forward work" in out
+        f"cost: 2.00 trainings (stored ones included), {cost['total']:.2f} with forward evaluations"
+        in out
     )

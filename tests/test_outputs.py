@@ -13,10 +13,11 @@ from thalweg.files import read_tensors
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 
 KINDS = {
     "classes": (Classes(), 3),
@@ -263,7 +264,7 @@ def test_a_sigmoid_and_smoothed_values_are_refused():
 
 
 def test_a_stack_trains_as_each_alone(kind):
-    alone, stacked = (problem(kind, stack=stack) for stack in (1, 2))
+    alone, stacked = (problem(kind, execution=Execution(stack=stack)) for stack in (1, 2))
     for one, other in zip(train_anchors(alone, 2), train_anchors(stacked, 2), strict=True):
         assert all(
             torch.allclose(p, other.params[name], atol=2e-4) for name, p in one.params.items()

@@ -2,7 +2,6 @@
 says of itself.
 """
 
-import importlib
 import warnings
 
 import pytest
@@ -14,13 +13,13 @@ import contract
 from thalweg.emulators.engression import Engression
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.errors import InputError
-from thalweg.narrow.training import narrow_problem, train_narrow
+from thalweg.narrow.training import train_copies
+from thalweg.observing import observe
 from thalweg.predicting import predict
-from thalweg.quantify import Quantified, gather, quantify
+from thalweg.quantifying import Quantified, quantify
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 
-module = importlib.import_module("thalweg.quantify")  # the package has the function under this name
 ASKED = cases.task(30, seed=2)[0]
 
 
@@ -52,7 +51,7 @@ def test_from_a_network_to_u_and_draws(trained):
     contract.assert_states(before)
     assert found.predictions.log_probs.shape == (7, 30, 3) and found.predictions.u().shape == (30,)
     assert torch.isfinite(found.predictions.u()).all() and (found.predictions.u() > 0).all()
-    assert (found.share, found.proxies) == (0.5, 4)
+    assert (found.width_ratio, found.narrow_copies) == (0.5, 4)
     assert (
         found.cost.trainings == pytest.approx(1 + 4 * 0.5, rel=1e-3)
         and found.cost.trainings == given.cost.trainings
@@ -67,12 +66,12 @@ def test_from_a_network_to_u_and_draws(trained):
 
 def test_what_it_says_of_itself(trained):
     given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
-    found = quietly(given, share=0.25, budget=1.0, draws=3)
+    found = quietly(given, width_ratio=0.25, budget=1.0, draws=3)
     first, second, third = str(found).splitlines()
     assert found.transfer is not None
     assert first.startswith(f"mean u {float(found.predictions.u().mean()):.4f} over 30 inputs, ")
     assert second == (
-        "4 proxies of 0.25 of the width; cost: 2.00 trainings, the network's own among them, "
+        "4 narrow copies of width ratio 0.25; cost: 2.00 trainings, the network's own among them, "
         f"{found.cost.total:.2f} with forward work; the emulator took "
         f"{found.cost.emulator_seconds:.1f} s"
     )
@@ -89,7 +88,7 @@ def test_what_it_says_of_itself(trained):
 def test_two_proxies_are_checked_too(trained):
     given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
     found = quietly(given, draws=3)
-    assert (found.share, found.proxies) == (0.5, 2) and found.transfer is not None
+    assert (found.width_ratio, found.narrow_copies) == (0.5, 2) and found.transfer is not None
     assert [own.name for own in found.transfer.readings] == [
         "impurity",
         "overconfidence",
@@ -152,10 +151,10 @@ def test_a_user_s_own_narrow_network():
     with pytest.raises(InputError) as caught:
         quantify(given(), ASKED, draws=3)
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="quantify got narrow and no share, needs both"):
+    with pytest.raises(InputError, match="quantify got narrow and no width_ratio, needs both"):
         quantify(given(), ASKED, narrow=lambda: Own(4), draws=3)
-    found = quietly(given(), narrow=lambda: Own(4), share=0.5, budget=1.5, draws=3)
-    assert found.proxies == 3 and found.cost.trainings == pytest.approx(1 + 1.5, rel=1e-3)
+    found = quietly(given(), narrow=lambda: Own(4), width_ratio=0.5, budget=1.5, draws=3)
+    assert found.narrow_copies == 3 and found.cost.trainings == pytest.approx(1 + 1.5, rel=1e-3)
 
 
 def test_there_must_be_unlabelled_inputs():
@@ -185,9 +184,9 @@ def test_a_network_without_the_layer_is_found_before_anything_is_trained(layer):
     with pytest.raises(
         InputError, match="name the layer whose output is" if layer is None else "elsewhere"
     ):
-        quantify(given, ASKED, layer=layer, share=0.5)
+        quantify(given, ASKED, layer=layer, width_ratio=0.5)
     assert given.cost.backward_examples == 0
-    assert quietly(given, layer="2", share=0.5, draws=3).predictions.members == 3
+    assert quietly(given, layer="2", width_ratio=0.5, draws=3).predictions.members == 3
 
 
 class RecordStore:
@@ -196,52 +195,50 @@ class RecordStore:
     def __init__(self) -> None:
         self.kept = {}
 
-    def witness(self, key, *, features):
-        found = self.kept.get(key)
+    def recorded(self, name, *, features):
+        found = self.kept.get(name)
         return found if found is not None and (found.features or not features) else None
 
-    def keep(self, key, witness):
-        self.kept[key] = witness
+    def keep(self, name, record):
+        self.kept[name] = record
 
 
-def gathered(archive, keys, *, features, monkeypatch=None):
-    """One anchor and one narrow network, and what they say."""
+def observed(store, names, *, features):
+    """One anchor and one narrow copy, and what they say."""
     given = cases.problem(unlabelled=unlabelled())
-    narrow = narrow_problem(given, 0.5)
-    proxies, anchors = train_narrow(given, narrow, 1), Members((given.anchor(0),))
-    found = gather(
+    narrow, anchors = train_copies(given, 0.5, 1), Members((given.anchor(0),))
+    found = observe(
         given,
         anchors,
-        narrow,
-        proxies,
-        0.5,
         {"a": unlabelled(), "b": ASKED},
+        narrow,
         features=features,
-        archive=archive,
-        keys=keys,
+        store=store,
+        names=names,
     )
-    return given, narrow, anchors, proxies, found
+    return given, narrow, anchors, found
 
 
 @pytest.mark.parametrize("features", [False, True])
 def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
-    archive = RecordStore()
-    given, narrow, anchors, proxies, found = gathered(archive, ("one", "two"), features=features)
-    assert set(archive.kept) == {"one", "two"}
+    store = RecordStore()
+    given, narrow, anchors, found = observed(store, ("one", "two"), features=features)
+    assert set(store.kept) == {"one", "two"}
     assert (given.cost.forward_examples == 1.5 * (150 + 30)) != features, (
         "a narrow network's count as their operations, a half"
     )
     for name, inputs in (("a", unlabelled()), ("b", ASKED)):
         assert torch.equal(found[name].anchors.log_probs, predict(given, anchors, inputs).log_probs)
         assert torch.equal(
-            found[name].proxies.log_probs, predict(narrow, proxies, inputs).log_probs
+            found[name].proxies.log_probs,
+            predict(narrow.problem, narrow.members, inputs).log_probs,
         )
-        assert found[name].share == 0.5 and (found[name].features is not None) == features
+        assert found[name].width_ratio == 0.5 and (found[name].features is not None) == features
     spent = given.cost.forward_examples - (
         150 + 30
     )  # the anchor's evaluations above are the test's own
-    monkeypatch.setattr(module, "_witness", None)
-    other, *_, again = gathered(archive, ("one", "two"), features=features)
+    monkeypatch.setattr("thalweg.observing._record", None)
+    other, *_, again = observed(store, ("one", "two"), features=features)
     assert other.cost.forward_examples == spent
     for name, own in again.items():
         assert torch.equal(own.log_probs, found[name].log_probs)
@@ -249,17 +246,17 @@ def test_what_networks_say_is_kept_and_charged_again(features, monkeypatch):
 
 
 def test_what_is_kept_without_features_is_no_use_where_they_are_needed():
-    archive = RecordStore()
-    gathered(archive, ("one", "two"), features=False)
-    *_, found = gathered(archive, ("one", "two"), features=True)
+    store = RecordStore()
+    observed(store, ("one", "two"), features=False)
+    *_, found = observed(store, ("one", "two"), features=True)
     assert found["a"].features.shape[:2] == (2, 150) and all(
-        w.features for w in archive.kept.values()
+        record.features for record in store.kept.values()
     )
 
 
-def test_networks_without_a_key_are_not_kept():
-    archive = RecordStore()
-    gathered(archive, ("one",), features=False)
-    assert set(archive.kept) == {"one"}
-    gathered(archive, (), features=False)
-    assert set(archive.kept) == {"one"}
+def test_networks_without_a_name_are_not_kept():
+    store = RecordStore()
+    observed(store, ("one",), features=False)
+    assert set(store.kept) == {"one"}
+    observed(store, (), features=False)
+    assert set(store.kept) == {"one"}

@@ -100,14 +100,16 @@ def test_wrong_recipes_change_what_they_say():
         found["no momentum"].recipe.momentum == 0
         and found["another optimiser"].recipe.optimizer == "adamw"
     )
-    train = {name: own.train for name, own in found.items()}
+    train = {name: own.train_loader for name, own in found.items()}
     assert all(isinstance(own, Batches) for own in train.values())
     assert (
         train["batches x 4"].size,
         train["batches / 4"].size,
         len(train["half of the data"].inputs),
     ) == (128, 8, 60)
-    changed = (train["a tenth of the labels random"].targets != told.train.targets).double().mean()
+    changed = (
+        (train["a tenth of the labels random"].targets != told.train_loader.targets).double().mean()
+    )
     assert 0.01 < changed < 0.12
     for name in (
         "mixup",
@@ -116,7 +118,10 @@ def test_wrong_recipes_change_what_they_say():
         "constant rate",
         "twice the epochs",
     ):
-        assert (found[name].recipe, train[name].augment) != (told.recipe, told.train.augment), name
+        assert (found[name].recipe, train[name].augment) != (
+            told.recipe,
+            told.train_loader.augment,
+        ), name
 
 
 def test_the_table_and_the_counts():

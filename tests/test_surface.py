@@ -19,12 +19,16 @@ ROOT = Path(__file__).parents[1]
 TOP = [
     "Problem",
     "Recipe",
+    "Execution",
+    "Executor",
     "Batches",
     "map_batches",
     "train_anchors",
     "predict",
     "quantify",
     "Quantified",
+    "Method",
+    "compute",
     "evaluate",
     "Truth",
     "Predictions",
@@ -78,7 +82,10 @@ def test_each_name_says_what_it_is(space):
 def test_every_registered_method_of_the_package_is_in_its_namespace(space):
     registered, others = METHODS[space]
     own = {cls.__name__ for cls in registered().values() if cls.__module__.startswith("thalweg.")}
-    assert set(space.__all__) - others == own
+    assert all(getattr(space, cls.__name__) is cls for cls in registered().values())
+    assert set(space.__all__) - others <= own
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = space.Nothing
 
 
 def test_importing_is_light():

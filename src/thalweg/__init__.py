@@ -13,19 +13,23 @@ from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the
 # isort: split
 from thalweg import baselines, emulators, explorers, landscape, metrics, weights  # noqa: F401
 from thalweg.baselines.base import Baseline, register_baseline
+from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
 from thalweg.errors import Diverged, InputError
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.meter import Cost
+from thalweg.method import Method
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.quantify import Quantified, quantify
+from thalweg.quantifying import Quantified, quantify
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
+from thalweg.training.execution import Execution
+from thalweg.training.executor import Executor
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, WeightDistribution, load, save
 from thalweg.weights.point import Weights
 
@@ -42,9 +46,12 @@ __all__ = [
     "Cost",
     "Diverged",
     "Emulator",
+    "Execution",
+    "Executor",
     "Explorer",
     "InputError",
     "Members",
+    "Method",
     "Outputs",
     "Predictions",
     "Problem",
@@ -55,6 +62,7 @@ __all__ = [
     "WeightDistribution",
     "Weights",
     "__version__",
+    "compute",
     "evaluate",
     "load",
     "map_batches",

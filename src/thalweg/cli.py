@@ -270,8 +270,7 @@ def explorers() -> None:
 @app.command(epilog="Example:  thalweg datasets")
 def datasets() -> None:
     """List the data sets, and the sets of out-of-distribution images."""
-    from thalweg.data.datasets import DATASETS
-    from thalweg.data.ood import OOD
+    from thalweg.data import DATASETS, ood_names
 
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
@@ -279,7 +278,7 @@ def datasets() -> None:
         counts = map(str, (entry.classes, entry.train, entry.test))
         table.add_row(name, entry.about, shape, *counts, entry.source)
     _console().print(table)
-    _say(f"out of distribution: {', '.join(OOD)}")
+    _say(f"out of distribution: {', '.join(ood_names())}")
 
 
 @app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain coverage")

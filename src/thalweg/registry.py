@@ -47,8 +47,7 @@ class Registry(Generic[T]):
 
     def all(self) -> dict[str, type[T]]:
         """Returns every known class by name, in alphabetical order."""
-        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        import_files(self.package)
         for point in entry_points(group=self.package):
             point.load()
         return dict(sorted(self.registered.items()))
@@ -63,3 +62,21 @@ class Registry(Generic[T]):
         if name not in known:
             raise unknown(self.kind, name, known)
         return known[name]
+
+    def attribute(self, name: str) -> type[T]:
+        """The class called `name`, for `__getattr__` of the package: classes of other packages, and
+        of new files, are there as the others are.
+
+        Raises:
+            AttributeError: There is none.
+        """
+        found = {cls.__name__: cls for cls in self.all().values()} if name[:1].isupper() else {}
+        if name not in found:
+            raise AttributeError(f"module '{self.package}' has no attribute '{name}'")
+        return found[name]
+
+
+def import_files(package: str) -> None:
+    """Imports each file of a package's folder, so that what is in it registers itself."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")

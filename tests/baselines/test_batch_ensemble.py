@@ -139,7 +139,7 @@ def test_a_budget_is_the_length_of_the_run(budget, epochs):
     problem = Seen(cases.no_norm, cases.batches(), cases.RECIPE)
     method = BatchEnsemble(members=2, budget=budget)
     method.train(problem)
-    assert problem._memory[-1] == replace(cases.RECIPE, epochs=epochs)
+    assert problem._kept.networks[-1] == replace(cases.RECIPE, epochs=epochs)
     assert problem.cost.trainings == pytest.approx(budget) == pytest.approx(method.trainings)
 
 
@@ -148,7 +148,7 @@ class Seen(Problem):
 
     def fit(self, module, recipe, *name, **settings):
         super().fit(module, recipe, *name, **settings)
-        self._memory[-1] = recipe
+        self._kept.networks[-1] = recipe
 
 
 def test_layers_that_are_not_trained_get_no_factors():

@@ -1,5 +1,5 @@
-"""Narrow ensembles: independent trainings of a narrow network, whose share of the width the law of
-width chooses.
+"""Narrow ensembles: independent trainings of a narrow network, whose width ratio the law of width
+chooses.
 """
 
 import pytest
@@ -12,7 +12,7 @@ from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
 from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
 from thalweg.narrow.width import (
-    SHARES,
+    WIDTH_RATIOS,
     feared_error,
     impurity_before,
     spread,
@@ -46,7 +46,7 @@ class Cache(dict):
 
 def test_members_are_independent_trainings_of_a_narrow_network():
     """Each has an initialisation and an order of its own, and is what it would be alone."""
-    narrow, found = NarrowEnsemble(share=0.5, members=2).train(problem())
+    narrow, found = NarrowEnsemble(width_ratio=0.5, members=2).train(problem())
     starts = [Weights.of(narrow.build("anchor", k)).params for k in range(2)]
     orders = [torch.cat([y for _, y in narrow.batches("anchor", k)]) for k in range(2)]
     assert not torch.equal(*orders) and torch.equal(*(o.sort().values for o in orders))
@@ -67,10 +67,10 @@ def test_members_are_independent_trainings_of_a_narrow_network():
             assert torch.equal(weights.params[name], expected), name
 
 
-@pytest.mark.parametrize(("budget", "share", "members"), [
+@pytest.mark.parametrize(("budget", "width_ratio", "members"), [
     (0.4, 0.25, 2), (0.6, 0.35, 2), (1.0, 0.5, 2), (1.3, 0.7, 2), (3.0, 0.7, 5),
 ])  # fmt: skip
-def test_the_share_is_that_of_least_feared_error(budget, share, members):
+def test_the_width_ratio_is_that_of_least_feared_error(budget, width_ratio, members):
     """By hand: widths 22, 16, 11 and 8 cost 0.571, 0.364, 0.221 and 0.148; so many fit, with so
     much error.
 
@@ -83,22 +83,24 @@ def test_the_share_is_that_of_least_feared_error(budget, share, members):
     """
     given = problem()
     costs = [operations(width) / operations(32) for width in (22, 16, 11, 8)]
-    assert [relative_cost(given, narrow_problem(given, s)) for s in SHARES] == pytest.approx(costs)
-    assert members == int(budget / costs[SHARES.index(share)])
-    assert NarrowEnsemble(budget=budget).chosen(given) == (share, members)
+    assert [relative_cost(given, narrow_problem(given, s)) for s in WIDTH_RATIOS] == pytest.approx(
+        costs
+    )
+    assert members == int(budget / costs[WIDTH_RATIOS.index(width_ratio)])
+    assert NarrowEnsemble(budget=budget).chosen(given) == (width_ratio, members)
     assert given.cost.backward_examples == 0
 
 
 def test_the_law_of_width():
     """As on Fashion-MNIST, where impurities are as they are before training."""
-    shares = (0.5, 0.35, 0.25)
-    assert [spread(s, impurity_before(s)) for s in shares] == pytest.approx(
+    ratios = (0.5, 0.35, 0.25)
+    assert [spread(s, impurity_before(s)) for s in ratios] == pytest.approx(
         [1.19, 1.30, 1.41], abs=0.005
     )
-    assert [variance(s, impurity_before(s)) for s in shares] == pytest.approx(
+    assert [variance(s, impurity_before(s)) for s in ratios] == pytest.approx(
         [1.33, 1.55, 1.78], abs=0.005
     )
-    assert [squared_bias(s) for s in shares] == pytest.approx([0.04, 0.138, 0.36], abs=5e-4)
+    assert [squared_bias(s) for s in ratios] == pytest.approx([0.04, 0.138, 0.36], abs=5e-4)
     assert (spread(0.5, 3.0), variance(0.5, 3.0)) == pytest.approx(
         (3 * 2 ** (1 / 6), 3 * 2 ** (1 / 3))
     )
@@ -107,13 +109,13 @@ def test_the_law_of_width():
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"budget": 0.5}, {"share": 0.25}])
+@pytest.mark.parametrize("settings", [{}, {"budget": 0.5}, {"width_ratio": 0.25}])
 def test_the_cost_is_that_of_the_members_and_within_the_budget(settings):
     given = problem()
     wanted = NarrowEnsemble(**settings)
-    share, members = wanted.chosen(given)
+    width_ratio, members = wanted.chosen(given)
     narrow, found = wanted.train(given)
-    width = {0.7: 22, 0.5: 16, 0.35: 11, 0.25: 8}[share]
+    width = {0.7: 22, 0.5: 16, 0.35: 11, 0.25: 8}[width_ratio]
     assert found.size == members and narrow.cost.trainings == members
     assert given.cost.trainings == pytest.approx(
         members * operations(width) / operations(32), rel=1e-2
@@ -123,7 +125,7 @@ def test_the_cost_is_that_of_the_members_and_within_the_budget(settings):
 
 
 def test_a_number_of_members_is_not_bounded_by_the_budget():
-    wanted = NarrowEnsemble(budget=0.1, share=0.5, members=3)
+    wanted = NarrowEnsemble(budget=0.1, width_ratio=0.5, members=3)
     assert wanted.chosen(problem()) == (0.5, 3) and wanted.trainings == 0.75
 
 
@@ -134,30 +136,30 @@ def test_a_budget_that_is_too_small_names_what_suffices():
     ):
         NarrowEnsemble(budget=0.2).chosen(problem())
     with pytest.raises(InputError, match=r"needs 0.73 or more"):
-        NarrowEnsemble(budget=0.72, share=0.5).chosen(problem())
-    for budget, share in ((0.30, None), (0.73, 0.5), (0.45, 0.35)):
-        assert NarrowEnsemble(budget=budget, share=share).chosen(problem())[1] == 2
+        NarrowEnsemble(budget=0.72, width_ratio=0.5).chosen(problem())
+    for budget, width_ratio in ((0.30, None), (0.73, 0.5), (0.45, 0.35)):
+        assert NarrowEnsemble(budget=budget, width_ratio=width_ratio).chosen(problem())[1] == 2
 
 
 def test_what_is_named_suffices():
     """Twice 0.2214 is 0.4428."""
     with pytest.raises(InputError, match=r"needs 0.45 or more"):
-        NarrowEnsemble(budget=0.1, share=0.35).chosen(problem())
+        NarrowEnsemble(budget=0.1, width_ratio=0.35).chosen(problem())
 
 
-def test_networks_that_are_kept_are_used_by_all_rows_of_the_share_and_charged():
+def test_networks_that_are_kept_are_used_by_all_rows_of_the_width_ratio_and_charged():
     cache = Cache()
-    _, two = NarrowEnsemble(share=0.5, members=2).train(problem(cache=cache, identity="a"))
+    _, two = NarrowEnsemble(width_ratio=0.5, members=2).train(problem(cache=cache, identity="a"))
     assert len(cache) == 2
     given = problem(cache=cache, identity="a")
-    _, three = NarrowEnsemble(share=0.5, members=3).train(given)
+    _, three = NarrowEnsemble(width_ratio=0.5, members=3).train(given)
     assert len(cache) == 3 and given.cost.trainings == pytest.approx(
         3 * operations(16) / operations(32), rel=1e-2
     )
     for mine, theirs in zip(two.points, three.points, strict=False):
         assert all(torch.equal(p, theirs.params[name]) for name, p in mine.params.items())
-    NarrowEnsemble(share=0.25, members=2).train(problem(cache=cache, identity="a"))
-    assert len(cache) == 5, "another share is another network"
+    NarrowEnsemble(width_ratio=0.25, members=2).train(problem(cache=cache, identity="a"))
+    assert len(cache) == 5, "another width ratio is another network"
     whole = problem(cache=cache, identity="a")
     whole.anchor(0)
     assert len(cache) == 6, "nor is it the whole one"
@@ -175,14 +177,14 @@ def test_a_user_s_own_narrow_network():
     assert (
         narrow.cache is None
         and narrow.identity == ""
-        and narrow.start is None
+        and narrow.initial_weights is None
         and narrow.seed != given.seed
     )
     found = train_narrow(given, narrow, 2)
     assert found.points[0].params["1.weight"].shape == (5, 36) and not cache
     ratio = (3 * (36 * 5 + 15) - 36 * 5) / operations(32)
     assert given.cost.trainings == pytest.approx(2 * ratio, rel=2e-2)
-    assert NarrowEnsemble(share=0.5).chosen(given, own) == (0.5, int(1 / ratio))
+    assert NarrowEnsemble(width_ratio=0.5).chosen(given, own) == (0.5, int(1 / ratio))
 
 
 def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
@@ -194,9 +196,9 @@ def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained(
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"budget": 0}, "narrow-ensemble.budget got 0"),
-    ({"share": 1.5}, "narrow-ensemble.share got 1.5"),
-    ({"share": 0.5, "members": 0}, "narrow-ensemble.members got 0"),
-    ({"members": 2}, "members 2 and no share, needs both"),
+    ({"width_ratio": 1.5}, "narrow-ensemble.width_ratio got 1.5"),
+    ({"width_ratio": 0.5, "members": 0}, "narrow-ensemble.members got 0"),
+    ({"members": 2}, "members 2 and no width_ratio, needs both"),
 ])  # fmt: skip
 def test_bad_settings(settings, message):
     with pytest.raises(InputError, match=message):

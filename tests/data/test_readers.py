@@ -12,7 +12,7 @@ import pytest
 import scipy.io
 import torch
 
-from thalweg.data import DATASETS, load, load_ood
+from thalweg.data import DATASETS, load, load_ood, register_dataset
 from thalweg.data.cifar import read_names, read_records
 from thalweg.data.datasets import FASHION, MNIST
 from thalweg.data.fetch import Home, fetch, folders
@@ -169,7 +169,7 @@ def offline(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "digits"])
+@pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.has_files])
 def test_absent_and_offline_is_one_line_that_says_what_to_do(offline, name):
     with pytest.raises(InputError) as error:
         load(name, offline / "mine")
@@ -239,6 +239,11 @@ def test_a_downloaded_archive_is_laid_out(tmp_path, monkeypatch):
         fetch("cifar/test.bin", [tmp_path], home)
 
 
+def test_a_name_has_one_data_set():
+    with pytest.raises(ValueError, match="'digits', which is there"):
+        register_dataset("digits", DATASETS["digits"])
+
+
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(InputError, match="did you mean 'cifar10'"):
         load("cifar-10")
@@ -248,7 +253,7 @@ def test_unknown_names_suggest_the_nearest():
 @pytest.mark.parametrize(
     "name",
     [
-        "digits",
+        *(name for name, entry in DATASETS.items() if not entry.has_files),
         pytest.param("mnist", marks=needs("mnist")),
         pytest.param("fashion-mnist", marks=needs("fashion-mnist")),
         pytest.param("cifar10", marks=needs("cifar-10-batches-bin")),

@@ -124,7 +124,7 @@ def test_proxies_count_as_anchors():
         return Observations(
             Predictions(predictions.log_probs[:1]),
             Predictions(predictions.log_probs[1:]),
-            share=0.5,
+            width_ratio=0.5,
         )
 
     of_anchors = Engression(epochs=2).emulate(calibration, asked, draws=4, seed=0)

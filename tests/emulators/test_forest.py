@@ -46,11 +46,13 @@ def gaussian(
     )
 
 
-def values(given: torch.Tensor, anchors: int | None = None, share: float = 1.0) -> Observations:
+def values(
+    given: torch.Tensor, anchors: int | None = None, width_ratio: float = 1.0
+) -> Observations:
     """What networks, anchors first, predict in a regression."""
     n = len(given) if anchors is None else anchors
     beside = Predictions.from_values(given[n:]) if n < len(given) else None
-    return Observations(Predictions.from_values(given[:n]), beside, share)
+    return Observations(Predictions.from_values(given[:n]), beside, width_ratio)
 
 
 def cut(
@@ -134,7 +136,7 @@ def test_values_scatter_with_the_width_of_their_input():
 
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
-    given = (values(own, anchors=1, share=0.5) for own in (known, asked))
+    given = (values(own, anchors=1, width_ratio=0.5) for own in (known, asked))
     found = SMALL.emulate(*given, draws=6, seed=0)
     drawn, u, outside = found.values(), found.u(), found.outside
     assert torch.allclose(
@@ -405,12 +407,12 @@ def test_evidence_that_does_not_fit():
         (
             cut(known, 1),
             cut(known, 1, share=0.25),
-            "3 networks of share 0.5, those asked about are 3 of share 0.25",
+            "3 networks of width ratio 0.5, those asked about are 3 of width ratio 0.25",
         ),
         (
             cut(known, 1),
             Observations(Predictions(known.log_probs[:1])),
-            "3 networks of share 0.5, those asked about are 1",
+            "3 networks of width ratio 0.5, those asked about are 1",
         ),
     ]:
         with pytest.raises(InputError, match=message):
@@ -421,7 +423,7 @@ def test_evidence_that_does_not_fit():
         cut(known, 1, rows[:2])
     with pytest.raises(InputError, match="give both on the same inputs"):
         Observations(known, synthetic(59, 1)[0], 0.5)
-    with pytest.raises(InputError, match=r"evidence.share got 2"):
+    with pytest.raises(InputError, match=r"observations.width_ratio got 2"):
         cut(known, 1, share=2)
 
 

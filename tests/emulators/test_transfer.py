@@ -115,7 +115,10 @@ def test_what_it_says():
         "its weights grew less (0.50 times theirs); do not trust the scale of u. See first that "
         "the network was" in text
     )
-    assert text.index("recipe: rate and schedule") < text.index("larger share") and "\n" not in text
+    assert (
+        text.index("recipe: rate and schedule") < text.index("larger width_ratio")
+        and "\n" not in text
+    )
 
 
 def test_without_a_proxy_there_is_nothing_to_compare():

@@ -66,4 +66,4 @@ def test_a_plan_can_ask_for_the_networks_own_dropout():
     (row,) = tiny.plan(
         methods=tomllib.loads('[[methods]]\nexplorer = "mc-dropout"\nrate = "own"')["methods"]
     ).methods
-    assert row.explorer == MCDropout(rate="own")
+    assert row.method.explorer == MCDropout(rate="own")

@@ -362,8 +362,8 @@ def strange_records(place: Path, profile: settings) -> None:
         )
         if facts_of_plan is not None:
             outcome(plan_of, facts_of_plan["plan"])
-        files.write_tensors(store._witness("k"), {"log_probs|a": torch.zeros(2)}, facts)
-        store.witness("k", features=False)
+        files.write_tensors(store._network_record("k"), {"log_probs|a": torch.zeros(2)}, facts)
+        store.recorded("k", features=False)
 
     thalweg.save(thalweg.Members((WEIGHTS,)), store._anchor("k"), key="k")
     test()

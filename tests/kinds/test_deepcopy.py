@@ -16,8 +16,9 @@ from thalweg.explorers.base import explorers
 from thalweg.graph.alignment import permuted
 from thalweg.graph.narrowing import narrowed
 from thalweg.predicting import predict
+from thalweg.training.anchors import train_anchors
+from thalweg.training.execution import Execution
 from thalweg.training.stack import Stack
-from thalweg.training.together import train_anchors
 from thalweg.weights.copying import copied
 from thalweg.weights.point import Weights
 
@@ -108,7 +109,9 @@ def test_an_ordinary_copy_is_that_of_deepcopy():
 
 @pytest.mark.parametrize("name", ["old weight norm", "keeps"])
 def test_a_stack_trains_as_one_after_the_other(name):
-    together = train_anchors(vectors.problem(NETWORKS[name], epochs=2, stack=2), 2)
+    together = train_anchors(
+        vectors.problem(NETWORKS[name], epochs=2, execution=Execution(stack=2)), 2
+    )
     alone = [vectors.problem(NETWORKS[name], epochs=2).anchor(k) for k in range(2)]
     for first, second in zip(together, alone, strict=True):
         assert all(
@@ -155,6 +158,6 @@ def test_what_can_t_be_copied_is_one_line():
     with pytest.raises(
         InputError, match=r"can't be copied \(cannot pickle '_thread.lock' object\)"
     ):
-        train_anchors(vectors.problem(Locked, stack=2), 2)
+        train_anchors(vectors.problem(Locked, execution=Execution(stack=2)), 2)
     with pytest.raises(InputError, match=r"can't be copied"):
         narrowed(Locked(), 0.5)

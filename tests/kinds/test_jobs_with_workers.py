@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import cases
 from thalweg.errors import InputError
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import map_batches
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 
 SHORT = Recipe(epochs=1)
 
@@ -62,7 +63,9 @@ LOADERS = {
 @pytest.mark.parametrize("name", LOADERS)
 def test_the_same_bits_as_one_job(name):
     found = [
-        train_anchors(Problem(cases.no_norm, LOADERS[name](), SHORT, jobs=jobs), 2)
+        train_anchors(
+            Problem(cases.no_norm, LOADERS[name](), SHORT, execution=Execution(jobs=jobs)), 2
+        )
         for jobs in (1, 2)
     ]
     assert all(
@@ -82,7 +85,10 @@ def test_other_ways_to_start(start):
         num_workers=1,
         multiprocessing_context=start,
     )
-    found = [train_anchors(Problem(cases.no_norm, loader, SHORT, jobs=jobs), 2) for jobs in (1, 2)]
+    found = [
+        train_anchors(Problem(cases.no_norm, loader, SHORT, execution=Execution(jobs=jobs)), 2)
+        for jobs in (1, 2)
+    ]
     assert all(
         torch.equal(p, b.params[n])
         for a, b in zip(*found, strict=True)
@@ -92,7 +98,7 @@ def test_other_ways_to_start(start):
 
 def test_a_data_set_that_cannot_be_sent_is_one_line():
     loader = DataLoader(Own(threading.Lock()), 32, num_workers=1, multiprocessing_context="fork")
-    problem = Problem(cases.no_norm, loader, SHORT, jobs=2)
+    problem = Problem(cases.no_norm, loader, SHORT, execution=Execution(jobs=2))
     with pytest.raises(
         InputError, match=r"can't be sent to other processes .*lock.*: set jobs = 1"
     ) as caught:
@@ -105,8 +111,8 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
     """The class comes as a whole to our worker, but the loader's own way there is to name it."""
     made = type("Nameless", (Own,), {"__module__": "__main__"})()
     loader = DataLoader(made, 32, num_workers=1, multiprocessing_context="spawn")
-    problem = Problem(cases.no_norm, [*DataLoader(made, 32)], SHORT, jobs=2)
-    object.__setattr__(problem, "train", loader)  # a look at it would tell before
+    problem = Problem(cases.no_norm, [*DataLoader(made, 32)], SHORT, execution=Execution(jobs=2))
+    object.__setattr__(problem, "train_loader", loader)  # a look at it would tell before
     with pytest.raises(
         InputError, match=r"can't be sent to other processes .*Nameless.*: set jobs = 1"
     ):
@@ -115,7 +121,7 @@ def test_a_worker_that_cannot_send_it_on_is_one_line():
 
 def _train(jobs: int, line) -> None:
     try:
-        weights = train_anchors(cases.problem(jobs=jobs, recipe=SHORT), 2)
+        weights = train_anchors(cases.problem(execution=Execution(jobs=jobs), recipe=SHORT), 2)
         line.send([w.params["1.bias"].tolist() for w in weights])
     except InputError as error:
         line.send(str(error))
@@ -125,7 +131,8 @@ def _train(jobs: int, line) -> None:
 def test_in_a_process_that_was_forked(jobs, daemon):
     """Its parent has workers already, which are not its own."""
     expected = [
-        w.params["1.bias"].tolist() for w in train_anchors(cases.problem(jobs=2, recipe=SHORT), 2)
+        w.params["1.bias"].tolist()
+        for w in train_anchors(cases.problem(execution=Execution(jobs=2), recipe=SHORT), 2)
     ]
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -142,9 +149,9 @@ def test_in_a_process_that_was_forked(jobs, daemon):
         )
     else:
         assert found == expected
-    assert len(train_anchors(cases.problem(jobs=2, recipe=SHORT, seed=1), 2)) == 2, (
-        "the parent's workers are still there"
-    )
+    assert (
+        len(train_anchors(cases.problem(execution=Execution(jobs=2), recipe=SHORT, seed=1), 2)) == 2
+    ), "the parent's workers are still there"
 
 
 def test_the_network_is_an_ordinary_one():

@@ -10,6 +10,7 @@ from torch import nn
 import thalweg
 from small import X, Y, linear, problem, same
 from thalweg.errors import InputError
+from thalweg.training.execution import Execution
 
 SEVERAL = {  # all that evaluate several networks in one step
     "spro": thalweg.explorers.SPRO(vertices=1, share=0.25, draws=3),
@@ -67,7 +68,10 @@ def test_stacked_trainings_too():
         assert outputs.dim() == 2
         return nn.functional.cross_entropy(outputs, labels)
 
-    one, other = problem(stack=2), problem(stack=2, loss=loss)
+    one, other = (
+        problem(execution=Execution(stack=2)),
+        problem(execution=Execution(stack=2), loss=loss),
+    )
     for a, b in zip(thalweg.train_anchors(one, 2), thalweg.train_anchors(other, 2), strict=True):
         assert all(torch.allclose(p, b.params[name], atol=1e-6) for name, p in a.params.items())
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from thalweg.data.digits import read_digits
 from thalweg.emulators.forest import Forest
 from thalweg.models.mlp import mlp
-from thalweg.quantify import Quantified, quantify
+from thalweg.quantifying import Quantified, quantify
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -116,7 +116,7 @@ def test_a_wrong_recipe_is_noticed(name):
 def test_the_right_recipe_is_not(seed, budget):
     found, said = quantified(problem(seed=seed + 10).anchor(0), budget)
     assert found.transfer is not None and found.transfer.holds and not said, str(found)
-    assert found.proxies >= 2 and "no sign that they are unlike" in str(found)
+    assert found.narrow_copies >= 2 and "no sign that they are unlike" in str(found)
     assert [reading.name for reading in found.transfer.readings] == [
         "impurity",
         "overconfidence",
@@ -127,10 +127,14 @@ def test_the_right_recipe_is_not(seed, budget):
 
 def test_one_proxy_speaks_too(monkeypatch):
     """As where others did not learn."""
-    module = __import__("thalweg.quantify", fromlist=["untrained"])
     monkeypatch.setattr(
-        module, "untrained", lambda values, anchors: list(range(anchors + 1, len(values)))
+        "thalweg.observing.untrained",
+        lambda values, anchors: list(range(anchors + 1, len(values))),
     )
     for start, holds in ((problem(seed=20).anchor(0), True), (wrong("rate / 5").anchor(0), False)):
         found, _ = quantified(start)
-        assert found.proxies == 1 and found.transfer is not None and found.transfer.holds == holds
+        assert (
+            found.narrow_copies == 1
+            and found.transfer is not None
+            and found.transfer.holds == holds
+        )

@@ -137,4 +137,6 @@ def test_asking_for_it_is_one_line():
     with pytest.raises(
         InputError, match=r"channels_last got True, and layer '1' is a strided 1x1 convolution"
     ):
-        thalweg.Problem(lambda: strided(4), images(), channels_last=True)
+        thalweg.Problem(
+            lambda: strided(4), images(), execution=thalweg.Execution(channels_last=True)
+        )

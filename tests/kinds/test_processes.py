@@ -30,7 +30,7 @@ def model():
     if os.getpid() != main:
         (folder / "begun").touch()
     return nn.Linear(20, 3)
-anchors(Problem(model, Batches(x, y, 20), Recipe(epochs=10**6), jobs=int(sys.argv[2])), 4)
+train_anchors(Problem(model, Batches(x, y, 20), Recipe(epochs=10**6), execution=execution), 4)
 """
 )
 LOADER = (
@@ -45,7 +45,8 @@ def loss(outputs, targets):
         (pathlib.Path(sys.argv[1]) / "begun").touch()
     return cross_entropy(0.0)(outputs, targets)
 loader = DataLoader(TensorDataset(x, y), 20, num_workers=2, multiprocessing_context="fork")
-anchors(Problem(lambda: nn.Linear(20, 3), loader, Recipe(epochs=10**6), loss=loss, jobs=int(sys.argv[2])), 2)
+problem = Problem(lambda: nn.Linear(20, 3), loader, Recipe(epochs=10**6), loss=loss, execution=execution)
+train_anchors(problem, 2)
 """
 )
 

@@ -17,7 +17,7 @@ from thalweg.models.resnet import resnet
 from thalweg.narrow.flops import flops
 from thalweg.narrow.training import narrow_problem
 from thalweg.predicting import predict
-from thalweg.quantify import quantify
+from thalweg.quantifying import quantify
 from thalweg.seeds import generator
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
@@ -138,33 +138,36 @@ def test_no_unlabelled_inputs_or_too_few():
         ({"budget": 0.01}, "needs .* or more for two narrow networks"),
         ({"seed": "a"}, "seed got 'a'"),
         ({"seed": 0.5}, "seed got 0.5"),
-        ({"share": 1.5}, "share got 1.5"),
-        ({"share": 0.0}, "share got 0.0"),
+        ({"width_ratio": 1.5}, "width_ratio got 1.5"),
+        ({"width_ratio": 0.0}, "width_ratio got 0.0"),
         (
-            {"share": 1e-4},
-            "share got 0.0001, but each layer keeps one channel or more, 0.062 of all",
+            {"width_ratio": 1e-4},
+            "width_ratio got 0.0001, but each layer keeps one channel or more, 0.062 of all",
         ),
-        ({"narrow": lambda: 1 / 0, "share": 0.5}, r"narrow\(\) raised ZeroDivisionError"),
+        ({"narrow": lambda: 1 / 0, "width_ratio": 0.5}, r"narrow\(\) raised ZeroDivisionError"),
         (
-            {"narrow": lambda width: model(width), "share": 0.5},
+            {"narrow": lambda width: model(width), "width_ratio": 0.5},
             r"narrow\(\) raised TypeError .* without arguments",
         ),
         ({"emulator": "forest"}, "emulator got 'forest'"),
         ({"emulator": Forest}, "emulator got"),
         ({"layer": 3}, "layer got a int"),
         ({"layer": "nowhere"}, "nowhere"),
-        ({"narrow": lambda: model(4)}, "narrow and no share"),
-        ({"narrow": model(4), "share": 0.5}, "narrow got a Sequential, needs a function"),
-        ({"narrow": lambda: "net", "share": 0.5}, r"narrow\(\) gave a str"),
+        ({"narrow": lambda: model(4)}, "narrow and no width_ratio"),
+        ({"narrow": model(4), "width_ratio": 0.5}, "narrow got a Sequential, needs a function"),
+        ({"narrow": lambda: "net", "width_ratio": 0.5}, r"narrow\(\) gave a str"),
         (
-            {"narrow": lambda: model(4, 5), "share": 0.5},
+            {"narrow": lambda: model(4, 5), "width_ratio": 0.5},
             r"narrow\(\) has outputs \(2, 5\) where the network has \(2, 3\)",
         ),
         (
-            {"narrow": lambda: nn.Linear(9, 3), "share": 0.5},
+            {"narrow": lambda: nn.Linear(9, 3), "width_ratio": 0.5},
             "narrow: the network can't evaluate inputs of shape",
         ),
-        ({"narrow": lambda: nn.LSTM(FEATURES, 3), "share": 0.5}, r"narrow\(\) has outputs tuple"),
+        (
+            {"narrow": lambda: nn.LSTM(FEATURES, 3), "width_ratio": 0.5},
+            r"narrow\(\) has outputs tuple",
+        ),
     ],
 )
 def test_settings(settings, match):
@@ -204,7 +207,8 @@ def test_a_network_that_can_t_be_narrowed_is_told_the_ways_out(network):
         quantify(given, numbers(20))
     text = str(caught.value)
     assert all(
-        part in text for part in ("narrow=", "share=", "anchors=2", "DeepEnsemble", "Neighbours")
+        part in text
+        for part in ("narrow=", "width_ratio=", "anchors=2", "DeepEnsemble", "Neighbours")
     )
     assert "packed-ensemble" not in text and "\n" not in text and given.cost.backward_examples == 0
 
@@ -272,9 +276,9 @@ def test_a_user_s_own_narrow_networks_are_kept_too(monkeypatch):
         return model(8)
 
     given = problem(model=Branching)
-    quietly(given, numbers(20), narrow=narrow, share=0.5, budget=1.5)
+    quietly(given, numbers(20), narrow=narrow, width_ratio=0.5, budget=1.5)
     monkeypatch.setattr("thalweg.training.problem.train", None)
-    quietly(given, numbers(30), narrow=narrow, share=0.5, budget=1.5)
+    quietly(given, numbers(30), narrow=narrow, width_ratio=0.5, budget=1.5)
     unhashable = make_dataclass("Narrow", [], namespace={"__call__": lambda self: model(8)})()
     assert narrow_problem(given, 0.5, unhashable) is narrow_problem(given, 0.5, unhashable)
     other = problem(model=Branching)
@@ -345,4 +349,4 @@ def test_a_narrow_network_that_is_as_large_as_the_whole_one_is_refused(width, mo
     with pytest.raises(
         InputError, match=r"narrow\(\) makes a network whose training costs .* of a whole one"
     ):
-        quantify(problem(), numbers(20), narrow=lambda: model(width), share=0.5, budget=1.5)
+        quantify(problem(), numbers(20), narrow=lambda: model(width), width_ratio=0.5, budget=1.5)

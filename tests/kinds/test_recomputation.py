@@ -15,6 +15,7 @@ from thalweg.explorers.espro import ESPRO
 from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.spro import SPRO
 from thalweg.explorers.spro_complex import SPROComplex
+from thalweg.training.execution import Execution
 from thalweg.weights.coefficients import Simplex
 from thalweg.weights.observing import observe
 from thalweg.weights.point import Weights
@@ -143,7 +144,7 @@ def test_what_can_not_work_is_refused_by_name_before_anything_is_paid(form, name
         BatchEnsemble().train(problem)
     assert problem.cost.trainings == 0
     with pytest.raises(InputError, match=r"stack > 1 got a network that evaluates .* again"):
-        vectors.problem(lambda: Checkpointed(form), stack=2)
+        vectors.problem(lambda: Checkpointed(form), execution=Execution(stack=2))
 
 
 def test_other_networks_recompute_nothing():

@@ -50,7 +50,7 @@ def test_the_interactive_figure_has_the_numbers_under_the_pointer():
     assert (
         len(hover) == 2
         and "> 2.5" in hover[1]
-        and "total cost 2.25 trainings, 2.00 of them training" in hover[1]
+        and "total cost 2.25 trainings, of which 2.00 training cost" in hover[1]
     )
     assert [trace["x"][0] for trace in figure["data"] if "hovertext" in trace] == [1, 2.25]
     assert "b <i>" not in hover[1]  # labels are text

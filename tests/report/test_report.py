@@ -97,7 +97,7 @@ def test_both_have_the_same_sections(report):
         "Comparison",
         "Coverage",
         "Reliability",
-        "What failed",
+        "Failed runs",
         "Definitions",
         "References",
     } <= set(titles)
@@ -112,8 +112,8 @@ def test_the_answer_names_the_best_and_its_cost(report):
     answer = re.search(r'<div class="answer">(.*?)</div>', report[1].read_text(), re.S).group(1)
     assert "<strong>neighbours on deep-ensemble (members 2)</strong>" in answer
     assert (
-        "<strong>3.6</strong> [3.3, 4.0] retrainings at a total cost of 2.67 trainings (2.00 of "
-        "them training)" in answer
+        "<strong>3.6</strong> [3.3, 4.0] retrainings at a total cost of 2.67 trainings, of which "
+        "2.00 are training cost" in answer
     )
     assert "clearly more than a deep ensemble" in answer
 
@@ -227,6 +227,6 @@ def test_many_methods_a_lost_one_and_no_plane(tmp_path):
     page = write(tmp_path)[1].read_text()
     assert (
         "swag<sup>‡</sup>" in page
-        and "Every run of it failed" in page
+        and "All runs of the method failed" in page
         and "asked for no plane" in page
     )

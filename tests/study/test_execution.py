@@ -9,7 +9,7 @@ import tiny
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.predictions import Predictions
-from thalweg.study import tasks, workers
+from thalweg.study import tasks
 from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight
 from thalweg.study.store import Store
@@ -139,22 +139,6 @@ def test_what_goes_wrong_in_a_stack_only_is_no_failure(alone, tmp_path, monkeypa
     ):
         assert tiny.study(tmp_path, **STACKED) == []
     assert tiny.predictions(alone) == tiny.predictions(tmp_path)
-
-
-def test_processes_are_spread_over_the_gpus(monkeypatch):
-    taken = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    for place in range(5):
-        workers._take_gpu(place)
-    assert taken == [0, 1, 2, 0, 1]
-
-
-def test_without_a_gpu_none_is_taken(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda _: pytest.fail("there is none"))
-    workers._take_gpu(0)
 
 
 def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):

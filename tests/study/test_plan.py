@@ -34,7 +34,10 @@ def test_a_good_plan(tmp_path):
         "learned-line",
         "neighbours on deep-ensemble (members 2)",
     ]
-    assert plan.methods[1].explorer.members == 2 and plan.methods[3].emulator.neighbours == 40
+    assert (
+        plan.methods[1].method.explorer.members == 2
+        and plan.methods[3].method.emulator.neighbours == 40
+    )
 
 
 TABLES = {
@@ -230,7 +233,7 @@ def test_repeated_rows_and_baselines_come_back_from_their_facts():
         "snapshot",
     ]
     assert plan_of(plan.facts()) == plan
-    assert [m.trainings for m in plan.methods[:2]] == [1, 2]
+    assert [m.method.trainings for m in plan.methods[:2]] == [1, 2]
 
 
 def test_whole_numbers_are_fractions_too():
@@ -271,7 +274,7 @@ def test_no_file(tmp_path):
 
 def test_lists_make_rows():
     plan = tiny.plan(methods=[{"explorer": "snapshot", "cycles": [2, 3], "lr_ratio": [1.0, 2.0]}])
-    assert [(m.explorer.cycles, m.explorer.lr_ratio) for m in plan.methods] == [
+    assert [(m.method.explorer.cycles, m.method.explorer.lr_ratio) for m in plan.methods] == [
         (2, 1),
         (2, 2),
         (3, 1),
@@ -371,7 +374,7 @@ def test_there_are_plans():
 def test_an_emulator_of_too_few_members_is_found_before_anything_is_trained():
     with pytest.raises(
         InputError,
-        match=r"methods\[0\]\.members got 1 with the emulator 'neighbours', needs 2 or more",
+        match=r"methods\[0\]: Neighbours learns from the differences of 2 networks or more, and",
     ):
         make_plan(
             {"methods": [{"explorer": "deep-ensemble", "members": 1, "emulator": "neighbours"}]}

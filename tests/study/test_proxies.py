@@ -1,6 +1,5 @@
 """Rows with narrow networks beside the anchors: through a plan, a study and its folder."""
 
-import importlib
 import json
 import shutil
 
@@ -56,7 +55,7 @@ def test_a_study_with_proxies(tmp_path, monkeypatch):
     # what the networks said is kept, by network, and they are not asked again
     assert len(list((tmp_path / "witnesses").iterdir())) == 3
     shutil.rmtree(tmp_path / "runs")
-    monkeypatch.setattr(importlib.import_module("thalweg.quantify"), "_witness", None)
+    monkeypatch.setattr("thalweg.observing._record", None)
     assert tiny.study(tmp_path, **QUICK) == []
     for label, again in records(tmp_path).items():
         assert torch.equal(again["predicted"].log_probs, found[label]["predicted"].log_probs)
@@ -82,12 +81,12 @@ def test_witnesses_that_are_damaged_are_asked_again(tmp_path):
 def test_a_plan_comes_back_from_its_facts():
     methods = [FOREST, ALONE, {**FOREST, "proxies": {"share": 0.5, "members": 3}}]
     plan = tiny.plan(methods=methods)
-    assert [m.proxies for m in plan.methods] == [
+    assert [row.method.narrow for row in plan.methods] == [
         NarrowEnsemble(),
         NarrowEnsemble(),
-        NarrowEnsemble(share=0.5, members=3),
+        NarrowEnsemble(width_ratio=0.5, members=3),
     ]
-    assert [m.trainings for m in plan.methods] == [2, 2, 1.75]
+    assert [row.method.trainings for row in plan.methods] == [2, 2, 1.75]
     assert plan_of(json.loads(json.dumps(plan.facts()))) == plan
     assert [m.label for m in plan.methods][:2] == [
         "forest (trees 10) on deep-ensemble (members 1) and narrow-ensemble (budget 1.0)",
@@ -100,12 +99,15 @@ def test_a_plan_comes_back_from_its_facts():
     [
         (
             {"emulator": "neighbours", "members": 2},
-            r"methods\[0\]\.proxies got some with the emulator 'neighbours', which looks at",
+            r"methods\[0\]: Neighbours learns from full trainings only, and would make nothing of",
         ),
         ({"proxies": 0.5}, r"methods\[0\]\.proxies got 0\.5, needs a table such as"),
         ({"proxies": {"budgt": 1}}, r"methods\[0\]\.proxies\.?.*budgt"),
         ({"proxies": {"budget": -1}}, r"methods\[0\]\.proxies.*budget got -1"),
-        ({"proxies": None}, r"methods\[0\]\.members got 1 with the emulator 'forest', needs 2"),
+        (
+            {"proxies": None},
+            r"methods\[0\]: Forest learns from the differences of 2 networks or more, and Deep",
+        ),
     ],
 )
 def test_mistakes_name_the_key(changes, message):
@@ -118,7 +120,6 @@ def test_mistakes_name_the_key(changes, message):
 def test_a_baseline_has_neither_proxies_nor_features(more):
     with pytest.raises(
         InputError,
-        match="has the baseline 'packed-ensemble' with proxies or an emulator that looks at "
-        "features",
+        match=r"methods\[0\]: PackedEnsemble trains another network than the problem's",
     ):
         tiny.plan(methods=[{"baseline": "packed-ensemble", **more}])

@@ -211,7 +211,7 @@ def test_a_repeated_method_has_other_seeds_each_time_and_costs_as_often(tmp_path
         tiny.plan(methods=[{"explorer": "snapshot", "cycles": 2, "repeat": [1, 3]}])
     )
     (problem, alone), (other, thrice) = (
-        m.explore(context.problem("base 0", None)) for m in context.plan.methods
+        row.method.explore(context.problem("base 0", None)) for row in context.plan.methods
     )
     assert (problem.cost.trainings, other.cost.trainings) == pytest.approx((1, 3))
     drawn = list(thrice.draw(6, seed=0))

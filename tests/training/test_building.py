@@ -15,6 +15,7 @@ from thalweg.explorers.spro import SPRO
 from thalweg.models import model_factory
 from thalweg.predicting import predict
 from thalweg.training.batches import Batches
+from thalweg.training.execution import Execution
 from thalweg.training.inspection import inspect
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -112,7 +113,9 @@ def test_it_works_for_the_networks_that_come_with_thalweg(spec):
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, True), (True, True), (False, False)])
 def test_networks_are_built_so_where_it_works_or_as_one_says(asked, expected):
-    problem = Problem(convolutions, double(), Recipe(epochs=1), channels_last=asked)
+    problem = Problem(
+        convolutions, double(), Recipe(epochs=1), execution=Execution(channels_last=asked)
+    )
     built = problem.build("a")
     assert last(built) == [expected] * 1
     assert last(problem.network(problem.anchor(0))) == [expected] * 1
@@ -124,9 +127,12 @@ def test_networks_are_built_so_where_it_works_or_as_one_says(asked, expected):
 
 def plain(problem: Problem) -> nn.Module:
     """The same network, from a problem that leaves its memory alone."""
-    return Problem(problem.model, problem.train_loader, problem.recipe, channels_last=False).build(
-        "a"
-    )
+    return Problem(
+        problem.model,
+        problem.train_loader,
+        problem.recipe,
+        execution=Execution(channels_last=False),
+    ).build("a")
 
 
 def same(first: Weights, second: Weights, near: float) -> bool:
@@ -141,7 +147,10 @@ def same(first: Weights, second: Weights, near: float) -> bool:
 )
 def test_a_training_equals_the_contiguous_one_up_to_rounding(settings):
     recipe = Recipe(**{"epochs": 3, "lr": 0.1, **settings})
-    problems = [Problem(convolutions, double(), recipe, channels_last=c) for c in (True, False)]
+    problems = [
+        Problem(convolutions, double(), recipe, execution=Execution(channels_last=c))
+        for c in (True, False)
+    ]
     first, second = (p.anchor(0) for p in problems)
     assert same(first, second, 1e-9) and not same(
         first, Weights.of(problems[0].build("anchor", 0)), 1e-2
@@ -185,7 +194,9 @@ SUBSPACES = (
 @pytest.mark.parametrize("explorer", SUBSPACES)
 def test_a_subspace_equals_the_contiguous_one_up_to_rounding(explorer):
     problems = [
-        Problem(convolutions, double(), Recipe(epochs=3, lr=0.05), channels_last=c)
+        Problem(
+            convolutions, double(), Recipe(epochs=3, lr=0.05), execution=Execution(channels_last=c)
+        )
         for c in (True, False)
     ]
     first, second = (explorer.explore(p) for p in problems)
@@ -223,7 +234,7 @@ def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
     monkeypatch.setattr(
         torch, "compile", lambda module, *, mode: compiling(module, backend=backend)
     )
-    problem = Problem(Fresh, cases.batches(), cases.RECIPE, compile="default")
+    problem = Problem(Fresh, cases.batches(), cases.RECIPE, execution=Execution(compile="default"))
     assert not graphs, "a look at the network compiles nothing"
     found = problem.anchor(0)
     assert 1 <= len(graphs) <= 2, "one, and one more for a last batch that is shorter"
@@ -234,8 +245,8 @@ def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
         )
     assert same(found, Problem(Fresh, cases.batches(), cases.RECIPE).anchor(0), 1e-5)
     assert (
-        problem.compiled(problem.build("a")) is not None
-        and cases.problem().compiled(found) is found
+        problem.execution.compiled(problem.build("a")) is not None
+        and Execution().compiled(found) is found
     )
 
 
@@ -245,5 +256,5 @@ def test_an_anchor_trains_compiled_as_one_graph(monkeypatch):
 def test_the_mode_is_passed_on(given, mode, monkeypatch):
     seen = []
     monkeypatch.setattr(torch, "compile", lambda module, *, mode: seen.append(mode) or module)
-    cases.problem(compile=given).anchor(0)
+    cases.problem(execution=Execution(compile=given)).anchor(0)
     assert seen == [mode]

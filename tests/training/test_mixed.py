@@ -9,10 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import cases
 from thalweg.models.resnet9 import resnet9
+from thalweg.training.anchors import train_anchors
+from thalweg.training.execution import Execution
 from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
-from thalweg.training.together import train_anchors
 
 BFLOAT16 = torch.bfloat16
 
@@ -113,7 +114,7 @@ def test_single_precision_where_autocast_is_off():
 def test_a_stack_learns_in_mixed_precision_what_single_members_learn():
     x, y = cases.held_out()
     recipe = Recipe(epochs=5, lr=0.1, precision="bfloat16")
-    problem = cases.problem("frozen", recipe=recipe, stack=3)
+    problem = cases.problem("frozen", recipe=recipe, execution=Execution(stack=3))
     for weights in train_anchors(problem, 3):
         assert all(p.dtype == torch.float32 for p in weights.params.values())
         network = problem.network(weights).eval()

@@ -244,10 +244,8 @@ def test_a_bad_start_is_found_before_anything_is_trained(case):
         ({"sources": ("init", "ordre")}, "ordre"),
         ({"sources": ("data",), "loader": "tuples"}, "'data' with a loader of your own"),
         ({"sources": ("order",), "loader": "tuples"}, "can't tell them apart"),
-        ({"jobs": 0}, "problem.jobs got 0, needs a whole number, 1 or more"),
-        ({"stack": 1.5}, "problem.stack got 1.5"),
         ({"bn_examples": 0}, "problem.bn_examples got 0"),
-        ({"compile": "defualt"}, "unknown problem.compile 'defualt': did you mean 'default'"),
+        ({"execution": "cuda"}, r"execution got a str, needs a thalweg.Execution"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -279,9 +277,7 @@ def test_where_init_is_not_drawn_anew_retrainings_share_it_and_the_vertices_of_a
     assert same(vertices[0], Weights.of(fixed[1].build("learned-line", 0)))
 
 
-def test_a_device_that_is_not_there_is_one_line():
-    with pytest.raises(InputError, match="device got 'gpu'"):
-        cases.problem(device="gpu")
+def test_a_recipe_is_one():
     with pytest.raises(InputError, match="recipe got a int"):
         cases.problem(recipe=10)
 

@@ -14,11 +14,13 @@ from thalweg.data import Augmentation
 from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
 from thalweg.models.resnet import resnet
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.stack import Stack, StackedBatches, summed
-from thalweg.training.together import train_anchors
+from thalweg.training.stack import Stack, summed
+from thalweg.training.stacked_batches import StackedBatches
 from thalweg.weights.point import Weights
 
 STACKABLE = ["groupnorm", "layernorm", "no-norm", "tied", "frozen", "buffers", "buffers-batchnorm"]
@@ -55,7 +57,10 @@ def test_a_stack_equals_separate_trainings(network, optimizer):
         label_smoothing=0.1,
         warmup=0.2,
     )
-    alone, stacked = double(network, recipe=recipe), double(network, recipe=recipe, stack=3)
+    alone, stacked = (
+        double(network, recipe=recipe),
+        double(network, recipe=recipe, execution=Execution(stack=3)),
+    )
     for one, other in zip(train_anchors(alone, 3), train_anchors(stacked, 3), strict=True):
         for part in ("params", "buffers"):
             mine, theirs = getattr(other, part), getattr(one, part)
@@ -76,7 +81,7 @@ def test_each_members_gradient_is_clipped_by_its_own_norm(clip):
     )  # most gradients are clipped by the one, some by the other
     alone, stacked = (
         train_anchors(double("resnet", recipe=recipe), 3),
-        train_anchors(double("resnet", recipe=recipe, stack=3), 3),
+        train_anchors(double("resnet", recipe=recipe, execution=Execution(stack=3)), 3),
     )
     for one, other in zip(alone, stacked, strict=True):
         assert all(
@@ -91,7 +96,7 @@ def test_where_every_member_has_data_of_its_own():
     settings = {"sources": ("init", "order", "augmentation", "data")}
     alone, stacked = (
         train_anchors(double("mlp", **settings), 2),
-        train_anchors(double("mlp", stack=2, **settings), 2),
+        train_anchors(double("mlp", execution=Execution(stack=2), **settings), 2),
     )
     for one, other in zip(alone, stacked, strict=True):
         assert all(
@@ -105,7 +110,7 @@ def test_a_loss_of_the_users_own():
 
     alone, stacked = (
         train_anchors(double("mlp", loss=loss), 2),
-        train_anchors(double("mlp", loss=loss, stack=2), 2),
+        train_anchors(double("mlp", loss=loss, execution=Execution(stack=2)), 2),
     )
     for one, other in zip(alone, stacked, strict=True):
         assert all(
@@ -188,10 +193,10 @@ def test_dropout_is_drawn_for_each_member_and_leaves_the_callers_random_state():
         and 100 < int((first == 0).sum()) < 300
     )
     before = contract.states()
-    found = train_anchors(cases.problem("conv-batchnorm", stack=2), 2)
+    found = train_anchors(cases.problem("conv-batchnorm", execution=Execution(stack=2)), 2)
     contract.assert_states(before)
     torch.rand(3)
-    again = train_anchors(cases.problem("conv-batchnorm", stack=2), 2)
+    again = train_anchors(cases.problem("conv-batchnorm", execution=Execution(stack=2)), 2)
     assert all(
         torch.equal(a.params[n], p)
         for a, b in zip(found, again, strict=True)
@@ -249,7 +254,9 @@ class Branches(nn.Module):
 
 def test_networks_and_settings_that_cannot_be_stacked():
     with pytest.raises(InputError, match=r"can't be stacked .* set stack = 1"):
-        train_anchors(Problem(Branches, cases.batches(), cases.RECIPE, stack=2), 2)
+        train_anchors(
+            Problem(Branches, cases.batches(), cases.RECIPE, execution=Execution(stack=2)), 2
+        )
     with pytest.raises(InputError, match="momentum=None"):
         Stack([nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, momentum=None))])
     with pytest.raises(InputError, match="got no network"):
@@ -263,4 +270,4 @@ def test_networks_and_settings_that_cannot_be_stacked():
     ):
         Stack([cases.frozen(), cases.frozen().requires_grad_(True)])
     with pytest.raises(InputError, match="a loader of your own can't be stacked"):
-        train_anchors(cases.problem("no-norm", "tuples", stack=2), 2)
+        train_anchors(cases.problem("no-norm", "tuples", execution=Execution(stack=2)), 2)

@@ -26,14 +26,16 @@ from thalweg.features import InputFeatures, training_neighbours
 from thalweg.graph.alignment import align
 from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Meter
+from thalweg.observing import observe
 from thalweg.predicting import predict, sample
 from thalweg.predictions import Predictions
-from thalweg.quantify import gather, quantify
+from thalweg.quantifying import quantify
+from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
+from thalweg.training.execution import Execution
 from thalweg.training.inspection import Inspection
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.point import distance
 
@@ -54,7 +56,7 @@ SMALL = {
     "subspace-inference": {"samples": 3, "rank": 2},
     "batch-ensemble": {"members": 2},
     "packed-ensemble": {"members": 2, "alpha": 1.0},
-    "narrow-ensemble": {"share": 0.5, "members": 2},
+    "narrow-ensemble": {"width_ratio": 0.5, "members": 2},
 }
 EXPLORERS, BASELINES = explorers(), baselines()
 FOREST = Forest(trees=5, leaf=2)
@@ -168,7 +170,7 @@ def stacked(trial: Trial) -> None:
     """Two anchors trained as one module are those that were trained one after the other."""
     alone = train_anchors(trial.problem, 2)
     trial.given()
-    together = train_anchors(replace(trial.problem, stack=2, meter=Meter()), 2)
+    together = train_anchors(replace(trial.problem, execution=Execution(stack=2), meter=Meter()), 2)
     for one, other in zip(alone, together, strict=True):
         if not trial.network.random:
             for name, p in one.params.items():
@@ -219,19 +221,19 @@ def forest(trial: Trial, layer: str | None = None) -> None:
     networks = Members(train_anchors(problem, 3))
     trial.given()
     parts = {"calibration": problem.unlabelled, "asked": trial.asked}
-    found = gather(problem, networks, None, None, 1.0, parts, features=True, layer=layer)
+    found = observe(problem, networks, parts, features=True, layer=layer)
     check_predictions(trial, FOREST.emulate(found["calibration"], found["asked"], draws=5, seed=0))
 
 
 def quantified(
     trial: Trial, layer: str | None = None, narrow: Callable[[], nn.Module] | None = None
 ) -> None:
-    share = 0.7 if narrow is None else 0.9
+    width_ratio = 0.7 if narrow is None else 0.9
     found = quantify(
         trial.problem,
         trial.asked,
         budget=2.0,
-        share=share,
+        width_ratio=width_ratio,
         draws=5,
         emulator=FOREST,
         layer=layer,
@@ -240,7 +242,7 @@ def quantified(
     check_predictions(trial, found.predictions)
     assert (
         1 < found.cost.trainings <= 3 + 1e-6
-        and found.proxies >= 1
+        and found.narrow_copies >= 1
         and math.isfinite(found.predictions.u().sum())
     )
 

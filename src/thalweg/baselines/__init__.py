@@ -1,5 +1,6 @@
 """Baselines: ensembles that are built into one network and trained from scratch in one run."""
 
+from thalweg.baselines.base import Baseline, _registry
 from thalweg.baselines.batch_ensemble import BatchEnsemble
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.baselines.packed_ensemble import PackedEnsemble
@@ -9,3 +10,7 @@ __all__ = [
     "NarrowEnsemble",
     "PackedEnsemble",
 ]
+
+
+def __getattr__(name: str) -> type[Baseline]:
+    return _registry.attribute(name)

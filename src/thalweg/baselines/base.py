@@ -18,11 +18,23 @@ class Baseline(ABC):
     """A method that converts a problem's network into an ensemble of its own kind, and trains it.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@register_baseline("name")`.
+    `@register_baseline("name")`. What a class is, it declares as an explorer does
+    (`thalweg.explorers.base`), so that a `Method` takes either.
     """
 
     family: ClassVar[str] = "other"
     """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
+
+    retrainings: ClassVar[bool] = False
+    """Whether its members are retrainings of the problem's own network: those of a baseline never
+    are.
+    """
+
+    own_network: ClassVar[bool] = False
+    """Whether its weights are weights of the problem's own network."""
+
+    anchors: ClassVar[int] = 0
+    """How many of the problem's anchors it starts from."""
 
     @property
     @abstractmethod
@@ -32,6 +44,11 @@ class Baseline(ABC):
         The meter says what it did cost.
         """
 
+    @property
+    def size(self) -> int | None:
+        """How many networks one run gives; None where that is not known before."""
+        return None
+
     @abstractmethod
     def train(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
         """Trains the ensemble. All work is metered in `problem.meter`.
@@ -40,6 +57,10 @@ class Baseline(ABC):
             The problem to predict with, whose network may be another one, and the members:
             `predict(*baseline.train(problem), inputs)`.
         """
+
+    def run(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        """Trains, and says what to predict with, as `Explorer.run` does."""
+        return self.train(problem)
 
 
 _registry = Registry[Baseline]("baseline", "thalweg.baselines")

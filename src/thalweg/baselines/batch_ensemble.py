@@ -1,20 +1,20 @@
-"""BatchEnsemble: members share each weight but for a factor of rank one (Wen, Tran and Ba 2020,
-arXiv 2002.06715).
+"""BatchEnsemble: members share each weight up to a factor of rank one.
+Wen, Tran and Ba 2020, arXiv 2002.06715.
 
-A row of the comparison, trained from scratch in one run; it explores nothing. Member k has the
-weights W o (s_k r_k'), with one number of s_k an output and one of r_k an input of a layer, and
-biases of its own. Both vectors start as random signs, and have no weight decay. Every mini-batch is
-divided among the members, so a run of a training's length costs one training.
+It is a method to compare with, trained from scratch in one run; it explores nothing. Member k has
+the weights W o (s_k r_k'), with one number of s_k per output and one of r_k per input of a layer,
+and biases of its own. Both vectors start as random signs, and have no weight decay. Every
+mini-batch is divided among the members, so a run of a training's length costs one training.
 
-Deviations: one training is far less than published rows had (about five in
+Deviations: one training is far less than published results had (about five in
 google/uncertainty-baselines, where every member sees all of every mini-batch): `budget=5.0` is as
 long as theirs. A trap: a member's factors and biases get the gradient of its own part only,
 1/members of the mini-batch's mean, so in a short run they move little. Which member gets which part
-is drawn at every step (a loader that does not shuffle would else show each member one part of the
-data only), and a part has two examples at least, so that in small batches some members wait. Any
-network can be converted, since members are evaluated one after the other at their own weights; so
-batch norm normalises each member's examples by themselves, as it does when a member predicts, and
-only its scale and shift are shared.
+is drawn at every step (a loader that does not shuffle would otherwise show each member one part of
+the data only), and a part has two examples at least, so that in small batches some members wait.
+Any network can be converted, since members are evaluated one after the other at their own weights;
+so batch norm normalises each member's examples by themselves, as it does when a member predicts,
+and only its scale and shift are shared.
 """
 
 from collections.abc import Callable
@@ -38,11 +38,20 @@ Layer = (nn.Linear, nn.modules.conv._ConvNd)
 @register_baseline("batch-ensemble")
 @dataclass(frozen=True)
 class BatchEnsemble(Baseline):
-    """Members of rank-one factors. Cost: budget.
+    """Members that differ by rank-one factors. Cost: budget.
 
     Attributes:
-        members: How many; the paper's 4.
-        budget: Length of the run, in trainings; that of published rows is about 5.
+        members: The number of members; the paper's 4.
+        budget: The length of the run, in trainings; that of published results is about 5.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> _, members = BatchEnsemble(members=2).train(problem)
+        >>> members.size
+        2
     """
 
     family: ClassVar[str] = "embedded"
@@ -58,18 +67,18 @@ class BatchEnsemble(Baseline):
     def trainings(self) -> float:
         return self.budget
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def train(self, problem: Problem) -> tuple[Problem, Members]:
-        problem.behaviour.check_new_points()  # of members' batch-norm statistics
+        problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")
-        made = replace(
-            problem, model=partial(RankOne, problem.factory, self.members), initial_weights=None
-        )
-        network = cast(RankOne, made.build("batch-ensemble"))
-        problem.fit(
-            network,
-            replace(problem.recipe, epochs=problem.recipe.epochs * self.budget),
-            "batch-ensemble",
-        )
+        model = partial(RankOne, problem.factory, self.members)
+        converted = replace(problem, model=model, initial_weights=None)
+        network = cast(RankOne, converted.build("batch-ensemble"))
+        recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.budget)
+        problem.fit(network, recipe, "batch-ensemble")
         return problem, Members(network.members())
 
 
@@ -84,14 +93,14 @@ class RankOne(nn.Module):
 
     Args:
         model: Makes the network, whose trained linear layers and convolutions get factors.
-        members: How many.
+        members: The number of members.
 
     Attributes:
         network: The shared weights.
         fast: The factors, `[members, inputs]` and `[members, outputs]` of each layer.
 
     Raises:
-        InputError: It has no such layer, or one whose weight or bias is not its own parameter.
+        InputError: It has no such layer, or one whose weight or bias is not a parameter of its own.
     """
 
     def __init__(self, model: Callable[[], nn.Module], members: int) -> None:
@@ -112,59 +121,50 @@ class RankOne(nn.Module):
             bias.requires_grad = False  # each member has its own
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[batch, ...]` to `[batch, classes]`, each part of the batch by another member."""
+        """`[batch, ...]` to `[batch, classes]`, each part of the batch by another member."""
         parts = x.tensor_split(max(1, min(self.size, len(x) // 2)))
         chosen = torch.randperm(self.size)[: len(parts)].tolist()
-        return torch.cat(
-            [
-                functional_call(self.network, self._params(k), (part,))
-                for k, part in zip(chosen, parts, strict=True)
-            ]
-        )
+        outputs = [
+            functional_call(self.network, self._params(k), (part,))
+            for k, part in zip(chosen, parts, strict=True)
+        ]
+        return torch.cat(outputs)
 
     def members(self) -> tuple[Weights, ...]:
-        """The members as weights of the network. Nobody trained their batch-norm statistics."""
-        own, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
-        stale = {name: buffer.detach().clone() for name, buffer in buffers.items()}
-        return tuple(
-            Weights(
-                {name: p.detach().clone() for name, p in {**own, **self._params(k)}.items()},
-                stale=stale,
-            )
-            for k in range(self.size)
-        )
+        """The members as weights of the network. Their batch-norm statistics are not valid."""
+        shared = Weights.of(self.network)
+        members = [self._params(k) for k in range(self.size)]
+        copies = [{name: p.detach().clone() for name, p in params.items()} for params in members]
+        return tuple(shared.moved_to(shared.params | params) for params in copies)
 
     def _params(self, k: int) -> Tensors:
         """The parameters in which a member differs from the network."""
         shared = dict(self.network.named_parameters())
-        found = {name: bias[k] for name, bias in zip(self._biases, self.biases, strict=True)}
+        params = {name: bias[k] for name, bias in zip(self._biases, self.biases, strict=True)}
         for i, name in enumerate(self._weights):
             inputs, outputs = self.fast[2 * i][k], self.fast[2 * i + 1][k]
             factor = torch.outer(outputs, inputs)
-            found[name] = shared[name] * factor.reshape(
-                *factor.shape, *[1] * (shared[name].dim() - 2)
-            )
-        return found
+            axes = [1] * (shared[name].dim() - 2)
+            params[name] = shared[name] * factor.reshape(*factor.shape, *axes)
+        return params
 
 
 def _trained(network: nn.Module, part: str) -> dict[str, Tensor]:
-    """The trained weights, or biases, of linear layers and convolutions, by their names in the
-    network.
-    """
+    """The trained weights, or biases, of linear layers and convolutions, by name."""
     names = {id(p): name for name, p in network.named_parameters()}
-    found: dict[str, Tensor] = {}
+    trained: dict[str, Tensor] = {}
     for where, layer in network.named_modules():
-        own = getattr(layer, part) if isinstance(layer, Layer) else None
-        if own is None or not own.requires_grad:
+        tensor = getattr(layer, part) if isinstance(layer, Layer) else None
+        if tensor is None or not tensor.requires_grad:
             continue
-        if id(own) not in names:
+        if id(tensor) not in names:
             raise InputError(
                 f"batch-ensemble got a layer '{where}' whose {part} is made by a "
-                "parametrisation, needs a plain parameter: take it off with "
+                "parametrisation, needs a plain parameter: remove it with "
                 "torch.nn.utils.parametrize.remove_parametrizations"
             )
-        found[names[id(own)]] = own
-    return found
+        trained[names[id(tensor)]] = tensor
+    return trained
 
 
 def _signs(members: int, weight: Tensor, axis: int) -> Tensor:

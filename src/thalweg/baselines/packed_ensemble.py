@@ -1,10 +1,10 @@
-"""Packed-Ensembles: several narrow networks in the place of one, trained together (Laurent et al.
-2023, arXiv 2210.09184).
+"""Packed-Ensembles: several narrow networks in the place of one, trained together.
+Laurent et al. 2023, arXiv 2210.09184.
 
-A row of the comparison, trained from scratch in one run; it explores nothing. Of M members each has
-alpha / M of the network's hidden channels (`graph.narrowing`; gamma is 1), and all see the same
-mini-batches. The paper packs them into one network of grouped convolutions; M narrow networks side
-by side are the same function and the same work.
+It is a method to compare with, trained from scratch in one run; it explores nothing. Each of M
+members has alpha / M of the network's hidden channels (`graph.narrowing`; gamma is 1), and all see
+the same mini-batches. The paper packs them into one network of grouped convolutions; M narrow
+networks side by side are the same function and the same work.
 
 Deviations: the loss is the sum over members, so that each has the gradients, weight decay and
 clipping that it would have alone; the published code takes the mean, which divides their learning
@@ -39,11 +39,20 @@ from thalweg.weights.point import Weights
 @register_baseline("packed-ensemble")
 @dataclass(frozen=True)
 class PackedEnsemble(Baseline):
-    """Narrow members. Cost: alpha^2 / members or more, see above.
+    """Narrow members. Cost: alpha^2 / members or more, see the module.
 
     Attributes:
-        members: How many; the paper's 4.
+        members: The number of members; the paper's 4.
         alpha: The hidden channels of all members over those of the network; the paper's 2.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> narrow, members = PackedEnsemble(members=2, alpha=1.0).train(problem)
+        >>> members.size
+        2
     """
 
     family: ClassVar[str] = "embedded"
@@ -59,32 +68,31 @@ class PackedEnsemble(Baseline):
     def trainings(self) -> float:
         return self.alpha**2 / self.members
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         model = partial(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(
             problem, model=model, meter=Meter(), initial_weights=None, cache=None, identity=""
         )
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
-        recipe = problem.recipe
         narrow.fit(
             SideBySide(networks),
-            replace(recipe, clip=None),
+            replace(problem.recipe, clip=None),
             "packed-ensemble",
             loss=_summed(problem.criterion),
-            before_step=_clipped(networks, recipe.clip),
+            before_step=_clipped(networks, problem.recipe.clip),
         )
-        cost = narrow.cost
-        examples = round(cost.backward_examples * flops(narrow) / flops(problem))
-        problem.meter.charge(
-            Cost(backward_examples=examples, seconds=cost.seconds, peak_memory=cost.peak_memory)
-        )
+        examples = round(narrow.cost.backward_examples * flops(narrow) / flops(problem))
+        seconds, memory = narrow.cost.seconds, narrow.cost.peak_memory
+        problem.meter.charge(Cost(backward_examples=examples, seconds=seconds, peak_memory=memory))
         return narrow, Members(tuple(Weights.of(network) for network in networks))
 
 
 class SideBySide(nn.Module):
-    """Several networks as one module, from inputs `[batch, ...]` to outputs `[members, batch,
-    classes]`.
-    """
+    """Several networks as one module, `[batch, ...]` to `[members, batch, classes]`."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -95,11 +103,11 @@ class SideBySide(nn.Module):
 
 
 def _summed(loss: Loss) -> Loss:
-    return lambda outputs, targets: torch.stack([loss(own, targets) for own in outputs]).sum()
+    return lambda outputs, targets: torch.stack([loss(part, targets) for part in outputs]).sum()
 
 
 def _clipped(networks: Sequence[nn.Module], largest: float | None) -> Callable[[], None] | None:
-    """Limits the norm of each member's own gradient."""
+    """A function that limits the norm of each member's own gradient."""
     if largest is None:
         return None
 

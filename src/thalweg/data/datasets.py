@@ -29,6 +29,7 @@ class Entry:
         test: The number of published test images.
         source: Whom to cite, and the terms as far as they are known.
         read: Makes the data set from the folders in which its files are looked for.
+        has_files: Whether the data set needs any files.
     """
 
     about: str
@@ -38,6 +39,18 @@ class Entry:
     test: int
     source: str
     read: Callable[[Folders], Dataset]
+    has_files: bool = True
+
+
+def register_dataset(name: str, entry: Entry) -> None:
+    """Adds a data set that has a file of its own in `thalweg/data/`, which is found by itself.
+
+    Raises:
+        ValueError: Another data set has that name.
+    """
+    if name in DATASETS:
+        raise ValueError(f"register_dataset got '{name}', which is there: give another name")
+    DATASETS[name] = entry
 
 
 def load(name: str, directory: Path | None = None) -> Dataset:
@@ -170,6 +183,7 @@ DATASETS: dict[str, Entry] = {
         600,
         "Alpaydin and Kaynak 1998, UCI, by way of scikit-learn; CC BY 4.0",
         lambda where: read_digits(),
+        has_files=False,
     ),
     "mnist": Entry(
         "handwritten digits",

@@ -23,7 +23,11 @@ MADE: dict[str, Maker] = {
         0, 256, (count, *like.shape), generator=draws, dtype=torch.uint8
     ),
 }
-OOD = (*MADE, "svhn", *DATASETS)
+
+
+def ood_names() -> tuple[str, ...]:
+    """What `load_ood` knows: what is made, and what is read."""
+    return (*MADE, "svhn", *DATASETS)
 
 
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:
@@ -36,7 +40,7 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
     (bilinear, antialiased). Which images are chosen, and the noise, depend on the two names only.
 
     Args:
-        name: One of `OOD`.
+        name: One of `ood_names()`.
         like: The data set that networks are trained on.
         directory: As in `load`.
         count: The number of images; there are fewer where the data set has fewer.
@@ -49,8 +53,8 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
         >>> load_ood("noise", like=load("digits"), count=5).shape
         torch.Size([5, 1, 8, 8])
     """
-    if name not in OOD:
-        raise unknown("out-of-distribution set", name, OOD)
+    if name not in ood_names():
+        raise unknown("out-of-distribution set", name, ood_names())
     if name == like.name:
         raise InputError(
             f"out-of-distribution set got '{name}', which is the data set itself: "

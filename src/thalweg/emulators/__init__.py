@@ -1,5 +1,6 @@
 """Emulators: from the predictions of a few networks to those of many retrainings."""
 
+from thalweg.emulators.base import Emulator, _registry
 from thalweg.emulators.engression import Engression
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.neighbours import Neighbours
@@ -13,3 +14,7 @@ __all__ = [
     "Observations",
     "Trivial",
 ]
+
+
+def __getattr__(name: str) -> type[Emulator]:
+    return _registry.attribute(name)

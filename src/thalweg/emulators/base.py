@@ -161,11 +161,11 @@ def check_fit(
             f"calibration predictions are {shapes[0]}, those asked about {shapes[1]}: give the "
             "same anchors' predictions on both"
         )
-    if calibration.members != asked.members or calibration.share != asked.share:
+    if calibration.members != asked.members or calibration.width_ratio != asked.width_ratio:
         raise InputError(
-            f"calibration has {calibration.members} networks of share {calibration.share:g}, "
-            f"those asked about are {asked.members} of share {asked.share:g}: give the same "
-            "proxies' predictions on both"
+            f"calibration has {calibration.members} networks of width ratio "
+            f"{calibration.width_ratio:g}, those asked about are {asked.members} of width ratio "
+            f"{asked.width_ratio:g}: give the same proxies' predictions on both"
         )
     widths = [None if e.features is None else e.features.shape[2] for e in (calibration, asked)]
     if widths[0] != widths[1]:

@@ -8,7 +8,7 @@ few networks. Why it works, in two lines: *where* retrainings disagree is writte
 the training data as a network sees it, which costs no training; and the mean of a few narrow
 networks is nearly that of retrainings, at a fraction of the cost.
 
-    members     n networks: anchors, and proxies of a share of the width
+    members     n networks: anchors, and proxies, narrower ones
     target      |v_i - mean of the others|, brought to the mean standard uncertainty
                 (`emulators.scale`)
     rows        mean and spread of the others, and their features, for each i at each calibration

@@ -18,18 +18,18 @@ class Observations:
         anchors: Predictions of full trainings `[anchors, inputs, classes]`.
         proxies: Predictions of networks like them with fewer hidden channels `[proxies, inputs,
             classes]`, or None.
-        share: Hidden channels of a proxy over those of an anchor.
+        width_ratio: Hidden channels of a proxy over those of an anchor.
         features: What each network knows of the inputs beside its prediction (`thalweg.features`),
             anchors first `[anchors + proxies, inputs, features]`, or None.
     """
 
     anchors: Predictions
     proxies: Predictions | None = None
-    share: float = 1.0
+    width_ratio: float = 1.0
     features: Tensor | None = None
 
     def __post_init__(self) -> None:
-        check_range("evidence.share", self.share, 1e-9, 1)
+        check_range("observations.width_ratio", self.width_ratio, 1e-9, 1)
         if self.proxies is not None and self.proxies.outputs != self.anchors.outputs:
             raise InputError(
                 f"evidence got proxies' predictions of {self.proxies.outputs} beside anchors' of "

@@ -33,7 +33,7 @@ class Group:
         values: Probabilities, or a regression's outputs `[members, inputs, outputs]`, anchors
             first, in double precision.
         anchors: How many of the members are anchors.
-        share: Hidden channels of a proxy over those of an anchor.
+        width_ratio: Hidden channels of a proxy over those of an anchor.
         impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it
             can't tell.
         dimensions: In how many like directions members differ from each other; 1 for a regression.
@@ -42,7 +42,7 @@ class Group:
 
     values: Tensor
     anchors: int
-    share: float
+    width_ratio: float
     impurity: float = 1.0
     dimensions: float = 1.0
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
@@ -53,14 +53,14 @@ class Group:
         outputs, anchors = evidence.outputs, evidence.anchors.members
         values = outputs.values(evidence.stored.detach().cpu().double())
         if not outputs.simplex:
-            return Group(values, anchors, evidence.share, outputs=outputs)
+            return Group(values, anchors, evidence.width_ratio, outputs=outputs)
         own, theirs = (
             float((1 - part.square().sum(-1)).mean())
             for part in (values[:anchors], values[anchors:])
         )
         impurity = theirs / own if own > 0 and theirs > 0 else 1.0
         dimensions = _dimensions(values.mean(0))
-        return Group(values, anchors, evidence.share, impurity, dimensions, outputs)
+        return Group(values, anchors, evidence.width_ratio, impurity, dimensions, outputs)
 
     @property
     def own(self) -> Tensor:
@@ -105,9 +105,12 @@ class Scale:
         level = math.exp(statistics.fmean(math.log(max(value, 1e-300)) for value in found))
         if not len(group.proxies):
             return Scale(level, 1.0, 0.0, 0.0, own)
-        scatter, bias = variance(group.share, group.impurity) / len(group.proxies), _bias(group)
+        scatter, bias = (
+            variance(group.width_ratio, group.impurity) / len(group.proxies),
+            _bias(group),
+        )
         return Scale(
-            level, spread(group.share, group.impurity), bias, *together(own, scatter + bias)
+            level, spread(group.width_ratio, group.impurity), bias, *together(own, scatter + bias)
         )
 
     def centre(self, group: Group) -> Tensor:
@@ -130,11 +133,13 @@ def narrow_spreads(group: Group) -> list[float]:
     count = len(group.proxies)
     if not count:
         return []
-    narrow = spread(group.share, group.impurity)
+    narrow = spread(group.width_ratio, group.impurity)
     apart = float((group.own.mean(0) - group.proxies.mean(0)).norm(dim=-1).mean()) / bias_of_spread(
         2, group.dimensions
     )
-    against = apart / math.sqrt(1 / group.anchors + narrow**2 / count + squared_bias(group.share))
+    against = apart / math.sqrt(
+        1 / group.anchors + narrow**2 / count + squared_bias(group.width_ratio)
+    )
     return (
         [against]
         if count < 2
@@ -158,8 +163,8 @@ def _bias(group: Group) -> float:
 
     Here variances, not mean distances, say how large a variance is: it is about squares.
     """
-    law, count = squared_bias(group.share), len(group.proxies)
-    scatter = variance(group.share, group.impurity)
+    law, count = squared_bias(group.width_ratio), len(group.proxies)
+    scatter = variance(group.width_ratio, group.impurity)
     expected = 1 / group.anchors + scatter / count
     variances = [float(group.own.var(0).sum(-1).mean())] if group.anchors > 1 else []
     variances += [float(group.proxies.var(0).sum(-1).mean()) / scatter] if count > 1 else []

@@ -146,7 +146,7 @@ class Transfer:
             f"told: {what}; do not trust the scale of u. See first that the network was trained "
             "by this recipe: rate and schedule, optimiser, weight decay, epochs, batch size, "
             "data and labels, augmentation, mixup, label smoothing. If it was, give a larger "
-            "share, or anchors=2"
+            "width_ratio, or anchors=2"
         )
 
 
@@ -210,7 +210,7 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
             statistics.fmean(own[:full]) - statistics.fmean(own[full:]),
             own[full:],
             full,
-            group.share,
+            group.width_ratio,
         )
         for name, own in columns.items()
         if all(map(math.isfinite, own)) and isinstance(group.outputs, LIMITS[name].of)
@@ -223,7 +223,7 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
             else []
         )
         found.append(
-            _reading("centre", math.log(against / among), singles, full, group.share, count)
+            _reading("centre", math.log(against / among), singles, full, group.width_ratio, count)
         )
     return Transfer(tuple(found))
 
@@ -233,7 +233,7 @@ def _reading(
     log_ratio: float,
     proxies: list[float],
     anchors: int,
-    share: float,
+    width_ratio: float,
     count: int | None = None,
 ) -> Reading:
     """A reading with its interval: how much networks vary, the proxies tell, and what is usual, as
@@ -248,7 +248,7 @@ def _reading(
     reach = (
         float(stats.t.ppf(0.975, _PRIOR + freedom)) * deviation * math.sqrt(1 / anchors + 1 / count)
     )
-    halvings = max(1.0, math.log2(1 / share))
+    halvings = max(1.0, math.log2(1 / width_ratio))
     return Reading(
         name,
         *(

@@ -1,5 +1,6 @@
 """Explorers: methods that look around trained networks for further weights to predict with."""
 
+from thalweg.explorers.base import Explorer, _registry
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.csghmc import CyclicalSGHMC
 from thalweg.explorers.csgld import CyclicalSGLD
@@ -43,3 +44,7 @@ __all__ = [
     "Snapshot",
     "SubspaceInference",
 ]
+
+
+def __getattr__(name: str) -> type[Explorer]:
+    return _registry.attribute(name)

@@ -9,10 +9,11 @@ from thalweg.weights.distribution import WeightDistribution
 
 
 class Explorer(ABC):
-    """A method that turns a problem into a distribution over weights.
+    """A method that turns a problem into a distribution over weights of the problem's network.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
-    `@register_explorer("name")`.
+    `@register_explorer("name")`. What a class is, it declares; a baseline declares the same
+    (`thalweg.baselines.base`), so that a `Method` takes either.
     """
 
     family: ClassVar[str] = "other"
@@ -23,6 +24,9 @@ class Explorer(ABC):
     retrainings.
     """
 
+    own_network: ClassVar[bool] = True
+    """Whether its weights are weights of the problem's own network."""
+
     @property
     @abstractmethod
     def anchors(self) -> int:
@@ -31,14 +35,25 @@ class Explorer(ABC):
     @property
     @abstractmethod
     def trainings(self) -> float:
-        """What one exploration will cost, in trainings, anchors included.
+        """The expected cost of one exploration in trainings, anchors included.
 
-        The meter says what it did cost.
+        The meter says what it cost in fact.
         """
+
+    @property
+    def size(self) -> int | None:
+        """How many networks one exploration gives; None where it gives a distribution to draw from,
+        or where that is not known before.
+        """
+        return None
 
     @abstractmethod
     def explore(self, problem: Problem) -> WeightDistribution:
         """Explores the landscape. All work is metered in `problem.meter`."""
+
+    def run(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
+        """Explores, and says what to predict with: the problem as it is, and what was found."""
+        return problem, self.explore(problem)
 
 
 _registry = Registry[Explorer]("explorer", "thalweg.explorers")

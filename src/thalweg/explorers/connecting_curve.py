@@ -1,14 +1,16 @@
-"""Connecting curve: a path of low loss between two anchors (Garipov et al. 2018, arXiv 1802.10026).
+"""Connecting curve: a path of low loss between two anchors.
+Garipov et al. 2018, arXiv 1802.10026.
 
-A Bezier curve or a polygonal chain from one anchor to the other, whose bends start on the straight
-segment and alone are trained: each step draws one t, uniform in 0 .. 1, and trains the network
-there. (Draxler et al. 2018, arXiv 1803.00885, found such paths as well, as chains of elastic
-bands.) As published, weight decay acts on the drawn point, 1/2 decay |w(t)|^2, not on the bends;
-with AdamW, whose decay is a step of its own, it is in the gradient here. Deviations: the learning
-rate falls by a cosine to 1 % of its peak, where the paper's stays at the peak for half of the time
-and falls linearly to 1 % until 90 %. The paper's curves take 200 epochs (ResNets, trained in 150
-and 200) or 600 (VGG, in 200): here as long as a training. Batch-norm statistics are refreshed at
-every draw (paper). `sampling="arc-length"` draws points as Dold et al. 2025 (arXiv 2503.03382) do.
+It is a Bezier curve or a polygonal chain from one anchor to the other, whose bends start on the
+straight segment and are the only vertices that are trained: each step draws one t, uniform in
+0 .. 1, and trains the network there. (Draxler et al. 2018, arXiv 1803.00885, found such paths as
+well, as chains of elastic bands.) As published, weight decay acts on the drawn point, 1/2 decay
+|w(t)|^2, not on the bends; with AdamW, whose decay is a step of its own, it is in the gradient
+here. Deviations: the learning rate falls by a cosine to 1 % of its peak, where the paper's stays at
+the peak for half of the time and falls linearly to 1 % until 90 %. The paper's curves take 200
+epochs (ResNets, trained in 150 and 200) or 600 (VGG, in 200): here as long as a training.
+Batch-norm statistics are refreshed at every draw (paper). `sampling="arc-length"` draws points as
+Dold et al. 2025 (arXiv 2503.03382) do.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers._parts.connecting import connectable
+from thalweg.explorers._parts.cycles import one_cycle
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.training.problem import Problem
 from thalweg.weights.coefficients import Bezier, Chain
@@ -29,17 +32,27 @@ from thalweg.weights.subspace import Subspace, SubspaceModule
 class ConnectingCurve(Explorer):
     """A curve between the first two anchors.
 
-    Cost: 2 + share trainings. What anchors must have in common: `connecting`.
+    The cost is 2 + share trainings. What anchors must have in common:
+    `explorers._parts.connecting`.
 
     Attributes:
         form: `bezier` or `chain`.
-        bends: Vertices between the ends; the paper's 1.
-        share: Epochs of the curve's training over those of an anchor's; the paper's 1 to 3.
-        lr_ratio: Peak learning rate over the recipe's; the paper's 0.015 of 0.05, or 0.03 of 0.1.
-        align: Permute the units of the second anchor towards the first before (Ainsworth et al.
-            2023, arXiv 2209.04836).
+        bends: The number of vertices between the ends; the paper's 1.
+        share: The epochs of the curve's training over those of an anchor's; the paper's 1 to 3.
+        lr_ratio: The peak learning rate over the recipe's; the paper's 0.015 of 0.05, or 0.03 of
+            0.1.
+        align: Whether the units of the second anchor are first permuted towards the first anchor's
+            (Ainsworth et al. 2023, arXiv 2209.04836).
         sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length,
             `arc-length`.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(ConnectingCurve().explore(problem).vertices)
+        3
     """
 
     family: ClassVar[str] = "subspace"
@@ -76,29 +89,14 @@ class ConnectingCurve(Explorer):
         parts = [k / (self.bends + 1) for k in range(1, self.bends + 1)]
         vertices = [ends[0], *(mix(ends, [1 - part, part]) for part in parts), ends[1]]
         law = Bezier() if self.form == "bezier" else Chain()
+        network, ends_held = problem.build("network"), (0, self.bends + 1)
         module = SubspaceModule(
-            problem.build("network"),
-            vertices,
-            law,
-            fixed=(0, self.bends + 1),
-            behaviour=problem.behaviour,
+            network, vertices, law, fixed=ends_held, behaviour=problem.behaviour
         )
-        lr = problem.recipe.lr * self.lr_ratio
-        recipe = replace(
-            problem.recipe,
-            epochs=problem.recipe.epochs * self.share,
-            lr=lr,
-            final_lr=lr / 100,
-            weight_decay=0.0,
-            schedule="cosine",
-            cycles=1,
-            warmup=0.0,
-        )
-        problem.fit(
-            module,
-            recipe,
-            "connecting-curve",
-            before_step=partial(module.carry, problem.recipe.weight_decay),
-        )
+        lr, decay = problem.recipe.lr * self.lr_ratio, problem.recipe.weight_decay
+        recipe = one_cycle(problem.recipe, self.share, lr, final_lr=lr / 100)
+        recipe = replace(recipe, weight_decay=0.0)
+        before_step = partial(module.carry, decay)
+        problem.fit(module, recipe, "connecting-curve", before_step=before_step)
         curve = Subspace(module.vertices(), law)
         return curve.by_length() if self.sampling == "arc-length" else curve

@@ -1,7 +1,8 @@
-"""Cyclical SGHMC: as cyclical SGLD, with momentum (Zhang et al. 2020, arXiv 1902.03932).
+"""Cyclical SGHMC: as cyclical SGLD, with momentum.
+Zhang et al. 2020, arXiv 1902.03932.
 
 Algorithm and deviations: `explorers._parts.sgmcmc`. The authors' code has a friction of 0.9, that
-is a momentum of 0.1 only.
+is a momentum of only 0.1.
 """
 
 from dataclasses import dataclass
@@ -18,14 +19,23 @@ class CyclicalSGHMC(CyclicalSGLD):
     """Samples from the ends of cycles, with momentum. Cost: budget.
 
     Attributes:
-        cycles: As in cSGLD.
-        samples: As in cSGLD.
-        collect: As in cSGLD.
-        noise: As in cSGLD.
-        lr_ratio: As in cSGLD; the authors' 0.5 / 0.9 over 0.1 / (1 - 0.9), at half the batch.
-        temperature: As in cSGLD.
-        budget: As in cSGLD.
+        cycles: As in CyclicalSGLD.
+        samples: As in CyclicalSGLD.
+        collect: As in CyclicalSGLD.
+        noise: As in CyclicalSGLD.
+        lr_ratio: As in CyclicalSGLD; the authors' 0.5 / 0.9 over 0.1 / (1 - 0.9), at half the
+            batch.
+        temperature: As in CyclicalSGLD.
+        budget: As in CyclicalSGLD.
         momentum: One minus the friction; the authors' 1 - 0.9.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=4))
+        >>> CyclicalSGHMC(cycles=2, samples=2).explore(problem).size
+        4
     """
 
     lr_ratio: float = 1 / 0.9

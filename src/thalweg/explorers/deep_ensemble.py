@@ -1,5 +1,5 @@
-"""Deep ensemble: K retrainings (Lakshminarayanan et al. 2017, arXiv 1612.01474; without adversarial
-training).
+"""Deep ensemble: K retrainings, without adversarial training.
+Lakshminarayanan et al. 2017, arXiv 1612.01474.
 
 Every member has its own initialisation, batch order and augmentation. By definition K_eq is K: it
 is the scale's own check.
@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from thalweg.errors import whole
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.distribution import Members
 
 
@@ -22,6 +22,14 @@ class DeepEnsemble(Explorer):
 
     Attributes:
         members: K.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> DeepEnsemble(members=3).explore(problem).size
+        3
     """
 
     family: ClassVar[str] = "deep ensemble"
@@ -39,6 +47,10 @@ class DeepEnsemble(Explorer):
     @property
     def trainings(self) -> float:
         return float(self.members)
+
+    @property
+    def size(self) -> int:
+        return self.members
 
     def explore(self, problem: Problem) -> Members:
         return Members(train_anchors(problem, self.members))

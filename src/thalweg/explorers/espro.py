@@ -1,18 +1,19 @@
-"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own (Benton et al. 2021,
-arXiv 2102.13042).
+"""ESPRO: an ensemble of SPRO simplexes, each grown from an anchor of its own.
+Benton et al. 2021, arXiv 2102.13042.
 
-Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex is on
-average. Everything else: `explorers.spro`.
+Draws are spread evenly over the simplexes, as the paper's uniform choice of a simplex does on
+average. Everything else is as in `explorers.spro`.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from thalweg.errors import whole
+from thalweg.explorers._parts.copies import independent
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.explorers.spro import SPRO, grow
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Mixture
 
 
@@ -22,14 +23,22 @@ class ESPRO(Explorer):
     """Several grown simplexes. Cost: simplexes x (1 + vertices x share x draws) trainings.
 
     Attributes:
-        simplexes: How many, one anchor each.
-        vertices: Vertices grown beside each anchor.
+        simplexes: The number of simplexes, one anchor each.
+        vertices: The number of vertices grown from each anchor.
         share: As in SPRO.
         draws: As in SPRO.
         lr_ratio: As in SPRO.
         volume: As in SPRO.
         offset: As in SPRO.
         form: As in SPRO.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(ESPRO(simplexes=2, share=1.0).explore(problem).parts)
+        2
     """
 
     family: ClassVar[str] = "subspace"
@@ -58,7 +67,9 @@ class ESPRO(Explorer):
     def explore(self, problem: Problem) -> Mixture:
         problem.behaviour.check_new_points()
         train_together([(problem, k) for k in range(self.simplexes)])
-        return Mixture(tuple(grow(problem, k, self._simplex()) for k in range(self.simplexes)))
+        simplex = self._simplex()
+        _, mixture = independent(self.simplexes, lambda k: (problem, grow(problem, k, simplex)))
+        return mixture
 
     def _simplex(self) -> SPRO:
         return SPRO(

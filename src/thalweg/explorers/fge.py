@@ -1,14 +1,14 @@
-"""Fast geometric ensembling: short cycles of the learning rate at the end of a training (Garipov et
-al. 2018, arXiv 1802.10026).
+"""Fast geometric ensembling: short cycles of the learning rate at the end of a training.
+Garipov et al. 2018, arXiv 1802.10026.
 
-As published, one training: its first part, 160 of 200 epochs, ends at the learning rate where the
-cycles start; in each cycle the rate falls linearly to a hundredth and rises again, and a member is
-taken where it is lowest. Settings are those of the residual networks (VGG: a fifth of the peak and
-a twentieth of that, cycles of 2 epochs). Deviations: the first part follows the recipe's own
-schedule down to the rate of the cycles, or a cosine where that does not end low (the paper cuts its
-own schedule off, at about half that rate); the momentum buffer starts anew where the cycles begin;
-a training so short that a cycle has less than two steps has fewer cycles; with `start="anchor"` the
-first part is a finished anchor instead, at extra cost.
+As published, it is one training: its first part, 160 of 200 epochs, ends at the learning rate where
+the cycles start; in each cycle the rate falls linearly to a hundredth and rises again, and a member
+is taken where it is lowest. The default settings are those of the residual networks (VGG: a fifth
+of the peak and a twentieth of that, cycles of 2 epochs). Deviations: the first part follows the
+recipe's own schedule down to the rate of the cycles, or a cosine where that does not end low (the
+paper cuts its own schedule off, at about half that rate); the momentum buffer starts anew where the
+cycles begin; a training so short that a cycle has less than two steps has fewer cycles; with
+`start="anchor"` the first part is a finished anchor instead, at extra cost.
 """
 
 from dataclasses import dataclass, replace
@@ -29,12 +29,20 @@ class FGE(Explorer):
     """Members at the lowest learning rate of each cycle. Cost: 1 (from an anchor: 1 + share).
 
     Attributes:
-        share: Length of all cycles together, in trainings; the paper's 40 of 200 epochs.
-        cycles: How many, and as many members; the paper's 4 epochs each.
-        lr_ratio: Learning rate where cycles start and end, over the recipe's peak; the paper's 0.05
-            of 0.1.
+        share: The length of all cycles together, in trainings; the paper's 40 of 200 epochs.
+        cycles: The number of cycles, and of members; the paper's cycles have 4 epochs each.
+        lr_ratio: The learning rate where cycles start and end, over the recipe's peak; the paper's
+            0.05 of 0.1.
         depth: The lowest learning rate over that where cycles start; the paper's 0.0005 of 0.05.
         start: `scratch`, as published, or `anchor`.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=10))
+        >>> FGE(cycles=2).explore(problem).size
+        2
     """
 
     family: ClassVar[str] = "trajectory"
@@ -80,6 +88,6 @@ class FGE(Explorer):
 def _lowest(recipe: Recipe, steps: int) -> set[int]:
     """The step of each cycle that has the lowest learning rate."""
     return {
-        min(own, key=lambda step: recipe.learning_rate(step, steps))
-        for own in cycles(recipe, steps)
+        min(cycle, key=lambda step: recipe.learning_rate(step, steps))
+        for cycle in cycles(recipe, steps)
     }

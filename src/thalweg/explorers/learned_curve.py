@@ -1,10 +1,10 @@
-"""Learned curve: a Bezier curve, its ends and its bends trained in one run (Wortsman et al. 2021,
-arXiv 2102.10472).
+"""Learned curve: a Bezier curve whose ends and bends are trained in one run.
+Wortsman et al. 2021, arXiv 2102.10472.
 
 With more `bends` than one, all control points of a curve of higher degree are learned together
-(Dold et al. 2025, arXiv 2503.03382; theirs have no cosine penalty: `beta=0`). Deviations: they
-weight the loss at t, too, with the curve's speed there where they sample by length; here t is
-uniform while the curve is learned, and `sampling` says which points of it are drawn.
+(Dold et al. 2025, arXiv 2503.03382; theirs have no cosine penalty: `beta=0`). Deviations: they also
+weight the loss at t with the curve's speed there where they sample by length; here t is uniform
+while the curve is learned, and `sampling` says which points of it are drawn.
 """
 
 from dataclasses import dataclass
@@ -26,11 +26,20 @@ class LearnedCurve(Explorer):
     Algorithm and deviations: `explorers._parts.learned`. Cost: 1.
 
     Attributes:
-        beta: Strength of the cosine penalty; the paper's 1.
-        layerwise: Independent coefficients for each layer.
-        bends: Control points between the ends; Wortsman's 1, a quadratic curve, Dold's 1 to 19.
+        beta: The strength of the cosine penalty; the paper's 1.
+        layerwise: Each layer has independent coefficients.
+        bends: The number of control points between the ends; Wortsman's 1, a quadratic curve,
+            Dold's 1 to 19.
         sampling: Points are drawn uniformly in the curve's parameter, `uniform`, or in its length,
             `arc-length`.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(LearnedCurve(bends=1).explore(problem).vertices)
+        3
     """
 
     family: ClassVar[str] = "subspace"
@@ -50,7 +59,7 @@ class LearnedCurve(Explorer):
         if self.layerwise and self.sampling == "arc-length":
             raise InputError(
                 "learned-curve.sampling got 'arc-length' with layerwise coefficients, needs "
-                "'uniform': layers that go along the curve on their own have no common length"
+                "'uniform': layers with coefficients of their own have no common length"
             )
 
     @property
@@ -62,7 +71,7 @@ class LearnedCurve(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
-        found = learn(
+        curve = learn(
             problem,
             "learned-curve",
             vertices=self.bends + 2,
@@ -70,4 +79,4 @@ class LearnedCurve(Explorer):
             beta=self.beta,
             layerwise=self.layerwise,
         )
-        return found.by_length() if self.sampling == "arc-length" else found
+        return curve.by_length() if self.sampling == "arc-length" else curve

@@ -1,5 +1,5 @@
-"""Learned line: a line between two vertices, trained in one run (Wortsman et al. 2021, arXiv
-2102.10472).
+"""Learned line: a line between two vertices, trained in one run.
+Wortsman et al. 2021, arXiv 2102.10472.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,19 @@ from thalweg.weights.subspace import Subspace
 @register_explorer("learned-line")
 @dataclass(frozen=True)
 class LearnedLine(Explorer):
-    """A line between two vertices. Algorithm and deviations: `explorers._parts.learned`.
+    """A line between two vertices. Algorithm and deviations: `explorers._parts.learned`. Cost: 1.
 
     Attributes:
-        beta: Strength of the cosine penalty; the paper's 1.
-        layerwise: Independent coefficients for each layer.
+        beta: The strength of the cosine penalty; the paper's 1.
+        layerwise: Each layer has independent coefficients.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(LearnedLine().explore(problem).vertices)
+        2
     """
 
     family: ClassVar[str] = "subspace"

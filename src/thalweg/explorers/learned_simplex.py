@@ -1,4 +1,6 @@
-"""Learned simplex: all its vertices trained in one run (Wortsman et al. 2021, arXiv 2102.10472)."""
+"""Learned simplex: all its vertices are trained in one run.
+Wortsman et al. 2021, arXiv 2102.10472.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,12 +16,20 @@ from thalweg.weights.subspace import Subspace
 @register_explorer("learned-simplex")
 @dataclass(frozen=True)
 class LearnedSimplex(Explorer):
-    """A simplex of vertices. Algorithm and deviations: `explorers._parts.learned`.
+    """A simplex of vertices. Algorithm and deviations: `explorers._parts.learned`. Cost: 1.
 
     Attributes:
-        vertices: How many; the paper has 2 to 6.
-        beta: Strength of the cosine penalty; the paper's 1.
-        layerwise: Independent coefficients for each layer.
+        vertices: The number of vertices; the paper has 2 to 6.
+        beta: The strength of the cosine penalty; the paper's 1.
+        layerwise: Each layer has independent coefficients.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(LearnedSimplex(vertices=3).explore(problem).vertices)
+        3
     """
 
     family: ClassVar[str] = "subspace"

@@ -1,11 +1,11 @@
-"""MC dropout: a network keeps dropping units when it predicts (Gal and Ghahramani 2016, arXiv
-1506.02142).
+"""MC dropout: a network keeps dropping units when it predicts.
+Gal and Ghahramani 2016, arXiv 1506.02142.
 
-A rival, and a cheap one: its draws are thinned networks, not retrainings. Deviations: inputs are
-not dropped (the paper has dropout before every weight layer); before convolutions whole channels
-are dropped, as neighbouring pixels tell the same (Tompson et al. 2015, arXiv 1411.4280); the weight
-decay is the recipe's (in the paper it follows from a prior's length scale). It works on any
-network: dropout is inserted by hooks.
+It is a cheap method to compare with: its draws are thinned networks, not retrainings. Deviations:
+inputs are not dropped (the paper has dropout before every weight layer); before convolutions whole
+channels are dropped, as neighbouring pixels are strongly correlated (Tompson et al. 2015, arXiv
+1411.4280); the weight decay is the recipe's (in the paper it follows from a prior's length scale).
+It works on any network: dropout is inserted by hooks.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,18 @@ class MCDropout(Explorer):
     """One network, whose units are dropped at random. Cost: 1.
 
     Attributes:
-        rate: A network is trained from scratch with dropout of this rate before every linear layer
-            and convolution but the first; the paper's experiments have 0.05 to 0.5. `own`: the
-            first anchor with whatever it drops itself when it trains, in layers, functions or code
-            of its own.
+        rate: The rate of the dropout before every linear layer and convolution but the first, with
+            which a network is trained from scratch; the paper's experiments have 0.05 to 0.5. With
+            `own` it is the first anchor, with whatever it drops itself when it trains, in layers,
+            functions or code of its own.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> MCDropout(rate=0.1).explore(problem).rate
+        0.1
     """
 
     rate: float | Literal["own"] = 0.1
@@ -49,7 +57,7 @@ class MCDropout(Explorer):
 
     def explore(self, problem: Problem) -> Dropped:
         if self.rate == "own":
-            problem.behaviour.dropping()  # says so before a training where nothing drops
+            problem.behaviour.dropping()  # raises before a training where nothing drops
             return Dropped(problem.anchor(0))
         network = problem.build("mc-dropout")
         insert(network, self.rate)

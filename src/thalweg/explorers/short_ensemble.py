@@ -1,9 +1,7 @@
-"""Short ensemble: K trainings of 1/K of the epochs each, for the price of one.
+"""Short ensemble: K trainings of 1/K of the epochs each, at the cost of one training.
 
-Its members are NOT retrainings.
-
-A baseline of our own. A short training is another function than a full one, so K_eq may be far
-below K.
+It is a baseline of thalweg's own. Its members are NOT retrainings: a short training gives another
+function than a full one, so K_eq may be far below K.
 """
 
 from dataclasses import dataclass, replace
@@ -23,6 +21,14 @@ class ShortEnsemble(Explorer):
 
     Attributes:
         members: K.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=2))
+        >>> ShortEnsemble(members=2).explore(problem).size
+        2
     """
 
     family: ClassVar[str] = "short"
@@ -40,11 +46,15 @@ class ShortEnsemble(Explorer):
     def trainings(self) -> float:
         return 1.0
 
+    @property
+    def size(self) -> int:
+        return self.members
+
     def explore(self, problem: Problem) -> Members:
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs / self.members)
-        found = []
+        members = []
         for k in range(self.members):
             network = problem.build("anchor", f"short {k}")
             problem.fit(network, recipe, "anchor", f"short {k}")
-            found.append(Weights.of(network))
-        return Members(tuple(found))
+            members.append(Weights.of(network))
+        return Members(tuple(members))

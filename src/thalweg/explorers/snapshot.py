@@ -1,8 +1,8 @@
-"""Snapshot ensemble: one training in cycles, a member at the end of each (Huang et al. 2017, arXiv
-1704.00109).
+"""Snapshot ensemble: one training in cycles, with a member at the end of each.
+Huang et al. 2017, arXiv 1704.00109.
 
-Each cycle anneals the learning rate from its peak to zero by a cosine and the next starts at the
-peak again; the momentum goes on. Deviation: a recipe's warm-up is kept, in the first cycle and in
+Each cycle anneals the learning rate from its peak to zero by a cosine, and the next starts at the
+peak again; the momentum is kept. Deviation: a recipe's warm-up is kept, in the first cycle and in
 proportion to it.
 
 The weak restarts of Ashukha et al. (2020, arXiv 2002.06470) are the same method with other
@@ -27,11 +27,19 @@ class Snapshot(Explorer):
     """Members at the ends of cycles. Cost: budget.
 
     Attributes:
-        cycles: How many, and as many members.
-        lr_ratio: Peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1. (Its
-            batches are half as large as usual ones, so that its steps are four times a training's
-            an example: `lr_ratio=4`.)
-        budget: Length of all cycles together, in trainings.
+        cycles: The number of cycles, and of members.
+        lr_ratio: The peak learning rate over the recipe's; the paper's 0.2 over the usual 0.1. (Its
+            batches are half as large as usual ones, so that its steps per example are four times a
+            training's: `lr_ratio=4`.)
+        budget: The length of all cycles together, in trainings.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=4))
+        >>> Snapshot(cycles=4).explore(problem).size
+        4
     """
 
     family: ClassVar[str] = "trajectory"
@@ -54,15 +62,15 @@ class Snapshot(Explorer):
         return self.budget
 
     def explore(self, problem: Problem) -> Members:
-        own = problem.recipe
+        base = problem.recipe
         recipe = replace(
-            own,
-            epochs=own.epochs * self.budget,
-            lr=own.lr * self.lr_ratio,
+            base,
+            epochs=base.epochs * self.budget,
+            lr=base.lr * self.lr_ratio,
             final_lr=0.0,
             schedule="cosine",
             cycles=self.cycles,
-            warmup=own.warmup / self.cycles,
+            warmup=base.warmup / self.cycles,
         )
         ends = {steps[-1] for steps in cycles(recipe, recipe.steps(len(problem.train_loader)))}
         return collect(problem, problem.build("snapshot"), recipe, "snapshot", steps=ends)

@@ -1,22 +1,22 @@
-"""SPRO: a simplex of low loss grown vertex by vertex from one anchor (Benton et al. 2021, arXiv
-2102.13042).
+"""SPRO: a simplex of low loss grown vertex by vertex from one anchor.
+Benton et al. 2021, arXiv 2102.13042.
 
-Each new vertex starts at the mean of all vertices so far and alone is trained, on `draws` points of
-the simplex a step, with a reward for volume. Deviations of `form="mean"`, the default, from the
-paper and its code:
+Each new vertex starts at the mean of all vertices so far and is the only one that is trained, on
+`draws` points of the simplex per step, with a reward for volume. Deviations of `form="mean"`, the
+default, from the paper and its code:
 - the loss is the mean over draws, and the learning rate five times the paper's 0.2 of the base
-  rate: the same data step (the
-  code's division of the sum is without effect), with weight decay and volume in proportion to it;
+  rate: the step on the data is the same (the code's division of the sum is without effect), with
+  weight decay and volume in proportion to it;
 - V^2 comes from a Gram determinant in float64 instead of Cayley-Menger in float32;
 - a new vertex starts at the mean plus a small random offset: at the mean itself the simplex is
-  flat, and its volume has no
-  gradient;
-- the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices. `form="paper"`
-  sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with the paper's 5),
-  starts at the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a simplex that starts
-  almost flat would be blown up along its random offset, before the data have any say. At the
-  paper's strength the volume term is nearly inert in both; raise `volume` to see it work.
-  Batch-norm statistics are refreshed at every draw (paper).
+  flat, and its volume has no gradient;
+- the volume's strength is lambda* = 1e-8, the paper's, for every number of vertices.
+
+`form="paper"` sums over draws with a learning rate of 1/draws of that (0.2 of the base rate with
+the paper's 5), and starts at the mean. Both have the code's log(V^2 + 1e-4): without its 1e-4 a
+simplex that starts almost flat would be blown up along its random offset, before the data have any
+say. At the paper's strength the volume term is nearly inert in both; raise `volume` to see it work.
+Batch-norm statistics are refreshed at every draw (paper).
 """
 
 import math
@@ -28,11 +28,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers._parts.cycles import one_cycle
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.seeds import generator
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
-from thalweg.weights.coefficients import Complex, Simplex
+from thalweg.weights.coefficients import Coefficients, Complex, Simplex
 from thalweg.weights.point import Weights, mix
 from thalweg.weights.subspace import Subspace, SubspaceModule
 from thalweg.weights.volume import Growing, log_squared_total, squared
@@ -46,14 +47,22 @@ class SPRO(Explorer):
     """A simplex grown from an anchor. Cost: 1 + vertices x share x draws trainings.
 
     Attributes:
-        vertices: Vertices grown beside the anchor. The paper's plots have 1 and 2, its code 3.
-        share: Epochs a vertex over those of a training; the paper's 10 of 300.
-        draws: Points of the simplex a step.
-        lr_ratio: Peak learning rate over the recipe's (with the mean over draws).
-        volume: lambda*, strength of the reward for log V^2.
-        offset: Norm of the random offset at the start, over the norm of each parameter tensor
+        vertices: The number of vertices that are grown. The paper's plots have 1 and 2, its code 3.
+        share: The epochs per vertex over those of a training; the paper's 10 of 300.
+        draws: Points of the simplex per step.
+        lr_ratio: The peak learning rate over the recipe's (with the mean over draws).
+        volume: lambda*, the strength of the reward for log V^2.
+        offset: The norm of the random offset at the start, over the norm of each parameter tensor
             (`form="mean"`).
-        form: `mean` or `paper`, see above.
+        form: `mean` or `paper`, see the module.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> len(SPRO(vertices=2, share=1.0).explore(problem).vertices)
+        3
     """
 
     family: ClassVar[str] = "subspace"
@@ -76,8 +85,8 @@ class SPRO(Explorer):
             raise InputError(f"spro.form got '{self.form}', needs 'mean' or 'paper'")
         if self.form == "mean" and self.volume and not self.offset:
             raise InputError(
-                "spro.offset got 0, needs more than 0 with a reward for volume (that of a "
-                "simplex that starts flat has no gradient), or a volume of 0"
+                "spro.offset got 0, needs more than 0 with a reward for volume (which has no "
+                "gradient for a simplex that starts flat), or a volume of 0"
             )
 
     @property
@@ -94,7 +103,7 @@ class SPRO(Explorer):
 
 
 def grow(problem: Problem, anchor: int, settings: SPRO) -> Subspace:
-    """Grows a simplex from the anchor of a number."""
+    """Grows a simplex from the anchor with a given number."""
     vertices = [problem.anchor(anchor)]
     for n in range(settings.vertices):
         vertices.append(new_vertex(problem, vertices, settings, "spro", anchor, n, data_of=anchor))
@@ -112,34 +121,25 @@ def new_vertex(
     """Trains one more vertex, which starts at the mean of those that are there.
 
     Args:
-        problem: What to train.
-        vertices: Those that are there; they stay.
-        settings: How to train it.
-        *name: Purpose of the random numbers.
-        simplexes: Those that the vertex is added to, by their vertices' numbers; one with all
-            vertices if None.
+        problem: What is trained.
+        vertices: The vertices that are there; they stay.
+        settings: How the new one is trained.
+        *name: The purpose of the random numbers.
+        simplexes: The simplexes that the vertex is added to, by their vertices' numbers; if None,
+            one simplex of all vertices.
         data_of: As in `Problem.fit`.
     """
     paper = settings.form == "paper"
-    recipe = replace(
-        problem.recipe,
-        epochs=problem.recipe.epochs * settings.share,
-        lr=problem.recipe.lr * settings.lr_ratio / (settings.draws if paper else 1),
-        final_lr=0.0,
-        schedule="cosine",
-        cycles=1,
-        warmup=0.0,
-    )
+    lr = problem.recipe.lr * settings.lr_ratio / (settings.draws if paper else 1)
+    recipe = one_cycle(problem.recipe, settings.share, lr)
     base = problem.criterion
     loss = _summed(base, settings.draws) if paper else base
     start = mix(vertices, [1 / len(vertices)] * len(vertices))
     if not paper:
         start = _offset(start, settings.offset, generator(problem.seed, *name, "offset"))
-    law = (
-        Simplex()
-        if simplexes is None
-        else Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
-    )
+    law: Coefficients = Simplex()
+    if simplexes is not None:
+        law = Complex(tuple((*simplex, len(vertices)) for simplex in simplexes))
     module = SubspaceModule(
         problem.build("network"),
         [*vertices, start],
@@ -148,8 +148,8 @@ def new_vertex(
         draws=settings.draws,
         behaviour=problem.behaviour,
     )
-    every = simplexes or [range(len(vertices))]
-    reward = _volume(module, settings.volume, every[:1] if paper else every)
+    rewarded = simplexes or [range(len(vertices))]
+    reward = _volume(module, settings.volume, rewarded[:1] if paper else rewarded)
     problem.fit(
         module, recipe, *name, loss=loss, penalty=reward, before_step=module.carry, data_of=data_of
     )
@@ -174,7 +174,7 @@ def _volume(
 ) -> Callable[[], Tensor] | None:
     """Minus strength times log(V^2 + 1e-4), with V the sum of all simplexes' volumes.
 
-    A simplex is its held vertices, by number, and the vertex that is trained.
+    A simplex is given by its held vertices' numbers; the vertex that is trained belongs to all.
     """
     if strength == 0:
         return None

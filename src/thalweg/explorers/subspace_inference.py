@@ -1,5 +1,5 @@
-"""Subspace inference: sampling in the principal components of the SWA path (Izmailov et al. 2020,
-arXiv 1907.07504).
+"""Subspace inference: sampling in the principal components of the SWA path.
+Izmailov et al. 2020, arXiv 1907.07504.
 
 The subspace is the SWA mean plus the first principal components of the iterates' deviations, each
 as long as its standard deviation. In it, elliptical slice sampling draws from a standard normal
@@ -8,8 +8,8 @@ of the training set, scaled up, as evaluations of all of it would cost more than
 in evaluation mode with refreshed batch-norm statistics (the authors' code has those of each batch);
 T is given over the number of training examples, so that it means the same for all data sets;
 iterates are taken as in SWAG, and all of them are kept (the paper keeps the last 20 of some 140),
-so that the first deviation, the first iterate less the running mean, which it is itself, is zero,
-and all together have 0.86 to 0.93 of the iterates' sample covariance.
+so that the first deviation, the first iterate minus the running mean, which is the iterate itself,
+is zero, and all together have 0.86 to 0.93 of the iterates' sample covariance.
 """
 
 from collections.abc import Sequence
@@ -35,21 +35,29 @@ from thalweg.weights.point import Weights, mix, sum_products
 @register_explorer("subspace-inference")
 @dataclass(frozen=True)
 class SubspaceInference(Explorer):
-    """Samples of the posterior in a subspace. Cost: 1, and some four likelihoods a sample.
+    """Samples of the posterior in a subspace. Cost: 1, and some four likelihoods per sample.
 
-    A likelihood takes `examples` forward evaluations and, where there is batch norm, as many more
-    as a refresh at its point has: 2,048 by default (`Problem(bn_examples=...)`), so some 3,000 in
-    all, and with 30 samples some 370,000.
+    A likelihood takes `examples` forward evaluations and, where there is batch norm, also those of
+    a refresh at its point: 2,048 by default (`Problem(bn_examples=...)`), so some 3,000 in all, and
+    with 30 samples some 370,000.
 
     Attributes:
-        rank: Dimensions of the subspace.
-        samples: How many.
+        rank: The dimension of the subspace.
+        samples: The number of samples.
         temperature: T over the number of training examples; the authors' 5,000 of 50,000.
-        prior: Standard deviation of the prior along each component, in its own length.
-        examples: Training examples that the likelihood is evaluated on.
-        share: Part of a training in which iterates are collected, as in SWAG.
-        collect: How many iterates, as in SWAG.
+        prior: The standard deviation of the prior along each component, in units of its length.
+        examples: The number of training examples that the likelihood is evaluated on.
+        share: The fraction of a training in which iterates are collected, as in SWAG.
+        collect: The number of iterates, as in SWAG.
         lr_ratio: The constant learning rate over the recipe's peak, as in SWAG.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=4))
+        >>> SubspaceInference(rank=2, samples=3, examples=20, collect=4).explore(problem).size
+        3
     """
 
     family: ClassVar[str] = "trajectory"
@@ -86,25 +94,26 @@ class SubspaceInference(Explorer):
         moments = Moments(self.collect)
         self._trajectory().walk(problem, "subspace-inference", take=moments.add)
         vertices = principal(moments.gaussian(1.0), self.rank)
-        part = problem.training_part(self.examples)  # once: a loader of the user's may be slow
+        part = problem.training_part(self.examples)  # once, as a user's loader may be slow
 
         def log_likelihood(z: Tensor) -> float:
-            """Of the whole training set, over T: examples x loss / (temperature x examples)."""
+            """The whole training set's, over T: -examples x loss / (temperature x examples)."""
             loss, _ = evaluate(problem, sample(problem, Members((at(vertices, z),))), part)
             return -float(loss) / self.temperature
 
         start = torch.zeros(len(vertices) - 1, dtype=torch.float64)
         random = generator(problem.seed, "subspace-inference", "samples")
-        found = elliptical_slice(log_likelihood, start, self.samples, random, std=self.prior)
-        return Members(tuple(at(vertices, z) for z in found))
+        samples = elliptical_slice(log_likelihood, start, self.samples, random, std=self.prior)
+        return Members(tuple(at(vertices, z) for z in samples))
 
     def _trajectory(self) -> Trajectory:
         return Trajectory(self.share, self.collect, self.lr_ratio)
 
 
 def principal(iterates: LowRankGaussian, rank: int) -> list[Weights]:
-    """The mean, and the first principal components of the deviations: singular vectors times
-    singular values / sqrt(K - 1).
+    """The mean and the first principal components of the deviations, largest first.
+
+    A component is a singular vector times its singular value / sqrt(K - 1).
     """
     k = len(next(iter(iterates.deviations.values())))
     gram = torch.zeros(k, k, dtype=torch.float64)
@@ -112,16 +121,13 @@ def principal(iterates: LowRankGaussian, rank: int) -> list[Weights]:
     for deviations in iterates.deviations.values():
         rows = deviations.reshape(k, -1).double().cpu()
         gram += torch.mm(rows, rows.T, out=product)
-    combinations = (
-        torch.linalg.eigh(gram).eigenvectors.flip(1).T[:rank] / max(k - 1, 1) ** 0.5
-    )  # largest first
-    return [
-        iterates.mean,
-        *(
-            Weights({name: sum_products(row, list(d)) for name, d in iterates.deviations.items()})
-            for row in combinations.tolist()
-        ),
+    eigenvectors = torch.linalg.eigh(gram).eigenvectors.flip(1).T  # the largest one first
+    combinations = eigenvectors[:rank] / max(k - 1, 1) ** 0.5
+    components = [
+        Weights({name: sum_products(row, list(d)) for name, d in iterates.deviations.items()})
+        for row in combinations.tolist()
     ]
+    return [iterates.mean, *components]
 
 
 def at(vertices: Sequence[Weights], z: Tensor) -> Weights:

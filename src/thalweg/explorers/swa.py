@@ -1,8 +1,8 @@
-"""SWA: the mean of the iterates of SGD at a constant learning rate (Izmailov et al. 2018, arXiv
-1803.05407).
+"""SWA: the mean of the iterates of SGD at a constant learning rate.
+Izmailov et al. 2018, arXiv 1803.05407.
 
-One network, whose batch-norm statistics are refreshed (paper): a centre, without any spread.
-Deviations, those of SWAG: iterates are taken at even distances rather than one an epoch (short
+It is one network, whose batch-norm statistics are refreshed (paper): a centre without any spread.
+Deviations, those of SWAG: iterates are taken at even distances rather than one per epoch (short
 trainings have few epochs); the first part follows the recipe's own schedule down to the SWA rate (a
 cosine where that does not end low); the momentum buffer starts anew where the second part begins.
 The paper's cyclical rates are left out.
@@ -25,11 +25,19 @@ class SWA(Explorer):
     """The mean of iterates, as the only member. Cost: 1.
 
     Attributes:
-        share: Part of a training in which iterates are collected; 140 of 300 epochs in the authors'
-            code.
-        collect: How many iterates.
+        share: The fraction of a training in which iterates are collected; 140 of 300 epochs in the
+            authors' code.
+        collect: The number of iterates.
         lr_ratio: The constant (SWA) learning rate over the recipe's peak; 0.01 of 0.05 in the
             authors' code.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=4))
+        >>> SWA(collect=4).explore(problem).size
+        1
     """
 
     family: ClassVar[str] = "trajectory"

@@ -47,8 +47,7 @@ def random_plane(problem: Problem, centre: Weights, *, seed: int = 0) -> RandomP
 
     Example:
         >>> from torch import nn
-        >>> from thalweg.training.batches import Batches
-        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg import Batches, Recipe
         >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
         >>> plane = random_plane(problem, problem.anchor(0))

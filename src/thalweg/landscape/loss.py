@@ -31,8 +31,7 @@ def losses(problem: Problem, points: Sequence[Weights], *, examples: int = 1000)
 
     Example:
         >>> from torch import nn
-        >>> from thalweg.training.batches import Batches
-        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg import Batches, Recipe
         >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
         >>> losses(problem, [problem.anchor(0), problem.anchor(1)]).shape

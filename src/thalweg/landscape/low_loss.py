@@ -57,8 +57,7 @@ def low_loss(
     Example:
         >>> import torch
         >>> from torch import nn
-        >>> from thalweg.training.batches import Batches
-        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg import Batches, Recipe
         >>> from thalweg.weights.distribution import Members
         >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))

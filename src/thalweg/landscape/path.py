@@ -74,8 +74,7 @@ def profile(
 
     Example:
         >>> from torch import nn
-        >>> from thalweg.training.batches import Batches
-        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg import Batches, Recipe
         >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
         >>> segment = profile(problem, [problem.anchor(0), problem.anchor(1)], points=3)

@@ -73,8 +73,7 @@ def survey(
     Example:
         >>> from torch import nn
         >>> from thalweg.landscape.directions import random_plane
-        >>> from thalweg.training.batches import Batches
-        >>> from thalweg.training.recipe import Recipe
+        >>> from thalweg import Batches, Recipe
         >>> x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
         >>> problem = Problem(lambda: nn.Linear(3, 2), Batches(x, y, size=10), Recipe(epochs=1))
         >>> plane, grid = random_plane(problem, problem.anchor(0)), torch.linspace(-1, 1, 3)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.metrics.added import added
 from thalweg.metrics.calibration import ece
 from thalweg.metrics.curve import SIZES, Curve, ensemble_curve, equivalent
 from thalweg.metrics.detection import detection, entropy, mutual_information
@@ -197,6 +198,7 @@ def evaluate(
     for of, part in _PARTS:
         if isinstance(truth.outputs, of):
             result |= part(truth, methods, trivial)
+    result |= added(truth, methods)
     if ood is not None:
         result |= _elsewhere(truth, methods, ood)
     return {name: e for name, e in result.items() if isinstance(truth.outputs, FACTS[name].of)}

@@ -1,10 +1,10 @@
-"""Narrow copies of a problem's network: their problem, their trainings, and what these are
-charged.
+"""Narrow copies of a problem's network: the problem that they solve, their trainings, and what is
+charged for these.
 """
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -16,49 +16,88 @@ from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
 from thalweg.predicting import inputs_of, outputs_of
 from thalweg.seeds import Rewind, derive, seeded, seeded_loader
+from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_together
 from thalweg.weights.distribution import Members
+
+MakeNetwork = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class NarrowCopies:
+    """Trained narrow copies of a problem's network, each an independent training.
+
+    Attributes:
+        problem: The problem of the narrow network, as `narrow_problem` makes it.
+        members: The trained networks.
+        width_ratio: The hidden channels of a copy over those of the whole network.
+        cost_ratio: The work of evaluating a copy over that of evaluating the whole network.
+    """
+
+    problem: Problem
+    members: Members
+    width_ratio: float
+    cost_ratio: float
+
+
+def train_copies(
+    problem: Problem, width_ratio: float, count: int, model: MakeNetwork | None = None
+) -> NarrowCopies:
+    """Trains narrow copies, or takes those that are kept.
+
+    All work is metered in the problem of the whole network, in evaluations of that network.
+
+    Args:
+        problem: The problem of the whole network.
+        width_ratio: The hidden channels of a copy over those of the whole network.
+        count: How many copies to train.
+        model: Makes a narrow network, where it can't be made from the graph of the whole one.
+
+    Raises:
+        InputError: The network can't be narrowed.
+        Diverged: The loss of a training became infinite.
+    """
+    narrow = narrow_problem(problem, width_ratio, model)
+    members = train_narrow(problem, narrow, count)
+    return NarrowCopies(narrow, members, width_ratio, relative_cost(problem, narrow))
 
 
 def narrow_problem(
-    problem: Problem, share: float, model: Callable[[], nn.Module] | None = None
+    problem: Problem, width_ratio: float, model: MakeNetwork | None = None
 ) -> Problem:
     """The same problem with a narrow network, with seeds and a meter of its own.
 
     Args:
-        problem: That of the whole network.
-        share: Of the hidden channels.
+        problem: The problem of the whole network.
+        width_ratio: The hidden channels of the narrow network over those of the whole one.
         model: Makes a narrow network, where it can't be made from the graph of the whole one.
 
     Returns:
         Always the same problem for the same arguments, so that what it trained is kept as long as
         the whole one lives.
     """
-    key = share, id(model)  # which the narrow problem keeps alive; not every function can be hashed
+    # which the narrow problem keeps alive; not every function can be hashed
+    key = width_ratio, id(model)
     if key not in problem.narrowed:
-        problem.narrowed[key] = _narrow_problem(problem, share, model)
+        problem.narrowed[key] = _narrow_problem(problem, width_ratio, model)
     return problem.narrowed[key]
 
 
-def _narrow_problem(
-    problem: Problem, share: float, model: Callable[[], nn.Module] | None
-) -> Problem:
-    own = replace(
+def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | None) -> Problem:
+    narrow = replace(
         problem,
         initial_weights=None,
         meter=Meter(),
-        seed=derive(problem.seed, "narrow", repr(share)),
+        seed=derive(problem.seed, "narrow", repr(width_ratio)),
     )
     if model is not None:  # not looked at yet, and without a name in the cache
-        return replace(own, model=model, meter=Meter(), inspection=None, identity="", cache=None)
-    identity = f"{problem.identity}, narrowed to {share!r}" if problem.identity else ""
-    return replace(
-        own, model=partial(narrow_model, problem.factory, share), meter=Meter(), identity=identity
-    )
+        return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
+    identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
+    cut = partial(narrow_model, problem.factory, width_ratio)
+    return replace(narrow, model=cut, meter=Meter(), identity=identity)
 
 
-def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:
+def check_narrow(problem: Problem, model: MakeNetwork) -> None:
     """Evaluates two training inputs on a narrow network that the user makes, before anything is
     trained.
 
@@ -82,13 +121,13 @@ def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:
         if not isinstance(network, nn.Module):
             raise InputError(f"narrow() gave a {type(network).__name__}, needs a torch.nn.Module")
         try:
-            found, expected = (
-                outputs_of(own.to(problem.device).eval(), {}, x, Rewind(), None, 0)
-                for own in (network, problem.build("network"))
+            outputs, expected = (
+                outputs_of(either.to(problem.device).eval(), {}, x, Rewind(), None, 0)
+                for either in (network, problem.build("network"))
             )
         except InputError as error:
             raise InputError(f"narrow: {error}") from None
-    got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if got != tuple(expected.shape):
         raise InputError(
             f"narrow() has outputs {got} where the network has {tuple(expected.shape)}: give it "
@@ -96,41 +135,43 @@ def check_narrow(problem: Problem, model: Callable[[], nn.Module]) -> None:
         )
 
 
-def relative_cost(problem: Problem, narrow: Problem) -> float:
-    """What a training of the narrow network costs, in trainings of the whole one, by their
-    operations.
+def relative_cost(problem: Problem, other: Problem) -> float:
+    """The work of one evaluation of another problem's network over that of this problem's, counted
+    in operations.
     """
-    return flops(narrow) / flops(problem)
+    return flops(other) / flops(problem)
 
 
 def train_narrow(problem: Problem, narrow: Problem, members: int) -> Members:
-    """Trains narrow networks and charges the problem's meter with the work, in its own unit, kept
-    ones once a result.
+    """Trains narrow networks and charges the problem's meter with the work, in evaluations of its
+    own network; those that are kept count once in each result that uses them.
     """
     ratio = relative_cost(problem, narrow)
     train_together([(narrow, k) for k in range(members)])
-    found = []
+    trained = []
     for k in range(members):
         with charged(problem, narrow, ratio, ("narrow", narrow.fingerprint(k))):
-            found.append(narrow.anchor(k))
-    return Members(tuple(found))
+            trained.append(narrow.anchor(k))
+    return Members(tuple(trained))
 
 
 @contextmanager
 def charged(
-    problem: Problem, narrow: Problem, ratio: float, name: Hashable = None
+    problem: Problem, other: Problem, ratio: float, name: Hashable = None
 ) -> Iterator[None]:
-    """Charges a problem's meter with what a narrow network's meter counts inside, even where it is
+    """Charges a problem's meter with what another problem's meter counts inside, even where it is
     interrupted.
 
     Args:
-        problem: That of the whole network.
-        narrow: That of the narrow one.
-        ratio: Of the work of an evaluation, narrow over whole.
+        problem: Is charged.
+        other: Does the work.
+        ratio: The work of an evaluation of the other problem's network over that of this one's.
         name: Of what is kept of the work, as in `Meter.charge`.
     """
     try:
-        with narrow.measured() as own:
+        with other.measured() as inside:
             yield
     finally:
-        problem.meter.charge(own.cost.of_network(ratio), name, done=own.work.backward_examples > 0)
+        problem.meter.charge(
+            inside.cost.of_network(ratio), name, done=inside.work.backward_examples > 0
+        )

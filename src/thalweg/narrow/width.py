@@ -1,10 +1,10 @@
 """The law of width: how retrainings of a narrow network relate to those of the whole one, as
 measured.
 
-For networks with a share s of the hidden channels, trained by the same recipe (Fashion-MNIST, an
-MLP and a CNN with batch norm, s = 1/2, 0.35, 1/4; `python -m ideas` measures the last two lines
-again), with r their mean impurity (1 - sum p^2) over that of the whole network, which needs no
-labels and is the same in every retraining within a few per cent:
+For networks of width ratio s (their hidden channels over those of the whole network), trained by
+the same recipe (Fashion-MNIST, an MLP and a CNN with batch norm, s = 1/2, 0.35, 1/4; `python -m
+ideas` measures the last two lines again), with r their mean impurity (1 - sum p^2) over that of the
+whole network, which needs no labels and is the same in every retraining within a few per cent:
 
     u_s = u r s^(-1/6)           mean standard uncertainty over retrainings: 1.16-1.19, 1.27-1.30,
                                  1.39-1.42 of u
@@ -23,51 +23,53 @@ other runs, and are used elsewhere as they are; `docs/ideas.md` has what they mi
 
 import math
 
-SHARES = (0.7, 0.5, 0.35, 0.25)
+WIDTH_RATIOS = (0.7, 0.5, 0.35, 0.25)
 _BIAS = 0.04
 _FEARED = 0.2
 
 
-def impurity_before(share: float) -> float:
+def impurity_before(width_ratio: float) -> float:
     """Mean impurity of a narrow network over that of the whole one, where neither is trained
     yet.
     """
-    return float(share ** (-1 / 12))
+    return float(width_ratio ** (-1 / 12))
 
 
-def spread(share: float, impurity: float) -> float:
+def spread(width_ratio: float, impurity: float) -> float:
     """Mean standard uncertainty over retrainings of a narrow network, over that of the whole one.
 
     Args:
-        share: Hidden channels of the narrow network over those of the whole one.
+        width_ratio: Hidden channels of the narrow network over those of the whole one.
         impurity: Its mean impurity over that of the whole one.
     """
-    return float(impurity * share ** (-1 / 6))
+    return float(impurity * width_ratio ** (-1 / 6))
 
 
-def variance(share: float, impurity: float) -> float:
+def variance(width_ratio: float, impurity: float) -> float:
     """Variance over retrainings of a narrow network, over that of the whole one; arguments as in
     `spread`.
     """
-    return float(impurity * share ** (-1 / 3))
+    return float(impurity * width_ratio ** (-1 / 3))
 
 
-def squared_bias(share: float) -> float:
+def squared_bias(width_ratio: float) -> float:
     """Squared distance of the mean of very many narrow networks from that of the whole ones, in
     variances of a retraining.
     """
-    return _BIAS * (1 / share - 1) ** 2
+    return _BIAS * (1 / width_ratio - 1) ** 2
 
 
-def feared_error(share: float, members: int) -> float:
+def feared_error(width_ratio: float, members: int) -> float:
     """Squared error of the mean of several narrow networks that are still to be trained, in
     variances of a retraining.
 
-    It is there to choose a share, and fears five times the law's bias: halfway to that on CIFAR-10,
-    where a ResNet-8 in 15 epochs is far from converged, and narrow ones farther. Where there is
-    less, wider networks than the best cost little.
+    It is there to choose a width ratio, and fears five times the law's bias: halfway to that on
+    CIFAR-10, where a ResNet-8 in 15 epochs is far from converged, and narrow ones farther. Where
+    there is less, wider networks than the best cost little.
     """
-    return variance(share, impurity_before(share)) / members + _FEARED / _BIAS * squared_bias(share)
+    return variance(
+        width_ratio, impurity_before(width_ratio)
+    ) / members + _FEARED / _BIAS * squared_bias(width_ratio)
 
 
 def together(first: float, second: float) -> tuple[float, float]:

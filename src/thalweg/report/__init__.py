@@ -1,4 +1,4 @@
-"""The report of a study: one PDF and one page, of its result files alone."""
+"""The report of a study: a PDF file and an HTML page, made from its result files only."""
 
 from thalweg.report.pages import write
 

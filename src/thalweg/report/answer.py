@@ -1,6 +1,4 @@
-"""The answer: which explorer is worth most retrainings for its cost, in sentences made of the
-result files.
-"""
+"""The answer of a report, in sentences: which method gives most retraining equivalents per cost."""
 
 import math
 from collections.abc import Callable
@@ -13,94 +11,84 @@ from thalweg.report.families import has_members, is_scale
 from thalweg.report.results import Results, need
 from thalweg.report.tables import cell, number
 
-_LEAST_K_U = (
-    2.0  # one training has no spread: below two, K_u for its cost would praise whatever is cheap
-)
+# One training has no spread. Below two, a high K_u per cost would only mean that a method is cheap.
+_LEAST_K_U = 2.0
 
 
 def answer(results: Results) -> str:
-    """The answer as one paragraph, of the headline figures that the results have."""
+    """Returns the answer as one paragraph, from the headline figures that the results have."""
     parts = []
     if results.has("k_eq"):
-        parts.append(
-            _best(results.metric("k_eq"), results.facts["k_eq"], "its predictions are worth")
-        )
+        table, fact = results.metric("k_eq"), results.facts["k_eq"]
+        parts.append(_best(table, fact, "Its predictions are worth"))
     if results.has("k_u"):
         table, fact = results.metric("k_u"), results.facts["k_u"]
-        parts += [
-            _best(table, fact, "its standard uncertainty is worth", least=_LEAST_K_U),
-            _trivial(table, fact),
-        ]
+        parts.append(_best(table, fact, "Its standard uncertainty is worth", least=_LEAST_K_U))
+        parts.append(_trivial(table, fact))
     if results.has("k_eq"):
         parts.append(_verdict(results.metric("k_eq")))
     return " ".join(part for part in [*parts, failures(results)] if part)
 
 
 def failures(results: Results) -> str:
-    """How many runs failed, retrainings included, in a sentence."""
+    """Returns a sentence that says how many runs failed, retrainings included."""
     runs, failed = (int(need(results.study, f"counts.{name}")) for name in ("runs", "failed"))
     if not failed:
         return f"Of the {runs} runs, retrainings included, none failed."
     told = bold(f"{failed} failed")
-    return f"Of the {runs} runs, retrainings included, {told}; see “What failed”."
+    return f"Of the {runs} runs, retrainings included, {told}; see the section “Failed runs”."
 
 
 def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0) -> str:
-    own = _candidates(table)
-    own = own[[_known(row) >= least for _, row in own.iterrows()]]
-    if own.empty:
-        return (
-            f"No explorer or emulator reaches {fact.symbol} = {least:g}."
-            if least
-            else f"None has a {fact.symbol}."
-        )
-    efficiency = own.apply(lambda row: _known(row) / row["total"], axis=1)
-    row = own.iloc[int(efficiency.argmax())]
-    shown = cell(row["value"], row["low"], row["high"], fact.digits)
-    least = row["low"] / row["total"]
-    judged = (
-        "clearly more than a deep ensemble at that cost"
-        if least > 1
-        else "less than a deep ensemble at that cost"
-        if row["high"] / row["total"] < 1
-        else "not distinguishable from a deep ensemble at that cost"
-    )
+    """Returns the sentences on the method with the highest efficiency, its value per total cost."""
+    methods = _candidates(table)
+    methods = methods[[_known(row) >= least for _, row in methods.iterrows()]]
+    if methods.empty:
+        threshold = f"reaches {fact.symbol} = {least:g}" if least else f"has a {fact.symbol}"
+        return f"No explorer or emulator {threshold}."
+    efficiency = methods.apply(lambda row: _known(row) / row["total"], axis=1)
+    best = methods.iloc[int(efficiency.argmax())]
+    total, shown = best["total"], cell(best["value"], best["low"], best["high"], fact.digits)
+    verdict = "not distinguishable from a deep ensemble at that cost"
+    if best["low"] / total > 1:
+        verdict = "clearly more than a deep ensemble at that cost"
+    elif best["high"] / total < 1:
+        verdict = "less than a deep ensemble at that cost"
     more = "more than " if shown.text.startswith(">") else ""
     interval = f" {shown.interval}" if shown.interval else ""
     return (
-        f"By {fact.symbol} for its cost the best is {bold(row['method'])} (no. {row['number']}): "
-        f"{worth} {fact.symbol} = {bold(shown.text)}{interval} retrainings at a total cost of "
-        f"{number(row['total'], '.2f')} trainings ({number(row['cost'], '.2f')} of them "
-        "training), which is "
-        f"{more}{number(_known(row) / row['total'], '.2f')} "
-        f"for each training spent, {judged}."
+        f"The method with the highest {fact.symbol} per total cost is {bold(best['method'])} "
+        f"(no. {best['number']}). {worth} {fact.symbol} = {bold(shown.text)}{interval} retrainings "
+        f"at a total cost of {number(total, '.2f')} trainings, of which "
+        f"{number(best['cost'], '.2f')} are training cost. That is {more}"
+        f"{number(_known(best) / total, '.2f')} per training spent, {verdict}."
     )
 
 
 def _trivial(table: DataFrame, fact: MetricInfo) -> str:
-    own = table[~has_members(table) & table["value"].notna()]
-    if own.empty:
+    rows = table[~has_members(table) & table["value"].notna()]
+    if rows.empty:
         return ""
-    row = own.iloc[int(own.apply(_known, axis=1).argmax())]
-    shown = cell(row["value"], row["low"], row["high"], fact.digits)
+    best = rows.iloc[int(rows.apply(_known, axis=1).argmax())]
+    shown = cell(best["value"], best["low"], best["high"], fact.digits)
     worth = " ".join(filter(None, (shown.text, shown.interval)))
-    cost = number(row["total"], ".2f")
-    return f"The trivial baseline reaches {fact.symbol} = {worth} at total cost {cost}."
+    cost = number(best["total"], ".2f")
+    return f"The trivial baseline reaches {fact.symbol} = {worth} at a total cost of {cost}."
 
 
 def _verdict(table: DataFrame) -> str:
-    own = _candidates(table)
-    above, below = (
-        _count(own, lambda row: row["low"] > row["total"]),
-        _count(own, lambda row: row["high"] < row["total"]),
-    )
+    methods = _candidates(table)
+    above = _count(methods, lambda row: row["low"] > row["total"])
+    below = _count(methods, lambda row: row["high"] < row["total"])
     return (
-        f"Of {len(own)} explorers and emulators, {above} lie above the deep ensemble of their "
-        f"total cost with their whole interval of K_eq, {below} below it, and "
-        f"{len(own) - above - below} can't be told from it.")  # fmt: skip
+        f"The number of explorers and emulators is {len(methods)}. The whole interval of K_eq lies "
+        f"above the deep ensemble of the same total cost for {above} of them, and below it for "
+        f"{below}; the other {len(methods) - above - below} can't be distinguished from it."
+    )
 
 
 def _candidates(table: DataFrame) -> DataFrame:
+    """Returns the rows that are judged: neither the deep ensembles nor the trivial baseline."""
     return table[~is_scale(table) & has_members(table) & table["value"].notna()]
 
 
@@ -109,9 +97,6 @@ def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:
 
 
 def _known(row: Series) -> float:
-    """The value, or the lower end where the data can't bound it."""
-    return (
-        float(row["low"])
-        if math.isinf(row["high"]) or math.isinf(row["value"])
-        else float(row["value"])
-    )
+    """Returns the value, or the lower end of its interval if that has no upper end."""
+    is_open = math.isinf(row["high"]) or math.isinf(row["value"])
+    return float(row["low"] if is_open else row["value"])

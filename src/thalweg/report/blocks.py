@@ -1,6 +1,4 @@
-"""Blocks that a report is made of: report.typ and report.html draw each kind, so both show the
-same.
-"""
+"""The blocks of a report. report.typ and report.html draw every kind, so both show the same."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,26 +7,25 @@ from matplotlib.figure import Figure
 
 from thalweg.report.tables import Table
 
-BOLD = (
-    "\x02"  # what stands between two of these is bold: no label can have one, as it can have `**`
-)
+# Text between two of these characters is bold. A label can contain `**`, but not this character.
+BOLD = "\x02"
 
 
 def bold(text: str) -> str:
-    """A part of a text in bold."""
+    """Returns a text that is drawn in bold."""
     return f"{BOLD}{text}{BOLD}"
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text; what stands between two `BOLD` is bold."""
+    """A paragraph of text, in which text between two `BOLD` is bold."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Short facts: a name and a text each."""
+    """Short facts, each with a name and a text."""
 
     rows: tuple[tuple[str, str], ...]
 
@@ -42,7 +39,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to type."""
+    """Lines that the reader can type."""
 
     text: str
 
@@ -53,9 +50,10 @@ class Picture:
 
     Attributes:
         name: A short name for files and links.
-        caption: What it shows and how to read it.
-        figure: As printed.
-        live: The same as a plotly figure, which the page shows instead; None where there is none.
+        caption: What the figure shows and how to read it.
+        figure: The figure as it is printed.
+        live: The same figure as a plotly figure, which the page shows instead; None if there is
+            none.
     """
 
     name: str
@@ -80,12 +78,12 @@ class Content:
     """All words, numbers and figures of a report.
 
     Attributes:
-        title: Of the report.
-        subtitle: Data, network and date in one line.
-        answer: The answer in a few sentences.
-        sections: The rest.
-        date: When the study ended, ISO 8601.
-        version: Of thalweg.
+        title: The title of the report.
+        subtitle: The data, the network and the date, in one line.
+        answer: The answer, in a few sentences.
+        sections: The sections.
+        date: The date on which the study ended, in ISO 8601.
+        version: The version of thalweg.
     """
 
     title: str

@@ -1,7 +1,4 @@
-"""What a report says: the sections, in order, made of the result files.
-
-The same for report.pdf and report.html.
-"""
+"""The content of a report, made from the result files; report.pdf and report.html both show it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -38,9 +35,9 @@ CURVES = (
     "disagreement_ratio",
 )
 T = TypeVar("T")
-COLUMNS_A_TABLE = 7
-MISSING = "These results, of another version of thalweg, do not have it."
-PANELS_A_FIGURE, LINES_A_FIGURE = 25, 40  # of one that fits on a page
+COLUMNS_PER_TABLE = 7
+MISSING = "Another version of thalweg made these results, and they do not contain this measure."
+PANELS_PER_FIGURE, LINES_PER_FIGURE = 25, 40  # the largest figures that fit on a page
 GROUPS = {
     "Out-of-distribution detection": (
         "ood_auroc_mutual_information",
@@ -48,8 +45,8 @@ GROUPS = {
         "ood_spread_ratio",
         "ood_outside",
     ),
-    "Scores, and deep-ensemble equivalents: how many members the deep ensemble has that reaches "
-    "the same score": (
+    "Scores, and their deep-ensemble equivalents: the number of members with which a deep ensemble "
+    "reaches the same score": (
         "brier",
         "calibrated_nll",
         "ece",
@@ -92,32 +89,24 @@ REFERENCES = (
 
 
 def content(results: Results) -> Content:
-    """All sections of a report, of the metrics that the results have.
+    """Returns the content of a report, with the metrics that the results have.
 
     Raises:
         InputError: `study.json` lacks something that the report prints.
     """
     study, facts = results.study, results.facts
+    main = [facts[name] for name in MAIN if results.has(name)]
     sections = (
-        Section("What was asked, and how", tuple(protocol.blocks(results))),
-        Section(
-            "Comparison",
-            (
-                metric_table(
-                    results,
-                    "The main measures.",
-                    [facts[name] for name in MAIN if results.has(name)],
-                ),
-            ),
-        ),
+        Section("Question and protocol", tuple(protocol.blocks(results))),
+        Section("Comparison", (metric_table(results, "The main measures.", main),)),
         Section("Retraining equivalents against cost", tuple(_against_cost(results, facts))),
-        Section("Predicted and realised spread", tuple(_spread(results))),
+        Section("Predicted and observed spread", tuple(_spread(results))),
         Section("Coverage", tuple(_coverage(results))),
         Section("Reliability", tuple(_reliability(results))),
         Section("The loss landscape", tuple(_landscape(results))),
         Section("The most uncertain test images", (_images(results),)),
         Section("All other measures", tuple(_others(results, facts))),
-        Section("What failed", tuple(_failed(results))),
+        Section("Failed runs", tuple(_failed(results))),
         Section("Settings of the methods", tuple(_settings(results))),
         Section("Definitions", tuple(_definitions(results, facts))),
         Section("References", (Items(REFERENCES),)),
@@ -134,83 +123,88 @@ def content(results: Results) -> Content:
 
 
 def _against_cost(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
-    told = (
-        "Points carry the numbers of the table; bars are 95 % intervals, and an arrow stands "
-        "where the data give no upper end. Solid line: deep ensembles, K = total cost; what "
-        "lies above it is worth more than it costs.")  # fmt: skip
-    line = (
-        "Dashed line, eq. (1): the best that is possible with K anchors, the right spread, and "
-        "nothing known of the retrainings' mean but the anchors', K_eq = 1 / (√(1 + 1/K) − "
-        "1).")  # fmt: skip
+    common = (
+        "Each point carries its method's number in the table. The bars are 95 % intervals; an "
+        "arrow replaces the upper end where the data do not give one. The solid line shows deep "
+        "ensembles, for which K equals the total cost: a method above it is worth more than it "
+        "costs."
+    )
+    bound = (
+        "The dashed line, eq. (1), is the best that is possible with K anchors and the right "
+        "spread, if nothing is known about the retrainings' mean except the anchors' mean: "
+        "K_eq = 1 / (√(1 + 1/K) − 1)."
+    )
     blocks: list[Block] = []
     if results.has("k_eq"):
-        table = results.metric("k_eq")
-        blocks.append(
-            Picture(
-                "k_eq",
-                f"Retraining equivalents of the predictions, K_eq, against total cost. {told} "
-                f"{line}",
-                figures.against_cost(table, "K_eq", bound=True),
-                interactive.against_cost(table, "K<sub>eq</sub>", facts["k_eq"].digits, bound=True),
-            )
+        table, digits = results.metric("k_eq"), facts["k_eq"].digits
+        caption = (
+            "The retraining equivalents of the predictions, K_eq, against the total cost. "
+            f"{common} {bound}"
         )
+        printed = figures.against_cost(table, "K_eq", bound=True)
+        live = interactive.against_cost(table, "K<sub>eq</sub>", digits, bound=True)
+        blocks.append(Picture("k_eq", caption, printed, live))
     if results.has("k_u"):
-        table = results.metric("k_u")
-        blocks.append(
-            Picture(
-                "k_u",
-                "Retraining equivalents of the standard uncertainty, K_u, against total cost. "
-                f"{told} Eq. (1) concerns K_eq only.",
-                figures.against_cost(table, "K_u", bound=False),
-                interactive.against_cost(table, "K<sub>u</sub>", facts["k_u"].digits, bound=False),
-            )
+        table, digits = results.metric("k_u"), facts["k_u"].digits
+        caption = (
+            "The retraining equivalents of the standard uncertainty, K_u, against the total cost. "
+            f"{common} Eq. (1) concerns K_eq only."
         )
-    return blocks or [Paragraph(MISSING)]  # fmt: skip
+        printed = figures.against_cost(table, "K_u", bound=False)
+        live = interactive.against_cost(table, "K<sub>u</sub>", digits, bound=False)
+        blocks.append(Picture("k_u", caption, printed, live))
+    return blocks or [Paragraph(MISSING)]
 
 
 def _spread(results: Results) -> list[Block]:
     inputs = results.inputs["input"].nunique()
     return _pictures(
         "spread",
-        "Standard uncertainty u as a method predicts it, against that over the reference "
-        f"retrainings. {inputs} test inputs of the first base, in 10 bins of equal size by "
-        "predicted u; root mean squares of the bins. On the diagonal, prediction and reference "
-        "agree; points above it are inputs on which retrainings differ more than predicted; "
-        "points on the left edge lie beyond it.",
+        "The standard uncertainty u over the reference retrainings, against the u that a method "
+        f"predicts. The {inputs} test inputs of the first base are put into 10 bins of equal size "
+        "by their predicted u; a point shows the root mean squares of a bin. On the diagonal, "
+        "prediction and reference agree. Above it, retrainings differ more than predicted. A point "
+        "on the left edge lies beyond it.",
         lambda methods: figures.spread(results.inputs, methods),
         _shown(results, results.inputs["method"]),
-        PANELS_A_FIGURE,
+        PANELS_PER_FIGURE,
     )
 
 
 def _coverage(results: Results) -> list[Block]:
     if not results.has("coverage"):
         return [Paragraph(MISSING)]
-    return _pictures("coverage",
-        "Share of the held-out retrainings' probabilities inside each method's 95 % interval, "
-        "with its own 95 % interval. Right is 95 %; less means that the method's spread is too "
-        "small.",
-                     figures.coverage, results.metric("coverage"), LINES_A_FIGURE)  # fmt: skip
+    caption = (
+        "The fraction of the held-out retrainings' probabilities that lie inside each method's "
+        "95 % interval, with its own 95 % interval. It should be 95 %; a smaller value means that "
+        "the method's spread is too small."
+    )
+    return _pictures(
+        "coverage", caption, figures.coverage, results.metric("coverage"), LINES_PER_FIGURE
+    )
 
 
 def _reliability(results: Results) -> list[Block]:
-    return _pictures("reliability",
-        "Reliability of the mean prediction: accuracy against confidence in bins; the area of a "
-        "point is its bin's share of the test inputs. Points above the diagonal: too little "
-        "confidence; below: too much.",
-                     lambda methods: figures.reliability(results.reliability, methods),
-                     _shown(results, results.reliability["method"]), PANELS_A_FIGURE)  # fmt: skip
+    return _pictures(
+        "reliability",
+        "The reliability of the mean prediction: accuracy against confidence, in bins. The area of "
+        "a point is proportional to the number of test inputs in its bin. Above the diagonal the "
+        "confidence is too low, below it is too high.",
+        lambda methods: figures.reliability(results.reliability, methods),
+        _shown(results, results.reliability["method"]),
+        PANELS_PER_FIGURE,
+    )
 
 
 def _pictures(
     name: str, caption: str, draw: Callable[[DataFrame], Figure], methods: DataFrame, most: int
 ) -> list[Block]:
-    """One picture, or as few as hold so many methods each: a taller one would not fit on a page."""
+    """Returns one picture, or several of at most so many methods each, which fit on a page."""
     parts = _parts(list(range(len(methods))), most)
     return [
         Picture(
             name if k == 0 else f"{name}{k + 1}",
-            caption if k == 0 else f"The same, methods {part[0] + 1} and on.",
+            caption if k == 0 else f"The same for the methods from the {part[0] + 1}th on.",
             draw(methods.iloc[part]),
         )
         for k, part in enumerate(parts)
@@ -220,23 +214,25 @@ def _pictures(
 def _landscape(results: Results) -> list[Block]:
     if results.landscape is None:
         return [Paragraph("The plan asked for no plane of the loss landscape.")]
-    about = results.landscape.about.rstrip(".")
-    return [Picture("landscape",
-        f"Loss and error on a plane in weight space: {about}. Contours are spaced "
-        "logarithmically; the orange line is the path, projected on the plane.",
-                    landscape.plane(results.landscape))]  # fmt: skip
+    caption = (
+        "Loss and error on a plane in weight space, which goes through "
+        f"{results.landscape.about.rstrip('.')}. The contours are spaced logarithmically. The "
+        "orange line is the path, projected on the plane."
+    )
+    return [Picture("landscape", caption, landscape.plane(results.landscape))]
 
 
 def _images(results: Results) -> Picture:
     shown = min(images.SHOWN, len(results.uncertain.images))
-    return Picture(
-        "uncertain",
-        f"The {shown} test images with the largest u over the reference retrainings. Beside "
-        "each: the reference's most probable class with its mean probability ± standard "
-        "deviation over retrainings (dashed line), and each method's standard deviation of that "
-        "probability (a bar a method, numbered as in the table, in its family's colour).",
-        images.grid(results.uncertain, _shown(results, results.uncertain.spread)),
+    caption = (
+        f"The {shown} test images with the largest u over the reference retrainings. Beside each "
+        "image are the most probable class according to the reference, and the mean of its "
+        "probability ± the standard deviation over retrainings, which the dashed line shows, too. "
+        "Each bar is a method's standard deviation of that probability, numbered as in the table "
+        "and in the colour of the method's family."
     )
+    methods = _shown(results, results.uncertain.spread)
+    return Picture("uncertain", caption, images.grid(results.uncertain, methods))
 
 
 def _others(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
@@ -251,30 +247,33 @@ def _others(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
         **GROUPS,
         "Further measures": tuple(name for name in left if name not in grouped),
     }.items():
-        own = [name for name in left if name in names]
+        group = [name for name in left if name in names]
         blocks += [
             metric_table(results, f"{title}.", [facts[name] for name in part])
-            for part in _parts(own, COLUMNS_A_TABLE)
+            for part in _parts(group, COLUMNS_PER_TABLE)
         ]
-    blocks.append(cost_table(results,
-        "Cost: a run on average. Total: all evaluations over those of one training, "
-        "forward-only ones at a third. The emulator's time is in the time. –: results of an "
-        "earlier version, which did not measure it."))  # fmt: skip
+    title = (
+        "The cost of an average run. In the total, a forward-only evaluation counts as a third of "
+        "one with a backward pass. The time includes the emulator's time. A dash means that an "
+        "earlier version made these results and did not measure the quantity."
+    )
+    blocks.append(cost_table(results, title))
     known = set(results.curves["metric"])
     titles = {
         name: facts[name].title for name in (*CURVES, *facts) if name in known and name in facts
     }
     if titles:
+        caption = (
+            "The scores of deep ensembles made of the pool's retrainings, against their number of "
+            "members. The deep-ensemble equivalents are read off such curves."
+        )
         shown = dict(list(titles.items())[:8])
-        blocks.append(Picture("curves",
-            "What deep ensembles of the pool's retrainings reach with more members. "
-            "Deep-ensemble equivalents are read off such curves.",
-                              figures.curves(results.curves, shown)))  # fmt: skip
+        blocks.append(Picture("curves", caption, figures.curves(results.curves, shown)))
     return blocks
 
 
 def _parts(names: list[T], most: int) -> list[list[T]]:
-    """Names in as few, and as equal, parts of at most so many as possible."""
+    """Splits names into parts of at most so many, as few and as equal as possible."""
     count = -(-len(names) // most)
     return [names[len(names) * i // count : len(names) * (i + 1) // count] for i in range(count)]
 
@@ -282,15 +281,13 @@ def _parts(names: list[T], most: int) -> list[list[T]]:
 def _failed(results: Results) -> list[Block]:
     failures = need(results.study, "failures")
     if not failures:
-        return [Paragraph("Nothing failed.")]
+        return [Paragraph("No run failed.")]
     rows = [(f["run"], f["reason"].replace(BOLD, " ")) for f in failures]
-    return [
-        Paragraph(
-            f"{len(rows)} {'run' if len(rows) == 1 else 'runs'} failed. What failed is left out "
-            "of every number; the other runs are not."
-        ),
-        Pairs(tuple(rows)),
-    ]
+    count = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
+    told = (
+        f"{count} failed. Every number in this report leaves out the failed runs, and only those."
+    )
+    return [Paragraph(told), Pairs(tuple(rows))]
 
 
 def _settings(results: Results) -> list[Block]:
@@ -305,33 +302,27 @@ def _definitions(results: Results, facts: Mapping[str, MetricInfo]) -> list[Bloc
         if not results.has(name):
             continue
         about = "; ".join(part for part in (fact.unit, better.get(fact.direction, "")) if part)
+        about = f" ({about}.)" if about else ""
         title = fact.title if fact.symbol == fact.title else f"{fact.title} ({fact.symbol})"
-        rows.append(
-            (
-                title,
-                f"{fact.definition.rstrip('.')}.{f' ({about}.)' if about else ''} Source: "
-                f"{fact.source.rstrip('.')}.",
-            )
-        )
+        definition, source = fact.definition.rstrip("."), fact.source.rstrip(".")
+        rows.append((title, f"{definition}.{about} Source: {source}."))
     note = (
-        f"Intervals and values printed as {DASH} are not defined for that method (the fair gap "
-        "of one member, for example). “> k” stands where the interval of the gap reaches 0, so "
-        "that the data give no upper end.")  # fmt: skip
+        f"A value or an interval that is printed as {DASH} is not defined for that method, such as "
+        "the fair gap of one member. “> k” is printed where the interval of the gap reaches 0, so "
+        "that the data give no upper end."
+    )
     return [Pairs(tuple(rows)), Paragraph(note)]
 
 
 def _reproduce(study: dict[str, Any]) -> list[Block]:
-    lines = need(study, "reproduce")
-    return [
-        Paragraph(
-            "The same plan, seeds and versions give the same numbers on the CPU. From a clone "
-            "of the project:"
-        ),
-        Code("\n".join(lines)),
-    ]
+    told = (
+        "The same plan, seeds and versions give the same numbers on the CPU. In a clone of the "
+        "project, run:"
+    )
+    return [Paragraph(told), Code("\n".join(need(study, "reproduce")))]
 
 
 def _shown(results: Results, labels: Iterable[str]) -> DataFrame:
-    """The judged methods that a figure has something of."""
+    """Returns the methods with successful runs that are among the labels of a figure's data."""
     methods = results.methods
     return methods[~methods["lost"] & methods["method"].isin(set(labels))]

@@ -1,6 +1,4 @@
-"""Packages of the extra `report`, imported where they are used: the rest of thalweg works without
-them.
-"""
+"""The packages of the extra `report`, imported only where they are used."""
 
 import importlib
 from typing import Any
@@ -9,7 +7,7 @@ from thalweg.errors import InputError
 
 
 def extra(module: str) -> Any:
-    """Imports a module of the extra `report`.
+    """Imports and returns a module of the extra `report`.
 
     Raises:
         InputError: It is not installed.

@@ -18,9 +18,9 @@ class Look:
             apart.
         marker: The marker's name in matplotlib.
         symbol: The marker's name in plotly.
-        title: What the family is called in legends.
-        is_scale: Whether its rows are the scale that the others are read on.
-        has_members: Whether its rows have draws, and not u alone.
+        title: The family's name in legends.
+        is_scale: Whether its methods are the scale for the others, as deep ensembles are.
+        has_members: Whether its methods have draws, and not only u.
     """
 
     colour: str
@@ -63,30 +63,29 @@ _NAMED = {
     ),
     **dict.fromkeys(("batch-ensemble", "packed-ensemble"), "embedded"),
 }
-"""Explorers and baselines of the versions whose result files do not say a method's family."""
+"""The families of explorers and baselines, for result files that do not state them."""
 
 
 def is_scale(methods: DataFrame) -> Series:
-    """Whether each row is one of the scale that the others are read on, real retrainings."""
+    """Whether each method is a part of the scale for the others, that is, real retrainings."""
     return methods["family"].map(lambda name: LOOKS[name].is_scale).astype(bool)
 
 
 def has_members(methods: DataFrame) -> Series:
-    """Whether each row has draws, and not u alone."""
+    """Whether each method has draws, and not only u."""
     return methods["family"].map(lambda name: LOOKS[name].has_members).astype(bool)
 
 
 def described(methods: DataFrame) -> DataFrame:
-    """A table of methods with `family`, a key of `LOOKS`, and `is_retraining`, as the methods' own
-    classes said.
+    """Returns a table of methods with their `family`, a key of `LOOKS`, and `is_retraining`.
 
-    Tables of earlier versions lack the family, and call anchors with narrow networks beside them
-    retrainings: there an explorer's whole name tells the family, and the cost that some networks
-    were no full trainings.
+    The methods' own classes state both. Tables of earlier versions lack the family, and count
+    anchors with additional narrow networks as retrainings. For these, the explorer's name gives the
+    family, and the cost shows that some networks were not full trainings.
 
     Args:
-        methods: One row a method: explorer, emulator, cost, evaluations_per_input, is_retraining,
-            and family from 0.2 on.
+        methods: One row per method: explorer, emulator, cost, evaluations_per_input, is_retraining,
+            and, from version 0.2 on, family.
 
     Example:
         >>> old = DataFrame({"explorer": ["deep-ensemble", "deep-ensemble", "deep-kernel"],
@@ -100,18 +99,11 @@ def described(methods: DataFrame) -> DataFrame:
         return methods.assign(
             family=[name if name in LOOKS else "other" for name in methods["family"]]
         )
-    real = methods["is_retraining"].astype(bool) & ~(
-        methods["evaluations_per_input"] > 1.001 * methods["cost"]
-    )
-    return methods.assign(
-        is_retraining=real,
-        family=[
-            _family(explorer, emulator, real=bool(retraining))
-            for explorer, emulator, retraining in zip(
-                methods["explorer"], methods["emulator"], real, strict=True
-            )
-        ],
-    )
+    has_narrow = methods["evaluations_per_input"] > 1.001 * methods["cost"]
+    real = methods["is_retraining"].astype(bool) & ~has_narrow
+    rows = zip(methods["explorer"], methods["emulator"], real, strict=True)
+    family = [_family(explorer, emulator, real=bool(r)) for explorer, emulator, r in rows]
+    return methods.assign(is_retraining=real, family=family)
 
 
 def _family(explorer: str, emulator: Any, *, real: bool) -> str:

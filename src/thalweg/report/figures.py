@@ -1,4 +1,4 @@
-"""Figures of a report: functions from a table to a figure."""
+"""The figures of a report: functions that draw a table as a figure."""
 
 import textwrap
 import warnings
@@ -17,7 +17,7 @@ from thalweg.report.families import INK, LOOKS, MUTED
 from thalweg.report.labels import place, plain
 from thalweg.report.results import records
 
-WIDTH = 6.7  # inches: the width of the text
+WIDTH = 6.7  # the width of the text, in inches
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
@@ -46,7 +46,7 @@ STYLE: Any = {
 
 
 def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figure:
-    """A figure of a size (in inches) with the report's style, which ends with it."""
+    """Draws a figure of a size (in inches) in the report's style, which is not kept afterwards."""
     with matplotlib.rc_context(STYLE), unseen_glyphs():
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
@@ -56,21 +56,19 @@ def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figur
 
 @contextmanager
 def unseen_glyphs() -> Iterator[None]:
-    """No warnings of characters that the font does not have, such as a label's emoji: they are
-    shown as boxes.
-    """
+    """Suppresses warnings of characters that the font lacks, such as emoji; they become boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
-    """Retraining equivalents against total cost, with intervals, on logarithmic axes.
+    """Draws retraining equivalents against total cost, with intervals, on logarithmic axes.
 
     Args:
-        table: One row a method: number, family, total, value, low, high.
-        symbol: What the values are called, `K_eq` or `K_u`.
-        bound: Whether the theoretical line belongs to them.
+        table: One row per method: number, family, total, value, low, high.
+        symbol: The symbol of the values, `K_eq` or `K_u`.
+        bound: Whether the theoretical bound of eq. (1) is drawn.
     """
     return styled(
         WIDTH, 3.25, lambda figure: _against_cost(figure.subplots(), table, symbol, bound=bound)
@@ -78,71 +76,60 @@ def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
 
 
 def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
-    """Predicted against realised spread: a panel a method, bins of equally many test inputs.
+    """Draws the reference's spread against the predicted one, with a panel per method.
 
     Args:
-        inputs: One row a method and input: method, u, u_reference.
+        inputs: One row per method and input: method, u, u_reference.
         methods: number, method, family.
-        bins: How many bins.
+        bins: The number of bins, which hold equally many test inputs.
     """
     ends = _decades(inputs.loc[inputs["u_reference"] > 0, "u_reference"])
 
     def panel(axes: Axes, method: str, colour: str) -> None:
-        own = inputs[inputs["method"] == method]
+        rows = inputs[inputs["method"] == method]
         axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
         axes.plot(ends, ends, color=MUTED, linewidth=0.7)
-        if not (own["u"] > 0).any():
+        if not (rows["u"] > 0).any():
             axes.text(0.05, 0.93, "no spread", transform=axes.transAxes, va="top", color=MUTED)
             return
-        squares = own.set_index("u")[["u_reference"]] ** 2
-        ranked = (
-            squares.groupby("u").transform("mean").sort_index(kind="stable")
-        )  # inputs of equal u are exchangeable
+        # inputs of equal u are exchangeable, so each gets their mean
+        squares = rows.set_index("u")[["u_reference"]] ** 2
+        ranked = squares.groupby("u").transform("mean").sort_index(kind="stable")
         ranked.insert(0, "u", ranked.index.to_numpy() ** 2)
-        means = np.array(
-            [
-                np.sqrt(group.mean(0))
-                for group in np.array_split(ranked.to_numpy(), bins)
-                if len(group)
-            ]
-        )
-        means = means.clip(min=ends[0])
+        groups = [group for group in np.array_split(ranked.to_numpy(), bins) if len(group)]
+        means = np.array([np.sqrt(group.mean(0)) for group in groups]).clip(min=ends[0])
         axes.plot(means[:, 0], means[:, 1], "o-", color=colour, markersize=2.6, linewidth=0.8)
 
     return _panels(methods, panel, "predicted u (root mean square of the bin)", "reference u")
 
 
 def reliability(table: DataFrame, methods: DataFrame) -> Figure:
-    """Reliability diagrams: accuracy against confidence, a panel a method; a point's area is its
-    bin's share of the inputs.
+    """Draws reliability diagrams, accuracy against confidence, with a panel per method.
+
+    The area of a point is proportional to the number of inputs in its bin.
 
     Args:
-        table: One row a method and bin: method, bin, confidence, accuracy, count.
+        table: One row per method and bin: method, bin, confidence, accuracy, count.
         methods: number, method, family.
     """
     begin = float(min(table["confidence"].min(), table["accuracy"].min(), 0.5)) // 0.1 * 0.1
 
     def panel(axes: Axes, method: str, colour: str) -> None:
-        own = table[(table["method"] == method) & (table["count"] > 0)].sort_values("bin")
+        rows = table[(table["method"] == method) & (table["count"] > 0)].sort_values("bin")
+        x, y, area = rows["confidence"], rows["accuracy"], 60 * rows["count"] / rows["count"].sum()
         axes.set(xlim=(begin, 1.03), ylim=(begin, 1.03))
         axes.plot([begin, 1], [begin, 1], color=MUTED, linewidth=0.7)
-        axes.plot(own["confidence"], own["accuracy"], color=colour, linewidth=0.8)
-        axes.scatter(
-            own["confidence"],
-            own["accuracy"],
-            s=4 + 60 * own["count"] / own["count"].sum(),
-            color=colour,
-            linewidth=0,
-        )
+        axes.plot(x, y, color=colour, linewidth=0.8)
+        axes.scatter(x, y, s=4 + area, color=colour, linewidth=0)
 
     return _panels(methods, panel, "confidence", "accuracy")
 
 
 def coverage(table: DataFrame) -> Figure:
-    """The share of held-out retrainings inside each method's 95 % interval.
+    """Draws the fraction of held-out retrainings inside each method's 95 % interval.
 
     Args:
-        table: One row a method: number, method, family, value, low, high.
+        table: One row per method: number, method, family, value, low, high.
     """
 
     def draw(figure: Figure) -> None:
@@ -170,27 +157,22 @@ def coverage(table: DataFrame) -> Figure:
 
 
 def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
-    """What deep ensembles reach with more members: a panel a metric.
+    """Draws the scores of deep ensembles against their number of members, a panel per metric.
 
     Args:
-        table: metric, members, value.
-        titles: The metrics to show and their titles.
+        table: One row per metric and number: metric, members, value.
+        titles: The titles of the metrics that are shown, by the metrics' names.
     """
 
     def draw(figure: Figure) -> None:
         columns = min(5, len(titles))
         grid = figure.subplots(-(-len(titles) // columns), columns, squeeze=False)
         for axes, metric in zip(grid.flat, titles, strict=False):
-            own = table[table["metric"] == metric].sort_values("members")
-            axes.plot(
-                own["members"],
-                own["value"],
-                "o-",
-                color=LOOKS["deep ensemble"].colour,
-                markersize=2.6,
-            )
+            rows = table[table["metric"] == metric].sort_values("members")
+            x, y, colour = rows["members"], rows["value"], LOOKS["deep ensemble"].colour
+            axes.plot(x, y, "o-", color=colour, markersize=2.6)
             axes.set(xscale="log", title=plain(_wrapped(titles[metric], 20)))
-            axes.set_xticks(*_plain_ticks(own["members"].min(), own["members"].max()))
+            axes.set_xticks(*_plain_ticks(x.min(), x.max()))
             axes.minorticks_off()
         for axes in grid.flat[len(titles) :]:
             axes.set_axis_off()
@@ -204,30 +186,21 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
     line = np.geomspace(ends[0], ends[1], 60)
     axes.plot(line, line, color=MUTED, linewidth=0.9)
     if bound:
-        axes.plot(
-            line,
-            [best_possible_k_eq(k) for k in line],
-            color=INK,
-            linewidth=0.9,
-            linestyle=(0, (5, 3)),
-        )
+        best = [best_possible_k_eq(k) for k in line]
+        axes.plot(line, best, color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
     points, names = [], []
     for row in records(table[table["value"].notna()]):
-        look, known = (
-            LOOKS[row.family],
-            min(row.value, row.high) if np.isfinite(row.value) else row.low,
-        )
-        above = np.isinf(row.high)
-        top = row.low * 1.25 if above else row.high
-        bottom = row.low if np.isfinite(row.low) and row.low > 0 else known
-        known = row.low if above else known
+        look = LOOKS[row.family]
+        shown = min(row.value, row.high) if np.isfinite(row.value) else row.low
+        bottom = row.low if np.isfinite(row.low) and row.low > 0 else shown
+        top = row.high
+        if np.isinf(row.high):  # an arrow replaces the upper end
+            shown, top = row.low, row.low * 1.25
+            style: Any = {"markersize": 3.5, "fillstyle": "none", "zorder": 3}
+            axes.plot(row.total, top, "^", color=look.colour, **style)
         axes.plot([row.total, row.total], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
-        if above:
-            axes.plot(
-                row.total, top, "^", color=look.colour, markersize=3.5, fillstyle="none", zorder=3
-            )
-        axes.plot(row.total, known, look.marker, color=look.colour, markersize=5, zorder=3)
-        points.append((row.total, known))
+        axes.plot(row.total, shown, look.marker, color=look.colour, markersize=5, zorder=3)
+        points.append((row.total, shown))
         names.append(str(row.number))
     values = [y for _, y in points]
     floor = min([*values, *table["low"][table["low"] > 0], 1.0])
@@ -249,25 +222,22 @@ def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> 
 
 
 def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
-    handles = [axes.plot([], [], look.marker, color=look.colour, markersize=5, label=look.title)[0]
-               for name, look in LOOKS.items() if (table["family"] == name).any()]  # fmt: skip
+    handles = []
+    for name, look in LOOKS.items():
+        if (table["family"] == name).any():
+            style: Any = {"color": look.colour, "markersize": 5, "label": look.title}
+            handles += axes.plot([], [], look.marker, **style)
     handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = total cost")
     if bound:
-        handles += axes.plot(
-            [],
-            [],
-            color=INK,
-            linewidth=0.9,
-            linestyle=(0, (5, 3)),
-            label="best with the anchors' mean, eq. (1)",
-        )
+        dashed: Any = {"color": INK, "linewidth": 0.9, "linestyle": (0, (5, 3))}
+        handles += axes.plot([], [], label="best with the anchors' mean, eq. (1)", **dashed)
     axes.figure.legend(handles=handles, loc="outside right upper")
 
 
 def _panels(
     methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel: str, ylabel: str
 ) -> Figure:
-    """Small multiples: a panel a method, five in a row, on common axes."""
+    """Draws a panel per method, five in a row, on common axes."""
     columns = 5
     rows = -(-len(methods) // columns)
 
@@ -300,15 +270,15 @@ def _subscripted(symbol: str) -> str:
 
 
 def _decades(values: Series) -> tuple[float, float]:
-    """Limits for positive values: the upper 95 % of them, a bit wider, at least one decade."""
-    low, high = (
-        np.quantile(np.asarray(values, dtype=float), [0.05, 1.0]) if len(values) else (0.01, 1.0)
-    )
+    """Returns limits for positive values: the upper 95 % of them and more, at least one decade."""
+    low, high = 0.01, 1.0
+    if len(values):
+        low, high = np.quantile(np.asarray(values, dtype=float), [0.05, 1.0])
     return float(min(low * 0.7, high / 10)), float(high * 1.3)
 
 
 def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Ticks of a logarithmic axis at 1, 2, 5, 10, ... written as plain numbers."""
+    """Returns the ticks of a logarithmic axis at 1, 2, 5, 10, ..., written as plain numbers."""
     steps = [m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)]
     ticks = [step for step in steps if low <= step <= high]
     return ticks, [f"{tick:g}" for tick in ticks]

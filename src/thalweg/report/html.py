@@ -1,4 +1,4 @@
-"""report.html: the content as one page that opens without a network."""
+"""report.html: the content as one page, which opens without an internet connection."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from thalweg.report.svg import in_text_colour, svg
 
 
 def html(content: Content) -> str:
-    """The report as a page; plotly.js is inside, once.
+    """Returns the report as an HTML page, which contains plotly.js.
 
     Raises:
         InputError: jinja2 or plotly is not installed.
@@ -24,7 +24,7 @@ def html(content: Content) -> str:
     template = environment.from_string(
         resources.files("thalweg.report").joinpath("report.html").read_text(encoding="utf-8")
     )
-    return str(template.render(
+    page = template.render(
         content=content,
         kind=lambda block: type(block).__name__,
         drawing=lambda block: in_text_colour(svg(block.figure, block.name)),
@@ -32,14 +32,13 @@ def html(content: Content) -> str:
         data=lambda value: json.dumps(value, sort_keys=True).replace("</", "<\\/"),
         colours={name: look.colour for name, look in LOOKS.items()},
         plotly=offline.get_plotlyjs(),
-    ))  # fmt: skip
+    )
+    return str(page)
 
 
 def _words(text: str) -> str:
-    """Escaped text with what stands between two `BOLD` in bold, and K_eq and K_u with
-    subscripts.
-    """
-    markup = extra("markupsafe").Markup  # jinja2 brings it
+    """Escapes a text, sets text between two `BOLD` in bold, and K_eq and K_u with subscripts."""
+    markup = extra("markupsafe").Markup  # jinja2 depends on it
     parts = [
         markup("<strong>{}</strong>" if i % 2 else "{}").format(part)
         for i, part in enumerate(text.split(BOLD))

@@ -1,6 +1,4 @@
-"""Interactive figures of report.html: retraining equivalents against total cost, every method's
-numbers under the pointer.
-"""
+"""The interactive figures of report.html, which show a method's numbers under the pointer."""
 
 import json
 from html import escape
@@ -11,20 +9,20 @@ from pandas import DataFrame
 
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.extras import extra
-from thalweg.report.families import LOOKS, MUTED
+from thalweg.report.families import LOOKS, MUTED, Look
 from thalweg.report.results import records
 from thalweg.report.tables import cell, duration, number
 
 
 def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> dict[str, Any]:
-    """A plotly figure, as the dictionary that plotly.js takes.
+    """Returns retraining equivalents against total cost, as the dictionary that plotly.js takes.
 
     Args:
-        table: One row a method: number, method, family, cost, total, seconds,
+        table: One row per method: number, method, family, cost, total, seconds,
             evaluations_per_input, value, low, high.
-        symbol: What the values are called, in plotly's HTML.
-        digits: Format specification of them.
-        bound: Whether the theoretical line belongs to them.
+        symbol: The symbol of the values, in plotly's HTML.
+        digits: The format specification of the values.
+        bound: Whether the theoretical bound of eq. (1) is drawn.
 
     Raises:
         InputError: plotly is not installed.
@@ -35,41 +33,25 @@ def against_cost(table: DataFrame, symbol: str, digits: str, *, bound: bool) -> 
         row.low if np.isinf(row.high) or np.isinf(row.value) else row.value
         for row in records(table)
     ]
-    order = (
-        table[["total", "shown"]].apply(tuple, axis=1).rank()
-    )  # neighbours' numbers stand on different sides
+    # the numbers of neighbouring points are drawn on different sides
+    order = table[["total", "shown"]].apply(tuple, axis=1).rank()
     table["side"] = ["middle right" if rank % 2 else "middle left" for rank in order.astype(int)]
     line = np.geomspace(min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25, 60)
     traces = [_line(plotly, line, line, "K = total cost", "solid")]
     if bound:
-        traces.append(
-            _line(
-                plotly,
-                line,
-                np.array([best_possible_k_eq(k) for k in line]),
-                "best with the anchors' mean",
-                "dash",
-            )
-        )
+        best = np.array([best_possible_k_eq(k) for k in line])
+        traces.append(_line(plotly, line, best, "best with the anchors' mean", "dash"))
     for family, look in LOOKS.items():
-        own = table[table["family"] == family]
-        if len(own):
-            traces.append(
-                _points(plotly, own, look.colour, look.symbol, look.title, symbol, digits)
-            )
+        rows = table[table["family"] == family]
+        if len(rows):
+            traces.append(_points(plotly, rows, look, symbol, digits))
     endless = table[np.isinf(table["high"])]
     if len(endless):
-        arrow = {
-            "symbol": "triangle-up-open",
-            "size": 8,
-            "color": [LOOKS[name].colour for name in endless["family"]],
-        }
+        colours = [LOOKS[name].colour for name in endless["family"]]
+        arrow = {"symbol": "triangle-up-open", "size": 8, "color": colours}
         x, y = endless["total"].tolist(), (1.25 * endless["shown"]).tolist()
-        traces.append(
-            plotly.Scatter(
-                x=x, y=y, mode="markers", showlegend=False, hoverinfo="skip", marker=arrow
-            )
-        )
+        silent = {"showlegend": False, "hoverinfo": "skip"}
+        traces.append(plotly.Scatter(x=x, y=y, mode="markers", marker=arrow, **silent))
     layout = plotly.Layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -110,44 +92,31 @@ def _line(plotly: Any, x: np.ndarray, y: np.ndarray, name: str, dash: str) -> An
     )
 
 
-def _points(
-    plotly: Any, table: DataFrame, colour: str, marker: str, title: str, symbol: str, digits: str
-) -> Any:
-    up = [
-        max(row.high - row.shown, 0) if np.isfinite(row.high) else 0.25 * row.shown
-        for row in records(table)
-    ]
-    down = [
-        max(row.shown - row.low, 0) if np.isfinite(row.low) and row.low > 0 else 0
-        for row in records(table)
-    ]
-    hover = []
+def _points(plotly: Any, table: DataFrame, look: Look, symbol: str, digits: str) -> Any:
+    up, down, hover = [], [], []
     for row in records(table):
-        own = cell(row.value, row.low, row.high, digits)
+        up.append(max(row.high - row.shown, 0) if np.isfinite(row.high) else 0.25 * row.shown)
+        down.append(max(row.shown - row.low, 0) if np.isfinite(row.low) and row.low > 0 else 0)
+        value = cell(row.value, row.low, row.high, digits)
         hover.append(
-            f"<b>{row.number}  {escape(row.method)}</b><br>{symbol} = {own.text} "
-            f"{own.interval}<br>total cost {number(row.total, '.2f')} trainings, "
-            f"{number(row.cost, '.2f')} of them "
-            f"training<br>{duration(row.seconds)}<br>{number(row.evaluations_per_input, '.0f')} "
-            "evaluations per input"
+            f"<b>{row.number}  {escape(row.method)}</b><br>"
+            f"{symbol} = {value.text} {value.interval}<br>"
+            f"total cost {number(row.total, '.2f')} trainings, "
+            f"of which {number(row.cost, '.2f')} training cost<br>"
+            f"{duration(row.seconds)}<br>"
+            f"{number(row.evaluations_per_input, '.0f')} evaluations per input"
         )
+    bars = {"type": "data", "array": up, "arrayminus": down, "color": look.colour}
     return plotly.Scatter(
         x=table["total"].tolist(),
         y=table["shown"].tolist(),
-        name=title,
+        name=look.title,
         mode="markers+text",
         text=[f" {n} " for n in table["number"]],
         textposition=table["side"].tolist(),
         textfont={"size": 10},
         hovertext=hover,
         hoverinfo="text",
-        marker={"color": colour, "symbol": marker, "size": 10},
-        error_y={
-            "type": "data",
-            "array": up,
-            "arrayminus": down,
-            "color": colour,
-            "thickness": 1.3,
-            "width": 0,
-        },
+        marker={"color": look.colour, "symbol": look.symbol, "size": 10},
+        error_y={**bars, "thickness": 1.3, "width": 0},
     )

@@ -1,4 +1,4 @@
-"""Labels beside points that cover neither points nor each other."""
+"""Placing labels beside points so that they cover neither points nor each other."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,26 +8,18 @@ from matplotlib.transforms import Bbox, BboxBase
 
 from thalweg.report.families import INK
 
-# where a label may stand, in points from its mark: the first free place is taken
-_PLACES = [
-    (r * dx, r * dy)
-    for r in (7, 11, 16, 22)
-    for dx, dy in (
-        (0.8, 0.8),
-        (-0.8, 0.8),
-        (0.8, -0.8),
-        (-0.8, -0.8),
-        (1, 0),
-        (-1, 0),
-        (0, 1.1),
-        (0, -1.1),
-    )
-]
+# the offsets that a label may have from its mark, in points; the first free one is taken
+_CORNERS = [(0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8)]
+_SIDES = [(1, 0), (-1, 0), (0, 1.1), (0, -1.1)]
+_OFFSETS = [(r * dx, r * dy) for r in (7, 11, 16, 22) for dx, dy in (*_CORNERS, *_SIDES)]
 
 
 def plain(text: str, most: int = 70) -> str:
-    """Text as matplotlib is to show it, cut where it is long: a dollar sign begins no
-    mathematics.
+    r"""Returns a text for matplotlib, cut if it is long; a dollar sign begins no mathematics.
+
+    Example:
+        >>> print(plain("3 $ a piece", most=4))
+        3 \$…
     """
     text = text if len(text) <= most else f"{text[: most - 1]}…"
     return text.replace("$", r"\$")
@@ -40,15 +32,15 @@ def place(
     fontsize: float,
     colour: str = INK,
 ) -> None:
-    """Writes a name beside every point (in data coordinates); a thin line leads to a label that had
-    to go far.
+    """Writes a name beside every point; a thin line leads to a label that is far from its point.
 
     Args:
-        axes: Axes whose scales and limits are final.
-        points: `[points]`, x and y; those beyond the names are only kept free.
-        names: Of the first points.
-        fontsize: In points.
-        colour: Of the text.
+        axes: The axes, whose scales and limits are final.
+        points: The points `[points]`, x and y in data coordinates. Points without a name are only
+            kept free of labels.
+        names: The names of the first points.
+        fontsize: The size of the font, in points.
+        colour: The colour of the text.
     """
     figure: Any = axes.figure
     figure.draw_without_rendering()
@@ -59,27 +51,16 @@ def place(
     for (x, y), point, name in zip(marks, points, names, strict=False):
         width, height = len(name) * 0.62 * fontsize * per_point, fontsize * 0.95 * per_point
         boxes = [
-            _box(x + dx * per_point, y + dy * per_point, width, height, dx) for dx, dy in _PLACES
+            _box(x + dx * per_point, y + dy * per_point, width, height, dx) for dx, dy in _OFFSETS
         ]
-        free = [
-            sum(box.overlaps(other) for other in taken) + 2 * (_cut(box, axes.bbox))
+        overlaps = [
+            sum(box.overlaps(other) for other in taken) + 2 * _is_cut(box, axes.bbox)
             for box in boxes
         ]
-        best = free.index(min(free))
+        best = overlaps.index(min(overlaps))
         taken.append(boxes[best])
-        dx, dy = _PLACES[best]
-        line = (
-            {
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.4,
-                "alpha": 0.6,
-                "shrinkB": 3,
-                "shrinkA": 0,
-            }
-            if abs(dx) > 9
-            else None
-        )
+        dx, dy = _OFFSETS[best]
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6}
         axes.annotate(
             plain(name),
             point,
@@ -89,7 +70,7 @@ def place(
             color=colour,
             va="center",
             ha="left" if dx > 0 else "right" if dx < 0 else "center",
-            arrowprops=line,
+            arrowprops={**line, "shrinkB": 3, "shrinkA": 0} if abs(dx) > 9 else None,
             zorder=4,
         )
 
@@ -99,5 +80,5 @@ def _box(x: float, y: float, width: float, height: float, dx: float) -> Bbox:
     return Bbox([[left, y - height / 2], [left + width, y + height / 2]])
 
 
-def _cut(box: Bbox, frame: BboxBase) -> bool:
+def _is_cut(box: Bbox, frame: BboxBase) -> bool:
     return box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1

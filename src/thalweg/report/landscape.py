@@ -1,8 +1,7 @@
-"""The loss landscape: on a plane, with the points that span it and the path that an explorer found;
-and along paths.
-"""
+"""The figures of the loss landscape: on a plane with its points and a path, and along paths."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,13 +16,16 @@ from thalweg.report.results import Landscape, Profile
 
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"
-# paths, in order: the first as on the plane; colours of Okabe and Ito
+# the looks of paths, in order, in colours of Okabe and Ito; the first is also that on the plane
 PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."))
 
 
 def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figure:
-    """Training loss and error on the plane, contours at logarithmic levels; `unit` is that of its
-    axes.
+    """Draws training loss and error on the plane, with contours at logarithmic levels.
+
+    Args:
+        landscape: The plane and what was measured on it.
+        unit: The label of the plane's axes.
     """
 
     def draw(figure: Figure) -> None:
@@ -37,8 +39,10 @@ def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figur
 
 
 def along(profiles: Mapping[str, Profile]) -> Figure:
-    """Training loss, training error and disagreement with the first end along paths, by their
-    names. Three at most.
+    """Draws training loss, training error and disagreement with the first end along paths.
+
+    Args:
+        profiles: What was measured along each path, by its name; at most three paths.
     """
     panels = (("training loss (nats)", "loss", 1), ("training error (%)", "error", 100),
               ("inputs that change class (%)", "disagreement", 100))  # fmt: skip
@@ -47,14 +51,8 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
         for axes, (title, name, factor) in zip(figure.subplots(1, 3), panels, strict=True):
             for (label, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
                 values = factor * getattr(profile, name)
-                axes.plot(
-                    profile.positions,
-                    values,
-                    style,
-                    color=colour,
-                    linewidth=1.4,
-                    label=plain(label),
-                )
+                looks: Any = {"color": colour, "linewidth": 1.4, "label": plain(label)}
+                axes.plot(profile.positions, values, style, **looks)
             axes.set(title=title, xlabel="position t on the path", xlim=(0, 1))
             axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
@@ -69,8 +67,11 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
 
 
 def levels(values: np.ndarray, count: int = 12) -> np.ndarray:
-    """Logarithmically spaced contour levels `[count]` over the values, the lowest of them above
-    0.
+    """Returns logarithmically spaced contour levels `[count]` over the positive values.
+
+    Example:
+        >>> levels(np.array([0.01, 0.1, 1.0]), 3).round(6).tolist()
+        [0.01, 0.1, 1.0]
     """
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
@@ -85,42 +86,15 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
     norm = LogNorm(steps[0], steps[-1])
     field = axes.contourf(landscape.x, landscape.y, shown, levels=steps, norm=norm, cmap="YlGnBu")
     field.set_edgecolor("face")  # no white seams between the bands
-    axes.contour(
-        landscape.x,
-        landscape.y,
-        shown,
-        levels=steps[1:-1],
-        colors=_BLACK,
-        linewidths=0.3,
-        alpha=0.5,
-    )
-    axes.plot(
-        landscape.path[:, 0],
-        landscape.path[:, 1],
-        color=_WHITE,
-        linewidth=3.0,
-        solid_capstyle="round",
-    )
-    axes.plot(
-        landscape.path[:, 0],
-        landscape.path[:, 1],
-        color="#D55E00",
-        linewidth=1.6,
-        solid_capstyle="round",
-    )
-    axes.scatter(
-        landscape.points[:, 0],
-        landscape.points[:, 1],
-        s=22,
-        color=_WHITE,
-        edgecolor=_BLACK,
-        linewidth=0.9,
-        zorder=3,
-    )
+    lines: Any = {"colors": _BLACK, "linewidths": 0.3, "alpha": 0.5}
+    axes.contour(landscape.x, landscape.y, shown, levels=steps[1:-1], **lines)
+    for colour, width in ((_WHITE, 3.0), (PATHS[0][0], 1.6)):
+        axes.plot(*landscape.path.T, color=colour, linewidth=width, solid_capstyle="round")
+    marks: Any = {"s": 22, "color": _WHITE, "edgecolor": _BLACK, "linewidth": 0.9, "zorder": 3}
+    axes.scatter(landscape.points[:, 0], landscape.points[:, 1], **marks)
     axes.set(aspect="equal", title=title, xlabel=unit)
-    axes.set(
-        xlim=(landscape.x.min(), landscape.x.max()), ylim=(landscape.y.min(), landscape.y.max())
-    )
+    axes.set_xlim(landscape.x.min(), landscape.x.max())
+    axes.set_ylim(landscape.y.min(), landscape.y.max())
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     bar = axes.figure.colorbar(field, ax=axes, location="bottom", aspect=32, pad=0.02)
@@ -128,25 +102,24 @@ def _field(axes: Axes, landscape: Landscape, values: np.ndarray, title: str, uni
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     bar.outline.set_visible(False)
-    # labels keep off the path, too
-    marks = [
-        (float(x), float(y))
-        for x, y in (*landscape.points, *landscape.path[:: max(1, len(landscape.path) // 20)])
-    ]
-    place(axes, marks, landscape.point_names, fontsize=6.5, colour=_BLACK)
+    # labels must not cover the path, either
+    some = landscape.path[:: max(1, len(landscape.path) // 20)]
+    taken = [(float(x), float(y)) for x, y in (*landscape.points, *some)]
+    place(axes, taken, landscape.point_names, fontsize=6.5, colour=_BLACK)
     for text in axes.texts:
         text.set_bbox({"facecolor": _WHITE, "alpha": 0.75, "linewidth": 0, "pad": 0.8})
 
 
 def rounded(steps: np.ndarray) -> list[float]:
-    """Powers of ten in the range, with multiples of them where there are few."""
+    """Returns the powers of ten in the range, with multiples of them if these are few.
+
+    Example:
+        >>> rounded(np.array([0.009, 1.1]))
+        [0.01, 0.1, 1.0]
+    """
     for multiples in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
-        found = [
-            m * 10.0**e
-            for e in range(-7, 4)
-            for m in multiples
-            if steps[0] <= m * 10.0**e <= steps[-1]
-        ]
-        if len(found) >= 3:
-            return found
+        ticks = [m * 10.0**e for e in range(-7, 4) for m in multiples]
+        inside = [tick for tick in ticks if steps[0] <= tick <= steps[-1]]
+        if len(inside) >= 3:
+            return inside
     return [float(f"{step:.2g}") for step in steps[:: max(1, len(steps) // 4)]]

@@ -1,6 +1,4 @@
-"""Pictures of the landscape that can be turned around and asked for their numbers: plotly figures
-for the page.
-"""
+"""Interactive figures of the landscape: they can be turned, and show numbers under the pointer."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +22,7 @@ _DASHES = {"-": "solid", "--": "dash", "-.": "dashdot"}
 
 
 def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
-    """The training loss as a surface over the plane, on a logarithmic scale, with the path on it.
+    """Returns the training loss as a surface over the plane, with a logarithmic scale and the path.
 
     Raises:
         InputError: plotly is not installed.
@@ -32,7 +30,7 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
     plotly = extra("plotly.graph_objects")
     steps = levels(landscape.train_loss)
     height = _heights(landscape.train_loss, steps)
-    if len(landscape.path):  # walls far above the path would hide it
+    if len(landscape.path):  # parts of the surface far above the path would hide it
         top = _on(landscape, height, np.concatenate([landscape.path, landscape.points])).max()
         height = height.clip(max=top + 0.35 * (top - height.min()))
     sheet = plotly.Surface(
@@ -58,7 +56,7 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
         lighting={"ambient": 0.75, "diffuse": 0.4, "specular": 0.05},
     )
     traces = [sheet]
-    lift = 0.02 * np.ptp(height)  # or the surface would cover half of the line
+    lift = 0.02 * np.ptp(height)  # otherwise the surface would cover half of the line
     if len(landscape.path):
         z = _on(landscape, height, landscape.path) + lift
         x, y = landscape.path.T.tolist()
@@ -132,7 +130,7 @@ def surface(landscape: Landscape, unit: str) -> dict[str, Any]:
 
 
 def contours(landscape: Landscape, unit: str) -> dict[str, Any]:
-    """Training loss and error on the plane side by side, contours at logarithmic levels.
+    """Returns training loss and error on the plane, side by side, with logarithmic contours.
 
     Raises:
         InputError: plotly is not installed.
@@ -238,7 +236,7 @@ def contours(landscape: Landscape, unit: str) -> dict[str, Any]:
 
 
 def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
-    """The training loss along paths, with error and disagreement under the pointer.
+    """Returns the training loss along paths, with error and disagreement under the pointer.
 
     Raises:
         InputError: plotly is not installed.
@@ -288,14 +286,13 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
 
 
 def _heights(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Decimal logarithms of values within the levels, which are above 0 and finite."""
-    return np.log10(
-        np.nan_to_num(values, nan=steps[-1], posinf=steps[-1]).clip(steps[0], steps[-1])
-    )
+    """Returns the decimal logarithms of values, clipped to the levels."""
+    finite = np.nan_to_num(values, nan=steps[-1], posinf=steps[-1])
+    return np.log10(finite.clip(steps[0], steps[-1]))
 
 
 def _texts(landscape: Landscape) -> np.ndarray:
-    """What each point of the plane says, texts `[rows, columns]`."""
+    """Returns the text that each point of the plane shows under the pointer `[rows, columns]`."""
     texts = [
         [
             f"({x:.3g}, {y:.3g})<br>training loss {loss:.4g} nats<br>{landscape.error_title} "
@@ -306,7 +303,7 @@ def _texts(landscape: Landscape) -> np.ndarray:
             landscape.y, landscape.train_loss, landscape.error, strict=True
         )
     ]
-    return np.array(texts, dtype=object)  # plotly would take a list of lists for a list of texts
+    return np.array(texts, dtype=object)  # plotly would treat a list of lists as a list of texts
 
 
 def _bar(steps: np.ndarray, title: str) -> dict[str, Any]:
@@ -321,7 +318,7 @@ def _bar(steps: np.ndarray, title: str) -> dict[str, Any]:
 
 
 def _on(landscape: Landscape, height: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The surface's height above points `[points, 2]`, linear within a cell of the grid."""
+    """Returns the surface's height at points `[points, 2]`, linearly interpolated on the grid."""
     rows = np.array([[np.interp(x, landscape.x, row) for row in height] for x, _ in points])
     return np.array(
         [np.interp(y, landscape.y, row) for (_, y), row in zip(points, rows, strict=True)]

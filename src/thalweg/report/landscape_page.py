@@ -1,6 +1,4 @@
-"""The pictures of `thalweg landscape`: a plane and the paths on it, as files to print and as a page
-to turn them around.
-"""
+"""The pictures of `thalweg landscape`: files to print, and an interactive page."""
 
 import io
 from collections.abc import Mapping
@@ -22,13 +20,13 @@ from thalweg.report.html import html
 from thalweg.report.results import Landscape, Profile
 
 CHANCE = (
-    "These networks predict no better than by chance, so that their barriers mean nothing: give "
-    "them more epochs."
+    "These networks predict no better than chance, so their barriers mean nothing: give them more "
+    "epochs."
 )
 
 
 class Stored(TypedDict):
-    """`landscape.json`, which `thalweg landscape` writes before it draws."""
+    """The content of `landscape.json`, which `thalweg landscape` writes before it draws."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     plan: dict[str, Any]
@@ -49,14 +47,14 @@ class Stored(TypedDict):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn.
+    """The result of drawing.
 
     Attributes:
-        paths: The files.
-        profiles: What was found along paths, by their names.
-        trainings: What all of it cost, stored anchors included, in trainings.
-        total: The same with forward evaluations, at a third.
-        chance: Whether both ends of a path are networks that predict no better than by chance.
+        paths: The paths of the files.
+        profiles: What was measured along paths, by their names.
+        trainings: The training cost of all of it, stored anchors included, in trainings.
+        total: The total cost, in which a forward evaluation counts as a third.
+        chance: Whether both ends of a path are networks that predict no better than chance.
     """
 
     paths: tuple[Path, ...]
@@ -67,7 +65,7 @@ class Drawn:
 
 
 def draw(folder: Path) -> Drawn:
-    """Draws the `landscape.json` of a folder, beside it.
+    """Draws the `landscape.json` of a folder, and writes the pictures to that folder.
 
     Raises:
         InputError: The file is missing or damaged, or plotly is not installed.
@@ -106,9 +104,7 @@ def _profile(numbers: Mapping[str, Any]) -> Profile:
 
 
 def _printed(figure: Figure, path: Path) -> Path:
-    """Writes a figure on white, which is legible wherever it is put; the same figure gives the same
-    file.
-    """
+    """Writes a figure on a white ground, legible on any page; equal figures give equal files."""
     buffer = io.BytesIO()
     kind = path.suffix[1:]
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}), unseen_glyphs():
@@ -126,75 +122,83 @@ def _content(
 ) -> Content:
     plan, unit, cost = stored["plan"], stored["unit"], stored["cost"]
     images = (
-        f"Loss: mean cross-entropy on {stored['training_images']} training images, on which "
-        "batch-norm statistics are estimated too. Error: share of wrong answers among "
-        f"{stored['validation_images']} validation images.")  # fmt: skip
-    sections = [Section("The plane", (
-        Picture("surface",
-            f"Training loss on the plane through {shown.about}, on a logarithmic scale, with "
-            "contours: drag to turn, scroll to come nearer, point at the surface for its "
-            "numbers.", pictures["landscape"],
-                landscape_live.surface(shown, unit)),
-        Picture("contours",
-            "The same from above, with the validation error. Both on logarithmic scales. "
-            f"{images}",
-                pictures["landscape"], landscape_live.contours(shown, unit)),
-    ))]  # fmt: skip
-    if along:
-        caption = (
-            "Training loss along paths, at even positions, with error and disagreement under "
-            "the pointer. The barrier is the largest rise of the loss above the line between "
-            "its values at the ends. An input changes class where another one is predicted than "
-            "at the path's first end.")  # fmt: skip
-        sections.append(Section("Along paths", (
-            Picture("paths", caption, pictures["paths"], landscape_live.along(along)),
-            Pairs(tuple((name, _sentence(found)) for name, found in along.items())),
-        )))  # fmt: skip
+        f"The loss is the mean cross-entropy on {stored['training_images']} training images, on "
+        "which batch-norm statistics are estimated, too. The error is the fraction of wrong "
+        f"predictions on {stored['validation_images']} validation images."
+    )
+    about_surface = (
+        f"The training loss on the plane through {shown.about}, on a logarithmic scale, with "
+        "contours. Drag to turn it, scroll to zoom in, and point at the surface to read its "
+        "numbers."
+    )
+    about_contours = (
+        "The same plane from above, with the validation error. Both scales are logarithmic. "
+        f"{images}"
+    )
+    surface = landscape_live.surface(shown, unit)
+    contours = landscape_live.contours(shown, unit)
+    plane = (
+        Picture("surface", about_surface, pictures["landscape"], surface),
+        Picture("contours", about_contours, pictures["landscape"], contours),
+    )
+    sections = [Section("The plane", plane)]
     versions = stored["versions"]
     made = [
         ("Plan", f"{plan['title']} ({plan['name']}), base 0, seed {plan['protocol']['seed']}."),
         ("Network", plan["model"]["name"]),
         (
             "Trainings",
-            f"{plan['recipe']['epochs']:g} epochs of {stored['trained_images']} images each.",
+            f"{plan['recipe']['epochs']:g} epochs on {stored['trained_images']} images each.",
         ),
+    ]
+    if along:
+        caption = (
+            "The training loss along paths, at evenly spaced positions, with error and "
+            "disagreement under the pointer. The barrier is the largest rise of the loss above "
+            "the straight line between its values at the two ends. An input changes class where "
+            "the predicted class differs from that at the path's first end."
+        )
+        live, rows = landscape_live.along(along), tuple((n, _told(p)) for n, p in along.items())
+        paths = (Picture("paths", caption, pictures["paths"], live), Pairs(rows))
+        sections.append(Section("Along paths", paths))
+        count = len(next(iter(along.values())).positions)
+        made.append(("Paths", f"The loss was measured at {count} evenly spaced positions."))
+    if stored["made"]:
+        made.append(("Curve", stored["made"]))
+    made += [
         ("Images", images),
         (
             "Cost",
-            f"{cost['trainings']:.2f} trainings, stored ones included; "
-            f"{cost['total']:.2f} with forward evaluations, at a third.",
+            f"{cost['trainings']:.2f} trainings, stored ones included; {cost['total']:.2f} with "
+            "forward evaluations, which count as a third.",
         ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
-    if stored["made"]:
-        made.insert(3, ("Curve", stored["made"]))
-    if along:
-        made.insert(
-            3,
-            ("Paths", f"Looked at in {len(next(iter(along.values())).positions)} even positions."),
-        )
     sections.append(Section("How it was made", (Pairs(tuple(made)),)))
     low, high = float(shown.train_loss.min()), float(shown.train_loss.max())
-    told = "; ".join(
-        f"{bold(name)}: barrier {found.barrier:#.3g} nats above ends of {found.loss[0]:.3g} and "
-        f"{found.loss[-1]:.3g}"
-        for name, found in along.items()
-    )
-    warning = f" {CHANCE}" if stored["chance"] else ""
+    told = [
+        f"The barrier on the path {bold(name)} is {profile.barrier:#.3g} nats, between losses of "
+        f"{profile.loss[0]:.3g} and {profile.loss[-1]:.3g} nats at its ends."
+        for name, profile in along.items()
+    ]
+    told.append(f"On the plane the training loss goes from {low:.3g} to {high:.3g} nats.")
     return Content(
-        title="The loss landscape", subtitle=f"{plan['title']}: {shown.about}",
-        answer=
-            f"{told + '. ' if told else ''}On the plane the training loss goes from {low:.3g} to "
-            f"{high:.3g} nats.{warning}",
-        sections=tuple(sections), date="", version=versions["thalweg"],
-    )  # fmt: skip
+        title="The loss landscape",
+        subtitle=f"{plan['title']}: {shown.about}",
+        answer=" ".join([*told, CHANCE] if stored["chance"] else told),
+        sections=tuple(sections),
+        date="",
+        version=versions["thalweg"],
+    )
 
 
-def _sentence(found: Profile) -> str:
-    error, apart = 100 * float(found.error.max()), 100 * float(found.disagreement[-1])
-    losses = f"{found.loss[0]:#.3g} and {found.loss[-1]:#.3g} nats"
-    ends = f"{losses} (errors {found.error[0]:.1%} and {found.error[-1]:.1%})"
+def _told(profile: Profile) -> str:
+    """Returns what was measured along a path, in sentences."""
+    error, apart = 100 * float(profile.error.max()), 100 * float(profile.disagreement[-1])
     return (
-        f"Barrier {found.barrier:#.3g} nats above ends of {ends}; highest loss "
-        f"{found.highest:#.3g} nats, highest training error {error:.1f} %; its ends disagree on "
-        f"{apart:.1f} % of inputs.")  # fmt: skip
+        f"The barrier is {profile.barrier:#.3g} nats. The losses at the ends are "
+        f"{profile.loss[0]:#.3g} and {profile.loss[-1]:#.3g} nats, with errors of "
+        f"{profile.error[0]:.1%} and {profile.error[-1]:.1%}. The highest loss is "
+        f"{profile.highest:#.3g} nats, the highest training error {error:.1f} %. The ends disagree "
+        f"on {apart:.1f} % of the inputs."
+    )

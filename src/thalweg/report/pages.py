@@ -1,4 +1,4 @@
-"""report.pdf and report.html of a study, made of its result files."""
+"""Writing report.pdf and report.html of a study, from its result files."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from thalweg.report.results import load
 
 
 def write(directory: str | Path) -> tuple[Path, Path]:
-    """Makes report.pdf and report.html in a study's folder, of `directory/results` alone.
+    """Writes report.pdf and report.html to a study's folder, from `directory/results` only.
 
     Args:
-        directory: The study's output folder.
+        directory: The study's folder.
 
     Returns:
         The paths of report.pdf and report.html.
@@ -21,6 +21,9 @@ def write(directory: str | Path) -> tuple[Path, Path]:
     Raises:
         InputError: A result file or a number is missing, or the extra `report` is not installed;
             the line says which.
+
+    Example:
+        >>> printed, page = write("results/digits")  # doctest: +SKIP
     """
     directory = files.given(directory)
     whole = content(load(directory))

@@ -1,4 +1,4 @@
-"""report.pdf: the content set by Typst, with the fonts that its package brings."""
+"""report.pdf: the content, typeset by Typst with the fonts of its package."""
 
 import json
 import tempfile
@@ -16,10 +16,10 @@ from thalweg.report.tables import Table
 
 
 def pdf(content: Content) -> bytes:
-    """The report as a PDF file.
+    """Returns the report as a PDF file.
 
     Raises:
-        InputError: typst is not installed, or can't set the report.
+        InputError: typst is not installed, or can't typeset the report.
     """
     typst = extra("typst")
     with tempfile.TemporaryDirectory(prefix="thalweg-report-") as name:
@@ -37,15 +37,13 @@ def pdf(content: Content) -> bytes:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"typst can't set report.pdf ({reason}): report this with the study's results "
-                "folder"
+                f"typst can't typeset report.pdf ({reason}): report this as an issue, with the "
+                "study's results folder"
             ) from None
 
 
 def lay_out(content: Content, root: Path) -> None:
-    """Writes the template, the content as JSON and the figures into a folder that Typst can
-    compile.
-    """
+    """Writes the template, the content as JSON and the figures to a folder that Typst compiles."""
     template = resources.files("thalweg.report").joinpath("report.typ").read_bytes()
     files.write_bytes(root / "report.typ", template)
     sections = [
@@ -63,9 +61,8 @@ def lay_out(content: Content, root: Path) -> None:
     for section in content.sections:
         for block in section.blocks:
             if isinstance(block, Picture):
-                files.write_bytes(
-                    root / f"{block.name}.svg", svg(block.figure, block.name).encode()
-                )
+                drawing = svg(block.figure, block.name).encode()
+                files.write_bytes(root / f"{block.name}.svg", drawing)
 
 
 def _block(block: Block) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def _block(block: Block) -> dict[str, Any]:
 
 
 def _moment(date: str) -> int:
-    """Seconds since the epoch: the study's end, so that the same results give the same file."""
+    """Returns the study's end in seconds since 1970, so that equal results give equal files."""
     try:
         return int(datetime.fromisoformat(date).timestamp())
     except ValueError:

@@ -1,4 +1,4 @@
-"""What was asked and how: data, network, recipe, protocol, machine, from study.json."""
+"""The question and the protocol of a study: data, network, recipe, cost and machine."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from thalweg.report.tables import size
 
 
 def subtitle(study: dict[str, Any]) -> str:
-    """Data, network and date in one line."""
+    """Returns the title, the data, the network and the date in one line."""
     title, data, model = (
         need(study, f"plan.{name}") for name in ("title", "data.name", "model.name")
     )
@@ -17,21 +17,21 @@ def subtitle(study: dict[str, Any]) -> str:
 
 
 def blocks(results: Results) -> list[Block]:
-    """The blocks of the section.
+    """Returns the blocks of the section.
 
     Raises:
-        InputError: `study.json` lacks something.
+        InputError: `study.json` lacks something that is needed.
     """
     study = results.study
-    # what was planned, or what of it succeeded where the study says so
+    # the planned numbers, replaced by the numbers of successful runs if the study has them
     counted = {**need(study, "plan.protocol"), **need(study, "counts")}
     reference, pool, bases = (int(need(counted, name)) for name in ("reference", "pool", "bases"))
     question = (
-        "A network that is trained again, with everything but the data drawn anew, predicts "
-        "differently. How much of that uncertainty can be had without paying for the trainings? "
-        f"Every method below started from the same {bases} bases and was judged against "
-        f"{reference} retrainings that it did not see. K_eq says how many real retrainings its "
-        "predictions are worth; one real retraining costs 1."
+        "A network predicts differently when it is trained again with everything except the data "
+        "drawn anew. How much of this uncertainty can be found without paying for the trainings? "
+        f"Every method below started from the same {bases} bases and was evaluated against "
+        f"{reference} retrainings that it did not see. K_eq says how many real retrainings the "
+        "method's predictions are worth. One real retraining costs 1."
     )
     return [
         Paragraph(question),
@@ -49,27 +49,20 @@ def _setting(study: dict[str, Any]) -> list[tuple[str, str]]:
     shape = " × ".join(str(n) for n in need(study, "shape"))
     model = dict(need(study, "plan.model"))
     name = need(model, "name")
-    augmented = "customary augmentation" if need(study, "plan.data.augment") else "no augmentation"
-    rows = [
-        ("Data",
-            f"{need(study, 'plan.data.name')}: {counts['classes']} classes, images {shape} "
-            f"(channels × height × width). {grouped(counts['train'])} training, "
-            f"{grouped(counts['validation'])} validation and {grouped(counts['test'])} test "
-            f"images; batches of {need(study, 'plan.data.batch_size')}, {augmented}."),
-        ("Network",
-            f"{name} {_in_brackets({key: v for key, v in model.items() if key != 'name'})}, "
-            f"{grouped(counts['parameters'])} parameters."),
-        ("Recipe", listed(need(study, "plan.recipe")) + "."),
-    ]  # fmt: skip
+    augmentation = "the customary" if need(study, "plan.data.augment") else "no"
+    data = (
+        f"{need(study, 'plan.data.name')}: {counts['classes']} classes; images of {shape} "
+        f"(channels × height × width); {grouped(counts['train'])} training, "
+        f"{grouped(counts['validation'])} validation and {grouped(counts['test'])} test images; "
+        f"batches of {need(study, 'plan.data.batch_size')} with {augmentation} augmentation."
+    )
+    rows = [("Data", data)]
     if counts["ood"]:
-        rows.insert(
-            1,
-            (
-                "Out of distribution",
-                f"{study.get('ood') or need(study, 'plan.data.ood')}: {grouped(counts['ood'])} "
-                "images.",
-            ),
-        )
+        ood = study.get("ood") or need(study, "plan.data.ood")
+        rows.append(("Out of distribution", f"{ood}: {grouped(counts['ood'])} images."))
+    inner = _in_brackets({key: v for key, v in model.items() if key != "name"})
+    rows.append(("Network", f"{name} {inner}, {grouped(counts['parameters'])} parameters."))
+    rows.append(("Recipe", listed(need(study, "plan.recipe")) + "."))
     return rows
 
 
@@ -77,101 +70,100 @@ def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> lis
     return [
         (
             "Sources of randomness",
-            f"{', '.join(need(study, 'plan.protocol.sources'))}: a retraining draws these anew.",
+            f"A retraining draws {', '.join(need(study, 'plan.protocol.sources'))} anew.",
         ),
         (
             "Reference",
-            f"{reference} held-out retrainings: the truth that methods are judged against.",
+            f"{reference} held-out retrainings are the truth that methods are evaluated against.",
         ),
         (
             "Pool",
-            f"{pool} other retrainings: the curves by which K_u and the deep-ensemble "
+            f"{pool} other retrainings give the curves from which K_u and the deep-ensemble "
             "equivalents are read.",
         ),
         (
             "Bases",
-            f"{bases} further starts: each method is run from each, and its numbers are means "
-            "over them. No network is in two of these groups.",
+            f"Each method is run from {bases} further starting points, and its numbers are means "
+            "over these. No network belongs to two of these groups.",
         ),
         (
             "Splits",
-            "Methods see training images and, without labels, validation images; they never see "
-            "test images. Every number below is on test images. No epoch is picked by its "
-            "result.",
+            "Methods see the training images and, without labels, the validation images. They "
+            "never see the test images, on which every number below is measured. No epoch is "
+            "selected by its result.",
         ),
         (
             "Intervals",
-            f"95 %, bootstrap with {int(need(study, 'plan.protocol.replicates'))} replicates "
-            "over test inputs, reference retrainings, bases and subsets of the pool together.",
+            "The intervals are 95 % bootstrap intervals with "
+            f"{int(need(study, 'plan.protocol.replicates'))} replicates, which resample test "
+            "inputs, reference retrainings, bases and subsets of the pool together.",
         ),
         (
             "Cost",
-            "In trainings: network evaluations with a backward pass, over those of one full "
-            "training, counted inside the training loop. Everything that a method uses to "
-            "calibrate itself is charged, anchors from the cache too. The total, by which "
-            "efficiency is judged, has forward-only evaluations in it, at a third.",
+            "The unit is one training. The cost is the number of network evaluations with a "
+            "backward pass, counted inside the training loop, over that of one full training. "
+            "Everything that a method uses to calibrate itself is charged, and so are anchors that "
+            "were read from the cache. The total cost, by which efficiency is computed, includes "
+            "forward-only evaluations at a third each.",
         ),
     ]
 
 
 def _machine(study: dict[str, Any]) -> list[tuple[str, str]]:
     hardware, dates, counts = (need(study, name) for name in ("hardware", "dates", "counts"))
+    versions = [f"{name} {version}" for name, version in need(study, "versions").items()]
+    device = str(need(study, "plan.protocol.device"))
+    trained = f"The networks were trained on the device {device}."
+    begun, ended = (str(need(dates, n))[:16].replace("T", " ") for n in ("started", "finished"))
+    runs, failed = (
+        int(need(counts, name, "counts of results/study.json")) for name in ("runs", "failed")
+    )
+    told = f"{begun} to {ended}; {grouped(runs)} runs, of which {failed or 'none'} failed."
     return [
-        (
-            "Versions",
-            ", ".join(f"{name} {version}" for name, version in need(study, "versions").items()),
-        ),
-        (
-            "Hardware",
-            "; ".join(_computer(hardware)) + f". Trained on {need(study, 'plan.protocol.device')}.",
-        ),
-        (
-            "Dates",
-            f"{str(need(dates, 'started'))[:16].replace('T', ' ')} to "
-            f"{str(need(dates, 'finished'))[:16].replace('T', ' ')}; "
-            f"{grouped(int(need(counts, 'runs', 'counts of results/study.json')))} runs, "
-            f"{int(need(counts, 'failed', 'counts of results/study.json'))} failed.",
-        ),
+        ("Versions", ", ".join(versions)),
+        ("Hardware", "; ".join(_computer(hardware)) + f". {trained}"),
+        ("Dates", told),
     ]
 
 
 def _computer(hardware: dict[str, Any]) -> list[str]:
     parts = [str(need(hardware, "processor")), f"{need(hardware, 'cores')} cores"]
-    parts += [f"{size(hardware['memory'])} memory"] if hardware.get("memory") else []
+    parts += [f"{size(hardware['memory'])} of memory"] if hardware.get("memory") else []
     return parts + [str(name) for name in hardware.get("accelerators", [])]
 
 
 def method_settings(results: Results) -> list[tuple[str, str]]:
-    """Each method's settings, where the study stored them."""
+    """Returns each method's settings, if the study stored them."""
     if "settings" not in results.methods.columns:
         return []
     rows = []
     for row in records(results.methods[~is_scale(results.methods)]):
         values = settings(row.settings)
-        inner = values.get(
-            "settings", values
-        )  # an explorer's own, where those of an emulator stand beside them
-        parts = [" ".join(filter(None, (str(row.explorer), _in_brackets(inner))))]
+        inner = values.get("settings", values)  # the explorer's, if an emulator's are stored, too
+        text = f"{row.explorer} {_in_brackets(inner)}".strip()
         if isinstance(row.emulator, str) and row.emulator:
-            parts.append(
-                " ".join(
-                    filter(
-                        None,
-                        (f"emulator {row.emulator}", _in_brackets(values.get("emulator_settings"))),
-                    )
-                )
-            )
-        rows.append((f"{row.number}  {row.method}", ", ".join(parts)))
+            text += f", emulator {row.emulator} {_in_brackets(values.get('emulator_settings'))}"
+        rows.append((f"{row.number}  {row.method}", text.strip()))
     return rows
 
 
 def listed(values: dict[str, Any]) -> str:
-    """Settings in one line: names without underscores, and values."""
+    """Returns settings in one line, with their names and values.
+
+    Example:
+        >>> listed({"final_lr": 0.0, "nesterov": False})
+        'final lr 0, nesterov no'
+    """
     return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in values.items())
 
 
 def grouped(count: int) -> str:
-    """A count with its thousands apart."""
+    """Returns a count with its thousands separated, from 10 000 on.
+
+    Example:
+        >>> grouped(4000), grouped(118282)
+        ('4000', '118 282')
+    """
     return f"{count:,}".replace(",", " ") if count >= 10_000 else str(count)
 
 

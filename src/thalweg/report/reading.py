@@ -1,7 +1,6 @@
-"""Reading result files: held to the checksums in study.json, to their types, and to text that is
-text.
+"""Reading result files, whose checksums, types and texts are checked.
 
-Results of thalweg 0.1 have no checksums and no list of metrics; they are read as well.
+Results of thalweg 0.1 have no checksums and no list of metrics; they can still be read.
 """
 
 import io
@@ -23,7 +22,7 @@ from thalweg.errors import InputError
 from thalweg.metrics.info import FACTS, Direction, MetricInfo
 from thalweg.names import one_line
 
-# columns of text, and of numbers (which may be undefined where the name ends in a question mark)
+# the columns of text, and the columns of numbers, which may be undefined if a name ends in "?"
 COLUMNS = {
     "comparison": (("method", "metric"), ("value?", "low?", "high?", "bases")),
     "methods": (
@@ -43,9 +42,8 @@ COLUMNS = {
     "inputs": (("method",), ("input", "u", "u_reference")),
     "reliability": (("method",), ("bin", "confidence", "accuracy", "count")),
 }
-OTHERS = {
-    "methods": ("emulator", "is_retraining")
-}  # columns that must be there, whose content is seen to below
+# columns that must exist, but whose content is not checked here
+OTHERS = {"methods": ("emulator", "is_retraining")}
 _OPEN = ConfigDict(extra="allow", strict=True)
 _Count = Annotated[int, Field(ge=0)]
 _Line = Annotated[str, AfterValidator(one_line)]
@@ -132,12 +130,12 @@ class _Metric(TypedDict):
     source: str
     digits: Annotated[str, Field(pattern=r"^\.[0-9][fg]$")]
     judged: bool
-    low: NotRequired[float]  # what later versions added
+    low: NotRequired[float]  # added by later versions, as is `high`
     high: NotRequired[float]
 
 
 class Study(TypedDict):
-    """`study.json`: all that a report says beside numbers."""
+    """`study.json`: all that a report says besides numbers."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     plan: _Plan
@@ -160,31 +158,31 @@ class ResultFiles:
     """The result files of a study.
 
     Attributes:
-        folder: Where they are, a study's `results`.
+        folder: The folder `results` of the study.
     """
 
     folder: Path
 
     @property
     def remedy(self) -> str:
-        """What to do about a damaged file."""
+        """What the user can do about a damaged file."""
         again = f"run `thalweg compare {self.folder.parent}` again"
-        return f"{again}, or, where its runs are not at hand, get its results again"
+        return f"{again}, or, if its runs are not at hand, get its results again"
 
     @cached_property
     def study(self) -> dict[str, Any]:
-        """`study.json`.
+        """The content of `study.json`.
 
         Raises:
-            InputError: It is missing, damaged, or lacks something; the line names it.
+            InputError: The file is missing, damaged, or lacks something; the line names it.
         """
         return dict(files.read_record(self.folder / "study.json", Study, self.remedy))
 
     def read(self, name: str) -> bytes:
-        """The content of a file.
+        """Returns the content of a file.
 
         Raises:
-            InputError: It is missing, or not the one that `study.json` was written with.
+            InputError: The file is missing, or is not the one that `study.json` has a checksum of.
         """
         path = self.folder / name
         if not files.exists(path):
@@ -192,24 +190,23 @@ class ResultFiles:
         data, known = files.read_bytes(path), self.study.get("files")
         if known is not None and known.get(name) != files.digest(data):
             raise InputError(
-                f"{path} is damaged, or another study's (it is not the file that study.json "
-                f"knows): {self.remedy}"
+                f"{path} is damaged, or belongs to another study (it is not the file that "
+                f"study.json has a checksum of): {self.remedy}"
             )
         return data
 
     def table(self, name: str) -> DataFrame:
-        """A table, with the columns of `COLUMNS` and maybe others.
+        """Returns a table, with the columns of `COLUMNS` and possibly others.
 
         Raises:
-            InputError: It is missing or damaged, or a column is missing or of another type.
+            InputError: The file is missing or damaged, or a column is missing or of another type.
         """
         path, data = self.folder / f"{name}.parquet", self.read(f"{name}.parquet")
         try:
             table = pd.read_parquet(io.BytesIO(data))
-        except Exception as error:  # whatever pyarrow raises of damaged files
-            raise InputError(
-                f"{path} is damaged ({' '.join(str(error).split())[:120]}): {self.remedy}"
-            ) from None
+        except Exception as error:  # a damaged file can make pyarrow raise anything
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{path} is damaged ({reason}): {self.remedy}") from None
         texts, numbers = COLUMNS[name]
         for column in (*texts, *(n.rstrip("?") for n in numbers), *OTHERS.get(name, ())):
             if list(table.columns).count(column) != 1:
@@ -223,7 +220,7 @@ class ResultFiles:
         return table
 
     def tensors(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and what is said about them.
+        """Returns the arrays of a file and their metadata.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -233,30 +230,28 @@ class ResultFiles:
         return {key: tensor.numpy() for key, tensor in tensors.items()}, about
 
     def facts(self, judged: Sequence[str]) -> Mapping[str, MetricInfo]:
-        """What is known of each metric: as the results tell it, else as this version knows it;
-        else, its name.
+        """Returns the facts of each metric, by its name.
+
+        They are those that the results state, or else those of this version. A metric that neither
+        describes has only its name.
 
         Args:
-            judged: The metrics that the comparison has.
+            judged: The metrics of the comparison.
         """
         listed = self.study.get("metrics")
         names = [f.name for f in fields(MetricInfo)]
-        known = (
-            FACTS
-            if listed is None
-            else {
+        known = dict(FACTS)
+        if listed is not None:
+            known = {
                 m["name"]: MetricInfo(**{name: m[name] for name in names if name in m})
                 for m in listed
             }
-        )
-        return {
-            **known,
-            **{name: FACTS.get(name) or _undescribed(name) for name in judged if name not in known},
-        }
+        others = [name for name in judged if name not in known]
+        return {**known, **{name: FACTS.get(name) or _undescribed(name) for name in others}}
 
     @property
     def wanted(self) -> list[str]:
-        """The metrics that every judged method has, where the results list them."""
+        """The metrics that every evaluated method must have, if the results list them."""
         return [m["name"] for m in self.study.get("metrics", []) if m["judged"]]
 
     def _check_texts(self, path: Path, column: str, values: Any) -> None:
@@ -266,7 +261,7 @@ class ResultFiles:
             except ValueError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(
-                    f"{path} has a '{column}' that is no line of text ({reason[:120]}): "
+                    f"{path} has a '{column}' that is not a line of text ({reason[:120]}): "
                     f"{self.remedy}"
                 ) from None
 
@@ -276,22 +271,12 @@ class ResultFiles:
             raise InputError(
                 f"{path} has a '{name}' of {values.dtype}, needs numbers: {self.remedy}"
             )
-        if (
-            not column.endswith("?")
-            and not np.isfinite(values.to_numpy(float, na_value=np.nan)).all()
-        ):
-            raise InputError(f"{path} has a '{name}' that is no finite number: {self.remedy}")
+        may_be_undefined = column.endswith("?")
+        if not may_be_undefined and not np.isfinite(values.to_numpy(float, na_value=np.nan)).all():
+            raise InputError(f"{path} has a '{name}' that is not a finite number: {self.remedy}")
 
 
 def _undescribed(name: str) -> MetricInfo:
-    """A metric of another version, which nobody describes any more."""
-    return MetricInfo(
-        name,
-        name.replace("_", " "),
-        name,
-        "",
-        "none",
-        "A metric of another version of thalweg",
-        "that version",
-        ".4g",
-    )
+    """Returns what can be said of a metric of another version that did not describe it."""
+    title, definition = name.replace("_", " "), "A metric of another version of thalweg"
+    return MetricInfo(name, title, name, "", "none", definition, "that version", ".4g")

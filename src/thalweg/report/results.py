@@ -1,4 +1,4 @@
-"""The result files of a study, read and checked: the only input of a report."""
+"""The results of a study, read from its result files and checked: the only input of a report."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,18 +17,29 @@ from thalweg.metrics.info import FACTS, MetricInfo
 from thalweg.report.families import described, has_members, is_scale
 from thalweg.report.reading import COLUMNS, ResultFiles
 
+# the columns of costs that every method with a successful run must have
+COSTS = (
+    "cost",
+    "forward",
+    "total",
+    "seconds",
+    "peak_memory",
+    "stored_bytes",
+    "evaluations_per_input",
+)
+
 
 @dataclass(frozen=True)
 class Uncertain:
     """The test images on which retrainings disagree most.
 
     Attributes:
-        images: `[images, channels, height, width]`, 0..255.
-        labels: True classes `[images]`.
-        reference_mean: Mean probabilities over the reference retrainings `[images, classes]`.
+        images: The images `[images, channels, height, width]`, from 0 to 255.
+        labels: The true classes `[images]`.
+        reference_mean: The mean probabilities over the reference retrainings `[images, classes]`.
         reference_std: Their standard deviations `[images, classes]`.
-        spread: Each method's standard deviations `[images, classes]`, by its label.
-        class_names: `[classes]`.
+        spread: The standard deviations of each method `[images, classes]`, by its label.
+        class_names: The names of the classes `[classes]`.
     """
 
     images: np.ndarray
@@ -44,13 +55,14 @@ class Landscape:
     """Loss and error on a plane through three points in weight space.
 
     Attributes:
-        x: Coordinates along the first direction `[columns]`, in units of weight distance.
-        y: Coordinates along the second direction `[rows]`.
-        train_loss: `[rows, columns]`, nats.
-        error: Share of wrong predictions `[rows, columns]`, on images that nothing was trained on.
-        error_title: Which images those are.
-        points: Where the plane's points are `[points, 2]`.
-        point_names: `[points]`.
+        x: The coordinates along the first direction `[columns]`, in units of weight distance.
+        y: The coordinates along the second direction `[rows]`.
+        train_loss: The training loss `[rows, columns]`, in nats.
+        error: The fraction of wrong predictions `[rows, columns]`, on images that no network was
+            trained on.
+        error_title: The name of that error, which says which images those are.
+        points: The coordinates of the plane's points `[points, 2]`.
+        point_names: The names of the points `[points]`.
         path: The path that an explorer found, projected on the plane `[steps, 2]`.
         about: What the plane goes through, in words.
     """
@@ -68,14 +80,14 @@ class Landscape:
 
 @dataclass(frozen=True)
 class Profile:
-    """What was found along a path in weight space.
+    """What was measured along a path in weight space.
 
     Attributes:
-        positions: t `[points]`, from 0 to 1.
+        positions: The positions t on the path `[points]`, from 0 to 1.
         loss: The mean training loss `[points]`, in nats.
-        error: The share of wrong answers on the same training examples `[points]`.
-        disagreement: The share of inputs whose predicted class is not that of the first end
-            `[points]`.
+        error: The fraction of wrong predictions on the same training examples `[points]`.
+        disagreement: The fraction of inputs whose predicted class differs from that at the first
+            end `[points]`.
         barrier: How far the loss rises above the line between the ends' losses, in nats.
         highest: The highest loss, in nats.
     """
@@ -93,16 +105,17 @@ class Results:
     """Everything that a report shows.
 
     Attributes:
-        comparison: One row a method and metric: method, metric, value, low, high, bases, undefined.
-        methods: One row a method, deep ensembles first: the columns of `methods.parquet`, `number`
-            (from 1), `family`, `lost` (every run of it failed).
-        curves: Deep ensembles of the pool: metric, members, value.
-        inputs: One row a method and test input: input, method, u, u_reference.
-        reliability: One row a method and bin: method, bin, confidence, accuracy, count.
+        comparison: One row per method and metric: method, metric, value, low, high, bases,
+            undefined.
+        methods: One row per method, deep ensembles first: the columns of `methods.parquet`,
+            `number` (from 1), `family`, and `lost` (whether all its runs failed).
+        curves: The scores of the pool's deep ensembles: metric, members, value.
+        inputs: One row per method and test input: input, method, u, u_reference.
+        reliability: One row per method and bin: method, bin, confidence, accuracy, count.
         uncertain: The most uncertain test images.
-        landscape: A plane of the landscape; None where the plan asked for none.
-        study: `study.json`.
-        facts: What is known of each metric, by name, as the results tell it: those of other
+        landscape: A plane of the landscape; None if the plan asked for none.
+        study: The content of `study.json`.
+        facts: The facts of each metric, by its name, as the results state them. Metrics of other
             versions are shown as they are.
     """
 
@@ -117,29 +130,29 @@ class Results:
     facts: Mapping[str, MetricInfo]
 
     def has(self, metric: str) -> bool:
-        """Whether any method was judged by it."""
+        """Whether the results have a metric of any method."""
         return bool((self.comparison["metric"] == metric).any())
 
     def metric(self, name: str) -> DataFrame:
-        """The rows of `methods` that were judged (not lost), with value, low and high of one
-        metric.
-        """
-        own = self.comparison.loc[
-            self.comparison["metric"] == name, ["method", "value", "low", "high"]
-        ]
-        return self.methods[~self.methods["lost"]].merge(
-            own, on="method", how="inner", validate="1:1"
-        )
+        """Returns the rows of `methods` that are not lost, with value, low and high of a metric."""
+        columns = ["method", "value", "low", "high"]
+        values = self.comparison.loc[self.comparison["metric"] == name, columns]
+        judged = self.methods[~self.methods["lost"]]
+        return judged.merge(values, on="method", how="inner", validate="1:1")
 
 
 def load(directory: str | Path) -> Results:
     """Reads `directory/results` and checks that nothing is missing.
 
     Args:
-        directory: A study's output folder.
+        directory: The study's folder.
 
     Raises:
         InputError: A file, a column, a method or a number is missing or damaged; the line names it.
+
+    Example:
+        >>> results = load("studies/digits")  # doctest: +SKIP
+        >>> results.metric("k_eq")[["method", "total", "value"]]  # doctest: +SKIP
     """
     directory = files.given(directory)
     stored = ResultFiles(directory / "results")
@@ -179,15 +192,19 @@ def load(directory: str | Path) -> Results:
 
 
 def records(table: DataFrame) -> list[Any]:
-    """The rows of a table, with its columns as attributes."""
+    """Returns the rows of a table, with its columns as attributes."""
     return list(table.itertuples())
 
 
 def need(values: Any, path: str, where: str = "results/study.json") -> Any:
-    """The value under a dotted path of a nested dictionary.
+    """Returns the value under a dotted path of a nested dictionary.
 
     Raises:
-        InputError: It is not there.
+        InputError: There is no such value.
+
+    Example:
+        >>> need({"plan": {"name": "digits"}}, "plan.name")
+        'digits'
     """
     for key in path.split("."):
         if not isinstance(values, dict) or key not in values or values[key] is None:
@@ -206,7 +223,7 @@ def _flags(table: DataFrame, column: str) -> np.ndarray:
 
 
 def _numbered(methods: DataFrame) -> DataFrame:
-    """Deep ensembles first, by cost; the others in the order of the file."""
+    """Numbers the methods: deep ensembles first, by cost, then the others in the file's order."""
     methods = described(methods.reset_index(drop=True))
     methods["lost"] = (methods["runs"] > 0) & (methods["failed"] >= methods["runs"])
     deep = is_scale(methods)
@@ -242,15 +259,7 @@ def _check_numbers(
             if row is None or (np.isnan(row.value) and not row.undefined):
                 raise InputError(f"{path} has no '{metric}' of '{method}': {stored.remedy}")
     costs = methods[~methods["lost"]]
-    for column in (
-        "cost",
-        "forward",
-        "total",
-        "seconds",
-        "peak_memory",
-        "stored_bytes",
-        "evaluations_per_input",
-    ):
+    for column in COSTS:
         lacking = costs[~np.isfinite(costs[column])]
         if len(lacking):
             raise InputError(
@@ -260,21 +269,21 @@ def _check_numbers(
     if len(free):
         raise InputError(
             f"{costs_path} has cost {free.iloc[0]['cost']} for '{free.iloc[0]['method']}', needs "
-            f"one above 0, as a method starts from a training: {stored.remedy}"
+            f"one above 0, because a method starts from a training: {stored.remedy}"
         )
 
 
 def _check_methods(
-    stored: ResultFiles, name: str, judged: Sequence[str], found: Iterable[str]
+    stored: ResultFiles, name: str, judged: Sequence[str], present: Iterable[str]
 ) -> None:
-    lacking = sorted(set(judged) - set(found))
+    lacking = sorted(set(judged) - set(present))
     if lacking:
         raise InputError(f"{stored.folder / name} has nothing of '{lacking[0]}': {stored.remedy}")
 
 
 def _uncertain(stored: ResultFiles, judged: Sequence[str]) -> Uncertain:
     arrays, about = stored.tensors("uncertain.safetensors")
-    # thalweg 0.1 had the bare label: one called `reference` took the reference's place
+    # thalweg 0.1 used bare labels, so that a method called `reference` replaced the reference
     names = {
         method: f"method|{method}|std" if f"method|{method}|std" in arrays else f"{method}|std"
         for method in judged
@@ -283,16 +292,13 @@ def _uncertain(stored: ResultFiles, judged: Sequence[str]) -> Uncertain:
     images, labels, mean, std, *spread = _all_of(stored, "uncertain.safetensors", arrays, wanted)
     names_of_classes = _texts(about.get("class_names"))
     count, classes = len(labels) if labels.ndim == 1 else 0, len(names_of_classes)
-    whole = (
-        images.ndim == 4
-        and images.shape[1] in (1, 3)
-        and images.dtype == np.uint8
-        and len(images) == count > 0
-    )
-    whole = whole and bool(((labels >= 0) & (labels < classes)).all())
-    if not whole or not all(
+    are_images = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == np.uint8
+    are_images = are_images and len(images) == count > 0
+    are_labels = bool(((labels >= 0) & (labels < classes)).all())
+    are_finite = all(
         t.shape == (count, classes) and np.isfinite(t).all() for t in (mean, std, *spread)
-    ):
+    )
+    if not (are_images and are_labels and are_finite):
         raise InputError(
             f"{stored.folder}/uncertain.safetensors holds other shapes or numbers than a "
             f"comparison writes: {stored.remedy}"
@@ -306,40 +312,28 @@ def _landscape(stored: ResultFiles) -> Landscape:
     arrays, about = stored.tensors("landscape.safetensors")
     arrays = {name: array.astype(float) for name, array in arrays.items()}
     unseen = "test_error" if "test_error" in arrays else "validation_error"
-    x, y, loss, error, points, way = _all_of(
+    x, y, loss, error, points, path = _all_of(
         stored, "landscape.safetensors", arrays, ("x", "y", "train_loss", unseen, "points", "path")
     )
     names, text = _texts(about.get("point_names")), _texts([about.get("about")])
-    plane = (
-        x.ndim == y.ndim == 1
-        and min(len(x), len(y)) > 1
-        and loss.shape == error.shape == (len(y), len(x))
-    )
-    if (
-        not plane
-        or points.shape != (len(names), 2)
-        or way.ndim != 2
-        or way.shape[1] != 2
-        or not text
-        or not all(np.isfinite(array).all() for array in (x, y, points, way))
-        or not (np.diff(x) > 0).all()
-        or not (np.diff(y) > 0).all()
-    ):
+    is_grid = x.ndim == y.ndim == 1 and min(len(x), len(y)) > 1
+    is_grid = is_grid and loss.shape == error.shape == (len(y), len(x))
+    are_points = points.shape == (len(names), 2) and path.ndim == 2 and path.shape[1] == 2
+    are_finite = all(np.isfinite(array).all() for array in (x, y, points, path))
+    are_rising = is_grid and (np.diff(x) > 0).all() and (np.diff(y) > 0).all()
+    if not (are_points and are_finite and are_rising and text):
         raise InputError(
             f"{stored.folder}/landscape.safetensors holds other shapes or numbers than a study "
             f"writes, train_loss of shape {loss.shape} for {x.size} x {y.size} points: "
             f"{stored.remedy}"
         )
-    return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, way, text[0])
+    return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, path, text[0])
 
 
 def _texts(values: Any) -> tuple[str, ...]:
-    """Texts from a header; none where it has anything else."""
-    return (
-        tuple(values)
-        if isinstance(values, list) and all(isinstance(value, str) for value in values)
-        else ()
-    )
+    """Returns the texts of a header; none if the header has anything else."""
+    are_texts = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    return tuple(values) if are_texts else ()
 
 
 def _all_of(
@@ -352,9 +346,14 @@ def _all_of(
 
 
 def settings(value: Any) -> dict[str, Any]:
-    """A method's settings, stored as JSON text; none where it holds anything else."""
+    """Returns a method's settings, which are stored as JSON text; none if it is anything else.
+
+    Example:
+        >>> settings('{"members": 2}'), settings(None)
+        ({'members': 2}, {})
+    """
     try:
-        found = json.loads(value) if isinstance(value, str) and value else {}
+        content = json.loads(value) if isinstance(value, str) and value else {}
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""Figures as SVG text. The same figure gives the same text."""
+"""Figures as SVG text. Equal figures give equal texts."""
 
 import io
 
@@ -10,7 +10,7 @@ from thalweg.report.figures import STYLE, unseen_glyphs
 
 
 def svg(figure: Figure, name: str) -> str:
-    """A figure as a `<svg>` element; `name` keeps its ids apart from those of other figures."""
+    """Returns a figure as a `<svg>` element, whose ids are distinguished by `name`."""
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), unseen_glyphs():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -19,7 +19,5 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def in_text_colour(drawing: str) -> str:
-    """The same drawing with the ink in the surrounding text's colour, so that it is legible on a
-    dark page.
-    """
+    """Returns a drawing with its ink in the colour of the text around it, legible on dark pages."""
     return drawing.replace(INK, "currentColor")

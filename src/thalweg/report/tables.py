@@ -1,6 +1,4 @@
-"""Tables of a report: from numbers to cells, with intervals, the best in bold, and what may stand
-in an empty cell.
-"""
+"""The tables of a report: numbers become cells with intervals, and the best cells are bold."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +12,13 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
+    """A cell of a table.
 
     Attributes:
-        text: The number as printed.
-        interval: Its interval as printed, or nothing.
-        best: Whether it is the best of its column.
-        order: What the column is sorted by; None goes last.
+        text: The number as it is printed.
+        interval: The number's interval as it is printed; empty if there is none.
+        best: Whether the number is the best of its column.
+        order: The number by which the column is sorted; None comes last.
     """
 
     text: str
@@ -31,8 +29,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method of a table: its number, label, mark (a dagger where members are not retrainings)
-    and family, and its cells.
+    """A row of a table, which is a method.
+
+    Attributes:
+        number: The method's number.
+        label: The method's label.
+        mark: A dagger if its members are not retrainings, a double dagger if all its runs failed.
+        family: The method's family.
+        cells: The row's cells.
     """
 
     number: int
@@ -47,11 +51,11 @@ class Table:
     """A table.
 
     Attributes:
-        title: What it shows.
-        head: Titles of the columns after the method's, each with a unit (or nothing) and an arrow
-            to the better side.
-        rows: The methods.
-        notes: Footnotes.
+        title: What the table shows.
+        head: The titles of the columns after the method's, each with its unit (or an empty text)
+            and an arrow that points to the better side.
+        rows: The rows, one per method.
+        notes: The footnotes.
     """
 
     title: str
@@ -61,8 +65,7 @@ class Table:
 
 
 def number(value: float, digits: str) -> str:
-    """A number in a format specification, with a true minus sign, and thousands apart from 10 000
-    on.
+    """Formats a number, with a true minus sign and, from 10 000 on, separated thousands.
 
     Example:
         >>> number(-0.126, ".2f"), number(float("nan"), ".2f"), number(12345.678, ".1f")
@@ -79,8 +82,9 @@ def number(value: float, digits: str) -> str:
 
 
 def cell(value: float, low: float, high: float, digits: str) -> Cell:
-    """A number with its interval; `> low` where the interval has no upper end, `< high` where it
-    has no lower one.
+    """Returns the cell of a number with its interval.
+
+    It is `> low` if the interval has no upper end, and `< high` if it has no lower end.
 
     Example:
         >>> cell(3.61, 3.29, 3.98, ".2f").text, cell(3.61, 3.29, 3.98, ".2f").interval
@@ -102,7 +106,7 @@ def cell(value: float, low: float, high: float, digits: str) -> Cell:
 def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
     """Marks the best cells of a column: the highest, the lowest, or the nearest to one.
 
-    Equal print is equally good.
+    Cells that are printed alike are equally good.
     """
     scores = {"higher": lambda v: v, "lower": lambda v: -v, "one": lambda v: -abs(v - 1)}
     given = [c for c in cells if c.order is not None]
@@ -113,18 +117,17 @@ def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
 
 
 def metric_column(results: Results, fact: MetricInfo) -> list[Cell]:
-    """The cells `[methods]` of one metric, in the order of `results.methods`."""
-    found = {
+    """Returns the cells `[methods]` of one metric, in the order of `results.methods`."""
+    cells = {
         row.method: cell(row.value, row.low, row.high, fact.digits)
         for row in records(results.metric(fact.name))
     }
-    return with_best(
-        [found.get(method, Cell(DASH)) for method in results.methods["method"]], fact.direction
-    )
+    column = [cells.get(method, Cell(DASH)) for method in results.methods["method"]]
+    return with_best(column, fact.direction)
 
 
 def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> Table:
-    """A table of metrics, with training cost and total cost as its first columns."""
+    """Returns a table of metrics, whose first columns are the training cost and the total cost."""
     columns = [
         (fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction))
         for fact in facts
@@ -134,13 +137,12 @@ def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> T
         for name in ("cost", "total")
     ]
     cells += [metric_column(results, fact) for fact in facts]
-    return _table(
-        results, title, [("cost", "trainings", ""), ("total", "trainings", ""), *columns], cells
-    )
+    costs = [("cost", "trainings", ""), ("total", "trainings", "")]
+    return _table(results, title, [*costs, *columns], cells)
 
 
 def cost_table(results: Results, title: str) -> Table:
-    """What every method cost, a run on average."""
+    """Returns the table of every method's cost, averaged over its runs."""
     show: Mapping[str, tuple[tuple[str, str, str], Callable[[float], str]]] = {
         "cost": (("cost", "trainings", ""), lambda v: number(v, ".2f")),
         "forward": (("forward only", "trainings", ""), lambda v: number(v, ".2f")),
@@ -166,7 +168,7 @@ def _measured(value: float, text: Callable[[float], str]) -> Cell:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """Returns a duration in words.
 
     Example:
         >>> duration(0.25), duration(75.4), duration(4000)
@@ -177,15 +179,13 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     whole = round(seconds)
-    return (
-        f"{whole // 60} min {whole % 60:02d} s"
-        if whole < 3600
-        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    )
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units.
+    """Returns a number of bytes in decimal units.
 
     Example:
         >>> size(512), size(1_234_567)
@@ -207,22 +207,16 @@ def _table(
     rows = []
     for i, method in enumerate(records(results.methods)):
         mark = "‡" if method.lost else "" if method.is_retraining else "†"
-        rows.append(
-            Row(
-                int(method.number),
-                str(method.method),
-                mark,
-                str(method.family),
-                tuple(c[i] for c in columns),
-            )
-        )
+        cells = tuple(column[i] for column in columns)
+        row = Row(int(method.number), str(method.method), mark, str(method.family), cells)
+        rows.append(row)
     marks = {row.mark for row in rows}
     notes = [
-        "Bold: the best of a column. In grey: 95 % interval. An arrow points to the better "
-        "side, → 1 says that one is best."
+        "The best value of a column is bold. The 95 % interval is grey. An arrow points to the "
+        "better side; → 1 means that 1 is best."
     ]
-    notes += ["†  Its members are not retrainings."] if "†" in marks else []
-    notes += ["‡  Every run of it failed."] if "‡" in marks else []
+    notes += ["†  The method's members are not retrainings."] if "†" in marks else []
+    notes += ["‡  All runs of the method failed."] if "‡" in marks else []
     return Table(title, tuple(head), tuple(rows), tuple(notes))
 
 

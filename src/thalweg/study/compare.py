@@ -269,15 +269,15 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
         base: pool.among(torch.tensor([base % pool.members]))
         for base in range(runs.context.plan.protocol.bases)
     }
-    for number, method in enumerate(runs.context.plan.methods):
-        if method.is_retraining:
+    for number, row in enumerate(runs.context.plan.methods):
+        if row.method.is_retraining:
             networks |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
     return [baseline(networks[base]) for base in sorted(networks)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     """Returns a method's row of the table of methods: means over bases, but the largest memory."""
-    method = runs.context.plan.methods[number]
+    row = runs.context.plan.methods[number]
     records = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
     good = [r for r in records if r["status"] == "ok"]
     costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
@@ -287,9 +287,9 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         return sum(values) / len(values) if values else float("nan")
 
     return {
-        "method": method.label,
-        "explorer": method.explorer_name,
-        "emulator": method.emulator_name,
+        "method": row.label,
+        "explorer": row.explorer_name,
+        "emulator": row.emulator_name,
         "cost": mean([cost.trainings for cost in costs]),
         "forward": mean([cost.forward_trainings for cost in costs]),
         "total": mean([cost.total for cost in costs]),
@@ -303,10 +303,10 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
         "evaluations_per_input": mean([float(r["evaluations_per_input"]) for r in good]),
         "runs": len(records),
         "failed": len(records) - len(good),
-        "is_retraining": method.is_retraining,
-        "family": method.family,
+        "is_retraining": row.method.is_retraining,
+        "family": row.method.family,
         "settings": json.dumps(
-            {k: v for k, v in method.facts().items() if k.endswith("settings") and v is not None}
+            {k: v for k, v in row.facts().items() if k.endswith("settings") and v is not None}
         ),
     }
 

@@ -25,9 +25,11 @@ from thalweg.models.registry import ModelFactory, is_code, model_factory
 from thalweg.seeds import derive
 from thalweg.study.plan import Plan
 from thalweg.training.batches import Batches
-from thalweg.training.inspection import Inspection, check_device, inspect
-from thalweg.training.problem import Cache, Problem
-from thalweg.training.together import check_stack
+from thalweg.training.execution import Execution, check_device
+from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.keeping import Cache
+from thalweg.training.problem import Problem
+from thalweg.training.stacking import check_stack
 
 # Raise it when a change of thalweg's code changes results: stored runs are then done again.
 RESULTS_VERSION = 4
@@ -149,22 +151,24 @@ class StudyContext:
             role: `reference`, `pool`, `base 0`, ...: no two roles share a seed.
             cache: Where trained networks are kept; None to keep none.
         """
-        protocol, execution = self.plan.protocol, self.plan.execution
+        protocol = self.plan.protocol
         return Problem(
             self.model,
             self.train,
             self.plan.recipe,
             derive(protocol.seed, role),
-            device=protocol.device,
+            execution=self.execution,
             sources=protocol.sources,
             cache=cache,
             identity=self.identity,
             inspection=self.inspection,
             unlabelled=self.loader(self.splits.validation),
-            stack=execution.stack,
-            compile=execution.compile,
-            channels_last=execution.channels_last,
         )
+
+    @cached_property
+    def execution(self) -> Execution:
+        """How the trainings inside of one task are run."""
+        return self.plan.execution.on(self.plan.protocol.device)
 
     @cached_property
     def inspection(self) -> Inspection:

@@ -24,9 +24,10 @@ from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, plan_of, read_plan
 from thalweg.study.records import PlanRecord
-from thalweg.study.rows import settings_of
+from thalweg.study.settings import settings_of
 from thalweg.training.batches import Batches
-from thalweg.training.problem import Cache, Problem
+from thalweg.training.keeping import Cache
+from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.plane import Plane
 from thalweg.weights.point import Weights, distance
@@ -190,7 +191,8 @@ def opened(
 
 def curve_of(plan: Plan, kind: type[C]) -> C:
     """Returns the curve of a kind that a study shows: the plan's first one, or the default one."""
-    return next((m.explorer for m in plan.methods if isinstance(m.explorer, kind)), kind())
+    explorers = (row.method.explorer for row in plan.methods)
+    return next((explorer for explorer in explorers if isinstance(explorer, kind)), kind())
 
 
 def curve_trainings(plan: Plan) -> float:

@@ -1,4 +1,4 @@
-"""The landscape of a study's base 0, measured and stored as `landscape.json` for a report."""
+"""Measuring the landscape of a study's base 0, and storing it as `landscape.json` for a report."""
 
 import math
 from collections.abc import Callable
@@ -41,20 +41,20 @@ def look(
 
     Args:
         source: A plan, or a study's folder. Trained networks are kept in the folder's `anchors`.
-        through: What the plane goes through; what the plan asks for if None.
-        weights: A stored weight distribution that the plane goes through instead.
-        output: Where `landscape.json` goes; into the study's folder if None.
-        quick: The plan's short form.
-        data_dir: Where data files are looked for first.
-        grid: Points a side.
+        through: What the plane goes through; None for the plan's choice.
+        weights: The file of a weight distribution that the plane goes through instead.
+        output: The folder for `landscape.json`; None for a folder inside the study's.
+        quick: Whether the plan's short form is used.
+        data_dir: The folder that is searched first for data files.
+        grid: The number of points per side of the grid.
         trust: Whether a network that the plan names as `package.module:factory` may be imported.
-        say: Told what goes on.
+        say: A function that is told about the progress.
 
     Returns:
         The folder of `landscape.json`.
 
     Raises:
-        InputError: Something that was given can't be used; found before anything is trained.
+        InputError: Something that was given can't be used. It is raised before anything is trained.
     """
     if through is not None and weights is not None:
         raise InputError(f"--through got '{through}' beside --weights {weights}, needs one of them")
@@ -62,21 +62,20 @@ def look(
     plan = context.plan
     asked = plan.protocol.landscape
     through = through or ("random" if asked == "none" else asked)
-    found = None if weights is None else load(weights)
-    needed = trainings(plan, through) if found is None else 0
+    stored = None if weights is None else load(weights)
+    needed = trainings(plan, through) if stored is None else 0
     context.check()
-    output = files.given(
-        output or folder / "landscape" / (through if weights is None else weights.stem)
-    )
+    name = through if weights is None else weights.stem
+    output = files.given(output or folder / "landscape" / name)
     Store(output).check_writable()
-    with one_thread():  # as in a study, whose networks these are
+    with one_thread():  # as in a study, to which these networks belong
         meter = Meter(context.problem("base 0", None).training_examples)
-        if found is None:
+        if stored is None:
             say(f"networks: {needed:.2g} trainings, less the anchors that are stored ...")
             view = view_of(context, Store(folder), through, meter)
         else:
-            view = view_through(context.problem("base 0", None), found, f"points of {weights}")
-        say(f"looking at {grid} x {grid} points ...")
+            view = view_through(context.problem("base 0", None), stored, f"points of {weights}")
+        say(f"measuring {grid} x {grid} points ...")
         tensors, facts = measured(context, view, grid, meter)
         along = profiles(context, view, meter)
     files.write_json(
@@ -88,7 +87,7 @@ def look(
             "made": view.made,
             "unit": view.unit,
             "path_names": list(along),  # in the order of the pictures
-            "chance": any(_is_chance(own, context.dataset.classes) for own in along.values()),
+            "chance": any(_is_chance(path, context.dataset.classes) for path in along.values()),
             "cost": {
                 "trainings": meter.cost.trainings,
                 "forward_trainings": meter.cost.forward_trainings,
@@ -96,20 +95,18 @@ def look(
             },
             "versions": environment()["versions"],
             "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
-            "paths": {name: _numbers(own) for name, own in along.items()},
+            "paths": {name: _numbers(path) for name, path in along.items()},
         },
     )
     return output
 
 
-def _is_chance(found: Profile, classes: int) -> bool:
-    """Whether the path's ends have the loss of networks that know nothing, log(classes), within a
-    tenth.
-    """
-    return bool(found.loss[[0, -1]].min() > 0.9 * math.log(classes))
+def _is_chance(profile: Profile, classes: int) -> bool:
+    """Whether both ends have a loss above 0.9 log(classes), which is that of random guessing."""
+    return bool(profile.loss[[0, -1]].min() > 0.9 * math.log(classes))
 
 
-def _numbers(found: Profile) -> dict[str, Any]:
-    """What was found along a path, for JSON."""
-    columns = {f.name: getattr(found, f.name).tolist() for f in fields(found)}
-    return {"barrier": found.barrier, "highest_loss": found.highest, **columns}
+def _numbers(profile: Profile) -> dict[str, Any]:
+    """Returns what was measured along a path, for JSON."""
+    columns = {f.name: getattr(profile, f.name).tolist() for f in fields(profile)}
+    return {"barrier": profile.barrier, "highest_loss": profile.highest, **columns}

@@ -12,9 +12,11 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.names import folder_name, one_line
 from thalweg.study.mistakes import made, mistake
-from thalweg.study.rows import Method, methods_of, settings_of
-from thalweg.training.problem import Source
+from thalweg.study.rows import Row, rows_of
+from thalweg.study.settings import settings_of
+from thalweg.training.execution import Compile, Execution
 from thalweg.training.recipe import Recipe
+from thalweg.training.sources import Source
 
 MOST_BYTES = 2**20  # the largest size of a plan
 
@@ -90,7 +92,7 @@ class Protocol(_Part):
     landscape: Literal["learned-curve", "anchors", "none"] = "learned-curve"
 
 
-class Execution(_Part):
+class ExecutionPlan(_Part):
     """The table `[execution]`: how the work is done. It is not part of a run's fingerprint.
 
     Results agree up to rounding. In a stack, dropout draws different masks.
@@ -103,8 +105,16 @@ class Execution(_Part):
     """
 
     stack: int = Field(default=1, ge=1)
-    compile: Literal["no", "default", "reduce-overhead"] = "no"
+    compile: Compile = "no"
     channels_last: bool | None = None
+
+    def on(self, device: str) -> Execution:
+        """The execution of the plan's problems on a device.
+
+        Raises:
+            InputError: There is no such device.
+        """
+        return Execution(device, **self.model_dump())
 
 
 class _File(_Part):
@@ -113,7 +123,7 @@ class _File(_Part):
     data: DataPlan = DataPlan()
     model: ModelPlan = ModelPlan()
     recipe: dict[str, Any] = {}
-    execution: Execution = Execution()
+    execution: ExecutionPlan = ExecutionPlan()
     protocol: Protocol = Protocol()
     methods: list[dict[str, Any]] = Field(min_length=1)
 
@@ -145,9 +155,9 @@ class Plan:
     data: DataPlan
     model: ModelPlan
     recipe: Recipe
-    execution: Execution
+    execution: ExecutionPlan
     protocol: Protocol
-    methods: tuple[Method, ...]
+    methods: tuple[Row, ...]
     trusted: bool = field(default=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
@@ -160,7 +170,7 @@ class Plan:
             "recipe": settings_of(self.recipe),
             "execution": self.execution.model_dump(),
             "protocol": self.protocol.model_dump(mode="json"),
-            "methods": [{"label": m.label, **m.facts()} for m in self.methods],
+            "methods": [{"label": row.label, **row.facts()} for row in self.methods],
         }
 
 
@@ -235,16 +245,18 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True
         raise mistake(error, where, "", _File) from None
     recipe = made(Recipe, file.recipe, where, "recipe")
     methods = tuple(
-        m for i, entry in enumerate(file.methods) for m in methods_of(entry, where, f"methods[{i}]")
+        row
+        for i, table in enumerate(file.methods)
+        for row in rows_of(table, where, f"methods[{i}]")
     )
-    labels = [m.label for m in methods]
+    labels = [row.label for row in methods]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
         raise InputError(
             f"{where}: methods has '{doubled[0]}' twice: change a setting, or give one of them a "
             "label"
         )
-    most = max(m.anchors for m in methods)
+    most = max(row.method.anchors for row in methods)
     if file.protocol.landscape == "anchors" and most < 3:
         raise InputError(
             f"{where}: protocol.landscape got 'anchors', but no method has three: needs "

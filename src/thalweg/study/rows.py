@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from thalweg.baselines.base import Baseline, find_baseline
@@ -11,192 +11,99 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator, find_emulator
 from thalweg.errors import InputError, whole
 from thalweg.explorers.base import Explorer, find_explorer
+from thalweg.method import Method
 from thalweg.names import one_line
-from thalweg.seeds import derive
 from thalweg.study.mistakes import made
-from thalweg.training.problem import Problem
-from thalweg.weights.distribution import Mixture, WeightDistribution
+from thalweg.study.settings import by_field, settings_of
 
 T = TypeVar("T")
 MOST_ROWS = 1000  # that lists of values in one table make
 
 
 @dataclass(frozen=True)
-class Method:
+class Row:
     """One row of the comparison.
 
     Attributes:
         label: How the row is called.
-        explorer_name: As registered.
-        explorer: With its settings; an explorer, or a baseline that peers sell.
-        repeat: How many independent explorations are put together, each with seeds and anchors of
-            its own.
-        emulator_name: As registered; None for none.
-        emulator: What is made of the explorer's members; None for their own predictions.
-        proxies: Narrow networks that are trained beside the explorer's members; None for none.
+        method: What it computes.
+        explorer_name: The registered name of the method's explorer or baseline.
+        emulator_name: The registered name of its emulator, or None.
     """
 
     label: str
+    method: Method
     explorer_name: str
-    explorer: Explorer | Baseline
-    repeat: int = 1
     emulator_name: str | None = None
-    emulator: Emulator | None = None
-    proxies: NarrowEnsemble | None = None
-
-    @property
-    def anchors(self) -> int:
-        """How many anchors of the base it starts from."""
-        return self.explorer.anchors if isinstance(self.explorer, Explorer) else 0
-
-    @property
-    def explores_nothing(self) -> bool:
-        """Whether what its explorer finds are the base's anchors themselves."""
-        return isinstance(self.explorer, Explorer) and self.explorer.retrainings
-
-    @property
-    def is_retraining(self) -> bool:
-        """Whether its members are the base's anchors, and nothing else."""
-        return self.explores_nothing and self.emulator is None and self.proxies is None
-
-    @property
-    def family(self) -> str:
-        """How reports draw it: as its emulator says, else its explorer; retrainings with proxies
-        beside them are none.
-        """
-        if self.emulator is not None:
-            return self.emulator.family
-        return (
-            NarrowEnsemble.family
-            if self.explores_nothing and self.proxies is not None
-            else self.explorer.family
-        )
-
-    @property
-    def trainings(self) -> float:
-        """What it will cost."""
-        return self.repeat * self.explorer.trainings + (
-            0.0 if self.proxies is None else self.proxies.trainings
-        )
-
-    def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
-        """What is found, and the problem to predict with: a baseline may have another network.
-
-        Metered in the one given.
-        """
-        others = [
-            replace(problem, seed=derive(problem.seed, "repeat", k)) for k in range(1, self.repeat)
-        ]
-        found = [self._one(own) for own in (problem, *others)]
-        return found[0][0], found[0][1] if self.repeat == 1 else Mixture(
-            tuple(own for _, own in found)
-        )
-
-    def _one(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
-        return (
-            (problem, self.explorer.explore(problem))
-            if isinstance(self.explorer, Explorer)
-            else self.explorer.train(problem)
-        )
 
     def facts(self) -> dict[str, Any]:
-        """Everything that can change its result, for the fingerprint and the record."""
+        """Everything that can change its result, by the words of plans: for fingerprints and
+        records.
+        """
+        method = self.method
         return {
             "explorer": self.explorer_name,
-            **({} if isinstance(self.explorer, Explorer) else {"baseline": True}),
-            **({"repeat": self.repeat} if self.repeat > 1 else {}),
-            "settings": settings_of(self.explorer),
+            **({} if method.explorer.own_network else {"baseline": True}),
+            **({"repeat": method.repeat} if method.repeat > 1 else {}),
+            "settings": settings_of(method.explorer),
             "emulator": self.emulator_name,
-            "emulator_settings": None if self.emulator is None else settings_of(self.emulator),
-            **({} if self.proxies is None else {"proxies": settings_of(self.proxies)}),
+            "emulator_settings": None if method.emulator is None else settings_of(method.emulator),
+            **({} if method.narrow is None else {"proxies": settings_of(method.narrow)}),
         }
 
 
-def methods_of(entry: Mapping[str, Any], where: str, key: str) -> list[Method]:
-    """The rows of one `[[methods]]` table: a list of values makes a row for each."""
-    entry = dict(entry)
-    label, emulator, beside = (
-        entry.pop("label", None),
-        entry.pop("emulator", None),
-        entry.pop("proxies", None),
+def rows_of(table: Mapping[str, Any], where: str, key: str) -> list[Row]:
+    """The rows of one `[[methods]]` table: a list of values makes a row for each.
+
+    Args:
+        table: The table's content.
+        where: What errors call the plan.
+        key: What errors call the table.
+
+    Raises:
+        InputError: It has a mistake; the error names the key.
+    """
+    settings = dict(table)
+    label = _label_of(settings.pop("label", None), f"{where}: {key}.label")
+    beside = settings.pop("proxies", None)
+    narrow = None if beside is None else _narrow(beside, where, key)
+    emulator_name, emulator_settings = _named(
+        settings.pop("emulator", None), f"{where}: {key}.emulator"
     )
-    name, explorer_class = _explorer(entry, where, key)
-    emulator_name, emulator_settings = _named(emulator, f"{where}: {key}.emulator")
-    emulator_class = (
-        _found(find_emulator, emulator_name, f"{where}: {key}.emulator") if emulator_name else None
-    )
-    emulating = (
-        None
-        if emulator_class is None
-        else made(emulator_class, emulator_settings, where, f"{key}.emulator")
-    )
-    looks = beside is not None or (emulating is not None and emulating.uses_features)
-    if looks and issubclass(explorer_class, Baseline):
-        raise InputError(
-            f"{where}: {key} has the baseline '{name}' with proxies or an emulator that looks at "
-            "features, which need the problem's own network: give an explorer"
-        )
-    proxies = (
-        None if beside is None else _proxies(beside, emulator_name, emulator_class, where, key)
-    )
-    listed = {k: v for k, v in entry.items() if isinstance(v, list)}
-    empty = [k for k, v in listed.items() if not v]
-    if empty:
-        raise InputError(f"{where}: {key}.{empty[0]} got [], needs a value, or some, a row each")
-    if math.prod(map(len, listed.values())) > MOST_ROWS:
-        raise InputError(
-            f"{where}: {key} has lists whose values make {math.prod(map(len, listed.values()))} "
-            f"rows, needs {MOST_ROWS} or fewer"
-        )
-    found = []
-    for values in itertools.product(*listed.values()):
-        settings = entry | dict(zip(listed, values, strict=True))
-        own = dict(settings)
-        repeat = _repeats(own.pop("repeat", 1), f"{where}: {key}.repeat")
-        explorer = made(explorer_class, own, where, key)
-        members = getattr(explorer, "members", None)
-        if (
-            emulating is not None
-            and members is not None
-            and proxies is None
-            and members < emulating.least_members
-        ):
-            raise InputError(
-                f"{where}: {key}.members got {members} with the emulator '{emulator_name}', needs "
-                f"{emulating.least_members} or more: it learns from their differences"
-            )
-        suffix = "".join(f", {k} {v}" for k, v in zip(listed, values, strict=True)) if label else ""
-        title = (
-            f"{label}{suffix}"
-            if label
-            else _label(name, settings, emulator_name, emulator_settings, beside)
-        )
-        if label is not None and not isinstance(label, str):
-            raise InputError(f"{where}: {key}.label got {label!r}, needs text")
+    emulator: Emulator | None = None
+    if emulator_name is not None:
+        emulator_class = _find(find_emulator, emulator_name, f"{where}: {key}.emulator")
+        emulator = made(emulator_class, emulator_settings, where, f"{key}.emulator")
+    explorer_name, explorer_class = _explorer(settings, where, key)
+    rows = []
+    for own, varied in _combinations(settings, f"{where}: {key}"):
+        if label is None:
+            title = _title(explorer_name, own, beside, emulator_name, emulator_settings)
+        else:
+            title = label + "".join(f", {name} {value}" for name, value in varied.items())
+        _one_line(title, f"{where}: {key}.label")
+        repeat = own.pop("repeat", 1)
+        whole(f"{where}: {key}.repeat", repeat, 1)
+        explorer = _made(explorer_class, own, where, key)
         try:
-            one_line(title)
+            method = Method(explorer, int(repeat), narrow, emulator)
         except InputError as error:
-            raise InputError(f"{where}: {key}.label {error}") from None
-        found.append(Method(title, name, explorer, repeat, emulator_name, emulating, proxies))
-    return found
-
-
-def settings_of(thing: Any) -> dict[str, Any]:
-    """The fields of a dataclass."""
-    return {f.name: getattr(thing, f.name) for f in fields(thing)}
+            raise InputError(f"{where}: {key}: {error}") from None
+        rows.append(Row(title, method, explorer_name, emulator_name))
+    return rows
 
 
 def _explorer(
-    entry: dict[str, Any], where: str, key: str
+    settings: dict[str, Any], where: str, key: str
 ) -> tuple[str, type[Explorer] | type[Baseline]]:
     """Takes the explorer, or the baseline, out of a table."""
-    if "explorer" in entry and "baseline" in entry:
+    if "explorer" in settings and "baseline" in settings:
         raise InputError(
             f"{where}: {key} has an explorer and a baseline, needs one of them: they are rows of "
             "their own"
         )
-    kind = "baseline" if "baseline" in entry else "explorer"
-    name = entry.pop(kind, None)
+    kind = "baseline" if "baseline" in settings else "explorer"
+    name = settings.pop(kind, None)
     if not isinstance(name, str):
         article = "a" if kind == "baseline" else "an"
         raise InputError(
@@ -204,16 +111,52 @@ def _explorer(
             "'thalweg explorers')"
         )
     if kind == "baseline":
-        return name, _found(find_baseline, name, f"{where}: {key}.baseline")
-    return name, _found(find_explorer, name, f"{where}: {key}.explorer")
+        return name, _find(find_baseline, name, f"{where}: {key}.baseline")
+    return name, _find(find_explorer, name, f"{where}: {key}.explorer")
 
 
-def _repeats(value: Any, key: str) -> int:
-    whole(key, value, 1)
-    return int(value)
+def _combinations(
+    settings: Mapping[str, Any], key: str
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The settings of each row, and those of them that vary from row to row."""
+    listed = {name: values for name, values in settings.items() if isinstance(values, list)}
+    empty = [name for name, values in listed.items() if not values]
+    if empty:
+        raise InputError(f"{key}.{empty[0]} got [], needs a value, or some, a row each")
+    count = math.prod(map(len, listed.values()))
+    if count > MOST_ROWS:
+        raise InputError(
+            f"{key} has lists whose values make {count} rows, needs {MOST_ROWS} or fewer"
+        )
+    varied = [
+        dict(zip(listed, values, strict=True)) for values in itertools.product(*listed.values())
+    ]
+    return [({**settings, **own}, own) for own in varied]
 
 
-def _found(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:
+def _narrow(settings: Any, where: str, key: str) -> NarrowEnsemble:
+    """The narrow copies beside an explorer's members: a table of settings of the narrow
+    ensemble.
+    """
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"{where}: {key}.proxies got {settings!r}, needs a table such as {{ budget = 0.5 }}"
+        )
+    given = {name: value for name, value in settings.items() if value is not None}
+    narrow: NarrowEnsemble = _made(NarrowEnsemble, given, where, f"{key}.proxies")
+    return narrow
+
+
+def _made(cls: type[Any], settings: Mapping[str, Any], where: str, key: str) -> Any:
+    """An explorer or baseline from a plan's settings."""
+    try:
+        own = by_field(cls, settings)
+    except InputError as error:
+        raise InputError(f"{where}: {key} {error}") from None
+    return made(cls, own, where, key)
+
+
+def _find(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:
     """What is registered under a name; a mistake names the key."""
     try:
         return find(name)
@@ -224,7 +167,7 @@ def _found(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:
 def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
     """An emulator in a plan: its name, or a table with name and settings."""
     if emulator is None or isinstance(emulator, str):
-        return emulator, {}
+        return emulator or None, {}
     if isinstance(emulator, Mapping) and isinstance(emulator.get("name"), str):
         return emulator["name"], {k: v for k, v in emulator.items() if k != "name"}
     raise InputError(
@@ -233,43 +176,35 @@ def _named(emulator: Any, key: str) -> tuple[str | None, dict[str, Any]]:
     )
 
 
-def _proxies(
-    settings: Any, emulator_name: str | None, emulator: type[Emulator] | None, where: str, key: str
-) -> NarrowEnsemble:
-    """The narrow networks beside an explorer's members: a table of settings of the narrow
-    ensemble.
-    """
-    if not isinstance(settings, Mapping):
-        raise InputError(
-            f"{where}: {key}.proxies got {settings!r}, needs a table such as {{ budget = 0.5 }}"
-        )
-    if emulator is not None and not emulator.uses_proxies:
-        raise InputError(
-            f"{where}: {key}.proxies got some with the emulator '{emulator_name}', which looks "
-            "at anchors only: leave them out, or take 'forest'"
-        )
-    return made(
-        NarrowEnsemble,
-        {k: v for k, v in settings.items() if v is not None},
-        where,
-        f"{key}.proxies",
-    )
+def _label_of(label: Any, key: str) -> str | None:
+    if label is not None and not isinstance(label, str):
+        raise InputError(f"{key} got {label!r}, needs text")
+    return label or None
 
 
-def _label(
-    name: str,
+def _one_line(title: str, key: str) -> None:
+    try:
+        one_line(title)
+    except InputError as error:
+        raise InputError(f"{key} {error}") from None
+
+
+def _title(
+    explorer: str,
     settings: Mapping[str, Any],
+    narrow: Mapping[str, Any] | None,
     emulator: str | None,
     emulator_settings: Mapping[str, Any],
-    proxies: Mapping[str, Any] | None,
 ) -> str:
     """Such as `deep-ensemble (members 2)` or `neighbours on deep-ensemble (members 2)`."""
 
-    def with_settings(title: str, values: Mapping[str, Any]) -> str:
+    def with_settings(name: str, values: Mapping[str, Any]) -> str:
         text = ", ".join(f"{k} {v}" for k, v in values.items())
-        return f"{title} ({text})" if text else title
+        return f"{name} ({text})" if text else name
 
-    own = with_settings(name, settings)
-    if proxies is not None:
-        own = f"{own} and {with_settings('narrow-ensemble', proxies)}"
-    return f"{with_settings(emulator, emulator_settings)} on {own}" if emulator else own
+    networks = with_settings(explorer, settings)
+    if narrow is not None:
+        networks = f"{networks} and {with_settings('narrow-ensemble', narrow)}"
+    if emulator is None:
+        return networks
+    return f"{with_settings(emulator, emulator_settings)} on {networks}"

@@ -23,6 +23,7 @@ from thalweg.study.tasks import (
     trainings_to_do,
 )
 from thalweg.study.workers import one_thread, work
+from thalweg.training.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def run(
     folder: str | Path,
     *,
     jobs: int = 1,
+    executor: Executor | None = None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -83,7 +85,8 @@ def run(
     Args:
         context: The study.
         folder: The folder of its results.
-        jobs: The number of processes that work in parallel.
+        jobs: The number of processes of one thread each that work in parallel.
+        executor: An executor of your own, which runs all tasks in place of `jobs` processes.
         shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
             one.
         progress: An object that is told about the progress.
@@ -127,7 +130,8 @@ def run(
         if progress is not None:
             progress.step(task, record)
 
-    work(context, store, ahead.todo, jobs, report)
+    execution = replace(context.execution, jobs=jobs, executor=executor)
+    work(context, store, ahead.todo, execution.together, report)
     return failed
 
 
@@ -232,5 +236,5 @@ def _bytes(context: StudyContext, task: Task) -> float:
         return 1e4
     if task.kind != "method":
         return one + 4.0 * parameters(context)
-    method = plan.methods[task.method]
+    method = plan.methods[task.method].method
     return one * (plan.protocol.emulator_draws if method.emulator else plan.protocol.draws)

@@ -14,8 +14,8 @@ from typing import Any
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost, now
+from thalweg.observing import NetworkRecord
 from thalweg.predictions import Predictions
-from thalweg.quantify import NetworkRecord
 from thalweg.study.records import AnchorRecord, RunRecord, lacking
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
@@ -149,13 +149,13 @@ class Store:
         files.write_record(self._anchor(key).with_suffix(".json"), {**asdict(cost), "key": key})
         save(Members((weights,)), self._anchor(key), key=key)
 
-    def witness(self, key: str, *, features: bool) -> NetworkRecord | None:
+    def recorded(self, key: str, *, features: bool) -> NetworkRecord | None:
         """Returns the stored record of a network's outputs on all parts.
 
         It is None if the record is missing or damaged, or lacks features that are needed.
         """
         try:
-            tensors, facts = files.read_tensors(self._witness(key))
+            tensors, facts = files.read_tensors(self._network_record(key))
             costs = Cost(**facts["cost"]), Cost(**facts["features_cost"])
         except (InputError, TypeError, KeyError):
             return None
@@ -167,15 +167,15 @@ class Store:
         )
         return None if features and not rows else NetworkRecord(log_probs, rows, *costs)
 
-    def keep(self, key: str, witness: NetworkRecord) -> None:
+    def keep(self, key: str, record: NetworkRecord) -> None:
         """Stores the record of a network's outputs."""
-        tensors = {f"log_probs|{name}": t.float() for name, t in witness.log_probs.items()}
-        tensors |= {f"features|{name}": t for name, t in witness.features.items()}
-        cost, features_cost = asdict(witness.cost), asdict(witness.features_cost)
+        tensors = {f"log_probs|{name}": t.float() for name, t in record.log_probs.items()}
+        tensors |= {f"features|{name}": t for name, t in record.features.items()}
+        cost, features_cost = asdict(record.cost), asdict(record.features_cost)
         facts = {"cost": cost, "features_cost": features_cost, "key": key}
-        files.write_tensors(self._witness(key), tensors, facts)
+        files.write_tensors(self._network_record(key), tensors, facts)
 
-    def _witness(self, key: str) -> Path:
+    def _network_record(self, key: str) -> Path:
         return self.folder / "witnesses" / f"{key}.safetensors"
 
     def _run(self, fingerprint: str) -> Path:

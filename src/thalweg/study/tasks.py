@@ -21,7 +21,7 @@ from thalweg.study.exploring import explore
 from thalweg.study.landscape import GRID, IMAGES, curve_of, curve_trainings, survey
 from thalweg.study.plan import Plan
 from thalweg.study.store import Store
-from thalweg.training.together import train_together
+from thalweg.training.anchors import train_together
 
 Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
 
@@ -64,7 +64,7 @@ class Task:
     def builds_on(self, other: "Task", plan: Plan) -> bool:
         """Whether it starts from the network that another task trains."""
         if self.kind == "method":
-            anchors = plan.methods[self.method].anchors
+            anchors = plan.methods[self.method].method.anchors
         else:
             anchors = 3 if self.kind == "landscape" and plan.protocol.landscape == "anchors" else 0
         return other.kind == "anchor" and other.index == self.index and other.anchor < anchors
@@ -73,7 +73,7 @@ class Task:
 def tasks(plan: Plan) -> list[Task]:
     """All tasks of a plan, trainings first."""
     protocol = plan.protocol
-    depth = max(m.anchors for m in plan.methods)
+    depth = max(row.method.anchors for row in plan.methods)
     found = [Task("reference", r) for r in range(protocol.reference)]
     found += [Task("pool", r) for r in range(protocol.pool)]
     found += [Task("anchor", b, k) for b in range(protocol.bases) for k in range(depth)]
@@ -89,16 +89,16 @@ def fingerprint(context: StudyContext, task: Task) -> str:
     role = task.kind if task.kind in ("reference", "pool") else f"base {task.index}"
     facts: list[Any] = [context.identity_of_predictions, context.problem_key(role, task.index)]
     if task.kind == "method":
-        method = plan.methods[task.method]
+        row = plan.methods[task.method]
         facts += [
-            method.facts(),
+            row.facts(),
             plan.protocol.draws,
             plan.protocol.emulator_draws,
             _draw_seed(plan, task.index),
         ]
         facts += [
             code
-            for code in (_foreign_code(method.explorer), _foreign_code(method.emulator))
+            for code in (_foreign_code(row.method.explorer), _foreign_code(row.method.emulator))
             if code
         ]
     if task.kind == "landscape":
@@ -198,8 +198,8 @@ def perform(context: StudyContext, store: Store, task: Task) -> dict[str, Any]:
         "error": None,
     }
     if task.kind == "method":
-        method = plan.methods[task.method]
-        record |= {"method": method.label, "base": task.index, **method.facts()}
+        row = plan.methods[task.method]
+        record |= {"method": row.label, "base": task.index, **row.facts()}
     predictions: dict[str, Predictions] = {}
     try:
         if task.kind == "anchor":
@@ -251,7 +251,7 @@ def trainings_to_do(context: StudyContext, store: Store, todo: Sequence[Task]) -
         if t.kind in ("reference", "pool") and not store.has(context.problem_key(t.kind, t.index))
     )
     total += len(own)
-    methods = [context.plan.methods[t.method] for t in todo if t.kind == "method"]
+    methods = [context.plan.methods[t.method].method for t in todo if t.kind == "method"]
     total += sum(method.trainings - method.anchors for method in methods)
     landscape = any(t.kind == "landscape" for t in todo)
     return total + (curve_trainings(context.plan) if landscape else 0)
@@ -274,8 +274,8 @@ def forwards_to_do(context: StudyContext, todo: Sequence[Task], *, batch_norm: b
         elif task.kind == "landscape":
             total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
         elif task.kind == "method":
-            method = plan.methods[task.method]
-            trained = method.explores_nothing
+            method = plan.methods[task.method].method
+            trained = method.explorer.retrainings
             draws = method.anchors if trained else plan.protocol.draws
             calibrated = len(context.splits.validation) if method.emulator is not None else 0
             total += draws * (predicted + calibrated + (0 if trained else refreshed))

@@ -1,7 +1,4 @@
-"""Workers: tasks one after the other, or in parallel processes of one thread each.
-
-Both give the same bits.
-"""
+"""The tasks of a study, run by an executor; all executors give the same bits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +7,16 @@ from typing import Any
 import torch
 
 from thalweg.errors import WorkerDied
-from thalweg.processes.crew import in_processes
 from thalweg.study.context import StudyContext
 from thalweg.study.store import Store
 from thalweg.study.tasks import Task, perform, prepare
+from thalweg.training.executor import Executor
 
 Report = Callable[[Task, dict[str, Any]], None]
 
 
 def work(
-    context: StudyContext, store: Store, todo: Sequence[Task], jobs: int, report: Report
+    context: StudyContext, store: Store, todo: Sequence[Task], executor: Executor, report: Report
 ) -> None:
     """Does tasks; those that train anchors first, in groups that train as one stack where the plan
     asks for it.
@@ -28,10 +25,12 @@ def work(
         context: What is studied.
         store: Where results go.
         todo: The tasks.
-        jobs: Processes. With 1 the work is done in this one. Each has one thread, so that results
-            do not depend on `jobs`; where there are several GPUs, the processes are spread over
-            them.
+        executor: What runs them. In this process, too, they have one thread, so that results do not
+            depend on the executor.
         report: Called after each task with its record.
+
+    Raises:
+        WorkerDied: A process ended without a result. What was done is stored.
     """
     trainings = [t for t in todo if not t.needs_training_first()]
     size = context.plan.execution.stack
@@ -39,36 +38,19 @@ def work(
         [trainings[i : i + size] for i in range(0, len(trainings), size)],
         [[t] for t in todo if t.needs_training_first()],
     ]
-    if jobs == 1:
-        with one_thread():
-            for group in (group for stage in stages for group in stage):
-                prepare(context, store, group)
-                for task in group:
-                    report(task, perform(context, store, task))
-        return
     try:
-        for group, records in in_processes(_perform, (context, store), stages, jobs, _begin):
-            for task, record in zip(group, records, strict=True):
-                report(task, record)
+        with one_thread():
+            for group, records in executor.map(_perform, (context, store), stages):
+                for task, record in zip(group, records, strict=True):
+                    report(task, record)
     except WorkerDied as error:
         raise WorkerDied(f"{error}: run the command again to go on, with fewer --jobs") from None
 
 
-def _begin(own: tuple[StudyContext, Store], place: int) -> None:
-    """In another process."""
-    if own[0].plan.protocol.device == "cuda":
-        _take_gpu(place)
-
-
-def _take_gpu(place: int) -> None:
-    """Makes one of several GPUs this process's own: they are given out in turn."""
-    if torch.cuda.is_available():
-        torch.cuda.set_device(place % torch.cuda.device_count())
-
-
-def _perform(own: tuple[StudyContext, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
-    prepare(*own, group)
-    return [perform(*own, task) for task in group]
+def _perform(study: tuple[StudyContext, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
+    """Where the executor is."""
+    prepare(*study, group)
+    return [perform(*study, task) for task in group]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
     running it.
 
     `nn.DataParallel` and `torch.compile` are taken off: how trainings run is said with
-    `Problem(device=..., compile=...)`.
+    `Execution(device=..., compile=...)`.
 
     Args:
         model: The factory.

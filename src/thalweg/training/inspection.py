@@ -7,9 +7,8 @@ training, but for loaders whose length only reading tells.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -191,68 +190,6 @@ def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Beh
     return found
 
 
-def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None:
-    """Whether a retraining draws anything anew.
-
-    Raises:
-        InputError: Of all that it shall draw anew nothing is: all retrainings would be one and the
-            same.
-    """
-    still = _still(inspection, sources)
-    masks = inspection is not None and "masks" in inspection.redrawn and "order" in sources
-    if sources and len(still) == len(sources) and not masks:
-        raise InputError(
-            f"sources got {', '.join(sources)}, but {_reasons(still)}: all retrainings would be "
-            "one and the same; give shuffle=True, a model that draws its weights, or Batches "
-            "with sources=('data',)"
-        )
-
-
-def warn_of_sources(inspection: Inspection, sources: Sequence[str]) -> None:
-    """Warns where a part of what a retraining shall draw anew is not drawn anew."""
-    still = [
-        name for name in _still(inspection, sources) if name != "augmentation"
-    ]  # there may be none
-    if still:
-        warnings.warn(
-            f"{_reasons(still)}: that is not drawn anew in a retraining, and u does not hold it; "
-            "give shuffle=True or a model that draws its weights, or say so with "
-            f"sources={tuple(s for s in sources if s not in still)!r}",
-            stacklevel=4,
-        )
-
-
-def _still(inspection: Inspection | None, sources: Sequence[str]) -> list[str]:
-    return (
-        []
-        if inspection is None
-        else [name for name in sources if name not in (*inspection.redrawn, "data")]
-    )
-
-
-def _reasons(still: Sequence[str]) -> str:
-    reasons = {
-        "init": "model() gives the same weights after every seed (it loads them?)",
-        "order": "the training loader gives the same batches after every seed (it does not "
-        "shuffle?)",
-    }
-    return " and ".join(reasons[name] for name in reasons if name in still)
-
-
-def check_layout(inspection: Inspection | None, channels_last: bool | None) -> None:  # noqa: FBT001  a setting
-    """Whether the order of memory that a user asks for is safe.
-
-    Raises:
-        InputError: Channels last are not.
-    """
-    if channels_last and inspection is not None and inspection.unsafe_layer is not None:
-        raise InputError(
-            f"channels_last got True, and layer '{inspection.unsafe_layer}' is a strided 1x1 "
-            "convolution of few channels, whose backward pass torch writes outside of its "
-            "memory with channels-last weights on a CPU: leave channels_last out"
-        )
-
-
 def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
     """Whether the network gives the same outputs so: one that uses `view` on a convolution's
     output, for one, gives none.
@@ -273,15 +210,3 @@ def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
             return same
         except Exception:  # a user's network may raise anything
             return False
-
-
-def check_device(device: Any, name: str = "device") -> None:
-    """Puts one number on a device.
-
-    Raises:
-        InputError: There is no such device.
-    """
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InputError(f"{name} got {device!r}: {str(error).splitlines()[0]}") from None

@@ -8,9 +8,7 @@ over stacked parameters; convolutions become grouped ones. On a CPU that is slow
 after the other where there are convolutions: a stack is asked for, not guessed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,6 @@ from torch.func import functional_call
 
 from thalweg.errors import InputError
 from thalweg.outputs import Loss
-from thalweg.training.batches import Batches
 from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.weights.batchnorm import BatchNorm
 from thalweg.weights.copying import copied
@@ -47,16 +44,16 @@ class Stack(nn.Module):
         stacked: dict[str, Tensor] = {}
         for name, tensor in states[0].items():
             # not channels-last: grouped convolutions, which these become, have no use for it
-            all_own = torch.stack([state[name].detach().contiguous() for state in states])
+            members = torch.stack([state[name].detach().contiguous() for state in states])
             stacked[name] = (
-                nn.Parameter(all_own, tensor.requires_grad)
+                nn.Parameter(members, tensor.requires_grad)
                 if isinstance(tensor, nn.Parameter)
-                else all_own
+                else members
             )
         for module in self.network.modules():
-            for key, own in [*module._parameters.items(), *module._buffers.items()]:
-                if own is not None:
-                    setattr(module, key, stacked[names[id(own)]])  # a tied one comes several times
+            for key, part in [*module._parameters.items(), *module._buffers.items()]:
+                if part is not None:
+                    setattr(module, key, stacked[names[id(part)]])  # a tied one comes several times
         self.size = len(networks)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,11 +81,9 @@ class Stack(nn.Module):
                 raise
             raise InputError(f"this network can't be stacked ({message}): set stack = 1") from error
         with torch.no_grad():
-            for name, own in buffers.items():
-                if (
-                    after[name] is not own
-                ):  # the network made a new one, instead of changing its own
-                    own.copy_(after[name])
+            for name, buffer in buffers.items():
+                if after[name] is not buffer:  # the network made a new one, and changed no old one
+                    buffer.copy_(after[name])
         return outputs
 
     def members(self) -> tuple[Weights, ...]:
@@ -137,69 +132,6 @@ def clipped(stack: Stack, largest: float) -> Callable[[], None]:
     return clip
 
 
-@runtime_checkable
-class Drawn(Protocol):
-    """An augmentation that can tell its random numbers from what it does with them."""
-
-    def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """The random numbers of a batch, each `[batch, ...]`."""
-
-    def apply(self, x: Tensor, *numbers: Tensor) -> Tensor:
-        """A changed batch."""
-
-
-@dataclass(frozen=True)
-class StackedBatches:
-    """Several members' batches as one: (inputs `[members, batch, ...]`, targets `[members,
-    batch]`), each in its own order.
-
-    Attributes:
-        members: Of equal lengths. Where they share their data, these are gathered, prepared and
-            augmented in one go.
-    """
-
-    members: tuple[Batches, ...]
-
-    def __len__(self) -> int:
-        return len(self.members[0])
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.epoch(0)
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over the data."""
-        first = self.members[0]
-        if any(
-            m.inputs is not first.inputs or m.targets is not first.targets for m in self.members
-        ):
-            for parts in zip(*(m.epoch(number) for m in self.members), strict=True):
-                yield torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
-            return
-        orders = torch.stack([m.order(number) for m in self.members]).to(first.inputs.device)
-        augmenting = [m.augmenting(number) for m in self.members]
-        for chosen in orders.split(first.size, 1):
-            x = first.inputs[chosen.flatten()]
-            if first.prepare is not None:
-                x = first.prepare(x)
-            if first.augment is not None:
-                x = _augmented(first.augment, x, augmenting)
-            yield x.unflatten(0, chosen.shape), first.targets[chosen]
-
-
-def _augmented(
-    augment: Callable[..., Any], x: Tensor, generators: Sequence[torch.Generator]
-) -> Tensor:
-    """Every member's part of a batch `[members * batch, ...]`, augmented from its own generator."""
-    parts = x.chunk(len(generators))
-    if not isinstance(augment, Drawn):
-        return torch.cat([augment(part, own) for part, own in zip(parts, generators, strict=True)])
-    numbers = zip(
-        *(augment.draw(len(part), own) for part, own in zip(parts, generators, strict=True)),
-        strict=True,
-    )
-    return augment.apply(x, *(torch.cat(own) for own in numbers))
-
-
 def _state(network: nn.Module) -> dict[str, Tensor]:
     return dict([*network.named_parameters(), *network.named_buffers()])
 
@@ -209,11 +141,11 @@ def _check(networks: Sequence[nn.Module]) -> None:
         raise InputError("a stack got no network, needs 1 or more")
     first = _state(networks[0])
     for network in networks[1:]:
-        own = _state(network)
-        for name in sorted(first.keys() | own.keys()):
+        other_state = _state(network)
+        for name in sorted(first.keys() | other_state.keys()):
             one, other = (
                 None if s.get(name) is None else (tuple(s[name].shape), s[name].requires_grad)
-                for s in (first, own)
+                for s in (first, other_state)
             )
             if one != other:
                 raise InputError(
@@ -234,5 +166,5 @@ def _check(networks: Sequence[nn.Module]) -> None:
             )
 
 
-def _told(found: tuple[tuple[int, ...], bool] | None) -> str:
-    return "none" if found is None else f"shape {found[0]}{'' if found[1] else ', not trained'}"
+def _told(tensor: tuple[tuple[int, ...], bool] | None) -> str:
+    return "none" if tensor is None else f"shape {tensor[0]}{'' if tensor[1] else ', not trained'}"

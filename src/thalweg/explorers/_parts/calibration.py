@@ -1,9 +1,8 @@
-"""Calibrated strength: of several restarts, the one that is as far from its anchor as one more
-retraining (of our own).
+"""Calibrated strength: of several restarts, the one as far from its anchor as a retraining.
 
-How hard a restart must shake a network is a knife-edge: too weak, and it comes back; too strong,
-and it diverges. One more retraining says how far apart two trainings are, here in the total
-variation of their probabilities on unlabelled inputs.
+It is a method of thalweg's own. How strongly a restart must perturb a network is a knife-edge: too
+weakly, and it comes back; too strongly, and it diverges. One more retraining says how far apart two
+trainings are, here in the total variation of their probabilities on unlabelled inputs.
 """
 
 from collections.abc import Sequence
@@ -24,10 +23,9 @@ def matching(
     trials: Sequence[Weights],
     tolerance: float,
 ) -> tuple[int, bool]:
-    """The number of the trial whose disagreement with the anchor is nearest to that of a
-    retraining, and whether it is accepted.
+    """The trial that disagrees with the anchor about as much as a retraining does.
 
-    Rejected are those that do not come back to low loss; where all are, the one of lowest loss is
+    Trials that do not come back to low loss are rejected; where all are, the one of lowest loss is
     taken. All of it is forward work, and metered.
 
     Args:
@@ -35,10 +33,13 @@ def matching(
             that fit them agree) and meter.
         anchor: Where the trials started.
         retraining: Another training.
-        trials: What restarts of several strengths ended at, one or more.
+        trials: Where restarts of several strengths ended, one or more.
         tolerance: How far a trial's training loss may be above the higher one of the two trainings.
-            It is no ratio: beside the 3e-4 that trainings leave which fit all examples, 5e-3 would
-            be much, and such a trial is a good network.
+            It is no ratio: beside the loss of 3e-4 that is left where trainings fit all examples,
+            5e-3 would be much, and such a trial is a good network.
+
+    Returns:
+        The number of the trial, and whether it is accepted.
     """
     points = [anchor, retraining, *trials]
     first, second, *loss = losses(problem, points).tolist()
@@ -50,9 +51,10 @@ def matching(
 
 
 def total_variation(problem: Problem, points: Sequence[Weights]) -> list[float]:
-    """Half the summed absolute differences of probabilities between the first point and each other,
-    mean over the inputs.
+    """The mean total variation between the first point's probabilities and each other point's.
+
+    It is half the summed absolute differences, averaged over the inputs.
     """
     probs = predict(problem, Members(tuple(points)), problem.inputs()).probs()
-    found: Tensor = (probs[1:] - probs[0]).abs().sum(-1).mean(-1) / 2
-    return found.tolist()
+    distances: Tensor = (probs[1:] - probs[0]).abs().sum(-1).mean(-1) / 2
+    return distances.tolist()

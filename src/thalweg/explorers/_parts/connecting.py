@@ -1,10 +1,9 @@
-"""Anchors that are to be connected: aligned where that is asked for, with their untrained parts in
-common. It is of our own.
+"""Anchors to be connected: aligned where that is asked for, with their untrained parts in common.
 
-A curve or complex lies in the trained parameters only: frozen parameters and buffers (random
-features, say) are those of anchor 0 on all of it. So connect anchors that have these in common, as
-with a pretrained part. Where they do not, the trained parameters of another anchor meet untrained
-ones that they were not made for, and what is found there is poor: a warning says so.
+It is of thalweg's own. A curve or complex lies in the trained parameters only: frozen parameters
+and buffers (random features, say) are those of anchor 0 on all of it. So connect anchors that share
+these, as with a pretrained part. Where they do not, the trained parameters of another anchor meet
+untrained ones that they were not made for, and what is found there is poor: a warning says so.
 """
 
 import warnings
@@ -14,8 +13,8 @@ import torch
 
 from thalweg.graph import alignment
 from thalweg.graph.symmetry import symmetries
+from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
-from thalweg.training.together import train_anchors
 from thalweg.weights.point import Weights
 
 
@@ -24,8 +23,8 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
 
     Args:
         problem: What was trained.
-        count: How many anchors.
-        align: Permute the units of all others towards anchor 0 (`graph.alignment`), which changes
+        count: The number of anchors.
+        align: Permutes the units of all others towards anchor 0 (`graph.alignment`), which changes
             no network's outputs. Units beside a frozen part stay where they are.
 
     Raises:
@@ -39,7 +38,7 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
     )
     if apart and count > 1:
         warnings.warn(
-            f"'{apart[0]}' is not trained, and differs from network to network: all of what "
+            f"'{apart[0]}' is not trained, and differs from network to network: whatever "
             "connects the anchors has that of the first one, which the others were not trained "
             "with; make it the same in all",
             stacklevel=3,
@@ -55,9 +54,7 @@ def connectable(problem: Problem, count: int, *, align: bool) -> list[Weights]:
 
 
 def _with(point: Weights, other: Weights, names: list[str]) -> Weights:
-    """The point, with parameters of some names from another; the point itself where they are
-    equal.
-    """
+    """The point with some parameters from another; the point itself where they are equal."""
     if all(torch.equal(point.params[name], other.params[name]) for name in names):
         return point
     return replace(point, params=point.params | {name: other.params[name] for name in names})

@@ -1,6 +1,7 @@
-"""A training in cycles of the learning rate, whose members are the network after chosen steps."""
+"""Trainings in cycles of the learning rate, and members taken after chosen steps."""
 
 from collections.abc import Callable, Container
+from dataclasses import replace
 
 from torch import nn
 
@@ -12,24 +13,46 @@ from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 
+def one_cycle(
+    recipe: Recipe, share: float, lr: float, *, final_lr: float = 0.0, warmup: float = 0.0
+) -> Recipe:
+    """A recipe of one cosine cycle.
+
+    Args:
+        recipe: The recipe of a training.
+        share: The epochs of the cycle over those of the training.
+        lr: The peak learning rate.
+        final_lr: The learning rate at the end.
+        warmup: The fraction of the steps in which the learning rate rises.
+    """
+    return replace(
+        recipe,
+        epochs=recipe.epochs * share,
+        lr=lr,
+        final_lr=final_lr,
+        schedule="cosine",
+        cycles=1,
+        warmup=warmup,
+    )
+
+
 def cycles(recipe: Recipe, steps: int) -> list[list[int]]:
-    """The steps, counted from 0, of each cycle of a recipe's schedule; its warm-up belongs to the
-    first.
+    """The steps, counted from 0, of each cycle of a recipe; its warm-up belongs to the first.
 
     Raises:
-        InputError: A cycle has none.
+        InputError: A cycle has no step.
     """
     rising = recipe.warmup * steps
     span = max(1.0, steps - rising)
-    found: list[list[int]] = [[] for _ in range(recipe.cycles)]
+    by_cycle: list[list[int]] = [[] for _ in range(recipe.cycles)]
     for step in range(steps):
-        found[max(0, int((step - rising) * recipe.cycles // span))].append(step)
-    if not all(found):
+        by_cycle[max(0, int((step - rising) * recipe.cycles // span))].append(step)
+    if not all(by_cycle):
         raise InputError(
-            f"{recipe.cycles} cycles got a training of {steps} steps, needs a step a cycle after "
-            "the warm-up: raise epochs, or lower cycles"
+            f"{recipe.cycles} cycles got a training of {steps} steps, needs one step per cycle "
+            "after the warm-up: raise epochs, or lower cycles"
         )
-    return found
+    return by_cycle
 
 
 def collect(
@@ -42,21 +65,21 @@ def collect(
 ) -> Members:
     """Trains a network, and keeps its weights after the given steps.
 
-    Nothing else was averaged: its own buffers are valid.
+    Its own buffers are valid, since no weights are averaged.
 
     Args:
-        problem: What to train.
-        network: Trained in place.
-        recipe: How.
-        name: Purpose of the random numbers.
-        steps: Counted from 0.
+        problem: What is trained.
+        network: The network, trained in place.
+        recipe: The recipe.
+        name: The purpose of the random numbers.
+        steps: The steps, counted from 0.
         before_step: As in `Problem.fit`.
     """
-    found = []
+    members = []
 
-    def on_step(tick: StepInfo) -> None:
-        if tick.step - 1 in steps:
-            found.append(Weights.of(network))
+    def on_step(info: StepInfo) -> None:
+        if info.step - 1 in steps:
+            members.append(Weights.of(network))
 
     problem.fit(network, recipe, *name, before_step=before_step, on_step=on_step)
-    return Members(tuple(found))
+    return Members(tuple(members))

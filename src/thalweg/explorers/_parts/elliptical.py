@@ -1,7 +1,7 @@
-"""Elliptical slice sampling of a posterior with a Gaussian prior (Murray, Adams and MacKay 2010,
-arXiv 1001.0175).
+"""Elliptical slice sampling of a posterior with a Gaussian prior.
 
-It has no step size, and each step ends at a new point. There is no burn-in and no thinning.
+Murray, Adams and MacKay 2010, arXiv 1001.0175. It has no step size, and each step ends at a new
+point. There is no burn-in and no thinning.
 """
 
 import math
@@ -21,30 +21,32 @@ def elliptical_slice(
     *,
     std: float = 1.0,
 ) -> Tensor:
-    """A chain of samples `[samples, dimensions]` from the density N(z; 0, std^2)
-    exp(log_likelihood(z)).
+    """A chain of samples from the density N(z; 0, std^2) exp(log_likelihood(z)).
 
     Args:
-        log_likelihood: Of a point `[dimensions]`; points where it is no number are never accepted.
-        start: Where the chain starts `[dimensions]`; not one of the samples.
-        samples: How many.
-        random: Where random numbers come from.
-        std: Of the prior.
+        log_likelihood: The log-likelihood of a point `[dimensions]`; points where it is NaN are
+            never accepted.
+        start: Where the chain starts `[dimensions]`; it is not one of the samples.
+        samples: The number of samples.
+        random: The generator of random numbers.
+        std: The standard deviation of the prior.
+
+    Returns:
+        The samples `[samples, dimensions]`.
 
     Raises:
-        InputError: The likelihood at the start is 0 or no number.
+        InputError: The likelihood at the start is 0 or NaN.
     """
     point, height = start, log_likelihood(start)
     if not math.isfinite(height):
         raise InputError(
-            f"the log-likelihood where sampling starts got {height}, needs a finite number: did "
+            f"the log-likelihood where sampling starts is {height}, needs a finite number: did "
             "the training diverge?"
         )
-    found = []
+    chain = []
     for _ in range(samples):
-        other = std * torch.randn(
-            start.shape, generator=random, dtype=start.dtype
-        )  # with the point, it spans the ellipse
+        # with the point, it spans the ellipse
+        other = std * torch.randn(start.shape, generator=random, dtype=start.dtype)
         level = height + math.log(1 - _uniform(random))
         angle = 2 * math.pi * _uniform(random)
         low, high = angle - 2 * math.pi, angle
@@ -53,15 +55,14 @@ def elliptical_slice(
             height = log_likelihood(proposal)
             if height >= level:
                 break
-            low, high = (
-                (angle, high) if angle < 0 else (low, angle)
-            )  # shrinks towards the point, at angle 0
+            # the bracket shrinks towards the point, at angle 0
+            low, high = (angle, high) if angle < 0 else (low, angle)
             angle = low + (high - low) * _uniform(random)
         point = proposal
-        found.append(point)
-    return torch.stack(found)
+        chain.append(point)
+    return torch.stack(chain)
 
 
 def _uniform(random: torch.Generator) -> float:
-    """In 0 .. 1, without 1."""
+    """A random number in 0 .. 1, without 1."""
     return torch.rand((), generator=random, dtype=torch.float64).item()

@@ -1,8 +1,7 @@
-"""The prior precision with the largest marginal likelihood (MacKay 1992, as in Daxberger et al.
-2021, arXiv 2106.14806).
+"""The prior precision with the largest marginal likelihood.
 
-It takes the spectrum of the curvature: exact for small matrices, by stochastic Lanczos quadrature
-for large ones.
+MacKay 1992, as in Daxberger et al. 2021, arXiv 2106.14806. It takes the spectrum of the curvature,
+exactly for small matrices, by stochastic Lanczos quadrature for large ones.
 """
 
 import math
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from thalweg.seeds import generator
 
-EXACT = 2048  # rows of a matrix whose eigenvalues take seconds
+EXACT = 2048  # the most rows of a matrix whose eigenvalues are computed, which takes seconds
 
 
 def best_precision(curvature: Tensor, squares: float, seed: int = 0) -> float:
@@ -21,42 +20,40 @@ def best_precision(curvature: Tensor, squares: float, seed: int = 0) -> float:
     Its logarithm is, up to a constant, d/2 log t - t/2 |weights|^2 - 1/2 log det(curvature + t).
 
     Args:
-        curvature: Of minus the log-likelihood at the weights `[d, d]`, symmetric.
+        curvature: The Hessian of minus the log-likelihood at the weights `[d, d]`, symmetric.
         squares: The sum of the squared weights.
-        seed: Of the quadrature.
+        seed: The seed of the quadrature.
     """
     from scipy.optimize import minimize_scalar  # here: it takes half a second
 
     d = len(curvature)
-    values, shares = (
-        lanczos(curvature, seed)
-        if d > EXACT
-        else (torch.linalg.eigvalsh(curvature), curvature.new_ones(d))
-    )
+    if d > EXACT:
+        values, counts = lanczos(curvature, seed)
+    else:
+        values, counts = torch.linalg.eigvalsh(curvature), curvature.new_ones(d)
     values = values.clamp_min(0)
 
     def loss(log_t: float) -> float:
         t = math.exp(log_t)
-        return float(((values + t).log() * shares).sum() + t * squares - d * log_t) / 2
+        return float(((values + t).log() * counts).sum() + t * squares - d * log_t) / 2
 
-    return math.exp(
-        minimize_scalar(loss, bounds=(math.log(1e-6), math.log(1e9)), method="bounded").x
-    )
+    bounds = (math.log(1e-6), math.log(1e9))
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
 
 
 def lanczos(matrix: Tensor, seed: int, probes: int = 4, steps: int = 100) -> tuple[Tensor, Tensor]:
-    """The spectrum of a symmetric matrix `[d, d]` as random directions see it: values, and how many
-    eigenvalues each stands for.
+    """The spectrum of a symmetric matrix `[d, d]`, estimated along random directions.
 
     Args:
         matrix: The matrix.
-        seed: Of the directions.
-        probes: How many directions.
-        steps: Products with the matrix. They tell eigenvalues from 0 that are more than some (2 /
-            steps)^2 of the largest one, isolated large ones aside.
+        seed: The seed of the directions.
+        probes: The number of directions.
+        steps: The number of products with the matrix. They tell eigenvalues from 0 that are more
+            than some (2 / steps)^2 of the largest one, isolated large ones aside.
 
     Returns:
-        Values and numbers, each `[probes * steps]`; the numbers sum to d.
+        Values, and how many eigenvalues each stands for, both `[probes * steps]`; the latter sum to
+        d.
     """
     d, steps = len(matrix), min(steps, len(matrix))
     v = torch.randn(d, probes, generator=generator(seed, "lanczos"), dtype=torch.float64).to(matrix)
@@ -66,7 +63,8 @@ def lanczos(matrix: Tensor, seed: int, probes: int = 4, steps: int = 100) -> tup
         basis[:, k] = v.mT
         w = matrix @ v
         small[:, k, k] = (w * v).sum(0)
-        for _ in range(2):  # against all before: rounding brings back the directions that converged
+        # against all before, because rounding brings back the directions that have converged
+        for _ in range(2):
             w = w - ((basis[:, : k + 1] @ w.mT[:, :, None]).mT @ basis[:, : k + 1])[:, 0].mT
         length = w.norm(dim=0)
         if k + 1 < steps:

@@ -1,11 +1,10 @@
-"""Learned subspaces: all vertices trained at once, from scratch, in one run (Wortsman et al. 2021,
-arXiv 2102.10472).
+"""Learned subspaces: all vertices are trained at once, from scratch, in one run.
 
-Each step draws one point of the subspace and trains it; a penalty beta cos^2 of the angle between
-two random vertices keeps them apart. Vertices start from independent initialisations. Deviations:
-the cosine is over all weights with two or more axes (the paper: convolutions, among them its
-classifier; no norm layers, as here), and weight decay acts on the vertices, as in the authors'
-code. With a learned curve the bend takes part in the pairs, as there.
+Wortsman et al. 2021, arXiv 2102.10472. Each step draws one point of the subspace and trains it; a
+penalty beta cos^2 of the angle between two random vertices keeps them apart. Vertices start from
+independent initialisations. Deviations: the cosine is over all weights with two or more axes (the
+paper: convolutions, among them its classifier; no norm layers, as here), and weight decay acts on
+the vertices, as in the authors' code. In a learned curve the bend is in the pairs too, as there.
 """
 
 from collections.abc import Callable
@@ -30,12 +29,12 @@ def learn(
     """Trains a subspace with the problem's own recipe.
 
     Args:
-        problem: What to train.
-        name: Purpose of the random numbers.
-        vertices: How many.
-        coefficients: Law of the point that each step trains, and of the draws afterwards.
-        beta: Strength of the cosine penalty.
-        layerwise: Coefficients for each layer, drawn independently.
+        problem: What is trained.
+        name: The purpose of the random numbers.
+        vertices: The number of vertices.
+        coefficients: The law of the point that each step trains, and of the draws afterwards.
+        beta: The strength of the cosine penalty.
+        layerwise: Each layer has coefficients that are drawn independently.
     """
     problem.behaviour.check_new_points()
     start = [Weights.of(problem.build(name, k)) for k in range(vertices)]
@@ -53,7 +52,8 @@ def _repelling(module: SubspaceModule, beta: float) -> Callable[[], None]:
 
         d/da beta (a.b)^2 / (a.a b.b) = 2 beta a.b / (a.a b.b) (b - a a.b / a.a),   and for b alike
 
-    By hand: beside a small network's step, automatic differentiation of this one number is dear.
+    It is written by hand because automatic differentiation of this one number would be expensive
+    beside a small network's step.
     """
     vertices, gradients = (
         [row[: module.layout.matrices] for row in rows]

@@ -1,10 +1,9 @@
-"""Iterates of SGD at a constant learning rate: where SWA, SWAG, MultiSWAG and subspace inference
-collect what they need.
+"""Iterates of SGD at a constant learning rate, for SWA, SWAG, MultiSWAG and subspace inference.
 
-One training: the first part ends at the constant rate, the second part keeps it (Izmailov et al.
-2018, arXiv 1803.05407). Deviations: the first part follows the recipe's own schedule down to that
-rate where it is a cosine or linear; where it does not end low (constant, triangle) the rate falls
-by a cosine instead.
+It is one training: the first part ends at the constant rate, the second part keeps it (Izmailov et
+al. 2018, arXiv 1803.05407). Deviations: the first part follows the recipe's own schedule down to
+that rate where it is a cosine or linear; where it does not end low (constant, triangle) the rate
+falls by a cosine instead.
 """
 
 from collections.abc import Callable
@@ -24,8 +23,8 @@ class Trajectory:
     """Where and how often iterates are taken.
 
     Attributes:
-        share: Part of a training in which iterates are collected.
-        collect: How many iterates.
+        share: The fraction of a training in which iterates are collected.
+        collect: The number of iterates.
         lr_ratio: The constant learning rate over the recipe's peak.
         start: `scratch` or `anchor`: the second part alone, from a finished anchor.
     """
@@ -39,7 +38,7 @@ class Trajectory:
         """Checks the settings of an explorer.
 
         Raises:
-            InputError: One makes no sense.
+            InputError: A setting is out of its range.
         """
         check_range(f"{name}.share", self.share, 1e-9, 1)
         whole(f"{name}.collect", self.collect, 2)
@@ -51,13 +50,13 @@ class Trajectory:
         """Trains, and gives each iterate to `take`.
 
         Args:
-            problem: What to train.
-            name: Purpose of the random numbers.
+            problem: What is trained.
+            name: The purpose of the random numbers.
             take: Is given each iterate.
 
         Raises:
-            InputError: The part of the training to collect in has less than two steps, or the
-                network can't be evaluated at weights between its iterates.
+            InputError: The part of the training that iterates are collected in has less than two
+                steps, or the network can't be evaluated at weights between its iterates.
         """
         problem.behaviour.check_new_points()
         lr = problem.recipe.lr * self.lr_ratio
@@ -75,12 +74,12 @@ class Trajectory:
             )
         network = beginning(problem, self.start, self.share, lr, *name)
 
-        def on_step(tick: StepInfo) -> None:
-            # an iterate where the share of steps done passes 1, 2, ... of the shares to collect
-            if (
-                tick.step * self.collect // tick.steps
-                > (tick.step - 1) * self.collect // tick.steps
-            ):
+        def on_step(info: StepInfo) -> None:
+            # an iterate wherever the fraction of steps done passes 1, 2, ... / collect
+            before, after = (
+                step * self.collect // info.steps for step in (info.step - 1, info.step)
+            )
+            if after > before:
                 take(Weights.of(network))
 
         problem.fit(network, constant, *name, "collect", on_step=on_step)
@@ -89,18 +88,17 @@ class Trajectory:
 def beginning(
     problem: Problem, start: Literal["scratch", "anchor"], share: float, lr: float, *name: str | int
 ) -> nn.Module:
-    """The network that a last part of a training starts with: what the first part ends at, or a
-    finished anchor.
+    """The network that the last part of a training starts with.
 
-    The first part has the recipe's own schedule, or a cosine where that would not end at the given
-    rate.
+    It is the end of the first part, or a finished anchor. The first part has the recipe's own
+    schedule, or a cosine where that would not end at the given rate.
 
     Args:
-        problem: What to train.
-        start: Which of the two.
-        share: Of the last part, in trainings.
-        lr: Learning rate at which the first part ends.
-        name: Purpose of the random numbers.
+        problem: What is trained.
+        start: `scratch` or `anchor`.
+        share: The length of the last part, in trainings.
+        lr: The learning rate at which the first part ends.
+        name: The purpose of the random numbers.
     """
     if start == "anchor":
         return problem.network(problem.anchor(0))

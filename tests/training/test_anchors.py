@@ -2,7 +2,6 @@
 
 import functools
 import os
-import signal
 import threading
 
 import pytest
@@ -10,12 +9,14 @@ import torch
 from torch import nn
 
 import cases
-from thalweg.errors import Diverged, InputError, WorkerDied
-from thalweg.training import together
+from thalweg.errors import Diverged, InputError
+from thalweg.training import anchors, stacking
+from thalweg.training.anchors import train_anchors, train_together
+from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
 from thalweg.training.stack import Stack
-from thalweg.training.together import check_stack, train_anchors, train_together
+from thalweg.training.stacking import check_stack
 
 
 def same(first, second) -> bool:
@@ -24,67 +25,8 @@ def same(first, second) -> bool:
     )
 
 
-@pytest.mark.parametrize("loader", ["augmented", "own-generator"])
-def test_processes_give_the_same_bits_as_one_after_the_other(loader):
-    """With networks and loaders that no other process could import: lambdas, closures."""
-    width = 3
-    model = lambda: cases.conv_batchnorm(width)  # noqa: E731
-    problems = [cases.problem(loader=loader, model=model, jobs=jobs) for jobs in (1, 2)]
-    alone, parallel = (train_anchors(problem, 3) for problem in problems)
-    assert all(same(a, b) for a, b in zip(alone, parallel, strict=True))
-    assert (
-        problems[1].cost.backward_examples == problems[0].cost.backward_examples
-        and problems[1].cost.trainings == 3
-    )
-    assert problems[1].cost.seconds > 0
-
-
-def test_only_what_is_missing_is_trained(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        together, "train_in_processes", lambda missing, jobs: asked.append([k for _, k in missing])
-    )
-    problem = cases.problem(jobs=2)
-    problem.anchor(1)
-    train_anchors(problem, 4)
-    assert asked == [[0, 2, 3]]
-    train_anchors(problem, 4)
-    assert asked == [[0, 2, 3]], "they are in memory now"
-
-
-def test_what_the_cache_has_is_not_trained_again():
-    class Shelf(dict):
-        def put(self, key, weights, cost):
-            self[key] = weights, cost
-
-    shelf = Shelf()
-    first = cases.problem(cache=shelf, identity="test", stack=2)
-    weights = train_anchors(first, 4)
-    assert len(shelf) == 4
-    again = cases.problem(
-        cache=shelf, identity="test", stack=2, model=_refuses_after(0), inspection=first.inspection
-    )
-    assert (
-        all(same(a, b) for a, b in zip(train_anchors(again, 4), weights, strict=True))
-        and again.cost.trainings == 4
-    )
-
-
-def _refuses_after(calls: int):
-    """Makes networks so often as an inspection needs them, then no more."""
-    left = [calls]
-
-    def make() -> nn.Module:
-        left[0] -= 1
-        if left[0] < 0:
-            raise AssertionError("another network was made")
-        return cases.no_norm()
-
-    return make
-
-
 def test_several_problems_at_once():
-    problems = [cases.problem(seed=seed, stack=4) for seed in range(3)]
+    problems = [cases.problem(seed=seed, execution=Execution(stack=4)) for seed in range(3)]
     train_together([(problem, 0) for problem in problems])
     assert all(problem.has(0) and problem.cost.trainings == 0 for problem in problems), (
         "charged when they are used"
@@ -101,7 +43,10 @@ def test_problems_that_differ_in_more_than_the_seed_are_no_members_of_one_stack(
     """Each is trained as it says."""
     model = cases.no_norm
     recipes = [Recipe(epochs=1, lr=lr) for lr in (0.1, 0.01)]
-    problems = [cases.problem(model=model, recipe=recipe, stack=4) for recipe in recipes]
+    problems = [
+        cases.problem(model=model, recipe=recipe, execution=Execution(stack=4))
+        for recipe in recipes
+    ]
     train_together([(problem, k) for k in range(2) for problem in problems])
     for recipe, problem in zip(recipes, problems, strict=True):
         alone = cases.problem(recipe=recipe).anchor(1)
@@ -116,9 +61,9 @@ def test_time_is_counted_once(monkeypatch):
     """Anchors are charged when they are used: a clock that runs stands still while they are
     trained.
     """
-    problems, running = [cases.problem(stack=2, seed=seed) for seed in range(2)], []
+    problems, running = [cases.problem(execution=Execution(stack=2), seed=s) for s in (0, 1)], []
     monkeypatch.setattr(
-        together, "_all", lambda _: running.extend(p.meter._since for p in problems)
+        anchors, "_train_all", lambda _: running.extend(p.meter._since for p in problems)
     )
     with problems[0].meter.clock(), problems[1].meter.clock():
         train_together([(problem, 0) for problem in problems])
@@ -135,7 +80,7 @@ def test_what_a_network_raises_in_another_process_is_told_as_it_is():
 
     here = os.getpid()
     with pytest.raises(TypeError, match="unsupported operand"):
-        train_anchors(cases.problem(model=broken, jobs=2), 2)
+        train_anchors(cases.problem(model=broken, execution=Execution(jobs=2)), 2)
 
 
 def test_a_check_before_anything_is_trained():
@@ -168,9 +113,9 @@ class Hungry(Stack):
 
 
 def test_a_stack_that_is_too_large_for_the_memory_is_split(monkeypatch):
-    monkeypatch.setattr(together, "Stack", Hungry)
+    monkeypatch.setattr(stacking, "Stack", Hungry)
     Hungry.tried.clear()
-    problem = cases.problem(stack=7)
+    problem = cases.problem(execution=Execution(stack=7))
     found = train_anchors(problem, 7)
     assert [n for i, n in enumerate(Hungry.tried) if i == 0 or Hungry.tried[i - 1] != n] == [
         7,
@@ -200,7 +145,9 @@ class HungryNetwork(nn.Sequential):
 
 
 def test_memory_that_runs_out_inside_the_network():
-    problem = cases.problem(model=lambda: HungryNetwork(*cases.no_norm()), stack=4)
+    problem = cases.problem(
+        model=lambda: HungryNetwork(*cases.no_norm()), execution=Execution(stack=4)
+    )
     assert all(
         same(a, b)
         for a, b in zip(train_anchors(problem, 4), train_anchors(cases.problem(), 4), strict=True)
@@ -222,7 +169,7 @@ def only_the_second_diverges():
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(monkeypatch):
-    problem = cases.problem(stack=3)
+    problem = cases.problem(execution=Execution(stack=3))
     monkeypatch.setattr(Problem, "build", only_the_second_diverges())
     train_together([(problem, k) for k in range(3)])
     with pytest.raises(Diverged, match="at step 1 of"):
@@ -232,29 +179,17 @@ def test_a_member_that_diverges_leaves_the_others_alone(monkeypatch):
 
 
 def test_where_all_diverge_in_other_processes():
-    problem = cases.problem(recipe=Recipe(epochs=1, lr=1e30), jobs=2)
+    problem = cases.problem(recipe=Recipe(epochs=1, lr=1e30), execution=Execution(jobs=2))
     train_together([(problem, k) for k in range(2)])
     assert not problem.has(0)
     with pytest.raises(Diverged, match="lower the learning rate"):
         train_anchors(problem, 2)
 
 
-def _dies() -> nn.Module:
-    if os.environ.get("THALWEG_TEST_PARENT") != str(os.getpid()):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return cases.no_norm()
-
-
-def test_a_worker_that_dies(monkeypatch):
-    monkeypatch.setenv("THALWEG_TEST_PARENT", str(os.getpid()))
-    problem = cases.problem(model=_dies, jobs=2)
-    with pytest.raises(WorkerDied, match="fewer jobs"):
-        train_anchors(problem, 2)
-
-
 def test_what_cannot_be_sent():
     problem = cases.problem(
-        model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()), jobs=2
+        model=functools.partial(lambda kept: cases.no_norm(), threading.Lock()),
+        execution=Execution(jobs=2),
     )
     with pytest.raises(InputError, match=r"can't be sent to other processes .* set jobs = 1"):
         train_anchors(problem, 2)

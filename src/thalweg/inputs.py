@@ -1,5 +1,5 @@
-"""A look at inputs that networks will be asked about, before anything is trained: mistakes are
-found in seconds.
+"""Checking inputs that networks will be asked about, before anything is trained: mistakes are found
+in seconds.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from thalweg.training.problem import Problem
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Inputs that were looked at.
+class CheckedInputs:
+    """Inputs that can be predicted on.
 
     Attributes:
         inputs: As `predict` takes them; a NumPy array has become a tensor of the training inputs'
             type.
-        count: How many.
-        classes: Outputs of the network on them.
+        count: How many inputs there are.
+        classes: How many outputs the network has for each.
     """
 
     inputs: Loader | Tensor
@@ -32,7 +32,7 @@ class Asked:
     classes: int
 
 
-def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
+def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> CheckedInputs:
     """Reads inputs once and evaluates two of them on a network that nobody trained; none of it is
     metered.
 
@@ -40,12 +40,12 @@ def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
         problem: The network and the training set.
         given: Inputs `[inputs, ...]` (a tensor or a NumPy array), or a loader in fixed order.
         name: What errors call them.
-        alike: They must all have one shape, with as many numbers as a training input, as distances
-            are taken between them.
+        alike: Whether they must all have one shape, with as many numbers as a training input, as
+            where distances are taken between them.
 
     Raises:
-        InputError: They are no inputs, none, not finite, not those that the network reads, not
-            alike, or the loader shuffles, augments, or can be read once only.
+        InputError: They are no inputs, there are none, they are not finite, the network can't read
+            them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
     example = _training_input(problem)
     loader = _loader(given, name, example)
@@ -69,7 +69,7 @@ def look(problem: Problem, given: Any, name: str, *, alike: bool) -> Asked:
             f"those of the training set, {tuple(example.shape)}: give the inputs prepared as it "
             "is"
         )
-    return Asked(loader, count, _classes(problem, first[:2], name))
+    return CheckedInputs(loader, count, _classes(problem, first[:2], name))
 
 
 def _training_input(problem: Problem) -> Tensor:

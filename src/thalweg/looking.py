@@ -1,0 +1,164 @@
+"""Looking first: what `quantify` was asked for, and all of it that can be tried before anything is
+trained.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.emulators.base import Emulator
+from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers.deep_ensemble import DeepEnsemble
+from thalweg.features import check_layer
+from thalweg.graph.narrowing import least_share
+from thalweg.inputs import CheckedInputs, check_inputs
+from thalweg.meter import Meter
+from thalweg.method import Method
+from thalweg.narrow.training import MakeNetwork, check_narrow, narrow_problem, relative_cost
+from thalweg.narrow.width import WIDTH_RATIOS
+from thalweg.training.batches import Loader
+from thalweg.training.problem import Problem
+
+MOST = 100  # trainings: whoever can pay for more has retrainings enough to look at
+LEAST_KNOWN = 10  # unlabelled inputs
+FEW_KNOWN = 300
+LARGEST = 2**31  # numbers in the draws: 16 GiB
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `quantify` was asked for, as it was given: its arguments, with their meaning there."""
+
+    budget: float
+    anchors: int
+    draws: int
+    seed: int
+    emulator: Emulator
+    narrow: MakeNetwork | None
+    width_ratio: float | None
+    layer: str | None
+
+    def __post_init__(self) -> None:
+        whole("draws", self.draws, 1)
+        whole("anchors", self.anchors, 1)
+        check_range("anchors", self.anchors, 1, MOST)
+        check_range("budget", self.budget, 1e-9, MOST)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer):
+            raise InputError(f"seed got {self.seed!r}, needs a whole number")
+        if self.width_ratio is not None:
+            check_range("width_ratio", self.width_ratio, 1e-9, 1)
+        if self.narrow is not None and self.width_ratio is None:
+            raise InputError(
+                "quantify got narrow and no width_ratio, needs both: give its hidden channels "
+                "over those of the network"
+            )
+        if not isinstance(self.emulator, Emulator):
+            raise InputError(
+                f"emulator got {self.emulator!r}, needs one such as thalweg.emulators.Forest() or "
+                "thalweg.emulators.Engression()"
+            )
+        if not self.emulator.uses_proxies:
+            raise InputError(
+                f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow "
+                "networks: give Forest() or Engression(), or call its emulate on anchors' "
+                "predictions"
+            )
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise InputError(
+                f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network"
+            )
+
+    def checked_inputs(
+        self, problem: Problem, inputs: Loader | Tensor
+    ) -> tuple[CheckedInputs, CheckedInputs]:
+        """The problem's unlabelled inputs and those that are asked about, both read once.
+
+        Raises:
+            InputError: There are too few unlabelled inputs, inputs that can't be predicted on, or
+                more draws than memory holds.
+        """
+        if problem.unlabelled is None:
+            raise InputError(
+                "quantify got a problem without unlabelled inputs, and needs some thousand, as "
+                "networks agree on what they were trained on: give Problem(unlabelled=...), "
+                "inputs that were not trained on"
+            )
+        known, asked = (
+            check_inputs(problem, given, name, alike=self.emulator.uses_features)
+            for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs"))
+        )
+        if known.count < LEAST_KNOWN:
+            raise InputError(
+                f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better "
+                "some thousand: u is learned from how networks differ on them"
+            )
+        if self.draws * asked.count * asked.classes > LARGEST:
+            raise InputError(
+                f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} "
+                f"classes, needs {LARGEST:.0e} numbers or fewer, to hold them in memory: ask "
+                "about fewer inputs at a time, or for fewer draws"
+            )
+        return known, asked
+
+    def method(self, problem: Problem) -> Method:
+        """The method that answers: anchors, narrow copies whose width ratio and number are chosen,
+        and the emulator. All that will be asked of the networks is tried on new ones.
+
+        Raises:
+            InputError: The network can't be narrowed so far, the budget is too small, or there is
+                no layer whose output are the features.
+        """
+        if self.narrow is None:
+            self._check_narrowing(problem)
+        else:
+            self._check_narrow_model(problem, self.narrow)
+        beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
+        width_ratio, members = beside.chosen(problem, self.narrow)
+        if self.emulator.uses_features:
+            for network in (problem, narrow_problem(problem, width_ratio, self.narrow)):
+                check_layer(replace(network, meter=Meter()), self.layer)
+        beside = replace(beside, width_ratio=width_ratio, members=members)
+        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=self.emulator)
+
+    def _check_narrow_model(self, problem: Problem, model: MakeNetwork) -> None:
+        check_narrow(problem, model)
+        ratio = self.width_ratio or 1
+        cost = relative_cost(problem, narrow_problem(problem, ratio, model))
+        if cost >= 1:
+            raise InputError(
+                f"narrow() makes a network whose training costs {cost:.3g} of a whole one's, and "
+                f"width_ratio got {ratio:g}: make it narrower, and give its hidden channels over "
+                "those of the network"
+            )
+
+    def _check_narrowing(self, problem: Problem) -> None:
+        try:
+            narrow_problem(problem, WIDTH_RATIOS[0]).build("narrow")
+        except InputError as error:
+            reason = str(error).split(": ")[0].split(" (")[0]
+            raise InputError(
+                f"quantify can't make a narrower network of this one ({reason}): give narrow=, a "
+                "function that makes one, and width_ratio=, its hidden channels over those of the "
+                "network; or do without: anchors=2 trained by DeepEnsemble(members=2), and their "
+                "predictions given to Neighbours().emulate (docs/guide.md)"
+            ) from None
+        stored = problem.inspection.stored if problem.inspection is not None else ()
+        if stored:
+            warnings.warn(
+                f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow "
+                "ones are cut from it: they know less than yours, and may not tell how its "
+                "retrainings differ: give narrow= and width_ratio=, or two full trainings "
+                "(DeepEnsemble(members=2)) and Neighbours",
+                stacklevel=4,
+            )
+        if self.width_ratio is not None and self.width_ratio < WIDTH_RATIOS[-1]:
+            least = least_share(problem.build("network"))
+            # below its half, what is told would be another ratio than the one that is made
+            if self.width_ratio < least / 2:
+                raise InputError(
+                    f"width_ratio got {self.width_ratio:g}, but each layer keeps one channel or "
+                    f"more, {least:.2g} of all: give that or more"
+                )

@@ -1,0 +1,208 @@
+"""Observing: what networks say of sets of inputs, one network after the other, and where that is
+kept between runs.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from thalweg.emulators.observations import Observations
+from thalweg.emulators.scale import untrained
+from thalweg.features import InputFeatures, training_neighbours
+from thalweg.meter import Cost
+from thalweg.narrow.training import NarrowCopies
+from thalweg.outputs import Outputs
+from thalweg.predicting import predict
+from thalweg.predictions import Predictions
+from thalweg.training.batches import Loader
+from thalweg.training.nearest import Nearest
+from thalweg.training.problem import Problem
+from thalweg.weights.distribution import Members
+from thalweg.weights.point import Weights
+
+Inputs = Mapping[str, Loader | Tensor]
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    """What one network says of several sets of inputs.
+
+    Attributes:
+        log_probs: By set, log-probabilities or values `[inputs, columns]`, as predictions store
+            them.
+        features: Features by set, `[inputs, features]`; empty where nobody asked for them.
+        cost: The work behind the predictions.
+        features_cost: The work behind the features, beyond that.
+    """
+
+    log_probs: dict[str, Tensor]
+    features: dict[str, Tensor]
+    cost: Cost
+    features_cost: Cost
+
+    def costs(self, *, features: bool) -> list[tuple[str, Cost]]:
+        """What using the record costs, by what is used: its predictions, and its features where
+        they are asked for.
+        """
+        return [("predictions", self.cost)] + ([("features", self.features_cost)] * features)
+
+
+class RecordStore(Protocol):
+    """Where the records of networks are kept between runs."""
+
+    def recorded(self, name: str, *, features: bool) -> NetworkRecord | None:
+        """The record of the network of that name, with features where they are asked for, or
+        None.
+        """
+
+    def keep(self, name: str, record: NetworkRecord) -> None:
+        """Keeps the record of a network."""
+
+
+def observe(
+    problem: Problem,
+    networks: Members,
+    inputs: Inputs,
+    narrow: NarrowCopies | None = None,
+    *,
+    features: bool,
+    layer: str | None = None,
+    store: RecordStore | None = None,
+    names: tuple[str, ...] = (),
+) -> dict[str, Observations]:
+    """What networks, and narrow copies beside them, say of several sets of inputs.
+
+    Forward work is metered in the problem, in evaluations of its network. Narrow copies that did
+    not learn the task are left out, with a warning.
+
+    Args:
+        problem: The problem of the networks.
+        networks: Weights of the problem's network, ready to predict.
+        inputs: Sets of inputs by name, each as `predict` takes them.
+        narrow: Narrow copies of the network, or None.
+        features: Whether features of the inputs are needed.
+        layer: The layer whose output are the features; the last linear layer reads it if None.
+        store: Where the records of networks are kept, or None.
+        names: Names of the networks in the store, narrow copies last; networks beyond them are not
+            kept.
+
+    Returns:
+        Observations by set of inputs.
+
+    Raises:
+        InputError: Inputs can't be evaluated, or the network has no layer for features.
+    """
+    everyone = [(problem, weights, 1.0) for weights in networks.points]
+    if narrow is not None:
+        everyone += [
+            (narrow.problem, weights, narrow.cost_ratio) for weights in narrow.members.points
+        ]
+    near: dict[str, Nearest] = {}
+    records = []
+    for number, (own, weights, ratio) in enumerate(everyone):
+        name = names[number] if store is not None and number < len(names) else None
+        kept = None if store is None or name is None else store.recorded(name, features=features)
+        if kept is None and features and not near:
+            near = {part: training_neighbours(problem, given) for part, given in inputs.items()}
+        record = _record(own, weights, inputs, near, layer) if kept is None else kept
+        if kept is None and store is not None and name is not None:
+            store.keep(name, record)
+        for what, cost in record.costs(features=features):
+            key = None if name is None else (what, name)
+            problem.meter.charge(cost.of_network(ratio), key, done=kept is None)
+        records.append(record)
+    whole = len(networks.points)
+    records = _that_learned(records, whole, problem.outputs)
+    return {
+        part: _joined(
+            [record.log_probs[part] for record in records],
+            [record.features[part] for record in records] if features else None,
+            whole,
+            narrow,
+            problem.outputs,
+        )
+        for part in inputs
+    }
+
+
+def _that_learned(
+    records: list[NetworkRecord], whole: int, outputs: Outputs
+) -> list[NetworkRecord]:
+    """The records without those of narrow copies that did not learn the task.
+
+    Args:
+        records: Of whole networks, then of narrow copies.
+        whole: How many are of whole networks.
+        outputs: What the networks' outputs mean.
+    """
+    first = torch.stack([next(iter(record.log_probs.values())) for record in records])
+    failed = untrained(outputs.values(first.double()), whole)
+    if failed:
+        warnings.warn(
+            f"{len(failed)} of {len(records) - whole} narrow networks did not learn the task, and "
+            "are left out: give a larger width_ratio, or a recipe that trains narrow networks "
+            "reliably",
+            stacklevel=3,
+        )
+    return [record for number, record in enumerate(records) if number not in failed]
+
+
+def _joined(
+    log_probs: list[Tensor],
+    features: list[Tensor] | None,
+    whole: int,
+    narrow: NarrowCopies | None,
+    outputs: Outputs,
+) -> Observations:
+    """The observations of one set of inputs: of whole networks, then of narrow copies."""
+    predictions = torch.stack(log_probs)
+    beside = narrow is not None and len(predictions) > whole
+    return Observations(
+        Predictions(predictions[:whole], outputs=outputs),
+        Predictions(predictions[whole:], outputs=outputs) if beside else None,
+        narrow.width_ratio if narrow is not None and beside else 1.0,
+        None if features is None else torch.stack(features),
+    )
+
+
+def _record(
+    problem: Problem,
+    weights: Weights,
+    inputs: Inputs,
+    near: Mapping[str, Nearest],
+    layer: str | None,
+) -> NetworkRecord:
+    """What a network predicts, and its features where neighbours are given: one evaluation of the
+    inputs serves both.
+    """
+    log_probs: dict[str, Tensor] = {}
+    rows: dict[str, Tensor] = {}
+
+    def look() -> None:
+        if not near:
+            for part, given in inputs.items():
+                log_probs[part] = predict(problem, weights, given).stored[0]
+            return
+        features = InputFeatures(problem, weights, layer)
+        for part, given in inputs.items():
+            log_probs[part], rows[part] = features.look(given, near[part])
+
+    spent = problem.meter.apart(look)
+    if not near:
+        return NetworkRecord(log_probs, rows, spent, Cost())
+    evaluated = sum(len(own) for own in log_probs.values())
+    seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
+    return NetworkRecord(
+        log_probs,
+        rows,
+        replace(spent, forward_examples=evaluated, seconds=seconds),
+        replace(
+            spent,
+            forward_examples=spent.forward_examples - evaluated,
+            seconds=spent.seconds - seconds,
+        ),
+    )

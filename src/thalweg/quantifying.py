@@ -1,0 +1,170 @@
+"""Quantify: the recommended way from one trained network and a budget to u(x) and draws of its
+retrainings.
+
+The network is the anchor; the budget buys narrow copies (`baselines.narrow_ensemble`), whose width
+ratio is chosen by the law of width; the forest (`emulators.forest`) learns from both on unlabelled
+inputs. `docs/ideas.md` shows what it is worth.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from thalweg.computing import CALIBRATION, ask
+from thalweg.emulators.base import Emulator
+from thalweg.emulators.forest import Forest
+from thalweg.emulators.transfer import Transfer
+from thalweg.errors import InputError
+from thalweg.looking import FEW_KNOWN, Request
+from thalweg.meter import Cost
+from thalweg.narrow.training import MakeNetwork
+from thalweg.predictions import Predictions
+from thalweg.training.batches import Loader
+from thalweg.training.problem import Problem
+
+
+@dataclass(frozen=True)
+class Quantified:
+    """What retraining would change.
+
+    Attributes:
+        predictions: Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard
+            uncertainty `[inputs]`, and `outside` says which inputs are unlike all unlabelled ones,
+            so that u is a guess there.
+        width_ratio: The hidden channels of a narrow copy over those of the network.
+        narrow_copies: How many narrow copies it rests on: those that learned the task.
+        transfer: The check that narrow copies and network are alike, as they are by one recipe;
+            None where no narrow copy learned the task.
+        cost: All that it rests on, the network's own training included, whenever that was done.
+
+    Example:
+        >>> import torch
+        >>> from thalweg.predictions import Predictions
+        >>> draws = Predictions(torch.tensor([[[0.6, 0.4]], [[0.8, 0.2]]]).log())
+        >>> cost = Cost(backward_examples=200, training_examples=100)
+        >>> print(Quantified(draws, width_ratio=0.5, narrow_copies=2, transfer=None, cost=cost))
+        mean u 0.2000 over 1 inputs, 0.0% of them outside of what the method knows
+        2 narrow copies of width ratio 0.5; cost: 2.00 trainings, the network's own among them, \
+2.00 with forward work; the emulator took 0.0 s
+        not checked: no narrow copy learned the task
+    """
+
+    predictions: Predictions
+    width_ratio: float
+    narrow_copies: int
+    transfer: Transfer | None
+    cost: Cost
+
+    def __str__(self) -> str:
+        known = self.predictions.outside
+        outside = 0.0 if known is None else float(known.float().mean())
+        check = "not checked: no narrow copy learned the task"
+        if self.transfer is not None:
+            check = str(self.transfer)
+        return (
+            f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
+            f"inputs, {outside:.1%} of them outside of what the method knows\n"
+            f"{self.narrow_copies} narrow copies of width ratio {self.width_ratio:g}; cost: "
+            f"{self.cost.trainings:.2f} trainings, the network's own among them, "
+            f"{self.cost.total:.2f} with forward work; the emulator took "
+            f"{self.cost.emulator_seconds:.1f} s\n{check}"
+        )
+
+
+def quantify(
+    problem: Problem,
+    inputs: Loader | Tensor,
+    *,
+    budget: float = 1.0,
+    anchors: int = 1,
+    draws: int = 100,
+    seed: int = 0,
+    emulator: Emulator | None = None,
+    narrow: MakeNetwork | None = None,
+    width_ratio: float | None = None,
+    layer: str | None = None,
+) -> Quantified:
+    """How much the network's predictions would change if it were trained again.
+
+    Args:
+        problem: Network, training set and recipe. `initial_weights` are those of the network that
+            is trained already (it is trained here if there are none), `unlabelled` are some
+            thousand inputs like those that are asked about, which were not trained on.
+        inputs: What is asked about, as `predict` takes it.
+        budget: Trainings to spend beyond the anchors.
+        anchors: How many full trainings to start from, the given network among them.
+        draws: How many retrainings to draw.
+        seed: Seed of the draws.
+        emulator: What learns from the networks; `Forest()` if None.
+        narrow: Makes a narrow network, where it can't be made from the graph of the whole one;
+            `width_ratio` then says how narrow.
+        width_ratio: The hidden channels of a narrow copy over those of the network, above 0 and up
+            to 1; chosen if None.
+        layer: The layer whose output are the features, for networks that don't end with a linear
+            layer.
+
+    Returns:
+        Draws, u, the check and the cost.
+
+    Raises:
+        InputError: There are no unlabelled inputs, the budget is too small, the network can't be
+            narrowed, or it has no layer whose output are the features.
+        Diverged: The loss of a training became infinite.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from thalweg.training.batches import Batches
+        >>> from thalweg.training.recipe import Recipe
+        >>> x = torch.randn(700, 6, generator=torch.Generator().manual_seed(0))
+        >>> network = lambda: nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 3))
+        >>> train = Batches(x[:200], x[:200, :3].argmax(1), size=20)
+        >>> problem = Problem(network, train, Recipe(epochs=10), unlabelled=x[200:600])
+        >>> quantified = quantify(problem, x[600:], budget=1.0, draws=20)
+        >>> quantified.predictions.u().shape, quantified.width_ratio, quantified.narrow_copies
+        (torch.Size([100]), 0.5, 2)
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(
+            f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
+            "training set and recipe"
+        )
+    request = Request(
+        budget, anchors, draws, seed, emulator or Forest(), narrow, width_ratio, layer
+    )
+    known, asked = request.checked_inputs(problem, inputs)
+    method = request.method(problem)
+    if known.count < FEW_KNOWN:
+        warnings.warn(
+            f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ "
+            f"on them, and is rough below {FEW_KNOWN}; give some thousand",
+            stacklevel=2,
+        )
+    with problem.measured() as spent:
+        trained = method.train(problem, narrow_model=narrow)
+        try:
+            computed = ask(
+                method,
+                trained,
+                {CALIBRATION: known.inputs, "asked": asked.inputs},
+                draws=draws,
+                seed=int(seed),
+                layer=layer,
+                check=True,
+            )
+        except ValueError as error:  # of ours, or of an emulator's
+            raise InputError(
+                f"{error} (nothing is lost: all {trained.networks} networks are kept with this "
+                "problem, and the next quantify takes them)"
+            ) from None
+    check = computed.check
+    if check is not None and not check.holds:
+        warnings.warn(check.warning(), stacklevel=2)
+    return Quantified(
+        computed.predictions["asked"],
+        computed.width_ratio,
+        computed.narrow_copies,
+        check,
+        spent.cost,
+    )
