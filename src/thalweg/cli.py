@@ -275,7 +275,7 @@ def datasets() -> None:
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
         shape = "x".join(map(str, entry.shape))
-        counts = map(str, (entry.classes, entry.train, entry.test))
+        counts = map(str, (entry.classes or "values", entry.train, entry.test))
         table.add_row(name, entry.about, shape, *counts, entry.source)
     _console().print(table)
     _say(f"out of distribution: {', '.join(ood_names())}")

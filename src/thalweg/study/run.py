@@ -231,7 +231,7 @@ def _bytes(context: StudyContext, task: Task) -> float:
     if task.kind == "anchor":
         return 4.0 * parameters(context)
     inputs = len(context.splits.test) + (0 if context.ood is None else len(context.ood))
-    one = 4.0 * inputs * context.dataset.classes
+    one = 4.0 * inputs * context.dataset.columns
     if task.kind == "landscape":
         return 1e4
     if task.kind != "method":
