@@ -385,7 +385,11 @@ def _show(folder: Path, comparison: Any) -> None:
     from thalweg.report.reading import ResultFiles
 
     methods = ResultFiles(given(folder) / "results").table("methods")
-    columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
+    scores = ("accuracy", "calibrated_nll", "squared_error", "crps")  # of classes, and of values
+    judged = set(comparison["metric"])
+    columns = [
+        name for name in ("k_eq", "k_u", *scores, "spread_ratio", "coverage") if name in judged
+    ]
     table = Table(
         "method",
         "cost",

@@ -69,6 +69,7 @@ def _setting(study: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> list[tuple[str, str]]:
+    things = "rows" if study.get("setting") else "images"
     return [
         (
             "Sources of randomness",
@@ -90,8 +91,8 @@ def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> lis
         ),
         (
             "Splits",
-            "Methods see the training images and, without labels, the validation images. They "
-            "never see the test images, on which every number below is measured. No epoch is "
+            f"Methods see the training {things} and, without labels, the validation {things}. They "
+            f"never see the test {things}, on which every number below is measured. No epoch is "
             "selected by its result.",
         ),
         (
