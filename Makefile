@@ -18,7 +18,7 @@ lint: setup  ## format, style and types
 	$(BIN)/mypy
 
 bench: setup  ## speed beside plain PyTorch, and docs/performance.md: a quarter of an hour, best on a quiet machine
-	OMP_NUM_THREADS=2 $(BIN)/python -m bench all page
+	OMP_NUM_THREADS=2 $(BIN)/python -m research.bench all page
 
 setup: .setup
 

@@ -1,4 +1,5 @@
-"""The frontier of all studies `frontier-*`: python docs/frontier.py makes the figure;
+"""The frontier of all studies `frontier-*`: python docs/frontier.py draws the figure.
+
 docs/tables.py fills the summary.
 """
 
@@ -34,7 +35,7 @@ KINDS = {
 
 
 def present() -> dict[str, str]:
-    """The studies that have results."""
+    """Returns the studies that have results, with their titles."""
     return {
         name: title
         for name, title in STUDIES.items()
@@ -43,43 +44,31 @@ def present() -> dict[str, str]:
 
 
 def read(name: str) -> pd.DataFrame:
-    """One row a method: costs, kind, and estimates by metric."""
+    """Returns one row per method: costs, kind, and estimates by metric."""
     folder = ROOT / "studies" / name / "results"
     comparison, methods = (
         pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods")
     )
-    found = {
+    estimates = {
         (r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()
     }
     rows = []
     for row in completed(described(methods)).itertuples():
-        if (row.method, "k_eq") not in found:
+        if (row.method, "k_eq") not in estimates:
             continue
         kind = next((k for k in ("auto", "ablation") if row.method.startswith(k)), None)
-        if kind is None:
-            trained = "retraining" if row.is_retraining else "explorer"
-            kind = (
-                trained
-                if pd.isna(row.emulator)
-                else "trivial"
-                if row.emulator == "trivial"
-                else "emulator"
-            )
-        rows.append(
-            {
-                "method": row.method,
-                "cost": row.cost,
-                "total": row.total,
-                "time": row.relative_time,
-                "kind": kind,
-            }
-            | {m: found[row.method, m] for m in SHOWN}
-        )
+        if kind is None and pd.isna(row.emulator):
+            kind = "retraining" if row.is_retraining else "explorer"
+        elif kind is None:
+            kind = "trivial" if row.emulator == "trivial" else "emulator"
+        costs = {"cost": row.cost, "total": row.total, "time": row.relative_time}
+        values = {metric: estimates[row.method, metric] for metric in SHOWN}
+        rows.append({"method": row.method, **costs, "kind": kind, **values})
     return pd.DataFrame(rows)
 
 
 def summary() -> str:
-    """What a budget buys on every task, in markdown."""
+    """Returns what a budget buys on every task, as a table in Markdown."""
     head = (
         "task",
         "method",
@@ -115,7 +104,7 @@ def summary() -> str:
 
 
 def figure() -> bytes:
-    """K_eq and K_u against total cost, one column a study."""
+    """Draws K_eq and K_u against total cost, with one column per study."""
     studies = present()
     figure, axes = plt.subplots(
         2, len(studies), figsize=(3.4 * len(studies), 6.2), squeeze=False, layout="constrained"
@@ -131,22 +120,13 @@ def figure() -> bytes:
                     costs, [best_possible_k_eq(c) for c in costs], color="0.3", lw=0.8, ls=":"
                 )
             for kind, (label, colour, marker) in reversed(KINDS.items()):
-                own = table[table["kind"] == kind].sort_values("total")
-                own = own[own["total"] <= 5.1]
-                values = [e.value if e.value < 1e3 else float("nan") for e in own[metric]]
-                line_style = "-" if kind == "auto" else ""
-                panel.plot(
-                    own["total"],
-                    values,
-                    marker,
-                    color=colour,
-                    ls=line_style,
-                    label=label,
-                    ms=5,
-                    zorder=2,
-                )
+                rows = table[table["kind"] == kind].sort_values("total")
+                rows = rows[rows["total"] <= 5.1]
+                values = [e.value if e.value < 1e3 else float("nan") for e in rows[metric]]
+                style = {"color": colour, "ls": "-" if kind == "auto" else "", "ms": 5}
+                panel.plot(rows["total"], values, marker, label=label, zorder=2, **style)
                 if kind == "auto":
-                    for cost, e in zip(own["total"], own[metric], strict=True):
+                    for cost, e in zip(rows["total"], rows[metric], strict=True):
                         panel.plot([cost, cost], [e.low, min(e.high, 60)], color=colour, lw=1)
             panel.set_yscale("log")
             panel.set_ylim(0.8, 40)

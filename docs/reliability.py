@@ -1,5 +1,6 @@
-"""The counts of docs/reliability.md, from tests and results: python docs/reliability.py (--check:
-fails where out of date).
+"""Fills the counts of docs/reliability.md from tests and results: python docs/reliability.py.
+
+With --check it changes nothing, and fails if the page is out of date.
 """
 
 import ast
@@ -12,25 +13,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "bench" / "results"
+PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "research" / "bench" / "results"
 KINDS = ROOT / "tests" / "kinds"
 BLOCK = re.compile(r"(<!-- (kinds|kills) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def kinds() -> str:
-    """A row per file of `tests/kinds`: what the kind is, and how many cases try it."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:cacheprovider",
-        str(KINDS),
-    ]
+    """Returns a row per file of `tests/kinds`: what the kind is, and how many cases test it."""
+    options = ["--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, str(KINDS)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
@@ -44,29 +35,27 @@ def kinds() -> str:
         "|---|---|",
     ]
     for name, count in sorted(cases.items()):
-        said = (
-            (ast.get_docstring(ast.parse((KINDS / name).read_text())) or "")
-            .split("\n\n")[0]
-            .replace("\n", " ")
-        )
-        lines.append(f"| {said.replace('|', chr(92) + '|')} | {count} |")
+        docstring = ast.get_docstring(ast.parse((KINDS / name).read_text())) or ""
+        about = docstring.split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| {about.replace('|', chr(92) + '|')} | {count} |")
     return "\n".join(lines) + "\n"
 
 
 def kills() -> str:
-    """A row per kind of kill: how often, how long until all processes were gone, what differed."""
+    """Returns a row per kind of kill: its count, the slowest end of all processes, differences."""
     runs = sorted(RESULTS.glob("kills*.json"))
     if not runs:
-        return "Not run on this version: `python -m bench.kills --count 200` writes the figures.\n"
+        command = "python -m research.bench.kills --count 200"
+        return f"Not run with this version: `{command}` makes the counts.\n"
     rows = _together([row for path in runs for row in json.loads(path.read_text())["rows"]])
     total, wrong = sum(row["kills"] for row in rows), sum(len(row["differing"]) for row in rows)
     slowest = max(row["slowest"] for row in rows)
     lines = [
-        f"{total} random kills; {wrong} differing results; all processes were gone after "
-        f"{slowest:.2f} s at the latest.",
+        f"Of {total} random kills, {wrong} gave different results. All processes had ended after "
+        f"at most {slowest:.2f} s.",
         "",
-        "| what ran | jobs | signal | to | kills | slowest end, s | later than 2 s | wrong "
-        "endings | differing |",
+        "| what ran | jobs | signal | sent to | kills | slowest end, s | later than 2 s | wrong "
+        "endings | different results |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -78,7 +67,7 @@ def kills() -> str:
             row["kills"],
             f"{row['slowest']:.2f}",
             row["late"],
-            len(row["wrong_endings"]),
+            sum(count for _, count in row["wrong_endings"]),
             len(row["differing"]),
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
@@ -86,28 +75,26 @@ def kills() -> str:
 
 
 def _together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of several runs, one per kind of kill."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    """Adds up the rows of several runs, with one row per kind of kill."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    empty = {"kills": 0, "late": 0, "slowest": 0.0, "wrong_endings": [], "differing": []}
     for row in rows:
         key = tuple(row[name] for name in ("case", "jobs", "signal", "target"))
-        known = found.setdefault(
-            key,
-            {**row, "kills": 0, "late": 0, "slowest": 0.0, "wrong_endings": [], "differing": []},
-        )
+        known = sums.setdefault(key, {**row, **empty})
         for name in ("kills", "late", "wrong_endings", "differing"):
             known[name] = known[name] + row[name]
         known["slowest"] = max(known["slowest"], row["slowest"])
-    return [found[key] for key in sorted(found)]
+    return [sums[key] for key in sorted(sums)]
 
 
 def filled(text: str) -> str:
-    """The page with its blocks filled."""
+    """Returns the page with its blocks filled."""
     made = {"kinds": kinds, "kills": kills}
     return BLOCK.sub(lambda m: m[1] + made[m[2]]() + m[3], text)
 
 
 def main() -> int:
-    """Writes, or checks."""
+    """Writes the page, or checks it."""
     text = PAGE.read_text()
     new = filled(text)
     if new != text and "--check" in sys.argv:

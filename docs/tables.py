@@ -1,5 +1,6 @@
-"""Fills the tables of README and docs from committed results: python docs/tables.py (--check: fails
-where one is out of date).
+"""Fills the tables of README and docs from committed results: python docs/tables.py.
+
+With --check it changes nothing, and fails if a table is out of date.
 """
 
 import re
@@ -21,8 +22,9 @@ MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re
 
 
 def table(name: str, explorer: str | None = None) -> str:
-    """The main columns of a study's comparison, in markdown; of one method's rows, beside deep
-    ensembles, where it is named.
+    """Returns the main columns of a study's comparison, in Markdown.
+
+    If an explorer is named, the table has only its rows and the deep ensembles'.
     """
     folder = ROOT / "studies" / name / "results"
     if not folder.exists():
@@ -33,7 +35,7 @@ def table(name: str, explorer: str | None = None) -> str:
     comparison, methods = (
         pd.read_parquet(folder / f"{part}.parquet") for part in ("comparison", "methods")
     )
-    found = {
+    estimates = {
         (r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()
     }
     study = pd.read_json(folder / "study.json", typ="series")
@@ -49,29 +51,25 @@ def table(name: str, explorer: str | None = None) -> str:
     ]
     if explorer is not None:
         methods = described(methods)
-        methods = methods[
-            (methods["explorer"] == explorer) & methods["emulator"].isna()
-            | methods["is_retraining"]
-        ]
+        named = (methods["explorer"] == explorer) & methods["emulator"].isna()
+        methods = methods[named | methods["is_retraining"]]
     for row in completed(methods).itertuples():
-        cells = [
-            found[row.method, c].text(FACTS[c].digits) if (row.method, c) in found else "failed"
-            for c in COLUMNS
-        ]
-        lines.append(
-            f"| {row.method} | {row.cost:.2f} | {row.total:.2f} | " + " | ".join(cells) + " |"
-        )
+        cells = [f"{row.method}", f"{row.cost:.2f}", f"{row.total:.2f}"]
+        for column in COLUMNS:
+            estimate = estimates.get((row.method, column))
+            cells.append("failed" if estimate is None else estimate.text(FACTS[column].digits))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def filled(text: str) -> str:
-    """A page with its tables filled."""
+    """Returns a page with its tables filled."""
     text = FRONTIER.sub(lambda m: m[1] + summary() + m[2], text)
     return MARK.sub(lambda m: m[1] + table(m[2], m[3]) + m[4], text)
 
 
 def main() -> int:
-    """Writes, or checks."""
+    """Writes the pages, or checks them."""
     stale = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text()

@@ -1,8 +1,8 @@
-"""The page of the zoo, from its results: python docs/zoo.py (--check: fails where it is out of
-date; --run: finds them anew).
+"""Fills the page of the zoo from its results: python docs/zoo.py.
 
-The results, `docs/zoo.json`, are those of `tests/zoo`, which holds every cell to them. Finding all
-takes some minutes; of a few networks they are found with their names, `--run 'MLP' 'ViT'`.
+With --check it changes nothing, and fails if the page is out of date. With --run it makes the
+results anew, which takes some minutes; names of networks limit it to these: `--run 'MLP' 'ViT'`.
+The results, `docs/zoo.json`, are those of `tests/zoo`, which checks every cell against them.
 """
 
 import json
@@ -36,41 +36,41 @@ COLUMNS = {
     "quantify": "`quantify`",
     "mc-dropout, own": "MC dropout, the network's own",
 }
-# what a refusal's line says, in other words; the first that its line matches
+# the reasons of refusals, by patterns of their lines; the first pattern that matches counts
 REASONS = {
-    r"no dropout layer": "MC dropout with the network's own dropout needs an `nn.Dropout` or its kin; with a "
-    "rate it works on any network with a linear layer or convolution.",
-    r"convolution with groups": "A convolution with several channels a group has its channels fixed by their groups: it "
-    "can't be narrowed. `quantify` takes a narrow network of your own, `narrow=`.",
-    r"can't be traced": "Alignment and narrowing read the network's graph, which `torch.fx` does not find where "
-    "a forward branches on its inputs or calls `len`. `quantify` takes a narrow network of "
+    r"no dropout layer": "MC dropout with the network's own dropout needs an `nn.Dropout` or a similar layer. "
+    "With a rate it works on any network with a linear layer or a convolution.",
+    r"convolution with groups": "The channels of a convolution with several channels per group are fixed by the groups, so "
+    "it can't be narrowed. `quantify` accepts a narrow network of your own, `narrow=`.",
+    r"can't be traced": "Alignment and narrowing read the network's graph, which `torch.fx` does not find if the "
+    "forward pass branches on its inputs or calls `len`. `quantify` accepts a narrow network of "
     "your own, `narrow=`.",
     r"in the network's graph": "Alignment and narrowing follow channels through the network's graph, and refuse an "
-    "operation that they don't know rather than guess. `quantify` takes a narrow network of "
+    "operation that they don't know instead of guessing. `quantify` accepts a narrow network of "
     "your own, `narrow=`.",
-    r"last-layer-laplace": "Last-layer Laplace is about the last linear layer: the network must return what it "
-    "gives.",
-    r"layer='\.\.\.'": "Features of inputs are those that the last linear layer reads. Where the network does "
-    "not return what such a layer gives, `layer=` names the one whose output they are.",
-    r"is (tuple|dict)": "Outputs must be one tensor of logits, in training mode too: a module around the "
+    r"last-layer-laplace": "Last-layer Laplace concerns the last linear layer, so the network must return that "
+    "layer's outputs.",
+    r"layer='\.\.\.'": "The features of an input are the inputs of the last linear layer. If the network does "
+    "not return such a layer's outputs, `layer=` names the layer whose outputs are the features.",
+    r"is (tuple|dict)": "The output must be a single tensor of logits, in training mode, too. A module around the "
     "network can return the one that counts.",
-    r"probabilities already": "Outputs must be logits: of probabilities, a second softmax would make flat ones.",
-    r"ScriptModule": "A scripted module can't be evaluated with other weights; the Python module that it was "
-    "made from can.",
-    r"changes '.*' while it trains": "A buffer follows the weights in a way that only its author knows, so that at a point "
-    "where nobody trained it would be that of another point. Methods all of whose members "
-    "are trained work.",
-    r"again in the backward pass": "What is evaluated again in the backward pass would be so at other weights.",
-    r"parametrisation": "BatchEnsemble multiplies the weights of layers, which here are made of other "
-    "parameters.",
+    r"probabilities already": "The outputs must be logits: a second softmax would make probabilities flat.",
+    r"ScriptModule": "A scripted module can't be evaluated with other weights; the Python module from which it "
+    "was made can.",
+    r"changes '.*' while it trains": "A buffer follows the weights in a way that only its author knows, so at a point where "
+    "nobody trained it would belong to another point. Methods work if all of their members are "
+    "trained.",
+    r"again in the backward pass": "What is evaluated again in the backward pass would be evaluated at other weights.",
+    r"parametrisation": "BatchEnsemble multiplies the weights of layers, which are computed from other parameters "
+    "here.",
     r"no nn.Linear and no convolution|without a linear layer or convolution": "The method changes linear layers or convolutions, and the network has none.",
-    r"can't be stacked": "Several trainings as one module rest on `torch.vmap`, which does not know every "
-    "operation; one after the other they always work.",
+    r"can't be stacked": "Training several networks as one module relies on `torch.vmap`, which does not support "
+    "every operation. Training them one after the other always works.",
 }
 
 
-def found(names: Sequence[str]) -> dict[str, Any]:
-    """What comes of every network with every method: of the named ones found anew, or of all."""
+def outcomes(names: Sequence[str]) -> dict[str, Any]:
+    """Runs every network, or the named ones, with every method, and returns all results."""
     sys.path[:0] = [str(ROOT / "tests" / "zoo"), str(ROOT / "tests")]
     import cells
     from networks import NETWORKS
@@ -78,8 +78,8 @@ def found(names: Sequence[str]) -> dict[str, Any]:
     results = read()["networks"] if names else {}
     for name in names or NETWORKS:
         print(name, flush=True)
-        outcomes = {method: cells.outcome(name, method) for method in cells.METHODS}
-        refused = {method: [o.refusal, o.way_out] for method, o in outcomes.items() if o.refusal}
+        ended = {method: cells.outcome(name, method) for method in cells.METHODS}
+        refused = {method: [o.refusal, o.way_out] for method, o in ended.items() if o.refusal}
         network = NETWORKS[name]
         results[name] = {
             "family": network.family,
@@ -91,8 +91,10 @@ def found(names: Sequence[str]) -> dict[str, Any]:
 
 
 def read() -> dict[str, Any]:
-    """The results: methods, and by network its family, what is special, a warning, and refusals
-    with their ways out by method.
+    """Returns the results: the methods, and what is known of each network.
+
+    That is its family, what is special about it, a warning, and by method the lines of refusals and
+    the settings that help.
     """
     results = json.loads(RESULTS.read_text())
     for network in results["networks"].values():
@@ -103,15 +105,15 @@ def read() -> dict[str, Any]:
 
 
 def write(results: Mapping[str, Any]) -> None:
-    """Keeps them, each line once."""
+    """Stores the results, in which each line is written once."""
     lines: dict[str, int] = {}
     networks = {}
     for name, network in results["networks"].items():
-        own = {
+        refused = {
             m: [lines.setdefault(line, len(lines)), way]
             for m, (line, way) in network["refused"].items()
         }
-        networks[name] = {**network, "refused": own}
+        networks[name] = {**network, "refused": refused}
     rows = ",\n".join(
         f"  {json.dumps(name)}: {json.dumps(network)}" for name, network in networks.items()
     )
@@ -123,18 +125,18 @@ def write(results: Mapping[str, Any]) -> None:
 
 
 def tables(results: Mapping[str, Any]) -> str:
-    """The generated part of the page."""
+    """Returns the generated part of the page."""
     networks, methods = results["networks"], results["methods"]
     refused = {name: network["refused"] for name, network in networks.items()}
-    numbers = _numbers(line for own in refused.values() for line, _ in own.values())
-    count = sum(len(own) for own in refused.values())
-    opened = sum(bool(way) for own in refused.values() for _, way in own.values())
+    numbers = _numbers(line for by_method in refused.values() for line, _ in by_method.values())
+    count = sum(len(by_method) for by_method in refused.values())
+    opened = sum(bool(way) for by_method in refused.values() for _, way in by_method.values())
     explorers = [m for m in methods if m not in COLUMNS]
     works = len(networks) * len(methods) - count
     text = [
-        f"{len(networks)} networks x {len(methods)} methods: {works} cells work as they are; of "
-        f"the {count} that are refused, {opened} work with the setting that the line names "
-        "(shown beside the number of the reason). None is anything else.",
+        f"Of the cells of {len(networks)} networks x {len(methods)} methods, {works} work as they "
+        f"are and {count} are refused. Of these, {opened} work with the setting that the line "
+        "names (shown beside the number of the reason). There is no other outcome.",
         "",
     ]
     head = (
@@ -146,26 +148,20 @@ def tables(results: Mapping[str, Any]) -> str:
         text += [f"### {title}", "", head, "|---|---|---|" + "---|" * len(COLUMNS)]
         for name, network in networks.items():
             if network["family"] == family:
-                own = refused[name]
-                cells = [_cell(own.get(m), numbers) for m in COLUMNS]
-                text.append(
-                    f"| {name} | {network['does']} | {_explorers(explorers, own, numbers)} | "
-                    + " | ".join(cells)
-                    + " |"
-                )
+                cells = [name, network["does"], _explorers(explorers, refused[name], numbers)]
+                cells += [_cell(refused[name].get(m), numbers) for m in COLUMNS]
+                text.append("| " + " | ".join(cells) + " |")
         text.append("")
     text += ["### Reasons", ""]
     for reason, number in numbers.items():
-        lines = [
-            line for own in refused.values() for line, _ in own.values() if words(line) == reason
-        ]
-        who = [
-            name
-            for name, own in refused.items()
-            if any(words(line) == reason for line, _ in own.values())
-        ]
-        count = "1 network" if len(who) == 1 else f"{len(who)} networks"
-        text += [f"{number}. {reason} ({count}.) One of its lines:", "", f"   > {lines[0]}", ""]
+        lines = {
+            name: [line for line, _ in by_method.values() if words(line) == reason]
+            for name, by_method in refused.items()
+        }
+        concerned = [name for name in lines if lines[name]]
+        count = "1 network" if len(concerned) == 1 else f"{len(concerned)} networks"
+        example = lines[concerned[0]][0]
+        text += [f"{number}. {reason} ({count}.) One of the lines:", "", f"   > {example}", ""]
     warned = {name: network["warning"] for name, network in networks.items() if network["warning"]}
     if warned:
         text += [
@@ -178,16 +174,16 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def words(line: str) -> str:
-    """The reason of a refusal in other words; empty for one that has none yet."""
+    """Returns the reason of a refusal; empty if `REASONS` has none for its line."""
     return next((reason for pattern, reason in REASONS.items() if re.search(pattern, line)), "")
 
 
 def _numbers(lines: Iterable[str]) -> dict[str, int]:
-    """Reasons by the order in which they are met."""
+    """Numbers the reasons in the order in which they occur."""
     numbers: dict[str, int] = {}
     for line in lines:
         if not words(line):
-            sys.exit(f"no words for a refusal, add them to REASONS in docs/zoo.py: {line}")
+            sys.exit(f"a refusal has no reason, add one to REASONS in docs/zoo.py: {line}")
         numbers.setdefault(words(line), len(numbers) + 1)
     return numbers
 
@@ -213,10 +209,10 @@ def _explorers(
 
 
 def main() -> int:
-    """Finds, writes, or checks."""
+    """Makes the results, writes the page, or checks it."""
     if "--run" in sys.argv:
         names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-        write(found(names))
+        write(outcomes(names))
     text = PAGE.read_text()
     filled = BLOCK.sub(lambda m: m[1] + tables(read()) + m[2], text)
     if filled != text and "--check" in sys.argv:

@@ -9,10 +9,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import __main__ as command
-from bench import floor, measure, page, scaling
-from bench.cases import QUICK
-from bench.measure import Settings, ratios, store
+from research.bench import __main__ as command
+from research.bench import floor, measure, page, scaling
+from research.bench.cases import QUICK
+from research.bench.measure import Settings, ratios, store
 
 
 def test_a_ratio_is_that_of_the_same_round():
@@ -132,8 +132,8 @@ def test_a_power_law_is_found():
 def test_targets_are_judged_by_what_was_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "RESULTS", tmp_path)
     for words in (
-        "Targets met: 0 of 0 that were measured. Not measured: One training, ",
-        "python -m bench training page",
+        "Of 0 targets that were measured, 0 are met. Not measured: One training, ",
+        "python -m research.bench training page",
     ):
         assert words in page.text()
     seconds = {"plain": [1.0, 1.0], "thalweg": [1.2, 1.2]}
@@ -156,7 +156,7 @@ def test_targets_are_judged_by_what_was_measured(tmp_path, monkeypatch):
     )
     text = page.text()
     assert (
-        "Targets met: 1 of 3 that were measured. Not met: One training, digits, thalweg: 1.20 "
+        "Of 3 targets that were measured, 1 are met. Not met: One training, digits, thalweg: 1.20 "
         "(target 1.05)" in text
     )
     assert text.count("| **no** |") == 2 and text.count("| yes |") == 1
@@ -174,4 +174,4 @@ def test_targets_are_judged_by_what_was_measured(tmp_path, monkeypatch):
 
 
 def test_the_page_says_what_the_results_say():
-    assert page.is_up_to_date(), "run: python -m bench page"
+    assert page.is_up_to_date(), "run: python -m research.bench page"

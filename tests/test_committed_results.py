@@ -75,7 +75,7 @@ def test_the_readme_quotes_the_study_of_all_methods(method, metric, told):
 
 PAPERS = {
     file.stem: json.loads(file.read_text())["bases"]
-    for file in (STUDIES.parent / "papers/results").glob("*.json")
+    for file in (STUDIES.parent / "research/papers/results").glob("*.json")
 }
 
 

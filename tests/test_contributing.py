@@ -45,7 +45,7 @@ def one_file_more(tmp_path, monkeypatch):
     yield put
     for name in [name for name in sys.modules if name.endswith(".one_more")]:
         del sys.modules[name]
-    base._registry.found.pop("jitter", None)
+    base._registry.registered.pop("jitter", None)
     DATASETS.pop("stripes", None)
     info.FACTS.pop("mean_u", None)
     added._METRICS.pop("mean_u", None)

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ideas import __main__ as command
-from ideas import forward, kinds, page
-from ideas.centre import Pair, Truth, average, least, most, standard_error
 from sklearn.kernel_ridge import KernelRidge
 
 import tiny
+from research.ideas import __main__ as command
+from research.ideas import forward, kinds, page
+from research.ideas.centre import Pair, Truth, average, least, most, standard_error
 from thalweg.emulators.forest import Forest
 from thalweg.meter import Meter
 from thalweg.seeds import generator
@@ -357,7 +357,7 @@ def test_what_all_rows_of_a_base_have_in_common_is_no_error_of_their_difference(
 
 
 def test_the_tables_are_those_of_the_results():
-    assert not page.stale(), "run: python -m ideas page"
+    assert not page.stale(), "run: python -m research.ideas page"
 
 
 STUDIES = [json.loads(path.read_text()) for path in sorted(page.RESULTS.glob("*.json"))]

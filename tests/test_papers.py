@@ -5,9 +5,10 @@ measured.
 import json
 
 import pytest
-from papers import __main__ as command
-from papers import page
-from papers.facts import FACTS
+
+from research.papers import __main__ as command
+from research.papers import page
+from research.papers.facts import FACTS
 
 PLAN = """
 [data]
@@ -91,4 +92,4 @@ def test_mistakes_are_one_line(arguments, words, measured, monkeypatch, capsys):
 
 
 def test_the_page_says_what_the_results_say():
-    assert page.is_up_to_date(), "run: python -m papers page"
+    assert page.is_up_to_date(), "run: python -m research.papers page"

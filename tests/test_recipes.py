@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 import torch
-from ideas import page, recipes, tasks, wrong
-from ideas.tasks import TASKS, Task
 
+from research.ideas import page, recipes, tasks, wrong
+from research.ideas.tasks import TASKS, Task
 from thalweg.emulators.transfer import LIMITS, Portrait
 from thalweg.errors import InputError
 from thalweg.seeds import generator

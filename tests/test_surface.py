@@ -81,9 +81,9 @@ def test_each_name_says_what_it_is(space):
 @pytest.mark.parametrize("space", METHODS, ids=lambda space: space.__name__)
 def test_every_registered_method_of_the_package_is_in_its_namespace(space):
     registered, others = METHODS[space]
-    own = {cls.__name__ for cls in registered().values() if cls.__module__.startswith("thalweg.")}
-    assert all(getattr(space, cls.__name__) is cls for cls in registered().values())
-    assert set(space.__all__) - others <= own
+    own = [cls for cls in registered().values() if cls.__module__.startswith("thalweg.")]
+    assert all(getattr(space, cls.__name__) is cls for cls in own)
+    assert set(space.__all__) - others <= {cls.__name__ for cls in own}
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         _ = space.Nothing
 

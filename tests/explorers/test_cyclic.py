@@ -170,7 +170,7 @@ def test_cycles_are_cut_where_the_rate_jumps(number, steps, warmup):
 def test_a_training_without_room_for_its_cycles_says_so():
     with pytest.raises(
         InputError,
-        match=r"31 cycles got a training of 30 steps, needs a step a cycle.*raise epochs, or lower",
+        match=r"31 cycles got a training of 30 steps, needs one step per cycle.*raise epochs",
     ):
         Snapshot(31).explore(watched())
 

@@ -201,6 +201,8 @@ class Scaled(nn.Module):
         self.body, self.head = nn.Linear(36, 36), nn.Linear(36, 36)
         if how == "tied":
             self.body.weight = self.head.weight
+        if how == "twice":
+            self.body.requires_grad_(False)  # it is not used
         if "positive" in how:
             self.head.bias.data.fill_(100)
         if how == "normalised":

@@ -44,7 +44,7 @@ def test_an_anchor_with_dropout_of_its_own():
 def test_a_network_without_dropout_says_so_before_it_trains():
     problem = cases.problem("no-norm")
     with pytest.raises(
-        InputError, match=r"got no dropout layer.* give a rate, and dropout is inserted"
+        InputError, match=r"has no dropout layer.* give a rate, and dropout is inserted"
     ) as caught:
         MCDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0 and "\n" not in str(caught.value)

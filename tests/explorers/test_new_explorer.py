@@ -47,7 +47,7 @@ def noise(tmp_path, monkeypatch):
     (tmp_path / "noise.py").write_text(SOURCE)
     folder = importlib.import_module("thalweg.explorers")
     # before the folder grows: others must not see the new one
-    monkeypatch.setattr(base._registry, "found", dict(base.explorers()))
+    monkeypatch.setattr(base._registry, "registered", dict(base.explorers()))
     monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
     importlib.invalidate_caches()
     yield base.find_explorer("noise")

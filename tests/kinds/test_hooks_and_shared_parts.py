@@ -139,7 +139,7 @@ class InAList(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.first, self.last = nn.Linear(6, 8, bias=False), nn.Linear(8, 3, bias=False)
         self.weights = [self.first.weight, self.last.weight]
 
     def forward(self, x):
@@ -149,8 +149,6 @@ class InAList(nn.Module):
 
 
 def test_weights_in_a_list_are_refused_by_what_to_do():
-    with pytest.raises(
-        InputError, match="InAList does not use the parameters and buffers that it is given"
-    ) as caught:
+    with pytest.raises(InputError, match="InAList does not use parameters and buffers") as caught:
         vectors.problem(InAList)
     assert "\n" not in str(caught.value) and "nn.ParameterList" in str(caught.value)

@@ -170,7 +170,7 @@ REFUSED = {
     "a layer that is made late": (Late, "changed the shape of 'second.weight' from nothing"),
     "weights that are kept in a list": (
         Copies,
-        "does not use the parameters and buffers that it is given",
+        "does not use parameters and buffers that are put in the place of its own",
     ),
     "a ScriptModule": (
         lambda: torch.jit.script(linear()),

@@ -208,7 +208,7 @@ class Features(nn.Module):
 ])  # fmt: skip
 def test_what_weights_do_not_hold_is_refused_when_the_problem_is_made(model, named):
     with pytest.raises(
-        InputError, match=f"keeps something else .{named}.: make it a buffer, register_buffer"
+        InputError, match=f"keeps something else .{named}.: make that a buffer, register_buffer"
     ):
         vectors.problem(lambda: with_head(model()))
 

@@ -45,7 +45,7 @@ def problem(recipe: Recipe = TOLD, train: Batches | None = None, **settings) -> 
 
 
 def mixed(x: Tensor, random: torch.Generator) -> Tensor:
-    """Mixup, as `ideas.wrong` has it."""
+    """Mixup, as `research.ideas.wrong` has it."""
     share = torch.rand(len(x), 1, 1, 1, generator=random).sqrt()
     return share * x + (1 - share) * x[torch.randperm(len(x), generator=random)]
 

@@ -12,10 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from bench import kills
-from bench.commands import PLAN, SCRIPTS, START, Case, begin, processes, workers
-from bench.stored import content, count, differences
-
+from research.bench import kills
+from research.bench.commands import PLAN, SCRIPTS, START, Case, begin, processes, workers
+from research.bench.stored import content, count, differences
 from thalweg.meter import now
 from thalweg.stopping import LINE
 
@@ -140,7 +139,7 @@ def test_the_command_line_ends_with_one_line(moment, sent, tmp_path):
 
 
 def test_random_kills(tmp_path):
-    """As `python -m bench.kills`, whose 200 kills are in bench/results."""
+    """As `python -m research.bench.kills`, whose 200 kills are in research/bench/results."""
     rows = kills.kills(3, 0, tmp_path, cases=[Case("anchors", 2, 1.0)])
     assert sum(row["kills"] for row in rows) == 3
     assert not [row for row in rows if row["late"] or row["differing"] or row["wrong_endings"]]

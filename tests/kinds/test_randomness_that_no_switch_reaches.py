@@ -278,7 +278,7 @@ def test_random_numbers_of_others_are_seen(model):
 )
 def test_where_nothing_drops_it_says_so(model):
     problem = vectors.problem(model)
-    with pytest.raises(InputError, match="got no dropout layer"):
+    with pytest.raises(InputError, match="has no dropout layer"):
         MCDropout(rate="own").explore(problem)
     assert problem.cost.trainings == 0
 

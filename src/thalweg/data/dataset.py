@@ -93,7 +93,7 @@ class Dataset:
         return channels, height, width
 
 
-def check(what: str, images: Tensor, labels: Tensor, classes: int) -> None:
+def check(part: str, images: Tensor, labels: Tensor, classes: int) -> None:
     """Checks images `[n, channels, height, width]` and their labels `[n]`.
 
     Raises:
@@ -101,18 +101,18 @@ def check(what: str, images: Tensor, labels: Tensor, classes: int) -> None:
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or 0 in images.shape:
         raise InputError(
-            f"{what}: got images of type {images.dtype} and shape {tuple(images.shape)}, needs "
+            f"{part}: got images of type {images.dtype} and shape {tuple(images.shape)}, needs "
             "uint8 [n, channels, height, width], none of them 0"
         )
     if labels.dtype != torch.int64 or tuple(labels.shape) != (len(images),):
         raise InputError(
-            f"{what}: got labels of type {labels.dtype} and shape {tuple(labels.shape)}, needs "
+            f"{part}: got labels of type {labels.dtype} and shape {tuple(labels.shape)}, needs "
             f"int64 ({len(images)},): one per image"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(
-            f"{what}: got labels from {low} to {high}, needs 0 to {classes - 1}: there are "
+            f"{part}: got labels from {low} to {high}, needs 0 to {classes - 1}: there are "
             f"{classes} classes"
         )
 

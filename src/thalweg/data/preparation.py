@@ -1,4 +1,4 @@
-"""From stored images to what a network reads: single precision, mean 0 and standard deviation 1.
+"""Preparation of stored images for a network: single precision, mean 0 and standard deviation 1.
 
 The mean and the standard deviation are those of every channel.
 """

@@ -12,7 +12,7 @@ whatever the problem's loss.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,15 +38,25 @@ Precision = float | Literal["evidence", "recipe"]
 class LastLayerLaplace(Explorer):
     """The posterior of the last linear layer of an anchor, 16,384 weights at most. Cost: 1.
 
-    Beside it a forward pass over the training set, and inputs x (features x classes)^2 / 2 products
-    for the curvature, which no count of evaluations has in it: with a small network before a wide
-    last layer they can take a hundred times its training.
+    In addition it takes a forward pass over the training set, and inputs x (features x classes)^2 /
+    2 products for the curvature, which no count of evaluations includes: with a small network
+    before a wide last layer they can take a hundred times its training.
 
     Attributes:
-        precision: Of the Gaussian prior of the last layer's weights: `evidence` (the largest
-            marginal likelihood), `recipe` (that of a training with SGD: examples x weight decay) or
-            a number.
+        precision: The precision of the Gaussian prior of the last layer's weights: `evidence` (the
+            largest marginal likelihood), `recipe` (that of a training with SGD: examples x weight
+            decay) or a number.
+
+    Example:
+        >>> import torch
+        >>> from thalweg import Batches, Problem, Recipe
+        >>> data = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+        >>> problem = Problem(lambda: torch.nn.Linear(3, 2), data, Recipe(epochs=1))
+        >>> LastLayerLaplace().explore(problem).factor.shape
+        torch.Size([8, 8])
     """
+
+    family: ClassVar[str] = "other"
 
     precision: Precision = "evidence"
 
@@ -68,22 +78,21 @@ class LastLayerLaplace(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> LastLayerGaussian:
-        own = problem.recipe
-        if self.precision == "recipe" and own.optimizer != "sgd":
+        recipe = problem.recipe
+        if self.precision == "recipe" and recipe.optimizer != "sgd":
             raise InputError(
-                f"last-layer-laplace.precision got 'recipe' with optimizer '{own.optimizer}', "
+                f"last-layer-laplace.precision got 'recipe' with optimizer '{recipe.optimizer}', "
                 "needs 'sgd', as a decoupled weight decay is that of no prior: give 'evidence' "
                 "or a number"
             )
-        if self.precision == "recipe" and not own.weight_decay:
+        if self.precision == "recipe" and not recipe.weight_decay:
             raise InputError(
                 "last-layer-laplace.precision got 'recipe' with a weight decay of 0, needs one "
                 "above 0: give 'evidence' or a number"
             )
         with _training_set(problem) as batches:
-            _last_linear(
-                problem, problem.build("network").eval(), batches
-            )  # says so before a training where there is none
+            # raises before a training where there is none
+            _last_linear(problem, problem.build("network").eval(), batches)
         return posterior(problem, problem.anchor(0), self.precision)
 
 
@@ -126,7 +135,7 @@ def posterior(problem: Problem, anchor: Weights, precision: Precision) -> LastLa
 
 @contextmanager
 def _training_set(problem: Problem) -> Iterator[Loader]:
-    """What the first anchor was trained on, not augmented (a user's own loader as it is)."""
+    """The training set of the first anchor, not augmented (a user's own loader as it is)."""
     batches = problem.batches("anchor", 0)
     if isinstance(batches, Batches):
         batches = replace(batches, augment=None)
@@ -135,13 +144,13 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
 
 
 def _factor(matrix: Tensor) -> Tensor:
-    """The lower triangular factor of a symmetric matrix, made in its memory."""
+    """The lower triangular Cholesky factor of a symmetric matrix, computed in its memory."""
     by_column, info = matrix.mT, torch.empty((), dtype=torch.int32, device=matrix.device)
     torch.linalg.cholesky_ex(by_column, out=(by_column, info))
     if info:
         raise InputError(
-            "last-layer-laplace got a precision too small beside the curvature of the last "
-            "layer: raise it"
+            "last-layer-laplace got a precision that is too small beside the curvature of the "
+            "last layer: raise it"
         )
     return by_column
 
@@ -150,13 +159,12 @@ def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Li
     """The linear layer whose output is the network's, found by evaluating a batch."""
     last, times, outputs = last_linear(network, next(iter(batches))[0].to(problem.device))
     problem.meter.forward(outputs)
-    if last is None or not all(
-        p is None or isinstance(p, nn.Parameter) for p in (last.weight, last.bias)
-    ):
+    plain = (nn.Parameter, type(None))
+    if last is None or not (isinstance(last.weight, plain) and isinstance(last.bias, plain)):
         raise InputError(
             "last-layer-laplace got a network whose outputs are not those of an nn.Linear with "
-            "parameters of its own, needs one that ends with it and returns what it gives: "
-            "change its forward, or use another explorer"
+            "parameters of its own, needs one that ends with such a layer and returns its "
+            "outputs: change its forward, or use another explorer"
         )
     owners = [
         module

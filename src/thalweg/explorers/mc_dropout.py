@@ -9,7 +9,7 @@ It works on any network: dropout is inserted by hooks.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from thalweg.errors import InputError, check_range
 from thalweg.explorers.base import Explorer, register_explorer
@@ -38,6 +38,8 @@ class MCDropout(Explorer):
         >>> MCDropout(rate=0.1).explore(problem).rate
         0.1
     """
+
+    family: ClassVar[str] = "other"
 
     rate: float | Literal["own"] = 0.1
 

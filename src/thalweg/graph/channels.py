@@ -102,16 +102,16 @@ class Channels:
                 refuse(node, "pads channels that are added to themselves, shifted")
 
 
-def refuse(node: fx.Node, what: str) -> NoReturn:
+def refuse(node: fx.Node, problem: str) -> NoReturn:
     """Raises an error that names a node of the graph.
 
     Raises:
         InputError: Always.
     """
     raise InputError(
-        f"'{node.name}' in the network's graph {what}: channels are followed through linear "
+        f"'{node.name}' in the network's graph {problem}: channels are followed through linear "
         "layers, convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, "
         "flatten, mean, padding and slices of images, on tensors [batch, channels, ...]; write "
-        "it with these, or do without what follows channels: alignment, packed-ensemble and "
+        "it with these, or do without problem follows channels: alignment, packed-ensemble and "
         "narrow-ensemble"
     )

@@ -24,17 +24,17 @@ def flops(problem: Problem) -> float:
         x = next(iter(loader))[0][:2]
         network = problem.build("flops").to("meta")
         try:
-            found = _counted(network, x.to("meta"))
+            operations = _counted(network, x.to("meta"))
         except Exception:  # a user's network may raise anything where there are no numbers
             try:
-                found = _counted(_contiguous(problem.build("flops")), x.to(problem.device))
+                operations = _counted(_contiguous(problem.build("flops")), x.to(problem.device))
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 message = " ".join(str(error).split())[:200]
                 raise InputError(
                     "the network can't be evaluated with a backward pass on inputs of shape "
                     f"{tuple(x.shape)} and {x.dtype}: {message}"
                 ) from None
-    return found or sum(p.numel() for p in network.parameters())
+    return operations or sum(p.numel() for p in network.parameters())
 
 
 def _contiguous(network: nn.Module) -> nn.Module:

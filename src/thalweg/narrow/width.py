@@ -3,8 +3,9 @@ measured.
 
 For networks of width ratio s (their hidden channels over those of the whole network), trained by
 the same recipe (Fashion-MNIST, an MLP and a CNN with batch norm, s = 1/2, 0.35, 1/4; `python -m
-ideas` measures the last two lines again), with r their mean impurity (1 - sum p^2) over that of the
-whole network, which needs no labels and is the same in every retraining within a few per cent:
+research.ideas` measures the last two lines again), with r their mean impurity (1 - sum p^2) over
+that of the whole network, which needs no labels and is the same in every retraining within a few
+per cent:
 
     u_s = u r s^(-1/6)           mean standard uncertainty over retrainings: 1.16-1.19, 1.27-1.30,
                                  1.39-1.42 of u

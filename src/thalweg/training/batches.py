@@ -1,6 +1,6 @@
-"""Batches: what a training reads.
+"""What a training reads: batches.
 
-Any sized iterable of (inputs, targets); `Batches` is the fast one for tensors in memory.
+Any sized iterable of (inputs, targets) will do; `Batches` is the fast one for tensors in memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,17 +40,23 @@ class ByEpoch(Protocol):
 class Batches:
     """A data set in memory, cut into batches, on any device.
 
+    Example:
+        >>> batches = Batches(torch.zeros(10, 3), torch.arange(10) % 2, size=4)
+        >>> [tuple(x.shape) for x, y in batches]
+        [(4, 3), (4, 3), (2, 3)]
+
     Attributes:
-        inputs: `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes floating
-            point numbers of them.
-        targets: Labels `[examples]`, a tensor, a NumPy array or a list.
-        size: Examples a batch; the last one may be shorter.
-        shuffle: New order each epoch.
-        prepare: From raw examples to what the network reads (scale, normalise), each by itself;
-            same for training and test.
-        augment: Random change of a prepared batch, drawn from a generator; None for none.
-        order_seed: Seed of the order of the examples.
-        augmentation_seed: Seed of the augmentation.
+        inputs: The inputs `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes
+            floating-point numbers of them.
+        targets: The labels `[examples]`, a tensor, a NumPy array or a list.
+        size: The number of examples per batch; the last batch may be shorter.
+        shuffle: Whether each epoch has a new order.
+        prepare: It maps raw examples to what the network reads (scale, normalise), each example by
+            itself, alike in training and test.
+        augment: It changes a prepared batch at random, drawn from a generator; None changes
+            nothing.
+        order_seed: The seed of the order of the examples.
+        augmentation_seed: The seed of the augmentation.
     """
 
     inputs: Tensor
@@ -112,7 +118,7 @@ class Batches:
         )
 
     def augmenting(self, number: int) -> torch.Generator:
-        """What an epoch's augmentation is drawn from."""
+        """The generator that the augmentation of an epoch is drawn from."""
         return generator(self.augmentation_seed, "epoch", number)
 
     def to(self, device: str | torch.device) -> "Batches":
@@ -141,7 +147,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
 
     Args:
         given: What the user gave.
-        name: What an error calls it.
+        name: How an error calls it.
 
     Raises:
         InputError: It holds something else than numbers.

@@ -1,5 +1,5 @@
-"""Building networks: what a user's factory gives, unwrapped, on its device, with weights in a
-memory order that is safe.
+"""Building networks: what a user's factory gives is unwrapped, brought to its device, and has its
+weights in a memory order that is safe.
 """
 
 from collections.abc import Callable
@@ -98,8 +98,8 @@ def unsafe_channels_last(network: nn.Module, device: str) -> str | None:
         return None
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) == 1 and max(layer.stride) > 1:
-            own = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
-            if any(channels % _BLOCK for channels in own):
+            per_group = (layer.in_channels // layer.groups, layer.out_channels // layer.groups)
+            if any(channels % _BLOCK for channels in per_group):
                 return name
         if not isinstance(
             layer, nn.modules.conv._ConvNd | nn.utils.parametrize.ParametrizationList
@@ -131,11 +131,11 @@ class Builds:
     """What two builds of a network showed.
 
     Attributes:
-        networks: Both of them, to be used up.
-        differ: Whether initialisations differ.
-        constants: Names of what is not trained and differs all the same: frozen parameters and
+        networks: Both networks, which may be used up.
+        differ: Whether their initialisations differ.
+        constants: The names of what is not trained and differs all the same: frozen parameters and
             buffers of real numbers.
-        stored: Names of weights, of two axes or more, that do not differ, and are not all one
+        stored: The names of weights with two axes or more that do not differ, and are not all one
             number: they come from a file, say.
     """
 
@@ -152,7 +152,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     Args:
         model: The factory.
         device: Where networks go.
-        example: As in `built`.
+        example: A batch of inputs, as in `built`.
 
     Raises:
         InputError: It is no factory, gives one network twice, networks that share tensors, or
@@ -168,13 +168,13 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         raise InputError(
             f"model got {type(model).__name__}, needs a function that makes a new network"
         )
-    found, after = [], []
+    networks, after = [], []
     for purpose in ("first", "other", "first"):
         with seeded(0, "inspection", purpose):
-            found.append(built(model, device, example))
+            networks.append(built(model, device, example))
             after.append(torch.get_rng_state())
-    first, other, again = found
-    if len({id(network) for network in found}) < 3:
+    first, other, again = networks
+    if len({id(network) for network in networks}) < 3:
         raise InputError(
             "model() gave the same module twice: retrainings start afresh, so it must make a "
             f"new {type(first).__name__} each time; give a trained one's state_dict() as "
@@ -232,9 +232,11 @@ def _check_usable(network: nn.Module) -> None:
 
 
 def _check_storage(first: nn.Module, other: nn.Module) -> None:
-    own = {t.untyped_storage().data_ptr(): name for name, t in _tensors(first).items() if t.numel()}
+    places = {
+        t.untyped_storage().data_ptr(): name for name, t in _tensors(first).items() if t.numel()
+    }
     for name, tensor in _tensors(other).items():
-        if tensor.numel() and tensor.untyped_storage().data_ptr() in own:
+        if tensor.numel() and tensor.untyped_storage().data_ptr() in places:
             raise InputError(
                 f"model() gave two networks that share '{name}': training one would change the "
                 "other; make every layer inside of the factory, or copy it there (copy.deepcopy)"

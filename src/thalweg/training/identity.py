@@ -1,5 +1,5 @@
-"""What a user's function does, as a short text that changes when it does: by its code and all that
-it holds.
+"""The identity of a user's function: a short text that changes when its code, or anything that it
+holds, does.
 """
 
 import functools
@@ -160,31 +160,31 @@ def _of_name(digest: Any, thing: Any) -> list[Any]:
     digest.update(f"{module}.{name}".encode())
     if not isinstance(thing, type) or _is_library(module):
         return []
-    own = {
+    attributes = {
         key: value
         for key, value in vars(thing).items()
         if isinstance(value, _CODE) or not key.startswith(("__", "_abc_"))
     }
-    return [own, list(thing.__bases__)]
+    return [attributes, list(thing.__bases__)]
 
 
 def _of_object(thing: Any) -> list[Any]:
     if isinstance(thing, nn.Module) and not isinstance(thing, torch.jit.ScriptModule):
-        own = {key: value for key, value in vars(thing).items() if key not in _OF_MODULES}
-        hooks = [list(found.values()) for found in (thing._forward_pre_hooks, thing._forward_hooks)]
+        settings = {key: value for key, value in vars(thing).items() if key not in _OF_MODULES}
+        hooks = [list(h.values()) for h in (thing._forward_pre_hooks, thing._forward_hooks)]
         return [
             type(thing),
-            own,
+            settings,
             dict(thing._parameters),
             dict(thing._buffers),
             dict(thing._modules),
             hooks,
         ]
-    found = thing.__reduce_ex__(2)  # all that pickle would keep; raises where there is more
+    reduced = thing.__reduce_ex__(2)  # all that pickle would keep; raises where there is more
     held = (
-        [found]
-        if isinstance(found, str)
-        else [list(part) if isinstance(part, Iterator) else part for part in found]
+        [reduced]
+        if isinstance(reduced, str)
+        else [list(part) if isinstance(part, Iterator) else part for part in reduced]
     )
     return [type(thing), *held, getattr(thing, "__wrapped__", None)]
 

@@ -86,11 +86,11 @@ class _Mixed(TorchFunctionMode):
                 **{name: _to(self.lower, a) for name, a in kwargs.items()},
             )
         if func in NORMS:
-            found = func(
+            outputs = func(
                 *(_to(torch.float32, a) for a in args),
                 **{name: _to(torch.float32, a) for name, a in kwargs.items()},
             )
-            return found.to(args[0].dtype) if args else found
+            return outputs.to(args[0].dtype) if args else outputs
         return func(*args, **kwargs)
 
 

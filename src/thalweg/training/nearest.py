@@ -10,7 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 
-BLOCK = 2048  # points at a time: bounded memory
+BLOCK = 2048  # so many points at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Nearest:
     """The nearest of labelled points, nearest first, on the CPU.
 
     Attributes:
-        distances: Euclidean `[inputs, k]`, in double precision.
-        labels: Theirs `[inputs, k]`.
+        distances: Euclidean distances `[inputs, k]`, in double precision.
+        labels: The labels of these points `[inputs, k]`.
     """
 
     distances: Tensor
@@ -30,15 +30,15 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
     """The k nearest points, fewer where there are fewer.
 
     Args:
-        asked: Points `[inputs, n]`.
+        asked: The points `[inputs, n]` whose neighbours are asked for.
         known: Batches of points `[batch, n]` and labels `[batch]`, on the same device.
-        k: How many.
+        k: How many neighbours.
 
     Raises:
         InputError: The points are not all in the same space.
     """
     parts = asked.split(BLOCK)
-    found = [
+    nearest_yet = [
         (
             part.new_empty(len(part), 0, dtype=torch.float64),
             part.new_empty(len(part), 0, dtype=torch.long),
@@ -52,11 +52,11 @@ def nearest(asked: Tensor, known: Iterable[tuple[Tensor, Tensor]], k: int) -> Ne
                 f"{points.shape[1]}: needs as many in both"
             )
         points = points.double()
-        found = [
+        nearest_yet = [
             _nearer(part, points, labels.long(), *old, k)
-            for part, old in zip(parts, found, strict=True)
+            for part, old in zip(parts, nearest_yet, strict=True)
         ]
-    distances, labels = (torch.cat(part).cpu() for part in zip(*found, strict=True))
+    distances, labels = (torch.cat(part).cpu() for part in zip(*nearest_yet, strict=True))
     return Nearest(distances, labels)
 
 

@@ -63,7 +63,7 @@ class Problem:
         inspection: What a look at loader and network found; None looks when the problem is made.
         bn_examples: How many examples batch-norm statistics are estimated on, rounded up to whole
             batches; of a loader that is not seen to shuffle, all. With 2,048, predictions differ
-            from those with 5,000 by less than a twentieth of the draws' spread (`bench/`).
+            from those with 5,000 by less than a twentieth of the draws' spread (`research/bench/`).
         outputs: What the network's outputs mean: classes (or None), `Binary()` (one logit, labels 0
             and 1) or `Values(units="mg/l")` (a regression, of one value or several).
         narrowed: Problems of narrower networks that were made of this one, with their trainings.

@@ -1,6 +1,6 @@
-"""The recipe: how one training goes.
+"""The recipe says how one training goes.
 
-Everything that can change its result, except the data, the network and the seed.
+It holds everything that can change the result, except the data, the network and the seed.
 """
 
 import math
@@ -20,27 +20,34 @@ Optimizer = torch.optim.Optimizer
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training.
+    """The settings of a training.
+
+    Example:
+        >>> recipe = Recipe(epochs=2, lr=0.1)
+        >>> steps = recipe.steps(batches=50)
+        >>> steps, recipe.learning_rate(0, steps), recipe.learning_rate(50, steps)
+        (100, 0.1, 0.05)
 
     Attributes:
-        epochs: Passes over the training set. May be a fraction: the number of steps is rounded.
-        lr: Peak learning rate.
-        final_lr: Learning rate at the end of a cosine or linear schedule.
+        epochs: The number of passes over the training set. It may be a fraction: the number of
+            steps is rounded.
+        lr: The peak learning rate.
+        final_lr: The learning rate at the end of a cosine or linear schedule.
         optimizer: `sgd` (with momentum) or `adamw` (decoupled weight decay).
-        momentum: Momentum of SGD; first beta of AdamW.
-        nesterov: SGD looks ahead along its momentum.
-        weight_decay: On all parameters alike, but for those that a method says have none
+        momentum: The momentum of SGD, or the first beta of AdamW.
+        nesterov: Whether SGD looks ahead along its momentum.
+        weight_decay: The weight decay of all parameters, except those that a method says have none
             (`optimizer_for`).
         schedule: `constant`, `cosine` (half a period) or `linear`, from `lr` to `final_lr`;
             `triangle` goes there linearly and back.
-        cycles: How often the schedule is gone through, one time after the other; the optimiser's
-            momentum stays.
-        warmup: Share of all steps in which the learning rate rises linearly from 0, before the
+        cycles: How often the schedule is repeated, one time after the other. The optimiser keeps
+            its momentum.
+        warmup: The share of all steps in which the learning rate rises linearly from 0, before the
             first cycle.
-        label_smoothing: In 0 .. 1.
-        clip: Largest norm of a gradient; None for no clipping.
-        precision: Of the network's evaluations while it trains: `bfloat16` is torch's autocast
-            (weights, statistics, loss and optimiser stay in single precision).
+        label_smoothing: The label smoothing of cross-entropy, 0 to 1.
+        clip: The largest norm of a gradient; None does not clip.
+        precision: The precision in which the network is evaluated while it trains. `bfloat16` is
+            torch's autocast: weights, statistics, loss and optimiser stay in single precision.
     """
 
     epochs: float = 10.0
@@ -58,8 +65,8 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for own in fields(self):
-            object.__setattr__(self, own.name, _plain(getattr(self, own.name)))
+        for setting in fields(self):
+            object.__setattr__(self, setting.name, _plain(getattr(self, setting.name)))
         for name, known in (
             ("optimizer", ("sgd", "adamw")),
             ("schedule", ("constant", "cosine", "linear", "triangle")),
@@ -85,7 +92,7 @@ class Recipe:
             check_range("recipe.clip", self.clip, 1e-12)
 
     def steps(self, batches: int) -> int:
-        """How many steps a training takes with so many batches an epoch: at least one."""
+        """How many steps a training takes with so many batches per epoch: at least one."""
         return max(1, round(self.epochs * batches))
 
     def learning_rate(self, step: int, steps: int) -> float:

@@ -23,16 +23,21 @@ from thalweg.weights.point import Weights
 
 
 class Stack(nn.Module):
-    """Networks side by side. Inputs `[members, batch, ...]`, outputs `[members, batch, classes]`.
+    """Networks side by side, from inputs `[members, batch, ...]` to outputs `[members, batch,
+    classes]`.
 
-    Its parameters and buffers are those of a network, each with a first axis more: `[members,
-    ...]`.
+    Its parameters and buffers are those of one network, each with an axis before: `[members, ...]`.
+
+    Example:
+        >>> stack = Stack([nn.Linear(3, 2) for _ in range(4)])
+        >>> tuple(stack(torch.zeros(4, 5, 3)).shape)
+        (4, 5, 2)
 
     Args:
         networks: The members as they start, one or more, all of one architecture. They are copied.
 
     Raises:
-        InputError: There is none, they differ, or a batch norm has momentum None.
+        InputError: There is no network, they differ, or a batch norm has the momentum None.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -104,9 +109,9 @@ def summed(loss: Loss, *, is_mean: bool) -> Loss:
     A sum, not a mean: then a member's gradient is its own, whatever their number.
 
     Args:
-        loss: One member's.
-        is_mean: It is a mean over examples, so that all members' can be taken at once: they have
-            equally many.
+        loss: The loss of one member.
+        is_mean: Whether it is a mean over examples, so that the losses of all members, which have
+            equally many examples, can be computed at once.
     """
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Behaviour:
             )
         return self.random
 
-    def check_recomputed(self, what: str) -> None:
+    def check_recomputed(self, method: str) -> None:
         """Checks that the backward pass evaluates nothing again, as weights may have changed.
 
         Raises:
@@ -87,7 +87,7 @@ class Behaviour:
         """
         if self.recomputed:
             raise InputError(
-                f"{what} got a network that evaluates {some(self.recomputed)} again in the "
+                f"{method} got a network that evaluates {some(self.recomputed)} again in the "
                 "backward pass (torch.utils.checkpoint), where the weights are other ones: make "
                 "it without checkpointing"
             )

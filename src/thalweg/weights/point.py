@@ -163,25 +163,25 @@ def _like(target: Tensor, given: Tensor) -> Tensor:
     return torch.empty_like(target).copy_(given)
 
 
-def _check(needed: Mapping[str, Tensor], given: Mapping[str, Any], what: str) -> None:
+def _check(needed: Mapping[str, Tensor], given: Mapping[str, Any], source: str) -> None:
     missing, extra = sorted(set(needed) - set(given)), sorted(set(given) - set(needed))
     if missing or extra:
         words = {"missing": missing, "unexpected": extra}
         wrong = "; ".join(_some(word, names) for word, names in words.items() if names)
         raise InputError(
-            f"{what} does not fit the model: {wrong}: give the weights of this very model"
+            f"{source} does not fit the model: {wrong}: give the weights of this very model"
         )
     for name, tensor in needed.items():
         if not isinstance(tensor, Tensor):
             continue  # a module's extra state
         if not isinstance(given[name], Tensor):
             raise InputError(
-                f"{what} does not fit the model: '{name}' is a {type(given[name]).__name__}, "
+                f"{source} does not fit the model: '{name}' is a {type(given[name]).__name__}, "
                 "needs a tensor"
             )
         if tuple(given[name].shape) != tuple(tensor.shape):
             raise InputError(
-                f"{what} does not fit the model: '{name}' has shape {tuple(given[name].shape)}, "
+                f"{source} does not fit the model: '{name}' has shape {tuple(given[name].shape)}, "
                 f"the model needs {tuple(tensor.shape)}: give the weights of this very model"
             )
 

@@ -40,7 +40,7 @@ def elliptical_slice(
     point, height = start, log_likelihood(start)
     if not math.isfinite(height):
         raise InputError(
-            f"the log-likelihood where sampling starts is {height}, needs a finite number: did "
+            f"the log-likelihood where sampling starts got {height}, needs a finite number: did "
             "the training diverge?"
         )
     chain = []

@@ -1,5 +1,5 @@
 """What the forest's features cost in forward work, and what is lost with less: `python -m
-ideas.forward studies/NAME.toml ...`.
+research.ideas.forward studies/NAME.toml ...`.
 
 One network and narrow ones for a budget of 1, as `quantify` has them. Each variant of the features
 is measured on the same networks, and printed as a row: total cost in trainings, K_u and K_eq with
@@ -208,7 +208,7 @@ def measure(path: Path, bases: int, wanted: Sequence[str], data_dir: Path | None
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
-        "python -m ideas.forward", description="What less forward work for features costs."
+        "python -m research.ideas.forward", description="What less forward work for features costs."
     )
     parser.add_argument("plans", nargs="+", type=Path)
     parser.add_argument("--bases", type=int, default=5)
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
         for path in given.plans:
             measure(path, given.bases, given.features, given.data_dir)
     except InputError as error:
-        print(f"ideas.forward: {error}", file=sys.stderr)
+        print(f"forward: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -1,13 +1,12 @@
-"""What moves the centre: `python -m ideas studies/fashion-mlp.toml` measures, `python -m ideas
-page` fills the tables of docs.
+"""What moves the centre: `python -m research.ideas studies/fashion-mlp.toml` measures, and `python
+-m research.ideas page` fills the tables of docs.
 
-`python -m ideas recipes` measures whether the check of quantify notices a recipe told wrongly
-(`ideas.recipes`). Measured numbers go to ideas/results, one JSON file a plan, written as it goes;
-the tables of docs are made of them.
+`python -m research.ideas recipes` measures whether the check of quantify notices a recipe told
+wrongly (`research.ideas.recipes`). Measured numbers go to research/ideas/results, one JSON file a
+plan, written as it goes; the tables of docs are made of them.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,10 +15,11 @@ from typing import Any
 
 import torch
 
-from ideas import page, recipes
-from ideas.centre import Pair, Truth
-from ideas.kinds import KINDS, copies
-from ideas.tasks import TASKS
+from research.ideas import page, recipes
+from research.ideas.centre import Pair, Truth
+from research.ideas.kinds import KINDS, copies
+from research.ideas.tasks import TASKS
+from research.skeleton import kept, parser, put, run
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import now
@@ -50,16 +50,10 @@ def measure(
     identity = fingerprint_of(
         [context.identity_of_predictions, plan.facts()["recipe"], plan.protocol.reference]
     )
-    found = json.loads(file.read_text()) if file.exists() else {}
-    if found.get("identity", identity) != identity:
-        raise InputError(
-            f"{file} was measured with another plan, torch or version of thalweg: move it away "
-            "to measure anew"
-        )
+    begun = {"name": plan.name, "title": plan.title, "plan": path.name, "kinds": {}}
+    found = kept(file, identity, begun)
     missing = [
-        name
-        for name in wanted
-        if len(found.get("kinds", {}).get(name, {}).get("bases", [])) < bases
+        name for name in wanted if len(found["kinds"].get(name, {}).get("bases", [])) < bases
     ]
     if not missing:
         return
@@ -67,18 +61,8 @@ def measure(
     held_out = context.problem("reference", store)
     retrainings = predict(held_out, Members(train_anchors(held_out, plan.protocol.reference)), test)
     truth = Truth.of(retrainings.probs().double())
-    if not found:
-        found = {
-            "name": plan.name,
-            "title": plan.title,
-            "plan": path.name,
-            "identity": identity,
-            "torch": torch.__version__,
-            "reference": truth.size,
-            "variance": truth.variance,
-            "inputs": len(test.inputs),
-            "kinds": {},
-        }
+    facts = {"reference": truth.size, "variance": truth.variance, "inputs": len(test.inputs)}
+    found = {**facts, **found}
     problems = [context.problem(f"base {base}", store) for base in range(bases)]
     for name in missing:
         begin = now()
@@ -113,71 +97,34 @@ def row(name: str, problems: Sequence[Problem], test: Batches, truth: Truth) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser("python -m ideas", description="What moves the centre.")
-    parser.add_argument(
-        "names",
-        nargs="+",
-        help="plans (TOML); 'recipes' tries recipes told wrongly; 'page' fills the tables of docs",
-    )
-    parser.add_argument(
-        "--tasks",
-        nargs="+",
-        choices=list(TASKS),
-        default=list(TASKS),
-        help="recipes: some only",
-        metavar="TASK",
-    )
-    parser.add_argument("--bases", type=int, default=10)
-    parser.add_argument(
-        "--kinds",
-        nargs="+",
-        choices=list(KINDS),
-        default=list(KINDS),
-        help="some of them only",
-        metavar="KIND",
-    )
-    parser.add_argument("--data-dir", type=Path, default=None)
-    parser.add_argument("--results", type=Path, default=page.RESULTS)
-    parser.add_argument("--quick", action="store_true", help="the plans' short form")
-    parser.add_argument(
-        "--check", action="store_true", help="with page: only say whether the tables are up to date"
-    )
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    try:
-        return run(given)
-    except InputError as error:
-        print(f"ideas: {error}", file=sys.stderr)
-        return 2
+    names = "plans (TOML); 'recipes' tries recipes told wrongly; 'page' fills the tables of docs"
+    options = parser("ideas", "What moves the centre.", names, page.RESULTS)
+    options.add_argument("--bases", type=int, default=10)
+    for name, known in (("tasks", TASKS), ("kinds", KINDS)):
+        options.add_argument(
+            f"--{name}",
+            nargs="+",
+            choices=list(known),
+            default=list(known),
+            help="some of them only",
+            metavar=name.upper().removesuffix("S"),
+        )
+    return run(options, arguments, work)
 
 
-def run(given: argparse.Namespace) -> int:
+def work(given: argparse.Namespace) -> int:
     """Does what the command line says."""
     if given.bases < 2:
         raise InputError(f"--bases got {given.bases}, needs 2 or more")
-    if given.quick and given.results == page.RESULTS:
-        raise InputError(
-            "--quick got no --results: give another folder, what is measured quickly is not for "
-            "the pages"
-        )
     for name in given.names:
         if name == "page":
-            stale = page.stale(given.results)
-            if given.check:
-                return 1 if stale else 0
-            for path, text in stale.items():
-                files.write_bytes(path, text.encode())
+            if put(page.stale(given.results), check=given.check):
+                return 1
         elif name == "recipes":
             recipes.measure(given.results / "recipes", Path("results") / "recipes", given.tasks)
         else:
-            measure(
-                Path(name),
-                given.bases,
-                given.results,
-                given.kinds,
-                quick=given.quick,
-                data_dir=given.data_dir,
-            )
+            own = {"quick": given.quick, "data_dir": given.data_dir}
+            measure(Path(name), given.bases, given.results, given.kinds, **own)
     return 0
 
 

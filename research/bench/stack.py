@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.measure import Settings
+from research.bench.measure import Settings
 from thalweg import Batches, Execution, Problem, Recipe
 from thalweg.data.augmentation import Augmentation
 from thalweg.data.preparation import Prepare

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench import floor
+from research.bench import floor
 from thalweg import Batches, Execution, Problem, Recipe
 from thalweg.data.preparation import Prepare
 from thalweg.models.cnn import cnn

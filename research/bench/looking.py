@@ -1,7 +1,7 @@
 """The look at network and training set when a problem is made."""
 
-from bench.cases import CASES, QUICK
-from bench.measure import Settings, interleaved, ratios
+from research.bench.cases import CASES, QUICK
+from research.bench.measure import Settings, interleaved, ratios
 from thalweg.training.inspection import inspect
 from thalweg.training.recipe import Recipe
 

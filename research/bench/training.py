@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from bench import floor
-from bench.cases import CASES, QUICK
-from bench.measure import Settings, interleaved, ratios
+from research.bench import floor
+from research.bench.cases import CASES, QUICK
+from research.bench.measure import Settings, interleaved, ratios
 from thalweg.data.augmentation import Augmentation
 from thalweg.explorers.learned_simplex import LearnedSimplex
 from thalweg.explorers.spro import SPRO

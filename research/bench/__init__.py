@@ -1,4 +1,4 @@
 """Speed of thalweg, side by side with plain PyTorch in one run.
 
-`python -m bench` lists the benchmarks.
+`python -m research.bench` lists the benchmarks.
 """

@@ -5,11 +5,11 @@ In processes of their own, so that memory is theirs.
 
 import statistics
 
-from bench.measure import Settings, fresh_process, in_fresh_process, interleaved, ratios
+from research.bench.measure import Settings, fresh_process, in_fresh_process, interleaved, ratios
 
 K_EQ = """
 import json, time, torch
-from bench.measure import peak
+from research.bench.measure import peak
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
 from thalweg.predictions import Predictions
@@ -39,10 +39,10 @@ print(json.dumps([between - begin, time.perf_counter() - between]))
 
 MEMORY = """
 import json, torch
-from bench.measure import peak
+from research.bench.measure import peak
 torch.set_num_threads(1)
 from thalweg.explorers.learned_simplex import LearnedSimplex
-from bench.cases import CASES
+from research.bench.cases import CASES
 case = CASES['{case}']
 problem, plain = case.problem(), case.plain()
 before = peak()

@@ -4,11 +4,12 @@ import math
 import statistics
 from collections.abc import Callable
 
-from bench.measure import RESULTS, Settings, in_fresh_process
+from research.bench.measure import Settings, in_fresh_process
+from research.skeleton import DOCS
 
 START = """
 import json, time, torch
-from bench.measure import peak
+from research.bench.measure import peak
 torch.set_num_threads(1)
 from thalweg import Batches, Problem, Recipe, predict
 from thalweg.models.mlp import mlp
@@ -170,6 +171,6 @@ def figure(rows: list[dict]) -> None:
                 frameon=False,
             )
         drawn.supxlabel("dotted: linear from the smallest size", fontsize=8, color="0.4")
-        path = RESULTS.parent.parent / "docs" / "figures" / "scaling.svg"
+        path = DOCS / "figures" / "scaling.svg"
         path.parent.mkdir(parents=True, exist_ok=True)
         drawn.savefig(path, metadata={"Date": None})

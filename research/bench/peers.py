@@ -3,7 +3,7 @@
 For an environment of its own, no dependency.
 
 python -m venv peers && peers/bin/pip install -c constraints.txt torch lightning && peers/bin/pip
-install -e . OMP_NUM_THREADS=1 peers/bin/python -m bench.peers
+install -e . OMP_NUM_THREADS=1 peers/bin/python -m research.bench.peers
 """
 
 import logging
@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bench import floor
-from bench.cases import CASES
-from bench.measure import Settings, interleaved, ratios, store
-from bench.page import lines
+from research.bench import floor
+from research.bench.cases import CASES
+from research.bench.measure import Settings, interleaved, ratios, store
+from research.bench.page import lines
 
 
 class Module(lightning.LightningModule):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from research.skeleton import ROOT
 from thalweg import cli, report  # noqa: F401  the latter before this process is forked
 from thalweg.processes.crew import dismiss
 from thalweg.stopping import stop_at_once
@@ -147,8 +148,7 @@ def begin(case: Case, folder: Path, *, fork: bool) -> Running:
         if not pid:
             _be(command, said)
         return Running(pid, said, _Poll(pid))
-    root = Path(__file__).parent.parent
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "src")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     with said.open("w") as file:
         running = subprocess.Popen(
             [sys.executable, *command],

@@ -1,5 +1,5 @@
-"""Random kills, `python -m bench.kills --count 200`: nobody is left, and the same command ends with
-the same bits.
+"""Random kills, `python -m research.bench.kills --count 200`: nobody is left, and the same command
+ends with the same bits.
 
 A command (a study, anchors of a problem, trainings with a loader's workers) is begun, gets a signal
 at a random moment, and is begun again in the same folder, until it comes to its own end; then every
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.commands import Case, Running, begin, hears, processes, workers
-from bench.measure import Settings, store
-from bench.stored import content, count, differences
+from research.bench.commands import Case, Running, begin, hears, processes, workers
+from research.bench.measure import Settings, store
+from research.bench.stored import content, count, differences
 
 LINE = "stopped: what is done is stored, the same command goes on from there"
 CASES = (
@@ -215,7 +215,7 @@ def _undisturbed(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser("python -m bench.kills", description=__doc__)
+    parser = argparse.ArgumentParser("python -m research.bench.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="kills")
     parser.add_argument(
         "--seed",

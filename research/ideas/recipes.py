@@ -1,10 +1,12 @@
-"""Does the check notice a recipe told wrongly? `python -m ideas recipes` measures; docs/recipes.md
+"""Does the check notice a recipe told wrongly? `python -m research.ideas recipes` measures;
+docs/recipes.md
 is made of what it finds.
 
-For each task (`ideas.tasks`), proxies are trained by the recipe that is told; for each recipe of
-`ideas.wrong`, ten networks by that one. Each of these is given to the check with one of five sets
-of proxies, as `quantify` would, and all ten tell the true u of the recipe by which they were
-trained. What networks say is kept in results/recipes, so that a run that was stopped goes on.
+For each task (`research.ideas.tasks`), proxies are trained by the recipe that is told; for each
+recipe of `research.ideas.wrong`, ten networks by that one. Each of these is given to the check with
+one of five sets of proxies, as `quantify` would, and all ten tell the true u of the recipe by which
+they were trained. What networks say is kept in results/recipes, so that a run that was stopped goes
+on.
 """
 
 import json
@@ -16,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from papers.page import table
 from torch import Tensor
 
-from ideas.tasks import TASKS, Task
-from ideas.wrong import RIGHT, WRONG
+from research.ideas.tasks import TASKS, Task
+from research.ideas.wrong import RIGHT, WRONG
+from research.skeleton import table
 from thalweg import files
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.observations import Observations
@@ -193,7 +195,7 @@ def filled(role: str, found: Iterable[dict[str, Any]]) -> str:
 
 
 def ordered(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tasks as `ideas.tasks` has them."""
+    """Tasks as `research.ideas.tasks` has them."""
     names = list(TASKS)
     return sorted(found, key=lambda task: names.index(task["name"]))
 

@@ -1,5 +1,6 @@
-"""The command: `python -m bench` lists, `python -m bench NAME ...` runs, `python -m bench all page`
-is `make bench`.
+"""The command: `python -m research.bench` lists the benchmarks, with their names it runs them.
+
+`python -m research.bench all page` is `make bench`.
 """
 
 import argparse
@@ -8,8 +9,9 @@ import time
 
 import torch
 
-from bench import ensembles, looking, metrics, page, predicting, scaling, stack, training
-from bench.measure import RESULTS, Settings, store
+from research.bench import ensembles, looking, metrics, page, predicting, scaling, stack, training
+from research.bench.measure import Settings, store
+from research.skeleton import ROOT
 
 BENCHMARKS = {
     function.__name__: function
@@ -34,7 +36,7 @@ BENCHMARKS = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        "python -m bench", description="Speed of thalweg beside plain PyTorch, in one run."
+        "python -m research.bench", description="Speed of thalweg beside plain PyTorch, in one run."
     )
     parser.add_argument(
         "names",
@@ -81,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in page.lines(rows):
             print(f"  {line}")
         if rows and not given.quick:
-            print(f"  written to {store(name, rows, settings).relative_to(RESULTS.parent.parent)}")
+            print(f"  written to {store(name, rows, settings).relative_to(ROOT)}")
         print(f"  took {time.perf_counter() - begin:.0f} s", flush=True)
     return 0
 

@@ -2,9 +2,9 @@
 
 import itertools
 
-from bench import floor
-from bench.cases import CASES, QUICK
-from bench.measure import Settings, interleaved, ratios
+from research.bench import floor
+from research.bench.cases import CASES, QUICK
+from research.bench.measure import Settings, interleaved, ratios
 from thalweg import predict
 from thalweg.data.datasets import load
 from thalweg.data.preparation import Prepare

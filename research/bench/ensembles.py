@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from bench.cases import CASES, QUICK, Case
-from bench.measure import Settings, interleaved, ratios, timed
+from research.bench.cases import CASES, QUICK, Case
+from research.bench.measure import Settings, interleaved, ratios, timed
 from thalweg.processes.crew import dismiss
 from thalweg.training.anchors import train_anchors
 from thalweg.training.execution import Execution

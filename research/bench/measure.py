@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from research.skeleton import ROOT
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -113,11 +115,10 @@ def in_fresh_process(code: str, threads: int = 1) -> dict[str, Any]:
 
 def fresh_process(*arguments: str, threads: int = 1) -> str:
     """What a process of its own prints: `python` with these arguments."""
-    root = Path(__file__).parent.parent
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
     }
     done = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False

@@ -1,1 +1,0 @@
-"""Facts of the papers, reproduced in kind: `python -m papers` says how."""

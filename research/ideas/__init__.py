@@ -1,0 +1,1 @@
+"""What moves the centre: measured on a study's plan. `python -m research.ideas` says how."""

@@ -1,0 +1,1 @@
+"""Facts of the papers, reproduced in kind: `python -m research.papers` says how."""
