@@ -11,7 +11,7 @@ import cases
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.restarts import Restarts
 from thalweg.meter import Cost
-from thalweg.narrow.training import charged, narrow_problem, train_narrow
+from thalweg.narrow.training import charged, narrow_problem, train_copies
 from thalweg.predicting import predict
 from thalweg.quantifying import quantify
 from thalweg.training.problem import Problem
@@ -177,7 +177,7 @@ def test_narrow_networks_count_in_operations_of_the_whole_one_and_once_in_a_resu
     problem = cases.problem(cache=Kept(), identity="task")
     with problem.measured() as own:
         for _ in range(2):
-            train_narrow(problem, narrow_problem(problem, 0.5), 2)
+            train_copies(problem, 0.5, 2)
     assert own.cost.trainings == problem.cost.trainings == pytest.approx(1, rel=1e-3)
 
 

@@ -101,6 +101,18 @@ def test_guide_quantify_code_runs():
     assert space["predictions"].mean().shape == (20, 1)
 
 
+@pytest.mark.filterwarnings("ignore:the network is")
+def test_guide_method_code_runs():
+    space = {
+        "thalweg": thalweg,
+        "problem": cases.problem(),
+        "unlabelled": cases.held_out(150)[0],
+        "inputs": cases.task(20, seed=2)[0],
+    }
+    exec(code("docs/guide.md", "thalweg.Method("), space)
+    assert space["u"].shape == (20,) and space["cost"] > 2
+
+
 def test_guide_explorer_is_found():
     space = {"__name__": "guide"}
     try:

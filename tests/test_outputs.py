@@ -300,6 +300,7 @@ def test_every_baseline_takes_every_kind(method, name):
     assert predicted.outputs == KINDS[name][0].predicted
 
 
+@pytest.mark.filterwarnings("ignore:the network is NOT like")  # of eight epochs
 @pytest.mark.parametrize("name", ["binary", "value", "values"])
 def test_quantify_says_u_of_every_kind(name):
     """In the units of the targets: as large as two retrainings differ, within a factor of three."""

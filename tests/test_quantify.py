@@ -81,8 +81,8 @@ def test_what_it_says_of_itself(trained):
         f"{own.most:.2f} is usual)"
         for own in found.transfer.readings
     )
-    assert third.startswith(f"the network over its proxies: {readings}: ")
-    assert ("NOT like its proxies" in third) == (not found.transfer.holds)
+    assert third.startswith(f"the network over its narrow copies: {readings}: ")
+    assert ("NOT like its narrow copies" in third) == (not found.transfer.holds)
 
 
 def test_two_proxies_are_checked_too(trained):
@@ -104,8 +104,8 @@ def test_a_network_unlike_its_proxies_is_noticed():
     given = cases.problem(initial_weights=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
     with pytest.warns(
         UserWarning,
-        match="NOT like its proxies.*it is less sure.*See first that the network was trained by "
-        "this",
+        match="NOT like its narrow copies.*it is less sure.*See first that the network was "
+        "trained by this",
     ):
         found = quantify(given, ASKED, budget=3.0, draws=3)
     assert (

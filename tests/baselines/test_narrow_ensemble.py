@@ -10,7 +10,7 @@ import cases
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.errors import InputError
 from thalweg.models.mlp import mlp
-from thalweg.narrow.training import narrow_problem, relative_cost, train_narrow
+from thalweg.narrow.training import narrow_problem, relative_cost, train_copies
 from thalweg.narrow.width import (
     WIDTH_RATIOS,
     feared_error,
@@ -180,7 +180,8 @@ def test_a_user_s_own_narrow_network():
         and narrow.initial_weights is None
         and narrow.seed != given.seed
     )
-    found = train_narrow(given, narrow, 2)
+    copies = train_copies(given, 0.5, 2, own)
+    found = copies.members
     assert found.points[0].params["1.weight"].shape == (5, 36) and not cache
     ratio = (3 * (36 * 5 + 15) - 36 * 5) / operations(32)
     assert given.cost.trainings == pytest.approx(2 * ratio, rel=2e-2)

@@ -1,5 +1,5 @@
-"""Recognised by name: methods say themselves what they are, and no word in a name or a label makes
-them something else.
+"""Recognition by name: methods state themselves what they are, and no word in a name or a label
+changes it.
 """
 
 import json
@@ -25,7 +25,7 @@ from thalweg.report.families import LOOKS, described
 from thalweg.report.results import load
 from thalweg.report.tables import cost_table
 from thalweg.study.context import StudyContext
-from thalweg.study.tasks import Task, forwards_to_do
+from thalweg.study.tasks import MethodRun
 from thalweg.weights.distribution import Members
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -157,7 +157,7 @@ def test_the_report_marks_what_is_no_retraining(folder):
 def test_forward_work_is_foreseen_by_what_a_method_is():
     def forwards(entry):
         context = StudyContext(tiny.plan(methods=[entry], protocol={"bases": 1}))
-        return forwards_to_do(context, [Task("method")], batch_norm=True)
+        return MethodRun(0, 0).forwards(context, batch_norm=True)
 
     assert forwards({"explorer": "online-swap"}) == forwards(
         {"explorer": "deep-ensemble", "members": 2}

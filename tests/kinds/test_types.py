@@ -1,5 +1,5 @@
-"""Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it
-works, or it is one line.
+"""Types of arguments: float64 as default, NumPy's arrays and numbers, and wrong seeds work, or give
+one line.
 """
 
 from fractions import Fraction
@@ -52,7 +52,7 @@ def test_float64_as_the_default(double, explorer):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:the network is NOT like its proxies"
+    "ignore:the network is NOT like its narrow copies"
 )  # of eight epochs and 200 examples
 def test_float64_is_quantified(double):
     def model():

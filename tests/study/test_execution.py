@@ -9,7 +9,7 @@ import tiny
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.predictions import Predictions
-from thalweg.study import tasks
+from thalweg.study import performing
 from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight
 from thalweg.study.store import Store
@@ -133,7 +133,7 @@ def test_what_goes_wrong_in_a_stack_only_is_no_failure(alone, tmp_path, monkeypa
     def broken(_):
         raise KeyError("no way")
 
-    monkeypatch.setattr(tasks, "train_together", broken)
+    monkeypatch.setattr(performing, "train_together", broken)
     with pytest.warns(
         UserWarning, match="a stack of [24] could not be trained, its members will be one by one"
     ):
@@ -152,7 +152,7 @@ def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):
     }
     context = StudyContext(tiny.plan(**changes))
     todo = preflight(context, Store(tmp_path), 1).todo
-    expected = tasks.forwards_to_do(context, todo, batch_norm=True)
+    expected = sum(task.forwards(context, batch_norm=True) for task in todo)
     counted = []
     real = Meter.forward
 
@@ -163,4 +163,4 @@ def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):
     monkeypatch.setattr(Meter, "forward", forward)
     assert tiny.study(tmp_path, **changes) == []
     assert 2 / 3 * sum(counted) < expected < 3 / 2 * sum(counted)
-    assert expected > tasks.forwards_to_do(context, todo, batch_norm=False) > 0
+    assert expected > sum(task.forwards(context, batch_norm=False) for task in todo) > 0

@@ -21,7 +21,7 @@ from thalweg.study.compare import compare
 from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight, run
 from thalweg.study.store import Store
-from thalweg.study.tasks import _draw_seed
+from thalweg.study.tasks import draw_seed
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ FINGERPRINTED = {
 def test_what_can_change_results_is_in_the_fingerprint(what, whole):
     changes, todo = FINGERPRINTED[what]
     found = preflight(StudyContext(tiny.plan(**changes)), Store(whole), 1).todo
-    anchors = [t for t in found if t.kind == "anchor"]
+    anchors = [t for t in found if not t.recorded]
     assert len(found) == todo and bool(anchors) == (todo == EVERYTHING)
 
 
@@ -237,7 +237,7 @@ def test_the_landscape_follows_the_curve_that_it_shows():
         context = StudyContext(tiny.plan(**changes))
         from thalweg.study.tasks import fingerprint, tasks
 
-        return [fingerprint(context, t) for t in tasks(context.plan) if t.kind == "landscape"]
+        return [fingerprint(context, t) for t in tasks(context.plan) if t.key.kind == "landscape"]
 
     assert todo(0.0) != todo(1.0) and todo(1.0) == todo(1.0)
 
@@ -398,4 +398,4 @@ def test_every_method_is_compared_with_the_same_network_of_its_base(tmp_path, mo
 
 def test_bases_have_draws_of_their_own():
     plan = tiny.plan()
-    assert len({_draw_seed(plan, base) for base in range(5)}) == 5
+    assert len({draw_seed(plan, base) for base in range(5)}) == 5

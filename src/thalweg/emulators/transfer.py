@@ -131,7 +131,7 @@ class Transfer:
         return not self.off
 
     def __str__(self) -> str:
-        seen = f"the network over its proxies: {', '.join(map(str, self.readings))}"
+        seen = f"the network over its narrow copies: {', '.join(map(str, self.readings))}"
         if self.holds:
             return f"{seen}: no sign that they are unlike"
         return f"{seen}: {self.warning()}"
@@ -142,11 +142,11 @@ class Transfer:
             _SAID[reading.name][reading.ratio > 1].format(reading) for reading in self.off
         )
         return (
-            "the network is NOT like its proxies, which were trained by the recipe that you "
-            f"told: {what}; do not trust the scale of u. See first that the network was trained "
-            "by this recipe: rate and schedule, optimiser, weight decay, epochs, batch size, "
-            "data and labels, augmentation, mixup, label smoothing. If it was, give a larger "
-            "width_ratio, or anchors=2"
+            "the network is NOT like its narrow copies, which were trained by the recipe that "
+            f"you told: {what}; do not trust the scale of u. See first that the network was "
+            "trained by this recipe: rate and schedule, optimiser, weight decay, epochs, batch "
+            "size, data and labels, augmentation, mixup, label smoothing. If it was, give a "
+            "larger width_ratio, or anchors=2"
         )
 
 

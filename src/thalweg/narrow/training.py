@@ -45,7 +45,8 @@ def train_copies(
 ) -> NarrowCopies:
     """Trains narrow copies, or takes those that are kept.
 
-    All work is metered in the problem of the whole network, in evaluations of that network.
+    All work is metered in the problem of the whole network, in evaluations of that network; copies
+    that are kept count once in each result that uses them.
 
     Args:
         problem: The problem of the whole network.
@@ -58,8 +59,13 @@ def train_copies(
         Diverged: The loss of a training became infinite.
     """
     narrow = narrow_problem(problem, width_ratio, model)
-    members = train_narrow(problem, narrow, count)
-    return NarrowCopies(narrow, members, width_ratio, relative_cost(problem, narrow))
+    ratio = relative_cost(problem, narrow)
+    train_together([(narrow, k) for k in range(count)])
+    members = []
+    for k in range(count):
+        with charged(problem, narrow, ratio, ("narrow", narrow.fingerprint(k))):
+            members.append(narrow.anchor(k))
+    return NarrowCopies(narrow, Members(tuple(members)), width_ratio, ratio)
 
 
 def narrow_problem(
@@ -140,19 +146,6 @@ def relative_cost(problem: Problem, other: Problem) -> float:
     in operations.
     """
     return flops(other) / flops(problem)
-
-
-def train_narrow(problem: Problem, narrow: Problem, members: int) -> Members:
-    """Trains narrow networks and charges the problem's meter with the work, in evaluations of its
-    own network; those that are kept count once in each result that uses them.
-    """
-    ratio = relative_cost(problem, narrow)
-    train_together([(narrow, k) for k in range(members)])
-    trained = []
-    for k in range(members):
-        with charged(problem, narrow, ratio, ("narrow", narrow.fingerprint(k))):
-            trained.append(narrow.anchor(k))
-    return Members(tuple(trained))
 
 
 @contextmanager

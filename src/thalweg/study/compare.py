@@ -29,7 +29,7 @@ from thalweg.study.judged import judged_of
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
-from thalweg.study.tasks import Task, tasks
+from thalweg.study.tasks import Key, Task, tasks
 from thalweg.study.workers import one_thread
 
 IMAGES = 12  # the number of most uncertain test images that are kept
@@ -61,7 +61,7 @@ class _Runs:
         return [
             task
             for task, record in self.records.items()
-            if task.kind == kind and task.method == method and record["status"] == "ok"
+            if (task.key.kind, task.key.method) == (kind, method) and record["status"] == "ok"
         ]
 
     def predictions(self, task: Task, part: str) -> Predictions:
@@ -183,21 +183,19 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
             f"{folder}/plan.json was made with other data than those found now: run 'thalweg "
             "study' again"
         )
-    names = {
-        Task(r["kind"], r["index"], method=r["method"]): r["fingerprint"] for r in facts["runs"]
-    }
-    if set(names) != {t for t in tasks(context.plan) if t.kind != "anchor"}:
+    stored = {Key(r["kind"], r["index"], r["method"]): r["fingerprint"] for r in facts["runs"]}
+    planned = {task.key: task for task in tasks(context.plan) if task.recorded}
+    if set(stored) != set(planned):
         raise InputError(
             f"{folder}/plan.json does not name the runs of its plan: run 'thalweg study' again"
         )
-    store, parts = Store(folder), ["test"] if context.ood is None else ["test", "ood"]
-    records = {}
+    names = {planned[key]: name for key, name in stored.items()}
+    store, records = Store(folder), {}
     for task, name in names.items():
         record = store.record(name)
-        needed = ["landscape"] if task.kind == "landscape" else parts
-        if record is None or record["kind"] != task.kind:
+        if record is None or record["kind"] != task.key.kind:
             continue
-        if record["status"] == "failed" or store.holds(name, needed):
+        if record["status"] == "failed" or store.holds(name, task.stored(context)):
             records[task] = record
     missing = [task for task in names if task not in records]
     if missing:
@@ -234,7 +232,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             continue
         predicted = [runs.predictions(t, "test") for t in good]
         ood = [runs.predictions(t, "ood") for t in good] if elsewhere else None
-        estimates = evaluate(truth, predicted, [baseline[t.index] for t in good], ood)
+        estimates = evaluate(truth, predicted, [baseline[t.key.index] for t in good], ood)
         comparison += [
             {
                 "method": method.label,
@@ -274,14 +272,18 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     }
     for number, row in enumerate(runs.context.plan.methods):
         if row.method.is_retraining:
-            networks |= {t.index: runs.predictions(t, "test") for t in runs.good("method", number)}
+            networks |= {
+                t.key.index: runs.predictions(t, "test") for t in runs.good("method", number)
+            }
     return [baseline(networks[base]) for base in sorted(networks)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     """Returns a method's row of the table of methods: means over bases, but the largest memory."""
     row = runs.context.plan.methods[number]
-    records = [r for t, r in runs.records.items() if t.kind == "method" and t.method == number]
+    records = [
+        r for t, r in runs.records.items() if t.key.kind == "method" and t.key.method == number
+    ]
     good = [r for r in records if r["status"] == "ok"]
     costs = [Cost(**{f.name: r["cost"].get(f.name, 0) for f in fields(Cost)}) for r in good]
     trained = [r.get("training_seconds") or float("nan") for r in good]

@@ -3,7 +3,7 @@
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,16 +12,9 @@ from thalweg.errors import InputError
 from thalweg.files import DiskError
 from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
+from thalweg.study.performing import done, find_record
 from thalweg.study.store import Store
-from thalweg.study.tasks import (
-    Task,
-    done,
-    find_record,
-    fingerprint,
-    forwards_to_do,
-    tasks,
-    trainings_to_do,
-)
+from thalweg.study.tasks import Task, fingerprint, tasks
 from thalweg.study.workers import one_thread, work
 from thalweg.training.executor import Executor
 
@@ -120,12 +113,12 @@ def run(
     kept = [
         find_record(context, store, t)
         for t in tasks(context.plan)
-        if t.kind != "anchor" and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo
+        if t.recorded and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo
     ]
     failed = [record for record in kept if record is not None and record["status"] == "failed"]
 
     def report(task: Task, record: dict[str, Any]) -> None:
-        if record["status"] == "failed" and task.kind != "anchor":
+        if record["status"] == "failed" and task.recorded:
             failed.append(record)
         if progress is not None:
             progress.step(task, record)
@@ -138,14 +131,9 @@ def run(
 def _facts(context: StudyContext) -> dict[str, Any]:
     """Returns the plan and all else that its comparison needs, such as the names of its runs."""
     runs = [
-        {
-            "kind": task.kind,
-            "index": task.index,
-            "method": task.method,
-            "fingerprint": fingerprint(context, task),
-        }
+        {**asdict(task.key), "fingerprint": fingerprint(context, task)}
         for task in tasks(context.plan)
-        if task.kind != "anchor"
+        if task.recorded
     ]
     return {
         "plan": context.plan.facts(),
@@ -169,11 +157,10 @@ def preflight(
     planned = [t for t in tasks(context.plan) if t.shard(shards) == number - 1]
     left = [t for t in planned if not done(context, store, t)]
     # an anchor that no task needs is not trained again: it may have been deleted, or diverged
-    todo = tuple(
-        t for t in left if t.kind != "anchor" or any(o.builds_on(t, context.plan) for o in left)
-    )
-    trainings = trainings_to_do(context, store, todo)
-    disk = sum(_bytes(context, t) for t in todo)
+    todo = tuple(t for t in left if t.recorded or any(o.builds_on(t, context.plan) for o in left))
+    trainings = sum(t.trainings(context, store) for t in todo)
+    numbers = parameters(context) if todo else 0
+    disk = sum(t.size(context, numbers) for t in todo)
     seconds = _seconds(context, trainings, todo) / jobs if todo else 0.0
     free = shutil.disk_usage(_existing(store.folder)).free
     return Preflight(len(planned), todo, trainings, seconds, disk, free)
@@ -215,7 +202,8 @@ def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> f
                 (problem.cost.seconds - before.seconds)
                 / (problem.cost.backward_examples - before.backward_examples)
             )
-    forwards = forwards_to_do(context, todo, batch_norm=bool(problem.behaviour.refreshed))
+    batch_norm = bool(problem.behaviour.refreshed)
+    forwards = sum(task.forwards(context, batch_norm=batch_norm) for task in todo)
     examples = trainings * problem.training_examples + forwards / 3
     return statistics.median(seconds[1:]) * examples  # the first step is a warm-up
 
@@ -223,18 +211,3 @@ def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> f
 def _existing(folder: Path) -> Path:
     """Returns the folder, or the nearest folder above it that exists."""
     return next(f for f in (folder.absolute(), *folder.absolute().parents) if files.exists(f))
-
-
-def _bytes(context: StudyContext, task: Task) -> float:
-    """Returns the size of the files that a task will store, in bytes."""
-    plan = context.plan
-    if task.kind == "anchor":
-        return 4.0 * parameters(context)
-    inputs = len(context.splits.test) + (0 if context.ood is None else len(context.ood))
-    one = 4.0 * inputs * context.dataset.columns
-    if task.kind == "landscape":
-        return 1e4
-    if task.kind != "method":
-        return one + 4.0 * parameters(context)
-    method = plan.methods[task.method].method
-    return one * (plan.protocol.emulator_draws if method.emulator else plan.protocol.draws)

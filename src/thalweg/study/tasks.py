@@ -1,18 +1,14 @@
-"""The tasks of a study: what there is to do, in what order, and how one is done."""
+"""The tasks of a study: a class for each kind, which says what a task is, needs, does and costs."""
 
 import hashlib
 import sys
-import traceback
-import warnings
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, NamedTuple
 
-from thalweg.errors import Diverged, InputError
 from thalweg.explorers.learned_curve import LearnedCurve
-from thalweg.files import DiskError
-from thalweg.meter import now
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive
@@ -20,95 +16,314 @@ from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.exploring import explore
 from thalweg.study.landscape import GRID, IMAGES, curve_of, curve_trainings, survey
 from thalweg.study.plan import Plan
+from thalweg.study.rows import Row
 from thalweg.study.store import Store
-from thalweg.training.anchors import train_together
 
-Kind = Literal["reference", "pool", "anchor", "method", "landscape"]
+Result = tuple[dict[str, Predictions], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One thing to do.
+class Key:
+    """The name of a task in plan.json.
 
     Attributes:
-        kind: `reference` and `pool`: a retraining and its predictions; `anchor`: a training that
-            methods start from; `method`: one method from one base; `landscape`: a plane.
+        kind: `reference` or `pool`: a retraining; `anchor`; `method`; `landscape`.
         index: Which retraining, or which base.
-        anchor: Which anchor of the base.
-        method: Which row of the plan.
+        method: Which row of the plan; 0 where it is of none.
     """
 
-    kind: Kind
-    index: int = 0
-    anchor: int = 0
+    kind: str
+    index: int
     method: int = 0
 
+
+class Training(NamedTuple):
+    """A training of a study's problem: the role of the problem, and the number of its anchor."""
+
+    role: str
+    number: int
+
+
+class Task(ABC):
+    """One thing to do in a study. Subclasses are frozen dataclasses."""
+
+    recorded: ClassVar[bool] = True
+    """Whether it has a result of its own, with a record."""
+
+    @property
+    @abstractmethod
+    def key(self) -> Key:
+        """Its name."""
+
+    @property
+    def training(self) -> Training | None:
+        """The training that it does, which can be done together with others; None for none."""
+        return None
+
+    @property
+    def problem(self) -> Training:
+        """The role of its problem and a number, for the fingerprint."""
+        return Training(f"base {self.key.index}", self.key.index)
+
+    @abstractmethod
     def title(self, plan: Plan) -> str:
-        """For progress and records."""
-        if self.kind == "method":
-            return f"{plan.methods[self.method].label}, base {self.index}"
-        return (
-            f"base {self.index}, anchor {self.anchor}"
-            if self.kind == "anchor"
-            else f"{self.kind} {self.index}"
-        )
+        """What progress and records call it."""
 
-    def shard(self, shards: int) -> int:
-        """Which of several shards does it: all of a base's work is together."""
-        return self.index % shards
-
-    def needs_training_first(self) -> bool:
-        """Whether it builds on anchors that other tasks train."""
-        return self.kind in ("method", "landscape")
+    def anchors(self, plan: Plan) -> int:
+        """How many anchors of its base it starts from, which are tasks themselves."""
+        return 0
 
     def builds_on(self, other: "Task", plan: Plan) -> bool:
         """Whether it starts from the network that another task trains."""
-        if self.kind == "method":
-            anchors = plan.methods[self.method].method.anchors
-        else:
-            anchors = 3 if self.kind == "landscape" and plan.protocol.landscape == "anchors" else 0
-        return other.kind == "anchor" and other.index == self.index and other.anchor < anchors
+        anchors = [Training(f"base {self.key.index}", k) for k in range(self.anchors(plan))]
+        return other.training in anchors
+
+    def shard(self, shards: int) -> int:
+        """Which of several shards does it: all of a base's work is together."""
+        return self.key.index % shards
+
+    def facts(self, context: StudyContext) -> list[Any]:
+        """Everything that can change its result, beside problem and inputs."""
+        return []
+
+    def about(self, plan: Plan) -> dict[str, Any]:
+        """What its record says of it, beside its key."""
+        return {}
+
+    def stored(self, context: StudyContext) -> Collection[str]:
+        """The names of the files of its result."""
+        return context.parts()
+
+    def is_whole(self, context: StudyContext, store: Store, name: str) -> bool:
+        """Whether the files of its result are there and undamaged; all of them are read."""
+        return store.is_whole(name, context.parts())
+
+    @abstractmethod
+    def compute(self, context: StudyContext, store: Store) -> Result:
+        """Does it: predictions by part, and what goes into the record beside them."""
+
+    @abstractmethod
+    def trainings(self, context: StudyContext, store: Store) -> float:
+        """What it will cost, in trainings, beside anchors that are tasks themselves."""
+
+    def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
+        """Its forward-only evaluations, in examples: predictions, and refreshes of batch norm where
+        nobody trained.
+        """
+        return 0
+
+    def size(self, context: StudyContext, parameters: int) -> float:
+        """The size of the files that it will store; `parameters` are those of the network."""
+        return 4.0 * parameters
+
+
+@dataclass(frozen=True)
+class Retraining(Task):
+    """A retraining and its predictions.
+
+    Attributes:
+        role: `reference` or `pool`.
+        number: Which retraining.
+    """
+
+    role: str
+    number: int
+
+    @property
+    def key(self) -> Key:
+        return Key(self.role, self.number)
+
+    @property
+    def training(self) -> Training:
+        return Training(self.role, self.number)
+
+    @property
+    def problem(self) -> Training:
+        return self.training
+
+    def title(self, plan: Plan) -> str:
+        return f"{self.role} {self.number}"
+
+    def compute(self, context: StudyContext, store: Store) -> Result:
+        problem = context.problem(self.role, store)
+        weights = problem.anchor(self.number)
+        parts = context.parts().items()
+        predictions = {part: predict(problem, weights, loader) for part, loader in parts}
+        return predictions, {"cost": problem.cost.as_dict()}
+
+    def trainings(self, context: StudyContext, store: Store) -> float:
+        return float(not store.has(context.problem_key(*self.training)))
+
+    def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
+        return _inputs(context)
+
+    def size(self, context: StudyContext, parameters: int) -> float:
+        return 4.0 * (parameters + _inputs(context) * context.dataset.columns)
+
+
+@dataclass(frozen=True)
+class Anchor(Task):
+    """A training that methods start from.
+
+    Attributes:
+        base: Of which base.
+        number: Which of its anchors.
+    """
+
+    recorded: ClassVar[bool] = False
+
+    base: int
+    number: int
+
+    @property
+    def key(self) -> Key:
+        return Key("anchor", self.base)
+
+    @property
+    def training(self) -> Training:
+        return Training(f"base {self.base}", self.number)
+
+    def title(self, plan: Plan) -> str:
+        return f"base {self.base}, anchor {self.number}"
+
+    def compute(self, context: StudyContext, store: Store) -> Result:
+        context.problem(self.training.role, store).anchor(self.number)
+        return {}, {}
+
+    def trainings(self, context: StudyContext, store: Store) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class MethodRun(Task):
+    """One row of the plan from one base.
+
+    Attributes:
+        base: Which base.
+        number: Which row.
+    """
+
+    base: int
+    number: int
+
+    @property
+    def key(self) -> Key:
+        return Key("method", self.base, self.number)
+
+    def row(self, plan: Plan) -> Row:
+        """The row."""
+        return plan.methods[self.number]
+
+    def title(self, plan: Plan) -> str:
+        return f"{self.row(plan).label}, base {self.base}"
+
+    def anchors(self, plan: Plan) -> int:
+        return self.row(plan).method.anchors
+
+    def facts(self, context: StudyContext) -> list[Any]:
+        plan, row = context.plan, self.row(context.plan)
+        protocol = plan.protocol
+        seed = draw_seed(plan, self.base)
+        parts = (row.method.explorer, row.method.emulator)
+        foreign = [code for code in map(_foreign_code, parts) if code]
+        return [row.facts(), protocol.draws, protocol.emulator_draws, seed, *foreign]
+
+    def about(self, plan: Plan) -> dict[str, Any]:
+        row = self.row(plan)
+        return {"method": row.label, "base": self.base, **row.facts()}
+
+    def compute(self, context: StudyContext, store: Store) -> Result:
+        seed = draw_seed(context.plan, self.base)
+        return explore(context, store, self.row(context.plan), self.base, seed)
+
+    def trainings(self, context: StudyContext, store: Store) -> float:
+        method = self.row(context.plan).method
+        return method.trainings - method.anchors
+
+    def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
+        method = self.row(context.plan).method
+        own = method.explorer.retrainings
+        inputs = _inputs(context)
+        if method.emulator is not None:
+            inputs += len(context.splits.validation)
+        if batch_norm and not own:
+            examples = context.problem("preflight", None).bn_examples
+            inputs += min(examples, len(context.train.targets))
+        return inputs * (method.anchors if own else context.plan.protocol.draws)
+
+    def size(self, context: StudyContext, parameters: int) -> float:
+        protocol = context.plan.protocol
+        emulated = self.row(context.plan).method.emulator is not None
+        draws = protocol.emulator_draws if emulated else protocol.draws
+        return 4.0 * draws * _inputs(context) * context.dataset.columns
+
+
+@dataclass(frozen=True)
+class Landscape(Task):
+    """The picture of the landscape, through networks of base 0."""
+
+    @property
+    def key(self) -> Key:
+        return Key("landscape", 0)
+
+    def title(self, plan: Plan) -> str:
+        return "landscape 0"
+
+    def anchors(self, plan: Plan) -> int:
+        return 3 if plan.protocol.landscape == "anchors" else 0
+
+    def facts(self, context: StudyContext) -> list[Any]:
+        curve = asdict(curve_of(context.plan, LearnedCurve))
+        return ["landscape", context.plan.protocol.landscape, curve]
+
+    def stored(self, context: StudyContext) -> Collection[str]:
+        return ["landscape"]
+
+    def is_whole(self, context: StudyContext, store: Store, name: str) -> bool:
+        return store.is_whole(name, ())
+
+    def compute(self, context: StudyContext, store: Store) -> Result:
+        folder = store.folder / "runs" / fingerprint(context, self)
+        survey(context, store, folder / "landscape.safetensors")
+        return {}, {}
+
+    def trainings(self, context: StudyContext, store: Store) -> float:
+        return curve_trainings(context.plan)
+
+    def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
+        return GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
+
+    def size(self, context: StudyContext, parameters: int) -> float:
+        return 1e4
 
 
 def tasks(plan: Plan) -> list[Task]:
     """All tasks of a plan, trainings first."""
-    protocol = plan.protocol
-    depth = max(row.method.anchors for row in plan.methods)
-    found = [Task("reference", r) for r in range(protocol.reference)]
-    found += [Task("pool", r) for r in range(protocol.pool)]
-    found += [Task("anchor", b, k) for b in range(protocol.bases) for k in range(depth)]
-    found += [
-        Task("method", b, method=i) for i in range(len(plan.methods)) for b in range(protocol.bases)
+    protocol, rows = plan.protocol, range(len(plan.methods))
+    bases, depth = range(protocol.bases), max(row.method.anchors for row in plan.methods)
+    return [
+        *(Retraining("reference", number) for number in range(protocol.reference)),
+        *(Retraining("pool", number) for number in range(protocol.pool)),
+        *(Anchor(base, number) for base in bases for number in range(depth)),
+        *(MethodRun(base, number) for number in rows for base in bases),
+        *([] if protocol.landscape == "none" else [Landscape()]),
     ]
-    return found + ([] if protocol.landscape == "none" else [Task("landscape")])
 
 
 def fingerprint(context: StudyContext, task: Task) -> str:
-    """Of everything that can change a task's result."""
-    plan = context.plan
-    role = task.kind if task.kind in ("reference", "pool") else f"base {task.index}"
-    facts: list[Any] = [context.identity_of_predictions, context.problem_key(role, task.index)]
-    if task.kind == "method":
-        row = plan.methods[task.method]
-        facts += [
-            row.facts(),
-            plan.protocol.draws,
-            plan.protocol.emulator_draws,
-            _draw_seed(plan, task.index),
-        ]
-        facts += [
-            code
-            for code in (_foreign_code(row.method.explorer), _foreign_code(row.method.emulator))
-            if code
-        ]
-    if task.kind == "landscape":
-        facts += ["landscape", plan.protocol.landscape, asdict(curve_of(plan, LearnedCurve))]
-    return fingerprint_of(facts)
+    """A name of everything that can change a task's result."""
+    problem = context.problem_key(*task.problem)
+    return fingerprint_of([context.identity_of_predictions, problem, *task.facts(context)])
 
 
-def _draw_seed(plan: Plan, base: int) -> int:
-    """Of the draws of a base: bases are independent, so each has its own."""
+def draw_seed(plan: Plan, base: int) -> int:
+    """The seed of the draws of a base: bases are independent, so each has its own."""
     return derive(plan.protocol.seed, f"base {base}", "draws")
+
+
+def _inputs(context: StudyContext) -> int:
+    """How many inputs every run predicts on."""
+    return sum(len(part.targets) for part in context.parts().values())
 
 
 def _foreign_code(thing: Any) -> str | None:
@@ -119,164 +334,3 @@ def _foreign_code(thing: Any) -> str | None:
         return None
     file = getattr(sys.modules.get(type(thing).__module__), "__file__", None)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
-
-
-def find_record(context: StudyContext, store: Store, task: Task) -> dict[str, Any] | None:
-    """The record of a run that went well or failed, or None.
-
-    One whose files are gone is still to be done.
-    """
-    name = fingerprint(context, task)
-    record = store.record(name)
-    if record is None or record["kind"] != task.kind:
-        return None
-    if record["status"] == "failed":
-        return record
-    return (
-        record
-        if store.holds(name, ["landscape"] if task.kind == "landscape" else context.parts())
-        else None
-    )
-
-
-def done(context: StudyContext, store: Store, task: Task) -> bool:
-    """Whether there is nothing to do.
-
-    A run that failed for another reason than a divergence, or is damaged, is tried again.
-    """
-    if task.kind == "anchor":
-        return store.has(context.problem_key(f"base {task.index}", task.anchor))
-    record = find_record(context, store, task)
-    if record is None or record["status"] == "failed":
-        return record is not None and record["error"].startswith("Diverged")
-    return store.is_whole(
-        fingerprint(context, task), () if task.kind == "landscape" else context.parts()
-    )
-
-
-def prepare(context: StudyContext, store: Store, group: Sequence[Task]) -> None:
-    """Trains the networks of several tasks as one stack.
-
-    What fails is left to each task's own training.
-
-    Raises:
-        DiskError: A network can't be written.
-    """
-    if len(group) < 2:
-        return
-    roles = [f"base {t.index}" if t.kind == "anchor" else t.kind for t in group]
-    numbers = [t.anchor if t.kind == "anchor" else t.index for t in group]
-    try:
-        train_together(
-            [(context.problem(role, store), k) for role, k in zip(roles, numbers, strict=True)]
-        )
-    except DiskError:
-        raise
-    except (
-        Exception
-    ) as error:  # a user's network may raise anything, and then does so again, on its own
-        warnings.warn(
-            f"a stack of {len(group)} could not be trained, its members will be one by one: "
-            f"{error}",
-            stacklevel=2,
-        )
-
-
-def perform(context: StudyContext, store: Store, task: Task) -> dict[str, Any]:
-    """Does a task and stores its result, a failure too.
-
-    Raises:
-        DiskError: The result can't be written: nothing else will be either.
-    """
-    begin = now()
-    plan = context.plan
-    record: dict[str, Any] = {
-        "kind": task.kind,
-        "index": task.index,
-        "title": task.title(plan),
-        "status": "ok",
-        "error": None,
-    }
-    if task.kind == "method":
-        row = plan.methods[task.method]
-        record |= {"method": row.label, "base": task.index, **row.facts()}
-    predictions: dict[str, Predictions] = {}
-    try:
-        if task.kind == "anchor":
-            context.problem(f"base {task.index}", store).anchor(task.anchor)
-            return record
-        if task.kind == "landscape":
-            survey(
-                context,
-                store,
-                store.folder / "runs" / fingerprint(context, task) / "landscape.safetensors",
-            )
-        elif task.kind == "method":
-            predictions, facts = explore(
-                context, store, plan.methods[task.method], task.index, _draw_seed(plan, task.index)
-            )
-            record |= facts
-        else:
-            problem = context.problem(task.kind, store)
-            weights = problem.anchor(task.index)
-            predictions = {
-                part: predict(problem, weights, loader) for part, loader in context.parts().items()
-            }
-            record["cost"] = problem.cost.as_dict()
-    except DiskError:
-        raise
-    # a user's network or explorer may raise anything: it is recorded, and the study goes on
-    except Exception as error:
-        record |= {
-            "status": "failed",
-            "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
-            "traceback": "" if isinstance(error, Diverged | InputError) else traceback.format_exc(),
-        }
-        predictions = {}
-    if task.kind != "anchor":
-        store.put_run(
-            fingerprint(context, task), {**record, "started": begin, "ended": now()}, predictions
-        )
-    return record
-
-
-def trainings_to_do(context: StudyContext, store: Store, todo: Sequence[Task]) -> float:
-    """What the tasks will cost, in trainings; anchors that are kept, or are tasks themselves, count
-    once.
-    """
-    own = {(t.index, t.anchor) for t in todo if t.kind == "anchor"}
-    total = sum(
-        1.0
-        for t in todo
-        if t.kind in ("reference", "pool") and not store.has(context.problem_key(t.kind, t.index))
-    )
-    total += len(own)
-    methods = [context.plan.methods[t.method].method for t in todo if t.kind == "method"]
-    total += sum(method.trainings - method.anchors for method in methods)
-    landscape = any(t.kind == "landscape" for t in todo)
-    return total + (curve_trainings(context.plan) if landscape else 0)
-
-
-def forwards_to_do(context: StudyContext, todo: Sequence[Task], *, batch_norm: bool) -> int:
-    """Forward-only evaluations of the tasks, in examples: predictions, and refreshes of batch norm
-    where nobody trained.
-    """
-    plan, predicted = context.plan, sum(len(part.targets) for part in context.parts().values())
-    refreshed = (
-        min(context.problem("preflight", None).bn_examples, len(context.train.targets))
-        if batch_norm
-        else 0
-    )
-    total = 0
-    for task in todo:
-        if task.kind in ("reference", "pool"):
-            total += predicted
-        elif task.kind == "landscape":
-            total += GRID**2 * ((IMAGES if batch_norm else 0) + 2 * IMAGES)
-        elif task.kind == "method":
-            method = plan.methods[task.method].method
-            trained = method.explorer.retrainings
-            draws = method.anchors if trained else plan.protocol.draws
-            calibrated = len(context.splits.validation) if method.emulator is not None else 0
-            total += draws * (predicted + calibrated + (0 if trained else refreshed))
-    return total

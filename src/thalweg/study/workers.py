@@ -8,8 +8,9 @@ import torch
 
 from thalweg.errors import WorkerDied
 from thalweg.study.context import StudyContext
+from thalweg.study.performing import perform, prepare
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, perform, prepare
+from thalweg.study.tasks import Task
 from thalweg.training.executor import Executor
 
 Report = Callable[[Task, dict[str, Any]], None]
@@ -32,11 +33,11 @@ def work(
     Raises:
         WorkerDied: A process ended without a result. What was done is stored.
     """
-    trainings = [t for t in todo if not t.needs_training_first()]
+    trainings = [task for task in todo if task.training is not None]
     size = context.plan.execution.stack
     stages = [
         [trainings[i : i + size] for i in range(0, len(trainings), size)],
-        [[t] for t in todo if t.needs_training_first()],
+        [[task] for task in todo if task.training is None],
     ]
     try:
         with one_thread():
