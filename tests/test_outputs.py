@@ -13,11 +13,13 @@ from thalweg.files import read_tensors
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.quantifying import quantify
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
 from thalweg.training.execution import Execution
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
+from thalweg.weights.distribution import Members
 
 KINDS = {
     "classes": (Classes(), 3),
@@ -296,3 +298,21 @@ def test_every_baseline_takes_every_kind(method, name):
     other, found = baselines()[method]().train(made)
     predicted = predict(other, found, random(9, 4).float())
     assert predicted.outputs == KINDS[name][0].predicted
+
+
+@pytest.mark.filterwarnings("ignore:the network is NOT like")  # of eight epochs
+@pytest.mark.parametrize("name", ["binary", "value", "values"])
+def test_quantify_says_u_of_every_kind(name):
+    """In the units of the targets: as large as two retrainings differ, within a factor of three."""
+    outputs, n = KINDS[name]
+    made = problem(
+        KINDS[name],
+        model=lambda: nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, n)),
+        unlabelled=random(300, 4, seed=3).float(),
+    )
+    asked = random(40, 4, seed=4).float()
+    found = quantify(made, asked, draws=20).predictions
+    assert found.outputs == outputs.predicted
+    assert found.stored.shape == (20, 40, outputs.columns(n))
+    retrained = predict(made, Members(train_anchors(made, 5)), asked).u().mean()
+    assert 1 / 3 < float(found.u().mean() / retrained) < 3

@@ -23,6 +23,10 @@ class Values(Outputs):
     units of the targets. Distances and u are Euclidean over the outputs: give several outputs in
     like units, or on like scales.
 
+    Methods that sample exp(-loss x examples / temperature), such as cSGLD and subspace inference,
+    take the loss as it is: that of a Gaussian whose variance is half the number of outputs, in
+    standardised units. Last-layer Laplace takes the variance of the residuals instead.
+
     Attributes:
         units: The units of the targets, such as "mg/l"; '' for none.
         mean: What is subtracted of targets; one number, or one for each output.
