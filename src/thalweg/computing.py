@@ -54,7 +54,7 @@ class Computed:
 
     @property
     def cost_of_knowing(self) -> Cost:
-        """The cost without the evaluations of the inputs asked about."""
+        """The cost without the evaluations of the inputs that are asked about."""
         return replace(self.cost, forward_examples=self.cost.forward_examples - self.evaluations)
 
 
@@ -161,7 +161,7 @@ def ask(
     else:
         observed = _together(method, trained, inputs, calibration)
     known = observed.pop(calibration, None)
-    predictions = {part: Predictions(own.log_probs) for part, own in observed.items()}
+    predictions = {part: Predictions(said.log_probs) for part, said in observed.items()}
     if method.emulator is not None and known is not None:
         with trained.problem.meter.emulating():
             predictions = method.emulator.emulate_parts(known, observed, draws=draws, seed=seed)
@@ -184,8 +184,8 @@ def ask(
 def _together(
     method: Method, trained: Trained, inputs: Inputs, calibration: str
 ) -> dict[str, Observed]:
-    """What all networks predict, in one pass over each set of inputs; those to learn from are
-    evaluated only for an emulator.
+    """Returns what all networks predict, in one pass over each set of inputs; the set to learn from
+    is evaluated for an emulator only.
     """
     problem, predicting, members = trained.problem, trained.predicting, trained.members
     observed: dict[str, Observed] = {
@@ -206,8 +206,8 @@ def _together(
 def _one_by_one(
     method: Method, trained: Trained, inputs: Inputs, layer: str | None, store: RecordStore | None
 ) -> dict[str, Observed]:
-    """What each network says. Where the networks are the problem's anchors, and narrow copies, they
-    have names under which that is kept, for other methods with the same networks.
+    """Returns what each network says. The problem's anchors and narrow copies have names, under
+    which that is kept for other methods with the same networks.
     """
     narrow, names = trained.narrow, list[str]()
     if store is not None and method.explorer.retrainings and method.repeat == 1:
@@ -228,20 +228,22 @@ def _one_by_one(
 
 
 def _evaluations(trained: Trained, observed: Mapping[str, Observed]) -> float:
-    """The forward evaluations of inputs that were asked about, as they were metered."""
+    """Returns how many forward evaluations of the inputs asked about were metered in the
+    problem.
+    """
     whole, narrow = len(trained.members.points), trained.narrow
     if not trained.metered_together:
         return 0
     ratio = 0 if narrow is None else narrow.cost_ratio
-    return sum(own.inputs * (whole + ratio * (own.members - whole)) for own in observed.values())
+    return sum(said.inputs * (whole + ratio * (said.members - whole)) for said in observed.values())
 
 
 def _stored_bytes(method: Method, trained: Trained, known: Observed | None) -> int:
-    """The bytes of networks, and of what an emulator learns from, when stored."""
+    """Returns the stored size of the networks, and of what an emulator learns from."""
     distributions: list[WeightDistribution] = [trained.distribution]
     if method.one_by_one:
         distributions = [trained.members, *([trained.narrow.members] if trained.narrow else [])]
-    tensors = [t for own in distributions for t in own.tensors()[0].values()]
+    tensors = [t for stored in distributions for t in stored.tensors()[0].values()]
     if known is not None:
         features = known.features if isinstance(known, Observations) else None
         tensors += [known.log_probs, *([] if features is None else [features])]
@@ -249,7 +251,7 @@ def _stored_bytes(method: Method, trained: Trained, known: Observed | None) -> i
 
 
 def _check(trained: Trained, known: Observations) -> Transfer | None:
-    """Whether networks and narrow copies are alike; None without narrow copies."""
+    """Checks whether networks and narrow copies are alike; None without narrow copies."""
     problem, narrow = trained.problem, trained.narrow
     if narrow is None:
         return None

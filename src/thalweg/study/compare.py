@@ -211,7 +211,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     )
     u_reference = truth.reference.u()
     comparison, methods, inputs, bins = [], [], [], []
-    for number, method in enumerate(runs.context.plan.methods):
+    for number, row in enumerate(runs.context.plan.methods):
         good = runs.good("method", number)
         methods.append(_costs(runs, number))
         if not good:
@@ -221,7 +221,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         estimates = evaluate(truth, predicted, [baseline[t.key.index] for t in good], ood)
         comparison += [
             {
-                "method": method.label,
+                "method": row.label,
                 "metric": name,
                 "value": e.value,
                 "low": e.low,
@@ -231,8 +231,8 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             }
             for name, e in estimates.items()
         ]
-        inputs.append(_inputs(method.label, predicted[0], labels, u_reference))
-        bins.append(_reliability(method.label, predicted, labels))
+        inputs.append(_inputs(row.label, predicted[0], labels, u_reference))
+        bins.append(_reliability(row.label, predicted, labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     costs = DataFrame(methods)
@@ -353,12 +353,12 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
         "reference|mean": reference.mean(),
         "reference|std": reference.std(),
     }
-    for number, method in enumerate(runs.context.plan.methods):
+    for number, row in enumerate(runs.context.plan.methods):
         for task in runs.good("method", number)[:1]:
             predicted = runs.predictions(task, "test").chosen(worst)
             tensors |= {
-                f"method|{method.label}|mean": predicted.mean(),
-                f"method|{method.label}|std": predicted.std(),
+                f"method|{row.label}|mean": predicted.mean(),
+                f"method|{row.label}|std": predicted.std(),
             }
     files.write_tensors(path, tensors, {"class_names": list(runs.context.dataset.class_names)})
 

@@ -242,14 +242,14 @@ class MethodRun(Task):
 
     def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
         method = self.row(context.plan).method
-        own = method.explorer.retrainings
+        trained = method.explorer.retrainings
         inputs = _inputs(context)
         if method.emulator is not None:
             inputs += len(context.splits.validation)
-        if batch_norm and not own:
+        if batch_norm and not trained:
             examples = context.problem("preflight", None).bn_examples
             inputs += min(examples, len(context.train.targets))
-        return inputs * (method.anchors if own else context.plan.protocol.draws)
+        return inputs * (method.anchors if trained else context.plan.protocol.draws)
 
     def size(self, context: StudyContext, parameters: int) -> float:
         protocol = context.plan.protocol
