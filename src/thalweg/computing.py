@@ -10,7 +10,7 @@ from thalweg.emulators.transfer import Transfer, portrait, transfer
 from thalweg.errors import InputError
 from thalweg.meter import Cost
 from thalweg.method import Method, Trained
-from thalweg.narrow.training import charged, relative_cost
+from thalweg.narrow.training import MakeNetwork, charged, relative_cost
 from thalweg.observing import Inputs, RecordStore, observe
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
@@ -67,6 +67,9 @@ def compute(
     draws: int = 30,
     emulator_draws: int = 100,
     seed: int = 0,
+    narrow_model: MakeNetwork | None = None,
+    layer: str | None = None,
+    check: bool = False,
     store: RecordStore | None = None,
 ) -> Computed:
     """Trains what a method needs, and predicts with it.
@@ -80,6 +83,11 @@ def compute(
         draws: How many networks to draw where the method finds a distribution.
         emulator_draws: How many retrainings an emulator draws.
         seed: Seed of all draws.
+        narrow_model: Makes a narrow network, where it can't be made from the graph of the whole
+            one.
+        layer: The layer whose output are the features, for networks that don't end with a linear
+            layer.
+        check: Whether to check that networks and narrow copies are alike.
         store: Where it is kept what networks say; None for nowhere.
 
     Returns:
@@ -105,8 +113,9 @@ def compute(
         >>> computed.predictions["test"].log_probs.shape, computed.cost.trainings
         (torch.Size([50, 40, 3]), 2.0)
     """
+    _check_sets(method, inputs, calibration)
     with problem.measured() as spent:
-        trained = method.train(problem, draws=draws, seed=seed)
+        trained = method.train(problem, draws=draws, seed=seed, narrow_model=narrow_model)
         computed = ask(
             method,
             trained,
@@ -114,6 +123,8 @@ def compute(
             calibration=calibration,
             draws=emulator_draws,
             seed=seed,
+            layer=layer,
+            check=check,
             store=store,
         )
     return replace(computed, cost=spent.cost)
@@ -140,22 +151,15 @@ def ask(
         calibration: As in `compute`.
         draws: How many retrainings an emulator draws.
         seed: Seed of these draws.
-        layer: The layer whose output are the features, for networks that don't end with a linear
-            layer.
-        check: Whether to check that networks and narrow copies are alike.
+        layer: As in `compute`.
+        check: As in `compute`.
         store: As in `compute`.
 
     Returns:
         Predictions by set that is asked about. The cost is that of the networks: `compute` adds
         what is spent here.
     """
-    if not set(inputs) - {calibration}:
-        raise InputError(f"got inputs {sorted(inputs)}, needs some that are asked about")
-    if method.emulator is not None and calibration not in inputs:
-        raise InputError(
-            f"{type(method.emulator).__name__} got no inputs '{calibration}' to learn from: give "
-            "some thousand that were not trained on under that name"
-        )
+    _check_sets(method, inputs, calibration)
     if method.one_by_one:
         observed = _one_by_one(method, trained, inputs, layer, store)
     else:
@@ -179,6 +183,16 @@ def ask(
         members - len(trained.members.points),
         _check(trained, Observations.of(known)) if check and known is not None else None,
     )
+
+
+def _check_sets(method: Method, inputs: Inputs, calibration: str) -> None:
+    if not set(inputs) - {calibration}:
+        raise InputError(f"got inputs {sorted(inputs)}, needs some that are asked about")
+    if method.emulator is not None and calibration not in inputs:
+        raise InputError(
+            f"{type(method.emulator).__name__} got no inputs '{calibration}' to learn from: give "
+            "some thousand that were not trained on under that name"
+        )
 
 
 def _together(
