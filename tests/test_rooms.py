@@ -31,6 +31,7 @@ ROOMS = [
     ["emulators"],
     ["observing"],
     ["method"],
+    ["asking"],
     ["computing"],
     ["looking"],
     ["quantifying"],
