@@ -28,7 +28,8 @@ from thalweg.study.context import StudyContext
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
-from thalweg.study.tasks import Key, Task, tasks
+from thalweg.study.task import Key, Task
+from thalweg.study.tasks import tasks
 from thalweg.study.workers import one_thread
 
 INPUTS = 2000  # the number of test inputs whose spread is kept one by one, for figures
