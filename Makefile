@@ -4,13 +4,17 @@ BIN := .venv/bin
 # two test processes of one thread: two threads each on two cores would be ten times slower
 JOBS ?= 2
 
-.PHONY: study test lint bench setup clean
+.PHONY: study test test-lowest lint bench setup clean
 
 study: setup  ## the main job: every method on the embedded digits, and the report
 	$(BIN)/thalweg study studies/digits.toml
 
 test: setup  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+# gigabytes: old versions of torch have no CPU build on a package index
+test-lowest: .setup-lowest  ## a part of the tests, with the lowest versions that pyproject.toml claims
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -p no:xdist tests/test_docs.py tests/training tests/explorers/test_contract.py
 
 lint: setup  ## format, style and types
 	$(BIN)/ruff format --check .
@@ -28,5 +32,12 @@ setup: .setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[report,dev]'
 	touch .setup
 
+.setup-lowest: pyproject.toml tests/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tests/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet -r .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps -e .
+	touch .setup-lowest
+
 clean:
-	rm -rf .venv .setup results
+	rm -rf .venv .setup .venv-lowest .setup-lowest results

@@ -64,16 +64,17 @@ class Registry(Generic[T]):
         return known[name]
 
     def attribute(self, name: str) -> type[T]:
-        """The class called `name`, for `__getattr__` of the package: classes of other packages, and
-        of new files, are there as the others are.
+        """Returns the class called `name`, for the `__getattr__` of the package.
+
+        So classes of other packages and of new files are attributes of the package, too.
 
         Raises:
-            AttributeError: There is none.
+            AttributeError: There is no such class.
         """
-        found = {cls.__name__: cls for cls in self.all().values()} if name[:1].isupper() else {}
-        if name not in found:
+        classes = {cls.__name__: cls for cls in self.all().values()} if name[:1].isupper() else {}
+        if name not in classes:
             raise AttributeError(f"module '{self.package}' has no attribute '{name}'")
-        return found[name]
+        return classes[name]
 
 
 def import_files(package: str) -> None:

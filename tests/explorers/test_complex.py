@@ -4,6 +4,7 @@ of its loss.
 
 import math
 from dataclasses import replace
+from functools import cached_property
 
 import pytest
 import torch
@@ -39,10 +40,14 @@ def log_volume_by_cayley_menger(vertices, simplexes) -> float:
 class Seen(Problem):
     """Keeps what connectors were trained with, and how large the penalty was at the start."""
 
+    @cached_property
+    def runs(self) -> list:
+        return []
+
     def fit(self, module, recipe, *name, penalty=None, **settings):
         if isinstance(module, SubspaceModule):
             start = None if penalty is None else float(penalty().detach())
-            self._memory.setdefault(-1, []).append((name, module, recipe, module.vertices(), start))
+            self.runs.append((name, module, recipe, module.vertices(), start))
         super().fit(module, recipe, *name, penalty=penalty, **settings)
 
 
@@ -55,7 +60,7 @@ def seen(explorer, **settings) -> tuple[Subspace, list]:
             **settings,
         }
     )
-    return explorer.explore(problem), problem._memory[-1]
+    return explorer.explore(problem), problem.runs
 
 
 @pytest.mark.parametrize(("modes", "connectors"), [(2, 1), (3, 2), (2, 3)])

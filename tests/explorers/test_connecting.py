@@ -3,7 +3,7 @@ drawn point, the barrier.
 """
 
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import pytest
 import torch
@@ -68,10 +68,14 @@ def test_ends_of_a_curve_equal_its_anchors(network, form, bends):
 class Seen(Problem):
     """Keeps what it trained."""
 
+    @cached_property
+    def runs(self) -> list:
+        return []
+
     def fit(self, module, recipe, *name, **settings):
         super().fit(module, recipe, *name, **settings)
         if isinstance(module, SubspaceModule):
-            self._memory[-1] = module, recipe
+            self.runs.append((module, recipe))
 
 
 @pytest.mark.parametrize("form", ["bezier", "chain"])
@@ -82,7 +86,7 @@ def test_bends_start_evenly_on_the_straight_segment_and_alone_are_trained(form):
         replace(cases.RECIPE, warmup=0.5, schedule="linear", cycles=2),
     )
     found = ConnectingCurve(form=form, bends=3, share=0.2).explore(problem)
-    module, recipe = problem._memory[-1]
+    module, recipe = problem.runs[-1]
     first, last = (flatten(problem.anchor(k).params) for k in range(2))
     for k, start in enumerate(module.start):
         assert torch.allclose(

@@ -1,5 +1,5 @@
-"""A reward without a floor: SPRO's reward for volume does not blow a simplex up along the random
-offset that it starts with.
+"""Unbounded reward: SPRO's reward for volume does not make a simplex explode along its random
+initial offset.
 """
 
 import math

@@ -1,5 +1,5 @@
-"""Archives and data files: they stay in their folder, and no more is unpacked than a header
-declares and the data set has.
+"""Archives and data files: they write only inside their folder, and are unpacked no further than
+headers declare.
 """
 
 import gzip

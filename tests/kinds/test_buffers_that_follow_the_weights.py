@@ -1,5 +1,5 @@
-"""Buffers that follow the weights: at new points spectral norm has the singular vectors of the new
-weights, and a norm of 1.
+"""Buffers that follow the weights: at new points, spectral norm has the new weights' singular
+vectors and norm 1.
 """
 
 import copy
@@ -215,7 +215,7 @@ class Written(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.layer, self.head = nn.Linear(6, 8, bias=False), nn.Linear(8, 3)
         self.register_buffer("right", torch.ones(6))
 
     def forward(self, x):
@@ -237,6 +237,7 @@ class After(nn.Module):
         return self.layer(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*no gradient in a trial step")
 @pytest.mark.parametrize(
     ("model", "named"), [(Written, "'right'"), (After, "'layer.parametrizations.weight.1._u'")]
 )

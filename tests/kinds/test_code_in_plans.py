@@ -1,5 +1,5 @@
-"""Code in plans: a plan runs no code of its own unless its user says so; comparing and reporting
-build no network at all.
+"""Code in plans: a plan runs its code only if the user allows it; comparing and reporting build no
+network.
 """
 
 import sys

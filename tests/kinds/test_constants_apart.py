@@ -1,5 +1,5 @@
-"""Parts that are not trained and differ from network to network: what connects such networks says
-so before it is paid for.
+"""Untrained parts that differ between networks: explorers that connect such networks say so before
+they train.
 """
 
 import warnings

@@ -1,5 +1,5 @@
-"""Dangerous advice: a file that thalweg did not write is called by its format, with the way to use
-it; none is to be deleted.
+"""Dangerous advice: an error names the format of a foreign file and how to use it, and never says
+to delete it.
 """
 
 import gzip

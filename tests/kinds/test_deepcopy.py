@@ -1,5 +1,5 @@
-"""Networks that deepcopy refuses: those that keep a tensor with a history, as old weight norm and
-pruning do, work everywhere.
+"""Networks that deepcopy refuses, because a tensor has a history (old weight norm, pruning), work
+everywhere.
 """
 
 import copy

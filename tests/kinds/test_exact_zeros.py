@@ -1,5 +1,5 @@
-"""Exact zeros: probabilities of exactly 0 and 1 go through every emulator and every metric and come
-out finite.
+"""Exact zeros: emulators and metrics accept probabilities of exactly 0 and 1 and give finite
+results.
 """
 
 import itertools

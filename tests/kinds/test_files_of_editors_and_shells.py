@@ -1,5 +1,5 @@
-"""Files of editors and shells: marks, line ends, home folders, long paths, folders, pipes, locked
-files work or are one line.
+"""Files of editors and shells: marks, line ends, home folders, long paths, pipes and locks work or
+give one line.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""Headers: the metadata of a safetensors file are inside its checksum, and what does not fit
-together is one line.
+"""Headers: the checksum of a safetensors file covers its metadata, and a contradiction gives one
+line.
 """
 
 import json

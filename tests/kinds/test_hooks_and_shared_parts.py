@@ -1,5 +1,5 @@
-"""Hooks and shared parts: gradient hooks, tied weights and modules of two names mean the same at
-new points as in a network.
+"""Hooks and shared parts: gradient hooks, tied weights and doubly named modules work alike at new
+points.
 """
 
 import pytest

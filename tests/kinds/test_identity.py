@@ -1,5 +1,5 @@
-"""What a fingerprint must hold: all of a loss that changes a training, or there is no cache, and a
-word.
+"""Fingerprints: they cover everything in a loss that changes a training; otherwise nothing is
+cached, with a warning.
 """
 
 import functools

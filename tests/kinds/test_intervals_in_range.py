@@ -1,5 +1,5 @@
-"""Intervals that leave their range: every metric's interval stays where the metric can be, and
-covers as often as it did.
+"""Intervals out of range: every metric's interval stays within the metric's range, with unchanged
+coverage.
 """
 
 import math

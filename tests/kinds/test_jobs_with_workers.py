@@ -1,5 +1,5 @@
-"""Jobs with workers: `jobs=2` with a DataLoader that has workers of its own gives the same bits as
-one job, or one line.
+"""Jobs with workers: `jobs=2` with a DataLoader that has workers gives the same bits as one job, or
+one line.
 """
 
 import multiprocessing

@@ -1,4 +1,6 @@
-"""Parameters that get their first gradient after the first step: they train as with plain torch."""
+"""Late gradients: parameters whose first gradient comes after the first step train as with plain
+torch.
+"""
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ class Switching(nn.Module):
         return self.branches[self.calls % 2 if self.calls > 2 else 0](x)
 
 
+@pytest.mark.filterwarnings("ignore:.*no gradient in a trial step")
 @pytest.mark.filterwarnings(
     "ignore:the network gives other outputs in training mode"
 )  # it counts its calls, on purpose

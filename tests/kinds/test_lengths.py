@@ -1,4 +1,4 @@
-"""Lengths that lie: a loader is counted as it is, or refused before anything is trained."""
+"""Wrong lengths: a loader is counted as it is, or refused before anything is trained."""
 
 import pytest
 import torch

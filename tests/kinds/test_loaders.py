@@ -1,4 +1,6 @@
-"""Randomness that is not drawn anew, or not by us: a seed reaches it, or a warning names it."""
+"""Randomness that is not drawn anew, or not seeded by thalweg: a seed reaches it, or a warning
+names it.
+"""
 
 import random
 import warnings

@@ -1,4 +1,4 @@
-"""A user's loss and several draws: it is called once per draw, with outputs [batch, classes]."""
+"""A user's loss with several draws: it is called once per draw, with outputs [batch, classes]."""
 
 import random
 

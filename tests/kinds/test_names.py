@@ -1,5 +1,5 @@
-"""Names: that of a study is one folder's, whatever it is; a label is text in tables, figures, pages
-and on a terminal.
+"""Names: a study's name is always a single folder's name, and a label is plain text wherever it is
+shown.
 """
 
 import io

@@ -1,5 +1,5 @@
-"""One layer used twice in a forward: its running statistics are the averages over all its uses, as
-those of update_bn.
+"""One layer used twice in a forward pass: its running statistics average over all uses, as in
+update_bn.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What one step shows is found when a problem is made: it works, or it is one line."""
+"""Faults that one step shows are found when a problem is made: it works, or gives one line."""
 
 import functools
 import itertools
@@ -54,7 +54,9 @@ class HalfDetached(nn.Module):
 
 @pytest.mark.parametrize("how", ["detach", "no_grad"])
 def test_a_layer_that_gets_no_gradient_is_named(how):
-    with pytest.warns(UserWarning, match=r"'first.weight' and 1 other parameters get no gradient"):
+    with pytest.warns(
+        UserWarning, match=r"'first.weight' and 1 other parameters get no gradient in a trial step"
+    ):
         problem(lambda: HalfDetached(how))
 
     def frozen():

@@ -1,5 +1,5 @@
-"""Other running statistics: those of torch's norms are refreshed whatever the layer, and others are
-refused by name at once.
+"""Other running statistics: those of torch's norms are refreshed in any layer; others are refused
+by name.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""Own recipe told wrongly: quantify notices that a network was not trained by the recipe that it
-was told.
+"""Wrongly stated recipe: quantify notices that a network was not trained by the recipe that the
+user states.
 """
 
 import warnings
@@ -79,10 +79,10 @@ def wrong(name: str) -> Problem:
         "weight decay x 20": lambda: problem(replace(TOLD, weight_decay=TOLD.weight_decay * 20)),
         "half of the epochs": lambda: problem(replace(TOLD, epochs=TOLD.epochs / 2)),
         "label smoothing": lambda: problem(replace(TOLD, label_smoothing=0.1)),
-        "batches x 4": lambda: problem(train_loader=Batches(x, y, 128)),
-        "half of the data": lambda: problem(train_loader=Batches(x[:300], y[:300], 32)),
-        "a quarter of the labels random": lambda: problem(train_loader=Batches(x, mislabelled, 32)),
-        "mixup": lambda: problem(train_loader=Batches(x, y, 32, augment=mixed)),
+        "batches x 4": lambda: problem(train=Batches(x, y, 128)),
+        "half of the data": lambda: problem(train=Batches(x[:300], y[:300], 32)),
+        "a quarter of the labels random": lambda: problem(train=Batches(x, mislabelled, 32)),
+        "mixup": lambda: problem(train=Batches(x, y, 32, augment=mixed)),
     }[name]()
 
 

@@ -1,5 +1,5 @@
-"""Predictions: those of another run, of other shape or type, or with NaN are no results, whatever
-their checksum says.
+"""Foreign predictions: those of another run, shape or type, or with NaN, are refused despite a
+right checksum.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""The process dies: strided 1x1 convolutions of few channels are never evaluated with channels-last
-weights on a CPU.
+"""Dying process: strided 1x1 convolutions with few channels never get channels-last weights on a
+CPU.
 
 torch 2.13's backward pass of these writes outside of its memory, on processors (or with libraries
 limited to them) that have AVX2 and not AVX-512. A process of its own tries it, with the library

@@ -1,5 +1,5 @@
-"""Processes: whatever ends the main one, at any moment, all that it started are gone within two
-seconds, and nothing is lost.
+"""Processes: however the main one ends, all that it started end within two seconds, and nothing is
+lost.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""What can be looked at first: quantify finds every mistake before anything is trained, and keeps
-what it trained.
+"""Early checks: quantify finds every mistake before anything is trained, and keeps what it has
+trained.
 """
 
 import warnings

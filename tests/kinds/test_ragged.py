@@ -1,5 +1,5 @@
-"""Ragged batches, as with padding to the longest of each batch: networks take them, and what must
-put them together says so.
+"""Ragged batches, padded to the longest of each batch: networks accept them, and code that must
+join them says so.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""Randomness that no switch reaches: MC dropout with a network's own drops whatever draws in
-training, or refuses by name.
+"""Randomness without a switch: MC dropout with a network's own dropout drops whatever draws in
+training, or refuses.
 """
 
 import random
@@ -221,6 +221,10 @@ class Tuple(Functional):
 class Statistics(Functional):
     """Running statistics in the same forward."""
 
+    def __init__(self, *settings) -> None:
+        super().__init__(*settings)
+        self.norm.requires_grad_(False)  # only its statistics are used
+
     def forward(self, x):
         x = functional.batch_norm(
             self.first(x), self.norm.running_mean, self.norm.running_var, training=self.training
@@ -248,6 +252,7 @@ class Numpy(Form):
         return x * torch.from_numpy(np.random.rand(*x.shape) < 0.7) if self.training else x  # noqa: NPY002
 
 
+@pytest.mark.filterwarnings("ignore:'norm.weight' and 1 other parameters get no gradient")
 @pytest.mark.parametrize(
     ("model", "named"),
     [(Tuple, "its own forward"), (Statistics, "its own forward"), (Parent, "'drop'")],

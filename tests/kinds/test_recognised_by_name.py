@@ -1,5 +1,5 @@
-"""Recognised by name: methods say themselves what they are, and no word in a name or a label makes
-them something else.
+"""Recognition by name: methods state themselves what they are, and no word in a name or a label
+changes it.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Recomputation: with torch's checkpoints, training at several weights a step gives what it gives
-without, or is refused.
+"""Recomputation: with torch's checkpoints, training at several weights per step gives the same
+result, or is refused.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""Tables: a flipped bit in any result file, or a file of another study, is one line that says what
-to do; no report shows it.
+"""Tables: a flipped bit in a result file, or another study's file, gives one line, and no report
+shows it.
 """
 
 import shutil
@@ -45,7 +45,7 @@ def test_no_flipped_bit_reaches_a_report(name, copied):
         path.write_bytes(data)
         with pytest.raises(
             InputError,
-            match=r"is damaged, or another study's .*: run `thalweg compare .*` again, or",
+            match=r"is damaged, or belongs to another study .*: run `thalweg compare .*` again, or",
         ) as caught:
             load(copied)
         assert name in one_line(caught)
@@ -60,7 +60,7 @@ def test_nor_one_in_committed_results(study, tmp_path):
         for damaged in flips(data, 5, study):
             (folder / "results" / name).write_bytes(damaged)
             with pytest.raises(
-                InputError, match="or, where its runs are not at hand, get its results again"
+                InputError, match="or, if its runs are not at hand, get its results again"
             ) as caught:
                 load(folder)
             one_line(caught)
@@ -70,7 +70,9 @@ def test_nor_one_in_committed_results(study, tmp_path):
 def test_a_table_of_another_study_is_one_line(copied, tmp_path):
     other = write_results(tmp_path / "other", failures=False)
     shutil.copy(other / "results/methods.parquet", copied / "results")
-    with pytest.raises(InputError, match=r"methods\.parquet is damaged, or another study's"):
+    with pytest.raises(
+        InputError, match=r"methods\.parquet is damaged, or belongs to another study"
+    ):
         load(copied)
 
 

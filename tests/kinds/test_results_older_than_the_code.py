@@ -1,6 +1,4 @@
-"""Results older than the code: a report shows the metrics that its results have, as they tell them,
-whatever a version knows.
-"""
+"""Results older than the code: a report shows its results' metrics as these describe them."""
 
 import dataclasses
 import shutil

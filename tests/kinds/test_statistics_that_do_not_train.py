@@ -1,4 +1,4 @@
-"""Statistics that do not train: what norm layers that stay in evaluation mode know is kept at new
+"""Untrained statistics: norm layers that stay in evaluation mode keep their statistics at new
 points.
 """
 

@@ -1,5 +1,5 @@
-"""Records: one flipped bit, a record of another run or of another type is "not done" and done
-again; nothing else is lost.
+"""Records: a flipped bit, or a record of another run or type, is "not done" and made again; nothing
+else is lost.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Weights that come from a file are cut by narrowing: quantify says so."""
+"""Weights that come from a file are cut by narrowing, and quantify says so."""
 
 import warnings
 

@@ -1,4 +1,6 @@
-"""Threads: several that train at once get the numbers of one after the other."""
+"""Threads: several threads that train at once get the numbers that they would get one after the
+other.
+"""
 
 import threading
 

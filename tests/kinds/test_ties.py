@@ -1,6 +1,4 @@
-"""Ties: equal inputs and equal classes are exchangeable, so no metric depends on the order in which
-they are given.
-"""
+"""Ties: equal inputs and equal classes are exchangeable, so no metric depends on their order."""
 
 import math
 

@@ -1,5 +1,5 @@
-"""Types that users give: float64 as default, NumPy's arrays and numbers, seeds that are none: it
-works, or it is one line.
+"""Types of arguments: float64 as default, NumPy's arrays and numbers, and wrong seeds work, or give
+one line.
 """
 
 from fractions import Fraction

@@ -1,5 +1,5 @@
-"""Types: predictions in any precision and container work as those in single precision do, and what
-is none is one line.
+"""Types of predictions: any precision and container works as single precision does; others give one
+line.
 """
 
 import math

@@ -42,8 +42,9 @@ class Explorer(ABC):
 
     @property
     def size(self) -> int | None:
-        """How many networks one exploration gives; None where it gives a distribution to draw from,
-        or where that is not known before.
+        """The number of networks that one exploration gives.
+
+        It is None for a distribution to draw from, or where the number is not known beforehand.
         """
         return None
 

@@ -80,11 +80,11 @@ def fit_gaussian(
     """Trains once, with the random numbers of a name, and fits a Gaussian to the iterates.
 
     Args:
-        problem: What to train.
+        problem: What is trained.
         trajectory: How iterates are collected.
-        rank: Of the low-rank part.
-        scale: Of the covariance.
-        name: Purpose of the random numbers.
+        rank: The rank of the low-rank part.
+        scale: The factor of the covariance.
+        name: The purpose of the random numbers.
     """
     moments = Moments(rank)
     trajectory.walk(problem, *name, take=moments.add)

@@ -61,7 +61,7 @@ def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0)
         f"(no. {best['number']}). {worth} {fact.symbol} = {bold(shown.text)}{interval} retrainings "
         f"at a total cost of {number(total, '.2f')} trainings, of which "
         f"{number(best['cost'], '.2f')} are training cost. That is {more}"
-        f"{number(_known(best) / total, '.2f')} per training spent, {verdict}."
+        f"{number(_known(best) / total, '.2f')} retrainings per training spent, {verdict}."
     )
 
 
@@ -81,9 +81,9 @@ def _verdict(table: DataFrame) -> str:
     above = _count(methods, lambda row: row["low"] > row["total"])
     below = _count(methods, lambda row: row["high"] < row["total"])
     return (
-        f"The number of explorers and emulators is {len(methods)}. The whole interval of K_eq lies "
-        f"above the deep ensemble of the same total cost for {above} of them, and below it for "
-        f"{below}; the other {len(methods) - above - below} can't be distinguished from it."
+        f"Of {len(methods)} explorers and emulators, {above} have a K_eq whose whole interval lies "
+        f"above the deep ensemble of the same total cost, {below} have one below it, and "
+        f"{len(methods) - above - below} can't be distinguished from it."
     )
 
 

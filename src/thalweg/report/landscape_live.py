@@ -243,9 +243,9 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
     """
     plotly = extra("plotly.graph_objects")
     traces = []
-    for (name, found), (colour, style) in zip(profiles.items(), PATHS, strict=False):
+    for (name, profile), (colour, style) in zip(profiles.items(), PATHS, strict=False):
         columns = np.stack(
-            [found.positions, found.loss, 100 * found.error, 100 * found.disagreement], 1
+            [profile.positions, profile.loss, 100 * profile.error, 100 * profile.disagreement], 1
         ).tolist()
         hover = [
             f"<b>{escape(name)}</b><br>t = {t:.2f}<br>training loss {loss:.4g} nats<br>training "
@@ -253,8 +253,8 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
             "class" for t, loss, error, changed in columns]  # fmt: skip
         traces.append(
             plotly.Scatter(
-                x=found.positions.tolist(),
-                y=found.loss.tolist(),
+                x=profile.positions.tolist(),
+                y=profile.loss.tolist(),
                 name=escape(name),
                 mode="lines+markers",
                 hovertext=hover,

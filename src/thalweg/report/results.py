@@ -252,10 +252,10 @@ def _check_numbers(
     if not judged:
         raise InputError(f"{costs_path} has no method of which any run succeeded: {stored.remedy}")
     wanted = [*dict.fromkeys([*stored.wanted, *comparison["metric"].unique()])]
-    found = {(row.method, row.metric): row for row in records(comparison)}
+    by_names = {(row.method, row.metric): row for row in records(comparison)}
     for method in judged:
         for metric in wanted:
-            row = found.get((method, metric))
+            row = by_names.get((method, metric))
             if row is None or (np.isnan(row.value) and not row.undefined):
                 raise InputError(f"{path} has no '{metric}' of '{method}': {stored.remedy}")
     costs = methods[~methods["lost"]]

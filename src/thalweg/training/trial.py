@@ -145,9 +145,9 @@ def trial_step(
     if idle:
         more = f" and {len(idle) - 1} other parameters get" if len(idle) > 1 else " gets"
         warnings.warn(
-            f"'{idle[0]}'{more} no gradient in a training step, so no training changes them: is "
-            "there a detach() or torch.no_grad() behind them? Set requires_grad=False for what "
-            "is meant to stay",
+            f"'{idle[0]}'{more} no gradient in a trial step: if that is so in every step, no "
+            "training changes what is there; is there a detach() or torch.no_grad() behind it? Set "
+            "requires_grad=False for what is meant to stay",
             stacklevel=5,
         )
     return seconds

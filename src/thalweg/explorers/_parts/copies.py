@@ -1,9 +1,9 @@
-"""Independent copies: several explorations of one kind as one distribution. Repeated rows,
-MultiSWAG and ESPRO are made here and nowhere else.
+"""Independent copies: several explorations of one kind as one distribution.
 
-What makes copies independent is how they are seeded, and each caller says that by the function that
-explores one: a repeated row gives every copy a problem with a seed of its own (`reseeded`), so that
-all is drawn anew, anchors too; MultiSWAG has a name of random numbers for each; ESPRO starts each
+Repeated rows, MultiSWAG and ESPRO are made here and nowhere else. What makes copies independent is
+how they are seeded, and each caller says that by the function that explores one: a repeated row
+gives every copy a problem with a seed of its own (`reseeded`), so that everything is drawn anew,
+anchors too; MultiSWAG gives each copy a name of its own for its random numbers; ESPRO starts each
 from an anchor of its own.
 """
 
@@ -21,7 +21,7 @@ def independent(
     """The mixture of several explorations with equal weights.
 
     Args:
-        copies: How many.
+        copies: The number of copies.
         explore: Explores copy 0, 1, ... with random numbers that no other copy has. It returns the
             problem to predict with and the distribution, as `Explorer.run` does.
 
@@ -34,8 +34,9 @@ def independent(
 
 
 def reseeded(problem: Problem, copy: int) -> Problem:
-    """The problem of one copy: copy 0 has the problem as it is, every other one another seed, and
-    so anchors of its own. All are metered together.
+    """The problem of one copy; all copies are metered together.
+
+    Copy 0 has the problem as it is, every other one another seed and so anchors of its own.
     """
     if copy == 0:
         return problem
