@@ -86,7 +86,7 @@ def test_an_emulator_learns_from_what_the_networks_say(method):
 def test_quantify_is_one_call_of_it():
     forest = Forest(trees=10)
     method = Method(DeepEnsemble(1), narrow=COPIES, emulator=forest)
-    computed = compute(method, cases.problem(), INPUTS, emulator_draws=9, seed=4)
+    computed = compute(method, cases.problem(), INPUTS, emulator_draws=9, seed=4, check=True)
     found = quantify(
         cases.problem(unlabelled=KNOWN),
         ASKED,
@@ -99,7 +99,7 @@ def test_quantify_is_one_call_of_it():
     assert torch.equal(found.predictions.log_probs, computed.predictions["asked"].log_probs)
     assert torch.equal(found.predictions.u(), computed.predictions["asked"].u())
     assert (found.width_ratio, found.narrow_copies) == (0.5, computed.narrow_copies)
-    assert found.transfer is not None and computed.check is None
+    assert found.transfer is not None and found.transfer == computed.check
 
 
 def test_copies_have_seeds_of_their_own():
@@ -176,5 +176,7 @@ def test_inputs_that_are_missing():
     with pytest.raises(InputError, match=r"got inputs \['calibration'\], needs some"):
         compute(Method(DeepEnsemble(1)), cases.problem(), {"calibration": KNOWN})
     method = Method(DeepEnsemble(2), emulator=Neighbours())
+    problem = cases.problem()
     with pytest.raises(InputError, match="Neighbours got no inputs 'calibration' to learn from"):
-        compute(method, cases.problem(), {"asked": ASKED})
+        compute(method, problem, {"asked": ASKED})
+    assert problem.cost.trainings == 0, "found before anything is trained"

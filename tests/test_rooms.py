@@ -32,6 +32,7 @@ ROOMS = [
     ["emulators"],
     ["observing"],
     ["method"],
+    ["asking"],
     ["computing"],
     ["looking"],
     ["quantifying"],

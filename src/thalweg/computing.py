@@ -1,61 +1,12 @@
 """Computing a method: from a problem and sets of inputs to predictions, and what they rest on."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from thalweg.emulators.observations import Observations
-from thalweg.emulators.scale import Group
-from thalweg.emulators.transfer import Transfer, portrait, transfer
-from thalweg.errors import InputError
-from thalweg.meter import Cost
-from thalweg.method import Method, Trained
-from thalweg.narrow.training import charged, relative_cost
-from thalweg.observing import Inputs, RecordStore, observe
-from thalweg.predicting import predict
-from thalweg.predictions import Predictions
+from thalweg.asking import CALIBRATION, Computed, ask, check_sets
+from thalweg.method import Method
+from thalweg.narrow.training import MakeNetwork
+from thalweg.observing import Inputs, RecordStore
 from thalweg.training.problem import Problem
-from thalweg.weights.distribution import WeightDistribution
-
-CALIBRATION = "calibration"
-Observed = Observations | Predictions
-
-
-@dataclass(frozen=True)
-class Computed:
-    """What a method predicts, and what that rests on.
-
-    Attributes:
-        predictions: Predictions by set of inputs: draws of an emulator, or the networks' own
-            `[members, inputs, columns]`.
-        cost: All work behind them, anchors included, whenever they were trained.
-        evaluations: How many of the cost's forward evaluations are of the inputs asked about, in
-            evaluations of the whole network.
-        seconds_exploring: Wall-clock time of all trainings.
-        evaluations_per_input: How many networks are evaluated on an input that is asked about.
-        stored_bytes: What must be kept to predict on other inputs.
-        width_ratio: The hidden channels of a narrow copy over those of the network; 1 without any.
-        narrow_trained: How many narrow copies were trained.
-        narrow_copies: How many of them learned the task, and are used.
-        check: Whether networks and narrow copies are alike, where that was asked for and there are
-            narrow copies; else None.
-    """
-
-    predictions: dict[str, Predictions]
-    cost: Cost
-    evaluations: float
-    seconds_exploring: float
-    evaluations_per_input: int
-    stored_bytes: int
-    width_ratio: float = 1.0
-    narrow_trained: int = 0
-    narrow_copies: int = 0
-    check: Transfer | None = None
-
-    @property
-    def cost_of_knowing(self) -> Cost:
-        """The cost without the evaluations of the inputs asked about."""
-        return replace(self.cost, forward_examples=self.cost.forward_examples - self.evaluations)
 
 
 def compute(
@@ -67,6 +18,9 @@ def compute(
     draws: int = 30,
     emulator_draws: int = 100,
     seed: int = 0,
+    narrow_model: MakeNetwork | None = None,
+    layer: str | None = None,
+    check: bool = False,
     store: RecordStore | None = None,
 ) -> Computed:
     """Trains what a method needs, and predicts with it.
@@ -80,6 +34,11 @@ def compute(
         draws: How many networks to draw where the method finds a distribution.
         emulator_draws: How many retrainings an emulator draws.
         seed: Seed of all draws.
+        narrow_model: Makes a narrow network, where it can't be made from the graph of the whole
+            one.
+        layer: The layer whose output are the features, for networks that don't end with a linear
+            layer.
+        check: Whether to check that networks and narrow copies are alike.
         store: Where it is kept what networks say; None for nowhere.
 
     Returns:
@@ -105,8 +64,9 @@ def compute(
         >>> computed.predictions["test"].log_probs.shape, computed.cost.trainings
         (torch.Size([50, 40, 3]), 2.0)
     """
+    check_sets(method, inputs, calibration)
     with problem.measured() as spent:
-        trained = method.train(problem, draws=draws, seed=seed)
+        trained = method.train(problem, draws=draws, seed=seed, narrow_model=narrow_model)
         computed = ask(
             method,
             trained,
@@ -114,148 +74,8 @@ def compute(
             calibration=calibration,
             draws=emulator_draws,
             seed=seed,
+            layer=layer,
+            check=check,
             store=store,
         )
     return replace(computed, cost=spent.cost)
-
-
-def ask(
-    method: Method,
-    trained: Trained,
-    inputs: Inputs,
-    *,
-    calibration: str = CALIBRATION,
-    draws: int = 100,
-    seed: int = 0,
-    layer: str | None = None,
-    check: bool = False,
-    store: RecordStore | None = None,
-) -> Computed:
-    """Shows inputs to trained networks, and makes of what they say what the method makes of it.
-
-    Args:
-        method: What trained the networks.
-        trained: The networks.
-        inputs: As in `compute`.
-        calibration: As in `compute`.
-        draws: How many retrainings an emulator draws.
-        seed: Seed of these draws.
-        layer: The layer whose output are the features, for networks that don't end with a linear
-            layer.
-        check: Whether to check that networks and narrow copies are alike.
-        store: As in `compute`.
-
-    Returns:
-        Predictions by set that is asked about. The cost is that of the networks: `compute` adds
-        what is spent here.
-    """
-    if not set(inputs) - {calibration}:
-        raise InputError(f"got inputs {sorted(inputs)}, needs some that are asked about")
-    if method.emulator is not None and calibration not in inputs:
-        raise InputError(
-            f"{type(method.emulator).__name__} got no inputs '{calibration}' to learn from: give "
-            "some thousand that were not trained on under that name"
-        )
-    if method.one_by_one:
-        observed = _one_by_one(method, trained, inputs, layer, store)
-    else:
-        observed = _together(method, trained, inputs, calibration)
-    known = observed.pop(calibration, None)
-    predictions = {
-        part: Predictions(own.stored, outputs=own.outputs) for part, own in observed.items()
-    }
-    if method.emulator is not None and known is not None:
-        with trained.problem.meter.emulating():
-            predictions = method.emulator.emulate_parts(known, observed, draws=draws, seed=seed)
-    narrow = trained.narrow
-    members = next(iter(observed.values())).members
-    return Computed(
-        predictions,
-        trained.cost,
-        _evaluations(trained, observed),
-        trained.cost.seconds,
-        members,
-        _stored_bytes(method, trained, known),
-        1.0 if narrow is None else narrow.width_ratio,
-        0 if narrow is None else len(narrow.members.points),
-        members - len(trained.members.points),
-        _check(trained, Observations.of(known)) if check and known is not None else None,
-    )
-
-
-def _together(
-    method: Method, trained: Trained, inputs: Inputs, calibration: str
-) -> dict[str, Observed]:
-    """What all networks predict, in one pass over each set of inputs; those to learn from are
-    evaluated only for an emulator.
-    """
-    problem, predicting, members = trained.problem, trained.predicting, trained.members
-    observed: dict[str, Observed] = {
-        part: predict(predicting, members, given)
-        for part, given in inputs.items()
-        if part != calibration
-    }
-    if method.emulator is not None:
-        with (
-            nullcontext()
-            if trained.metered_together
-            else charged(problem, predicting, relative_cost(problem, predicting))
-        ):
-            observed[calibration] = predict(predicting, members, inputs[calibration])
-    return observed
-
-
-def _one_by_one(
-    method: Method, trained: Trained, inputs: Inputs, layer: str | None, store: RecordStore | None
-) -> dict[str, Observed]:
-    """What each network says. Where the networks are the problem's anchors, and narrow copies, they
-    have names under which that is kept, for other methods with the same networks.
-    """
-    narrow, names = trained.narrow, list[str]()
-    if store is not None and method.explorer.retrainings and method.repeat == 1:
-        names = [trained.problem.fingerprint(k) for k in range(len(trained.members.points))]
-        if narrow is not None:
-            names += [narrow.problem.fingerprint(k) for k in range(len(narrow.members.points))]
-    observed = observe(
-        trained.problem,
-        trained.members,
-        inputs,
-        narrow,
-        features=method.uses_features,
-        layer=layer,
-        store=store,
-        names=tuple(names),
-    )
-    return dict(observed)
-
-
-def _evaluations(trained: Trained, observed: Mapping[str, Observed]) -> float:
-    """The forward evaluations of inputs that were asked about, as they were metered."""
-    whole, narrow = len(trained.members.points), trained.narrow
-    if not trained.metered_together:
-        return 0
-    ratio = 0 if narrow is None else narrow.cost_ratio
-    return sum(own.inputs * (whole + ratio * (own.members - whole)) for own in observed.values())
-
-
-def _stored_bytes(method: Method, trained: Trained, known: Observed | None) -> int:
-    """The bytes of networks, and of what an emulator learns from, when stored."""
-    distributions: list[WeightDistribution] = [trained.distribution]
-    if method.one_by_one:
-        distributions = [trained.members, *([trained.narrow.members] if trained.narrow else [])]
-    tensors = [t for own in distributions for t in own.tensors()[0].values()]
-    if known is not None:
-        features = known.features if isinstance(known, Observations) else None
-        tensors += [known.stored, *([] if features is None else [features])]
-    return sum(t.numel() * t.element_size() for t in tensors)
-
-
-def _check(trained: Trained, known: Observations) -> Transfer | None:
-    """Whether networks and narrow copies are alike; None without narrow copies."""
-    problem, narrow = trained.problem, trained.narrow
-    if narrow is None:
-        return None
-    portraits = [portrait(problem, weights) for weights in trained.members.points]
-    with charged(problem, narrow.problem, narrow.cost_ratio):
-        portraits += [portrait(narrow.problem, weights) for weights in narrow.members.points]
-    return transfer(Group.of(known), portraits)

@@ -54,7 +54,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to say what retraining would change.
+    """A way to say what retraining would change; `thalweg.compute` computes it.
 
     Attributes:
         explorer: What finds networks, with its settings: an explorer, or a baseline that others

@@ -45,8 +45,8 @@ class NetworkRecord:
     features_cost: Cost
 
     def costs(self, *, features: bool) -> list[tuple[str, Cost]]:
-        """What using the record costs, by what is used: its predictions, and its features where
-        they are asked for.
+        """Returns what using the record costs, by what is used: its predictions, and its features
+        where they are asked for.
         """
         return [("predictions", self.cost)] + ([("features", self.features_cost)] * features)
 
@@ -74,7 +74,7 @@ def observe(
     store: RecordStore | None = None,
     names: tuple[str, ...] = (),
 ) -> dict[str, Observations]:
-    """What networks, and narrow copies beside them, say of several sets of inputs.
+    """Returns what networks, and narrow copies beside them, say of several sets of inputs.
 
     Forward work is metered in the problem, in evaluations of its network. Narrow copies that did
     not learn the task are left out, with a warning.
@@ -103,12 +103,12 @@ def observe(
         ]
     near: dict[str, Nearest] = {}
     records = []
-    for number, (own, weights, ratio) in enumerate(everyone):
+    for number, (solved, weights, ratio) in enumerate(everyone):
         name = names[number] if store is not None and number < len(names) else None
         kept = None if store is None or name is None else store.recorded(name, features=features)
         if kept is None and features and not near:
             near = {part: training_neighbours(problem, given) for part, given in inputs.items()}
-        record = _record(own, weights, inputs, near, layer) if kept is None else kept
+        record = _record(solved, weights, inputs, near, layer) if kept is None else kept
         if kept is None and store is not None and name is not None:
             store.keep(name, record)
         for what, cost in record.costs(features=features):
@@ -132,11 +132,11 @@ def observe(
 def _that_learned(
     records: list[NetworkRecord], whole: int, outputs: Outputs
 ) -> list[NetworkRecord]:
-    """The records without those of narrow copies that did not learn the task.
+    """Leaves out the records of narrow copies that did not learn the task.
 
     Args:
-        records: Of whole networks, then of narrow copies.
-        whole: How many are of whole networks.
+        records: The records of whole networks, then those of narrow copies.
+        whole: How many are those of whole networks.
         outputs: What the networks' outputs mean.
     """
     first = torch.stack([next(iter(record.log_probs.values())) for record in records])
@@ -158,7 +158,7 @@ def _joined(
     narrow: NarrowCopies | None,
     outputs: Outputs,
 ) -> Observations:
-    """The observations of one set of inputs: of whole networks, then of narrow copies."""
+    """Joins what whole networks, then narrow copies, say of one set of inputs."""
     predictions = torch.stack(log_probs)
     beside = narrow is not None and len(predictions) > whole
     return Observations(
@@ -176,8 +176,8 @@ def _record(
     near: Mapping[str, Nearest],
     layer: str | None,
 ) -> NetworkRecord:
-    """What a network predicts, and its features where neighbours are given: one evaluation of the
-    inputs serves both.
+    """Records what a network predicts, and its features where neighbours are given; one evaluation
+    of the inputs serves both.
     """
     log_probs: dict[str, Tensor] = {}
     rows: dict[str, Tensor] = {}
@@ -194,7 +194,7 @@ def _record(
     spent = problem.meter.apart(look)
     if not near:
         return NetworkRecord(log_probs, rows, spent, Cost())
-    evaluated = sum(len(own) for own in log_probs.values())
+    evaluated = sum(map(len, log_probs.values()))
     seconds = spent.seconds * evaluated / spent.forward_examples  # of one clock: by evaluations
     return NetworkRecord(
         log_probs,

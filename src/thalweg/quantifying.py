@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from thalweg.computing import CALIBRATION, ask
+from thalweg.asking import CALIBRATION, ask
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.transfer import Transfer

@@ -123,3 +123,21 @@ def test_a_baseline_has_neither_proxies_nor_features(more):
         match=r"methods\[0\]: PackedEnsemble trains another network than the problem's",
     ):
         tiny.plan(methods=[{"baseline": "packed-ensemble", **more}])
+
+
+def test_the_field_s_name_is_a_word_of_plans_too():
+    """Facts and fingerprints keep the first word."""
+    share, width_ratio = (
+        tiny.plan(
+            methods=[
+                {**FOREST, "proxies": {word: 0.5, "members": 3}, "label": "a"},
+                {"baseline": "narrow-ensemble", word: 0.5, "members": 3, "label": "b"},
+            ]
+        )
+        for word in ("share", "width_ratio")
+    )
+    assert share == width_ratio and share.facts() == width_ratio.facts()
+    beside, alone = share.facts()["methods"]
+    assert beside["proxies"] == alone["settings"] == {"budget": 1.0, "share": 0.5, "members": 3}
+    with pytest.raises(InputError, match=r"methods\[0\]\.proxies got share and width_ratio"):
+        tiny.plan(methods=[{**FOREST, "proxies": {"share": 0.5, "width_ratio": 0.5}}])

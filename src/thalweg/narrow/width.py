@@ -30,58 +30,62 @@ _FEARED = 0.2
 
 
 def impurity_before(width_ratio: float) -> float:
-    """Mean impurity of a narrow network over that of the whole one, where neither is trained
-    yet.
+    """Returns the mean impurity of a narrow network over that of the whole one, as expected before
+    either is trained.
     """
     return float(width_ratio ** (-1 / 12))
 
 
 def spread(width_ratio: float, impurity: float) -> float:
-    """Mean standard uncertainty over retrainings of a narrow network, over that of the whole one.
+    """Returns the mean standard uncertainty over retrainings of a narrow network, over that of the
+    whole one.
 
     Args:
-        width_ratio: Hidden channels of the narrow network over those of the whole one.
-        impurity: Its mean impurity over that of the whole one.
+        width_ratio: The hidden channels of the narrow network over those of the whole one.
+        impurity: The narrow network's mean impurity over that of the whole one.
     """
     return float(impurity * width_ratio ** (-1 / 6))
 
 
 def variance(width_ratio: float, impurity: float) -> float:
-    """Variance over retrainings of a narrow network, over that of the whole one; arguments as in
-    `spread`.
+    """Returns the variance over retrainings of a narrow network, over that of the whole one; the
+    arguments are those of `spread`.
     """
     return float(impurity * width_ratio ** (-1 / 3))
 
 
 def squared_bias(width_ratio: float) -> float:
-    """Squared distance of the mean of very many narrow networks from that of the whole ones, in
-    variances of a retraining.
+    """Returns the squared distance between the mean of very many narrow networks and that of whole
+    ones, in variances of a retraining.
     """
     return _BIAS * (1 / width_ratio - 1) ** 2
 
 
 def feared_error(width_ratio: float, members: int) -> float:
-    """Squared error of the mean of several narrow networks that are still to be trained, in
-    variances of a retraining.
+    """Returns the squared error to expect of the mean of several narrow networks before they are
+    trained, in variances of a retraining.
 
-    It is there to choose a width ratio, and fears five times the law's bias: halfway to that on
-    CIFAR-10, where a ResNet-8 in 15 epochs is far from converged, and narrow ones farther. Where
-    there is less, wider networks than the best cost little.
+    It serves to choose a width ratio, and assumes five times the law's bias: that is halfway to
+    what CIFAR-10 has, where a ResNet-8 in 15 epochs is far from converged and narrow ones are
+    farther. Where the bias is smaller, networks that are wider than the best ones cost little.
     """
-    return variance(
-        width_ratio, impurity_before(width_ratio)
-    ) / members + _FEARED / _BIAS * squared_bias(width_ratio)
+    scatter = variance(width_ratio, impurity_before(width_ratio))
+    return scatter / members + _FEARED / _BIAS * squared_bias(width_ratio)
 
 
 def together(first: float, second: float) -> tuple[float, float]:
-    """The weight of the second of two means that err on their own, for the least squared error, and
-    that error.
+    """Returns the weight of the second of two means whose errors are independent, for the least
+    squared error of the weighted mean, and that error.
+
+    Args:
+        first: The squared error of the first mean.
+        second: That of the second.
     """
     return first / (first + second), first * second / (first + second)
 
 
 def bias_of_spread(members: int, dimensions: float = 1.0) -> float:
-    """c4: the mean standard deviation of so many draws of a Gaussian, over its true one.
+    """Returns c4, the mean standard deviation of a number of Gaussian draws over the true one.
 
     Where probability moves between many classes, the squares of several dimensions add up to one
     deviation, which is biased less. Its degrees of freedom are (members - 1) x the root of their
@@ -91,8 +95,8 @@ def bias_of_spread(members: int, dimensions: float = 1.0) -> float:
     is within 5 % of them.
 
     Args:
-        members: Draws, two or more.
-        dimensions: Of like variance.
+        members: How many draws there are, two or more.
+        dimensions: In how many directions of like variance they differ.
 
     Example:
         >>> [round(bias_of_spread(n), 3) for n in (2, 3, 4, 5)]

@@ -29,7 +29,8 @@ from thalweg.study.judged import judged_of
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
-from thalweg.study.tasks import Key, Task, tasks
+from thalweg.study.task import Key, Task
+from thalweg.study.tasks import tasks
 from thalweg.study.workers import one_thread
 
 IMAGES = 12  # the number of most uncertain test images that are kept
@@ -225,7 +226,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     )
     u_reference, judged = truth.reference.u(), judged_of(truth.outputs)
     comparison, methods, inputs, bins = [], [], [], []
-    for number, method in enumerate(runs.context.plan.methods):
+    for number, row in enumerate(runs.context.plan.methods):
         good = runs.good("method", number)
         methods.append(_costs(runs, number))
         if not good:
@@ -235,7 +236,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         estimates = evaluate(truth, predicted, [baseline[t.key.index] for t in good], ood)
         comparison += [
             {
-                "method": method.label,
+                "method": row.label,
                 "metric": name,
                 "value": e.value,
                 "low": e.low,
@@ -245,9 +246,9 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             }
             for name, e in estimates.items()
         ]
-        inputs.append(judged.inputs(method.label, predicted[0], truth.labels, u_reference))
+        inputs.append(judged.inputs(row.label, predicted[0], truth.labels, u_reference))
         if judged.reliability is not None:
-            bins.append(judged.reliability(method.label, predicted, truth.labels))
+            bins.append(judged.reliability(row.label, predicted, truth.labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     costs = DataFrame(methods)
@@ -337,12 +338,12 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
         "reference|mean": reference.mean(),
         "reference|std": reference.std(),
     }
-    for number, method in enumerate(runs.context.plan.methods):
+    for number, row in enumerate(runs.context.plan.methods):
         for task in runs.good("method", number)[:1]:
             predicted = runs.predictions(task, "test").chosen(worst)
             tensors |= {
-                f"method|{method.label}|mean": predicted.mean(),
-                f"method|{method.label}|std": predicted.std(),
+                f"method|{row.label}|mean": predicted.mean(),
+                f"method|{row.label}|std": predicted.std(),
             }
     names = list(getattr(runs.context.dataset, "class_names", ()))
     files.write_tensors(path, tensors, {"class_names": names})

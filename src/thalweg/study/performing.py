@@ -10,7 +10,8 @@ from thalweg.files import DiskError
 from thalweg.meter import now
 from thalweg.study.context import StudyContext
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, fingerprint
+from thalweg.study.task import Task
+from thalweg.study.tasks import fingerprint
 from thalweg.training.anchors import train_together
 
 

@@ -76,15 +76,15 @@ def rows_of(table: Mapping[str, Any], where: str, key: str) -> list[Row]:
         emulator = made(emulator_class, emulator_settings, where, f"{key}.emulator")
     explorer_name, explorer_class = _explorer(settings, where, key)
     rows = []
-    for own, varied in _combinations(settings, f"{where}: {key}"):
+    for given, varied in _combinations(settings, f"{where}: {key}"):
         if label is None:
-            title = _title(explorer_name, own, beside, emulator_name, emulator_settings)
+            title = _title(explorer_name, given, beside, emulator_name, emulator_settings)
         else:
             title = label + "".join(f", {name} {value}" for name, value in varied.items())
         _one_line(title, f"{where}: {key}.label")
-        repeat = own.pop("repeat", 1)
+        repeat = given.pop("repeat", 1)
         whole(f"{where}: {key}.repeat", repeat, 1)
-        explorer = _made(explorer_class, own, where, key)
+        explorer = _made(explorer_class, given, where, key)
         try:
             method = Method(explorer, int(repeat), narrow, emulator)
         except InputError as error:
@@ -131,7 +131,7 @@ def _combinations(
     varied = [
         dict(zip(listed, values, strict=True)) for values in itertools.product(*listed.values())
     ]
-    return [({**settings, **own}, own) for own in varied]
+    return [({**settings, **values}, values) for values in varied]
 
 
 def _narrow(settings: Any, where: str, key: str) -> NarrowEnsemble:
@@ -150,10 +150,10 @@ def _narrow(settings: Any, where: str, key: str) -> NarrowEnsemble:
 def _made(cls: type[Any], settings: Mapping[str, Any], where: str, key: str) -> Any:
     """An explorer or baseline from a plan's settings."""
     try:
-        own = by_field(cls, settings)
+        fields = by_field(cls, settings)
     except InputError as error:
         raise InputError(f"{where}: {key} {error}") from None
-    return made(cls, own, where, key)
+    return made(cls, fields, where, key)
 
 
 def _find(find: Callable[[str], type[T]], name: str, key: str) -> type[T]:

@@ -14,7 +14,8 @@ from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
 from thalweg.study.performing import done, find_record
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task, fingerprint, tasks
+from thalweg.study.task import Task
+from thalweg.study.tasks import fingerprint, tasks
 from thalweg.study.workers import one_thread, work
 from thalweg.training.executor import Executor
 

@@ -10,7 +10,7 @@ from thalweg.errors import WorkerDied
 from thalweg.study.context import StudyContext
 from thalweg.study.performing import perform, prepare
 from thalweg.study.store import Store
-from thalweg.study.tasks import Task
+from thalweg.study.task import Task
 from thalweg.training.executor import Executor
 
 Report = Callable[[Task, dict[str, Any]], None]
