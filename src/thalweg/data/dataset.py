@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def columns(self) -> int:
-        """How many numbers are predicted of an input."""
+        """The number of values that are predicted for an input."""
         return self.classes
 
     def outputs(self, train: Tensor) -> Classes:
@@ -74,11 +74,11 @@ class Dataset:
         return Classes()
 
     def preparing(self, train: Tensor) -> Prepare:
-        """What makes of images what a network reads."""
+        """The preparation that turns images into what a network reads."""
         return Prepare(self.mean, self.std)
 
     def about(self, parts: tuple[int, int, int]) -> str:
-        """Nothing: a report knows images."""
+        """An empty text, because reports describe images by themselves."""
         return ""
 
     @property

@@ -1,8 +1,8 @@
-"""Regressions that come with scikit-learn, without files: `friedman1`, which is generated, and
-`diabetes`.
+"""Regression data that come with scikit-learn, without files.
 
-Friedman 1991, Multivariate adaptive regression splines, Annals of Statistics 19; Efron, Hastie,
-Johnstone and Tibshirani 2004, Least angle regression, Annals of Statistics 32.
+`friedman1` is generated (Friedman 1991, Multivariate adaptive regression splines, Annals of
+Statistics 19); `diabetes` is from Efron, Hastie, Johnstone and Tibshirani 2004, Least angle
+regression, Annals of Statistics 32.
 """
 
 import numpy as np
@@ -18,23 +18,26 @@ ROWS, NOISE = 3000, 1.0
 
 
 def read_friedman1() -> Table:
-    """2,000 training and 1,000 test rows of y = 10 sin(pi x1 x2) + 20 (x3 - 0.5)^2 + 10 x4 + 5 x5 +
-    noise, with ten uniform columns, of which five tell nothing.
+    """Generates 2,000 training and 1,000 test rows of ten uniform columns, with one target.
+
+    It is y = 10 sin(pi x1 x2) + 20 (x3 - 0.5)^2 + 10 x4 + 5 x5 + noise; five columns have no
+    influence.
     """
     rows, targets = sklearn.datasets.make_friedman1(ROWS, 10, noise=NOISE, random_state=0)
     return _divided("friedman1", "", rows, targets, ROWS // 3)
 
 
 def read_diabetes() -> Table:
-    """295 training and 147 test patients: a score of the disease's progression in a year, from ten
-    measurements.
+    """Reads 295 training and 147 test patients with ten measurements each.
+
+    The target is a score of the disease's progression within a year.
     """
     bunch = sklearn.datasets.load_diabetes(scaled=False)
     return _divided("diabetes", "points", bunch.data, bunch.target, 147)
 
 
 def _divided(name: str, units: str, rows: np.ndarray, targets: np.ndarray, test: int) -> Table:
-    """Test rows are the first of an order drawn once, from seed 0."""
+    """Divides rows; the test rows are the first ones of a fixed random order."""
     order = torch.randperm(len(rows), generator=generator(0, name, "test"))
 
     def chosen(index: Tensor) -> tuple[Tensor, Tensor]:

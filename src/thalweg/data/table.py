@@ -89,22 +89,20 @@ class Table:
 
     @property
     def columns(self) -> int:
-        """How many numbers are predicted of a row."""
+        """The number of values that are predicted for a row."""
         return self.train_labels.shape[1]
 
     def outputs(self, train: Tensor) -> Values:
-        """What a network's outputs mean: values in units, standardised by the training part's
-        targets `[n, outputs]`.
-        """
+        """Values in units, standardised by the training part's targets `[n, outputs]`."""
         mean, std = _standard(train)
         return Values(self.units, mean, std)
 
     def preparing(self, train: Tensor) -> Standardise:
-        """Standardises rows by the training part's `[n, columns]`."""
+        """A function that standardises rows by the training part's rows `[n, columns]`."""
         return Standardise(*_standard(train))
 
     def about(self, parts: tuple[int, int, int]) -> str:
-        """What it is, for a report; `parts` are numbers of training, validation and test rows."""
+        """A description for a report; `parts` counts training, validation and test rows."""
         train, validation, test = parts
         units = f" in {self.units}" if self.units else ""
         return (
@@ -115,6 +113,6 @@ class Table:
 
 
 def _standard(train: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Means and standard deviations of columns; the latter 1 where a column is constant."""
+    """The means and standard deviations of columns; the latter are 1 where a column is constant."""
     mean, std = train.double().mean(0), train.double().std(0, correction=0)
     return tuple(mean.tolist()), tuple(torch.where(std > 0, std, 1.0).tolist())

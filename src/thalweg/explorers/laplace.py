@@ -1,8 +1,8 @@
-"""Last-layer Laplace: a Gaussian about a network's last layer with its full covariance (Daxberger
-et al. 2021, arXiv 2106.14806).
+"""Last-layer Laplace: a Gaussian about a network's last layer, with its full covariance.
+Daxberger et al. 2021, arXiv 2106.14806.
 
-The covariance is the inverse of the generalised Gauss-Newton matrix of the likelihood of what the
-outputs mean, summed over the training set without augmentation, plus a prior precision that
+The covariance is the inverse of the generalised Gauss-Newton matrix of the likelihood that belongs
+to the outputs, summed over the training set without augmentation, plus a prior precision that
 maximises the marginal likelihood (paper). The likelihood is categorical for classes, Bernoulli for
 one logit, and for values Gaussian with the variance of the training set's residuals. Deviations:
 predictions average draws, where the paper has closed approximations; the likelihood is the same
@@ -102,7 +102,7 @@ def posterior(problem: Problem, anchor: Weights, precision: Precision) -> LastLa
     Args:
         problem: Architecture, training set, recipe and meter.
         anchor: The network.
-        precision: Of the prior, as in the explorer.
+        precision: The precision of the prior, as in the explorer.
 
     Raises:
         InputError: The network does not end with a linear layer of its own, or that is too large.
@@ -119,8 +119,9 @@ def posterior(problem: Problem, anchor: Weights, precision: Precision) -> LastLa
         matrix = curvature(
             _evaluated(problem, network, layer, batches, losses), problem.outputs.hessian
         )
-        seen = torch.stack(losses).sum(0)
-        dispersion = problem.outputs.dispersion(float(seen[0] / seen[1]), layer.out_features)
+        total, examples_seen = torch.stack(losses).sum(0)
+        mean_loss = float(total / examples_seen)
+        dispersion = problem.outputs.dispersion(mean_loss, layer.out_features)
         matrix /= dispersion
         if precision == "evidence":
             squares = sum(float(p.double().square().sum()) for p in layer.parameters())
@@ -193,8 +194,10 @@ def _evaluated(
     batches: Loader,
     losses: list[Tensor],
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The layer's inputs `[batch, features]`, with a last one of 1 where it has a bias, and the
-    outputs `[batch, outputs]`. To the losses it adds the sum of the batch's and how many they are.
+    """Yields the layer's inputs `[batch, features]` and the outputs `[batch, outputs]`.
+
+    The inputs have a last feature of 1 where the layer has a bias. Each batch's summed loss and
+    number of examples are added to `losses`.
     """
     usual = problem.outputs.loss()
     seen: list[Tensor] = []

@@ -44,8 +44,9 @@ def losses(problem: Problem, points: Sequence[Weights], *, examples: int = 1000)
 def evaluate(
     problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss and the error rate (the mean error of values) of each point, `[points]`, on the
-    CPU in double precision.
+    """The mean loss and the mean error of each point, `[points]`, on the CPU in double precision.
+
+    The error is the fraction of wrong answers, or for values the mean error.
 
     Args:
         problem: Architecture, loss and meter.

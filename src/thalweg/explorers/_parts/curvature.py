@@ -21,8 +21,9 @@ def curvature(
     Args:
         evaluated: Batches of features `[batch, features]` and outputs `[batch, outputs]`; one at
             least.
-        hessian: Of each input's loss in its outputs.
-        together: Inputs that are added at once: each time, half of the matrix goes through memory.
+        hessian: The Hessian of each input's loss in its outputs.
+        together: The number of inputs that are added at once: each time, half of the matrix goes
+            through memory.
     """
     blocks = torch.empty(0)
     for features, outputs in _joined(evaluated, together):
