@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.explorers._parts.curvature import gaussian
 from thalweg.explorers._parts.sgmcmc import langevin
 from thalweg.explorers.laplace import posterior
 from thalweg.graph import alignment
 from thalweg.meter import Meter
+from thalweg.outputs import Values
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
@@ -112,6 +112,13 @@ class Chains(nn.Module):
         return ((away @ self.precision) * away).sum(1, keepdim=True) / 2
 
 
+class UnitVariance(Values):
+    """Values with noise of variance 1, whatever the residuals are."""
+
+    def dispersion(self, mean_loss: float, columns: int) -> float:
+        return 1.0
+
+
 def laplace_draws(
     features: np.ndarray, weights: np.ndarray, precision: float, draws: int
 ) -> np.ndarray:
@@ -124,10 +131,11 @@ def laplace_draws(
     x = torch.as_tensor(features).float()
     problem = Problem(
         lambda: nn.Linear(weights.shape[1], weights.shape[0], bias=False),
-        Batches(x, torch.zeros(len(x)).long()),
+        Batches(x, torch.zeros(len(x), weights.shape[0])),
+        outputs=UnitVariance(),
     )
     anchor = Weights({"weight": torch.as_tensor(weights).float()}, {})
-    found = posterior(problem, anchor, precision, gaussian)
+    found = posterior(problem, anchor, precision)
     return torch.stack([w.params["weight"] for w in found.draw(draws, seed=0)]).double().numpy()
 
 
