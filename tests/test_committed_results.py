@@ -32,6 +32,13 @@ def test_on_digits_the_u_of_other_retrainings_is_worth_their_number(members):
     )
 
 
+@pytest.mark.parametrize("members", [1, 2, 3, 5])
+def test_on_a_regression_a_deep_ensemble_is_worth_its_members(members):
+    table = pd.read_parquet(STUDIES / "friedman" / "results" / "comparison.parquet")
+    row = table.set_index(["method", "metric"]).loc[(f"deep-ensemble (members {members})", "k_eq")]
+    assert row["low"] <= members <= row["high"] and row["high"] < 1.25 * members
+
+
 def test_on_fashion_mnist_the_neighbours_of_two_anchors_pass_the_trivial_row():
     neighbours, trivial = (
         "neighbours on deep-ensemble (members 2)",

@@ -87,13 +87,18 @@ def test_guide_quantify_code_runs():
     assert space["u"].shape == (20,) and space["found"].narrow_copies >= 2
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
+    x = torch.randn(40, 4)
     space = {
         "thalweg": thalweg,
-        "values_unlabelled": torch.randn(3, 60, 2),
-        "values_asked": torch.randn(3, 20, 2),
+        "model": lambda: torch.nn.Linear(4, 1),
+        "x": x,
+        "y": 300 + x.sum(1),
+        "recipe": thalweg.Recipe(epochs=1),
+        "asked": torch.randn(20, 4),
     }
-    exec(code("docs/guide.md", "emulate_values"), space)
-    assert space["u"].shape == (20,) and space["draws"].shape[1:] == (20, 2)
+    exec(code("docs/guide.md", "thalweg.Values("), space)
+    assert space["predictions"].u().shape == (20,)
+    assert space["predictions"].mean().shape == (20, 1)
 
 
 @pytest.mark.filterwarnings("ignore:the network is")

@@ -194,7 +194,7 @@ BAD = {
         "shuffles",
     ),
     "augmented batches": (lambda: Batches(X, Y, shuffle=False, augment=shifted), "augments"),
-    "dictionaries": (lambda: [{"x": X}], r"dictionary with keys \['x'\].*pairs"),
+    "dictionaries": (lambda: [{"x": X}], r"dictionary with keys \['x'\].*map_batches"),
     "no numbers": (lambda: [["a", "b"]], "needs a tensor or a pair"),
     "empty": (list, "is empty"),
     "no inputs": (lambda: X[:0], "empty"),

@@ -19,6 +19,7 @@ ROOMS = [
     ["registry", "names"],
     ["seeds", "meter", "files"],
     ["processes"],
+    ["outputs"],
     ["predictions"],
     ["metrics"],
     ["weights"],
@@ -145,10 +146,11 @@ def test_running_statistics_have_one_place():
 
 
 def test_probabilities_have_one_place():
-    assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "predictions.py")
+    assert not places(r"\.(log_)?softmax$|Softmax$|softmin$", "outputs/probabilities.py")
     assert not places(
-        r"cross_entropy$|CrossEntropyLoss$",
-        "training/loop.py",
+        r"cross_entropy(_with_logits)?$|CrossEntropyLoss$",
+        "outputs/classes.py",
+        "outputs/binary.py",
         "explorers/spro.py",
         "training/problem.py",
     )

@@ -22,8 +22,8 @@ from thalweg.explorers.swag import SWAG
 from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Cost, Meter
 from thalweg.narrow.flops import flops
+from thalweg.outputs import log_softmax
 from thalweg.predicting import predict
-from thalweg.predictions import log_softmax
 from thalweg.seeds import derive
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem

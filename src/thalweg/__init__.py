@@ -20,6 +20,7 @@ from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.meter import Cost
 from thalweg.method import Method
 from thalweg.metrics.evaluate import Truth, evaluate
+from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifying import Quantified, quantify
@@ -40,6 +41,8 @@ except _PackageNotFoundError:  # a folder of sources that nobody installed
 __all__ = [
     "Baseline",
     "Batches",
+    "Binary",
+    "Classes",
     "Cost",
     "Diverged",
     "Emulator",
@@ -49,11 +52,13 @@ __all__ = [
     "InputError",
     "Members",
     "Method",
+    "Outputs",
     "Predictions",
     "Problem",
     "Quantified",
     "Recipe",
     "Truth",
+    "Values",
     "WeightDistribution",
     "Weights",
     "__version__",

@@ -26,7 +26,7 @@ class Computed:
 
     Attributes:
         predictions: Predictions by set of inputs: draws of an emulator, or the networks' own
-            `[members, inputs, classes]`.
+            `[members, inputs, columns]`.
         cost: All work behind them, anchors included, whenever they were trained.
         evaluations: How many of the cost's forward evaluations are of the inputs asked about, in
             evaluations of the whole network.
@@ -92,7 +92,9 @@ def ask(
     else:
         observed = _together(method, trained, inputs, calibration)
     known = observed.pop(calibration, None)
-    predictions = {part: Predictions(said.log_probs) for part, said in observed.items()}
+    predictions = {
+        part: Predictions(said.stored, outputs=said.outputs) for part, said in observed.items()
+    }
     if method.emulator is not None and known is not None:
         with trained.problem.meter.emulating():
             predictions = method.emulator.emulate_parts(known, observed, draws=draws, seed=seed)
@@ -193,7 +195,7 @@ def _stored_bytes(method: Method, trained: Trained, known: Observed | None) -> i
     tensors = [t for stored in distributions for t in stored.tensors()[0].values()]
     if known is not None:
         features = known.features if isinstance(known, Observations) else None
-        tensors += [known.log_probs, *([] if features is None else [features])]
+        tensors += [known.stored, *([] if features is None else [features])]
     return sum(t.numel() * t.element_size() for t in tensors)
 
 

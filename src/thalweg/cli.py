@@ -275,7 +275,7 @@ def datasets() -> None:
     table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
         shape = "x".join(map(str, entry.shape))
-        counts = map(str, (entry.classes, entry.train, entry.test))
+        counts = map(str, (entry.classes or "values", entry.train, entry.test))
         table.add_row(name, entry.about, shape, *counts, entry.source)
     _console().print(table)
     _say(f"out of distribution: {', '.join(ood_names())}")
@@ -385,7 +385,11 @@ def _show(folder: Path, comparison: Any) -> None:
     from thalweg.report.reading import ResultFiles
 
     methods = ResultFiles(given(folder) / "results").table("methods")
-    columns = ("k_eq", "k_u", "accuracy", "calibrated_nll", "spread_ratio", "coverage")
+    scores = ("accuracy", "calibrated_nll", "squared_error", "crps")  # of classes, and of values
+    judged = set(comparison["metric"])
+    columns = [
+        name for name in ("k_eq", "k_u", *scores, "spread_ratio", "coverage") if name in judged
+    ]
     table = Table(
         "method",
         "cost",

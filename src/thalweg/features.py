@@ -17,23 +17,26 @@ fewer training inputs):
     inputs-...       the same of the k nearest training inputs in input space
     impurity         1 - sum p^2
 
+Of a regression there are the network's values as they are (`value-1`, ...), the leverage and the
+distances: the others are about classes.
+
 `laplace` is the last-layer Laplace variance of a logit (Daxberger et al. 2021, arXiv 2106.14806)
 with one number for the softmax's Hessian, its trace, and with a prior precision of 1. The training
 set is read without augmentation, and whole where each retraining has a bootstrap of it, so that it
 is the same for all networks. An asked input that is in it is its own nearest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
+from thalweg.outputs import Outputs, Probabilities, Values, multinomial
 from thalweg.predicting import in_batches, inputs_of, outputs_of, sample
-from thalweg.predictions import log_softmax, multinomial
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, joined
 from thalweg.training.nearest import BLOCK, Nearest, nearest
@@ -45,7 +48,6 @@ NEIGHBOURS = 20
 # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training
 # inputs
 LARGEST = 8192
-_AROUND = ("nearest", "mean", "farthest", "share", "entropy", "agreement")
 
 
 class InputFeatures:
@@ -93,24 +95,27 @@ class InputFeatures:
                 for number, (x, y) in enumerate(batches):
                     outputs.append(self._logits(x.to(problem.device), number))
                     found.append(_few(features(len(x))))
-                    labels.append(y)
+                    labels.append(problem.outputs.labels(y))
             self._features, self._labels, logits = (
                 _finite(found),
                 torch.cat(labels).to(problem.device),
-                _finite(outputs),
+                problem.outputs.logits(_finite(outputs)),
             )
-            unsure = torch.cat([multinomial(_probs(part))[0] for part in logits.split(BLOCK)])
+            unsure = torch.cat(
+                [
+                    problem.outputs.baseline(_values(problem.outputs, part))
+                    for part in logits.split(BLOCK)
+                ]
+            ).to(logits.device)
             self._factors = [
                 _factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))
             ]
-        around = tuple(f"{space}-{what}" for space in ("features", "inputs") for what in _AROUND)
-        self.names: tuple[str, ...] = (
-            *(f"logit-{c + 1}" for c in range(logits.shape[1])),
-            "laplace",
-            "laplace-softmax",
-            "leverage",
-            *around,
-            "impurity",
+        self._columns = [own for own in _COLUMNS if isinstance(problem.outputs, own.of)]
+        self.names: tuple[str, ...] = tuple(
+            name.format(c + 1)
+            for own in self._columns
+            for c in range(logits.shape[1] if own.each else 1)
+            for name in own.names
         )
 
     def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
@@ -127,8 +132,8 @@ class InputFeatures:
             near: What `training_neighbours` gave for the same inputs.
 
         Returns:
-            Log-probabilities `[inputs, classes]`, those of `predict`, and features `[inputs,
-            features]` in single precision, on the CPU.
+            What is stored of predictions `[inputs, columns]`, as by `predict`, and features
+            `[inputs, features]` in single precision, on the CPU.
 
         Raises:
             InputError: The loader is empty, shuffles or augments; outputs are not finite; or `near`
@@ -142,7 +147,8 @@ class InputFeatures:
                     outputs.append(self._logits(x, number))
                     found.append(features(len(x)))
             here, seen = _finite(found), _finite(outputs)
-            log_probs, logits = log_softmax(seen).cpu(), seen.double().cpu()
+            kind = problem.outputs
+            stored, logits = kind.store(seen).cpu(), kind.logits(seen).double().cpu()
             if len(here) != len(near.labels):
                 raise InputError(
                     f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: "
@@ -150,18 +156,9 @@ class InputFeatures:
                 )
             variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
             own = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
-        p = _probs(logits)
-        impurity, slope = multinomial(p)
-        columns = [
-            logits.sort(1, descending=True).values - logits.mean(1, keepdim=True),
-            _log(variance),
-            _log(variance * slope),
-            _log(leverage),
-            _around(own, p),
-            _around(near, p),
-            impurity,
-        ]
-        return log_probs, torch.cat([column.reshape(len(p), -1) for column in columns], 1).float()
+        looked = _Seen(logits, _values(kind, logits), variance, leverage, own, near)
+        columns = [column.make(looked).reshape(len(logits), -1) for column in self._columns]
+        return stored, torch.cat(columns, 1).float()
 
     def _logits(self, x: Tensor, batch: int) -> Tensor:
         logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
@@ -202,7 +199,8 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
         asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
         known = (
-            (x.to(problem.device).reshape(len(x), -1), y.to(problem.device)) for x, y in batches
+            (x.to(problem.device).reshape(len(x), -1), problem.outputs.labels(y).to(problem.device))
+            for x, y in batches
         )
         return nearest(asked, known, NEIGHBOURS)
 
@@ -289,23 +287,88 @@ def _with_one(features: Tensor) -> Tensor:
     return torch.cat([features, features.new_ones(len(features), 1)], 1).double()
 
 
-def _probs(logits: Tensor) -> Tensor:
-    return log_softmax(logits.double()).exp()
+def _values(outputs: Outputs, logits: Tensor) -> Tensor:
+    return outputs.values(outputs.back(logits.double()))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was looked at of inputs.
+
+    Attributes:
+        logits: `[inputs, columns]`, in double precision.
+        p: Probabilities, or values as the network gives them `[inputs, columns]`.
+        variance: phi' (Phi' W Phi + I)^-1 phi `[inputs]`.
+        leverage: phi' (Phi' Phi + I)^-1 phi `[inputs]`.
+        own: The nearest training inputs in penultimate features.
+        near: Those in input space.
+    """
+
+    logits: Tensor
+    p: Tensor
+    variance: Tensor
+    leverage: Tensor
+    own: Nearest
+    near: Nearest
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A feature, or some that are made together.
+
+    Attributes:
+        of: The outputs that have it.
+        names: Its name, or theirs.
+        make: From what was looked at to numbers `[inputs, ...]`.
+        each: There is one for each column of the predictions, whose number the name gets.
+    """
+
+    of: type[Outputs]
+    names: tuple[str, ...]
+    make: Callable[[_Seen], Tensor]
+    each: bool = False
+
+
+def _distances(near: Nearest) -> Tensor:
+    """Distances of the nearest training inputs `[inputs, 3]`."""
+    far = near.distances
+    return torch.stack([far[:, 0], far.mean(1), far[:, -1]], 1)
 
 
 def _around(near: Nearest, p: Tensor) -> Tensor:
-    """What the nearest training inputs tell `[inputs, 6]`."""
+    """What labels of the nearest training inputs tell `[inputs, 3]`."""
     k = near.labels.shape[1]
     histogram = torch.zeros_like(p).scatter_add(
         1, near.labels, torch.full_like(near.distances, 1 / k)
     )
     entropy = -(histogram * _log(histogram)).sum(1)
     share = histogram.gather(1, p.argmax(1, keepdim=True))[:, 0]
-    far = near.distances
-    return torch.stack(
-        [far[:, 0], far.mean(1), far[:, -1], share, entropy, (histogram * p).sum(1)], 1
-    )
+    return torch.stack([share, entropy, (histogram * p).sum(1)], 1)
 
 
 def _log(x: Tensor) -> Tensor:
     return x.clamp_min(1e-30).log()
+
+
+def _spaced(space: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{space}-{name}" for name in names)
+
+
+_FAR, _LABELS = ("nearest", "mean", "farthest"), ("share", "entropy", "agreement")
+_COLUMNS = (
+    _Column(
+        Probabilities,
+        ("logit-{}",),
+        lambda s: s.logits.sort(1, descending=True).values - s.logits.mean(1, keepdim=True),
+        each=True,
+    ),
+    _Column(Values, ("value-{}",), lambda s: s.p, each=True),
+    _Column(Probabilities, ("laplace",), lambda s: _log(s.variance)),
+    _Column(Probabilities, ("laplace-softmax",), lambda s: _log(s.variance * multinomial(s.p)[1])),
+    _Column(Outputs, ("leverage",), lambda s: _log(s.leverage)),
+    _Column(Outputs, _spaced("features", *_FAR), lambda s: _distances(s.own)),
+    _Column(Probabilities, _spaced("features", *_LABELS), lambda s: _around(s.own, s.p)),
+    _Column(Outputs, _spaced("inputs", *_FAR), lambda s: _distances(s.near)),
+    _Column(Probabilities, _spaced("inputs", *_LABELS), lambda s: _around(s.near, s.p)),
+    _Column(Probabilities, ("impurity",), lambda s: multinomial(s.p)[0]),
+)

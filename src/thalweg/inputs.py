@@ -146,6 +146,6 @@ def _classes(problem: Problem, x: Tensor, name: str) -> int:
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError(
-            f"{name}: the network's output is {got} for {len(x)} inputs, needs [inputs, classes]"
+            f"{name}: the network's output is {got} for {len(x)} inputs, needs [inputs, outputs]"
         )
-    return outputs.shape[1]
+    return problem.outputs.columns(outputs.shape[1])

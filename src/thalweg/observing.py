@@ -15,6 +15,7 @@ from thalweg.emulators.scale import untrained
 from thalweg.features import InputFeatures, training_neighbours
 from thalweg.meter import Cost
 from thalweg.narrow.training import NarrowCopies
+from thalweg.outputs import Outputs
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.training.batches import Loader
@@ -31,7 +32,8 @@ class NetworkRecord:
     """What one network says of several sets of inputs.
 
     Attributes:
-        log_probs: Log-probabilities by set, `[inputs, classes]`.
+        log_probs: By set, log-probabilities or values `[inputs, columns]`, as predictions store
+            them.
         features: Features by set, `[inputs, features]`; empty where nobody asked for them.
         cost: The work behind the predictions.
         features_cost: The work behind the features, beyond that.
@@ -114,27 +116,31 @@ def observe(
             problem.meter.charge(cost.of_network(ratio), key, done=kept is None)
         records.append(record)
     whole = len(networks.points)
-    records = _that_learned(records, whole)
+    records = _that_learned(records, whole, problem.outputs)
     return {
         part: _joined(
             [record.log_probs[part] for record in records],
             [record.features[part] for record in records] if features else None,
             whole,
             narrow,
+            problem.outputs,
         )
         for part in inputs
     }
 
 
-def _that_learned(records: list[NetworkRecord], whole: int) -> list[NetworkRecord]:
+def _that_learned(
+    records: list[NetworkRecord], whole: int, outputs: Outputs
+) -> list[NetworkRecord]:
     """Leaves out the records of narrow copies that did not learn the task.
 
     Args:
         records: The records of whole networks, then those of narrow copies.
         whole: How many are those of whole networks.
+        outputs: What the networks' outputs mean.
     """
     first = torch.stack([next(iter(record.log_probs.values())) for record in records])
-    failed = untrained(first.double().exp(), whole)
+    failed = untrained(outputs.values(first.double()), whole)
     if failed:
         warnings.warn(
             f"{len(failed)} of {len(records) - whole} narrow networks did not learn the task, and "
@@ -150,13 +156,14 @@ def _joined(
     features: list[Tensor] | None,
     whole: int,
     narrow: NarrowCopies | None,
+    outputs: Outputs,
 ) -> Observations:
     """Joins what whole networks, then narrow copies, say of one set of inputs."""
     predictions = torch.stack(log_probs)
     beside = narrow is not None and len(predictions) > whole
     return Observations(
-        Predictions(predictions[:whole]),
-        Predictions(predictions[whole:]) if beside else None,
+        Predictions(predictions[:whole], outputs=outputs),
+        Predictions(predictions[whole:], outputs=outputs) if beside else None,
         narrow.width_ratio if narrow is not None and beside else 1.0,
         None if features is None else torch.stack(features),
     )
@@ -178,7 +185,7 @@ def _record(
     def look() -> None:
         if not near:
             for part, given in inputs.items():
-                log_probs[part] = predict(problem, weights, given).log_probs[0]
+                log_probs[part] = predict(problem, weights, given).stored[0]
             return
         features = InputFeatures(problem, weights, layer)
         for part, given in inputs.items():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.errors import InputError, whole
-from thalweg.predictions import Predictions, log_softmax
+from thalweg.predictions import Predictions
 from thalweg.seeds import Rewind, parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
 from thalweg.training.problem import Problem
@@ -43,7 +43,7 @@ def predict(
         seed: Seed of the draws.
 
     Returns:
-        Predictions `[draws, inputs, classes]` on the CPU.
+        Predictions `[draws, inputs, classes]`, or outputs in their units, on the CPU.
 
     Raises:
         InputError: The loader is empty, shuffles or augments, or outputs are not finite.
@@ -62,7 +62,8 @@ def predict(
     with problem.meter.clock():
         groups = _grouped(sample(problem, found, draws, seed=seed))
         return Predictions(
-            _joined([_evaluate(problem, network, group, loader) for group in groups], 0)
+            _joined([_evaluate(problem, network, group, loader) for group in groups], 0),
+            outputs=problem.outputs,
         )
 
 
@@ -111,7 +112,9 @@ def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weig
 def _evaluate(
     problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]
 ) -> Tensor:
-    """Log-probabilities `[draws, inputs, classes]`, in one pass over the data for all draws."""
+    """What is stored of each draw `[draws, inputs, columns]`, in one pass over the data for all
+    draws.
+    """
     states = [weights.placed(network) for weights in group]
     network.eval()
     found = []
@@ -126,18 +129,18 @@ def _evaluate(
                 ]
             )
             problem.meter.forward(outputs)
-            found.append(log_softmax(outputs).cpu())
-    log_probs = _joined(found, 1) if found else torch.empty(0, 0)
-    if not log_probs.shape[1]:
+            found.append(problem.outputs.store(outputs).cpu())
+    stored = _joined(found, 1) if found else torch.empty(0, 0)
+    if not stored.shape[1]:
         raise InputError("the loader to predict on is empty: it gave no inputs")
     if not math.isfinite(
-        log_probs.sum(dtype=torch.float64)
+        stored.sum(dtype=torch.float64)
     ):  # in one pass, without a tensor of truths
         raise InputError(
             "the network's outputs are not finite on these inputs: are there NaN among them, or "
             "did it diverge?"
         )
-    return log_probs
+    return stored
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:

@@ -1,7 +1,6 @@
 """Predictions: the border between computing and analysing. No network is known here."""
 
 import copy
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,17 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError, check_range
+from thalweg.outputs import (
+    Binary,
+    Classes,
+    Outputs,
+    Probabilities,
+    Values,
+    log_softmax,
+    multinomial,
+    outputs_of,
+)
+from thalweg.outputs.probabilities import log_mean
 
 
 @dataclass(frozen=True)
@@ -21,32 +31,51 @@ class Predictions:
     Tensors, NumPy arrays and lists of either or of numbers are taken. They are kept on the CPU,
     without gradients, in single or double precision.
 
+    Make them with `from_probabilities`, `from_logits`, `from_binary` or `from_values`, or read
+    them with `load`.
+
+    Example:
+        >>> Predictions.from_values(torch.tensor([[[1.0]], [[3.0]]]), units="mg/l").u()
+        tensor([1.4142])
+
     Attributes:
-        log_probs: Log-probabilities `[members, inputs, classes]`; their probabilities sum to 1 over
-            classes.
+        stored: Log-probabilities `[members, inputs, classes]`, whose probabilities sum to 1 over
+            classes (of one logit they are those of false and true); of a regression the values
+            `[members, inputs, outputs]`, in their units.
         stated_u: Standard uncertainty `[inputs]` where a method knows it better than from its
             members' spread, else None.
         outside: Whether an input is unlike all that the method was calibrated on `[inputs]`, so
             that u is a guess; None where it doesn't look.
+        outputs: What they are predictions of.
 
     Raises:
-        InputError: They are no log-probabilities, or what is given beside them does not fit.
+        InputError: They are no log-probabilities, or no finite values, or what is given beside them
+            does not fit.
     """
 
-    log_probs: Tensor
+    stored: Tensor
     stated_u: Tensor | None = None
     outside: Tensor | None = None
+    outputs: Outputs = Classes()  # noqa: RUF009  frozen
 
     def __post_init__(self) -> None:
-        log_probs, precision = _numbers("log_probs", self.log_probs)
-        shape = tuple(log_probs.shape)
-        if len(shape) != 3 or 0 in shape:
+        if not isinstance(self.outputs, Outputs):
             raise InputError(
-                f"Predictions got log_probs of shape {shape}, needs [members, inputs, classes], "
+                f"Predictions got outputs as a {type(self.outputs).__name__}, needs Classes(), "
+                "Binary() or Values(units=...)"
+            )
+        holds = self.outputs.holds
+        stored, precision = _numbers(holds, self.stored)
+        shape = tuple(stored.shape)
+        if len(shape) != 3 or 0 in shape:
+            last = "classes" if self.outputs.simplex else "outputs"
+            raise InputError(
+                f"Predictions got {holds} of shape {shape}, needs [members, inputs, {last}], "
                 "none of them 0"
             )
         tolerance = 0.05 if precision == torch.bfloat16 else 0.01
-        object.__setattr__(self, "log_probs", log_probs)
+        object.__setattr__(self, "stored", stored)
+        object.__setattr__(self, "outputs", self.outputs.predicted)
         for name in ("stated_u", "outside"):
             given = getattr(self, name)
             if given is None:
@@ -68,97 +97,199 @@ class Predictions:
                     "more everywhere"
                 )
             object.__setattr__(self, name, beside.bool() if name == "outside" else beside)
-        _check_sums(log_probs, tolerance)
+        self.outputs.check_stored(stored, tolerance)
+
+    @staticmethod
+    def from_probabilities(p: Any, **beside: Any) -> "Predictions":
+        """Predictions of classes.
+
+        Args:
+            p: Probabilities `[members, inputs, classes]`, which sum to 1 over classes.
+            **beside: `stated_u` and `outside`, as in `Predictions`.
+
+        Raises:
+            InputError: They are no probabilities.
+        """
+        given, _ = _numbers("probabilities", p)
+        _check_probabilities(given)
+        return Predictions(given.log(), **beside)
+
+    @staticmethod
+    def from_logits(z: Any, **beside: Any) -> "Predictions":
+        """Predictions of classes from logits `[members, inputs, classes]`; `beside` as in
+        `from_probabilities`.
+        """
+        return Predictions(log_softmax(_numbers("logits", z)[0]), **beside)
+
+    @staticmethod
+    def from_binary(p: Any = None, *, logits: Any = None, **beside: Any) -> "Predictions":
+        """Predictions of a truth value.
+
+        Args:
+            p: Probabilities that it is true `[members, inputs]`.
+            logits: Their logits `[members, inputs]`, instead of `p`: exact where p is nearly 1.
+            **beside: `stated_u` and `outside`, as in `Predictions`.
+
+        Raises:
+            InputError: Both or none are given, or they are no probabilities.
+        """
+        if (p is None) == (logits is None):
+            raise InputError("Predictions.from_binary needs probabilities or logits=, one of them")
+        if p is None:
+            z, _ = _numbers("logits", logits)
+            return Predictions(Binary().store(z[..., None]), outputs=Binary(), **beside)
+        given, _ = _numbers("probabilities", p)
+        both = torch.stack([1 - given, given], -1)
+        _check_probabilities(both)
+        return Predictions(both.log(), outputs=Binary(), **beside)
+
+    @staticmethod
+    def from_values(v: Any, units: str = "", **beside: Any) -> "Predictions":
+        """Predictions of a regression.
+
+        Args:
+            v: Values `[members, inputs, outputs]`, or `[members, inputs]` where there is one
+                output.
+            units: Their units, such as "mg/l".
+            **beside: `stated_u` and `outside`, as in `Predictions`.
+        """
+        given, _ = _numbers("values", v)
+        return Predictions(
+            given[..., None] if given.dim() == 2 else given, outputs=Values(units), **beside
+        )
 
     @property
     def members(self) -> int:
-        return self.log_probs.shape[0]
+        return self.stored.shape[0]
 
     @property
     def inputs(self) -> int:
-        return self.log_probs.shape[1]
+        return self.stored.shape[1]
+
+    @property
+    def columns(self) -> int:
+        """How many numbers are predicted of an input: classes, two for a truth value, or
+        outputs.
+        """
+        return self.stored.shape[2]
 
     @property
     def classes(self) -> int:
+        """How many classes there are, two for a truth value.
+
+        Raises:
+            InputError: They are predictions of values, as in `log_probs`.
+        """
         return self.log_probs.shape[2]
 
+    @property
+    def log_probs(self) -> Tensor:
+        """Log-probabilities `[members, inputs, classes]`.
+
+        Raises:
+            InputError: They are predictions of values, which have none.
+        """
+        if not isinstance(self.outputs, Probabilities):
+            raise InputError(
+                f"predictions of {type(self.outputs).__name__} have no probabilities and no "
+                "classes: take values(), mean(), std() or u()"
+            )
+        return self.stored
+
+    def values(self) -> Tensor:
+        """Probabilities `[members, inputs, classes]`, or values in units `[members, inputs,
+        outputs]`.
+        """
+        return self.outputs.values(self.stored)
+
+    def answers(self) -> Tensor:
+        """The answers of the mean prediction: class indices or truth values `[inputs]`, or mean
+        values `[inputs, outputs]`.
+        """
+        return self.outputs.answers(self.mean())
+
     def probs(self) -> Tensor:
-        """Probabilities `[members, inputs, classes]`."""
+        """Probabilities `[members, inputs, classes]`; as `log_probs`, not of values."""
         return self.log_probs.exp()
 
     def log_mean(self) -> Tensor:
-        """Logarithm of the members' mean probability `[inputs, classes]`."""
-        return self.log_probs.logsumexp(0) - math.log(self.members)
+        """Logarithm of the members' mean probability `[inputs, classes]`; as `log_probs`, not of
+        values.
+        """
+        return log_mean(self.log_probs)
 
     def mean(self) -> Tensor:
-        """Mean probability `[inputs, classes]`."""
-        return self.log_mean().exp()
+        """Mean probability `[inputs, classes]`, or mean value `[inputs, outputs]`."""
+        return self.outputs.average(self.stored)
 
     def std(self) -> Tensor:
-        """Standard deviation of the probabilities over members `[inputs, classes]` (n - 1); 0 where
-        there is one member.
+        """Standard deviation of probabilities or values over members `[inputs, columns]` (n - 1); 0
+        where there is one member.
         """
         if self.members == 1:
-            return torch.zeros_like(self.log_probs[0])
-        return self.probs().std(0)
+            return torch.zeros_like(self.stored[0])
+        return self.values().std(0)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """The central interval of the probabilities over members: lower and upper ends, each
-        `[inputs, classes]`.
+        """The central interval of probabilities or values over members: lower and upper ends, each
+        `[inputs, columns]`.
         """
         check_range("level", level, 0, 1)
         ends = torch.tensor(
             [(1 - level) / 2, (1 + level) / 2],
-            dtype=self.log_probs.dtype,
-            device=self.log_probs.device,
+            dtype=self.stored.dtype,
+            device=self.stored.device,
         )
-        low, high = torch.quantile(self.probs(), ends, dim=0)
+        low, high = torch.quantile(self.values(), ends, dim=0)
         return low, high
 
     def u(self) -> Tensor:
         """Standard uncertainty over retrainings `[inputs]`: the square root of the summed variances
-        of the probabilities.
+        of probabilities or values (in their units).
         """
         return self.std().square().sum(-1).sqrt() if self.stated_u is None else self.stated_u
 
     def chosen(self, index: Tensor) -> "Predictions":
         """The same members on some of the inputs, `[inputs]`."""
         return self._part(
-            self.log_probs[:, index],
+            self.stored[:, index],
             *(None if t is None else t[index] for t in (self.stated_u, self.outside)),
         )
 
     def among(self, members: Tensor) -> "Predictions":
         """Some of the members by number, `[members]`: with the u of their own spread."""
-        return self._part(self.log_probs[members], None, None)
+        return self._part(self.stored[members], None, None)
 
     def _part(
-        self, log_probs: Tensor, stated_u: Tensor | None, outside: Tensor | None
+        self, stored: Tensor, stated_u: Tensor | None, outside: Tensor | None
     ) -> "Predictions":
         """Parts of what was checked, which is not done again: curves are made of hundreds of
         them.
         """
         found = copy.copy(self)
-        for name, value in (("log_probs", log_probs), ("stated_u", stated_u), ("outside", outside)):
+        for name, value in (("stored", stored), ("stated_u", stated_u), ("outside", outside)):
             object.__setattr__(found, name, value)
         return found
 
     def single(self) -> "Predictions":
         """The same in single precision, as studies keep them."""
         return self._part(
-            self.log_probs.float(),
+            self.stored.float(),
             None if self.stated_u is None else self.stated_u.float(),
             self.outside,
         )
 
     def save(self, path: str | Path, *, of: str | None = None) -> None:
         """Stores them as safetensors, to the last bit; `of` names whose they are, for `load`."""
-        tensors = {"log_probs": self.log_probs}
+        tensors = {self.outputs.holds: self.stored}
         if self.stated_u is not None:
             tensors["stated_u"] = self.stated_u
         if self.outside is not None:
             tensors["outside"] = self.outside
-        files.write_tensors(files.given(path), tensors, {} if of is None else {"of": of})
+        about: dict[str, Any] = {} if of is None else {"of": of}
+        if self.outputs != Classes():  # files without it are of classes, as all once were
+            about["outputs"] = self.outputs.facts()
+        files.write_tensors(files.given(path), tensors, about)
 
     @staticmethod
     def load(path: str | Path, *, of: str | None = None, remedy: str = files.COPY) -> "Predictions":
@@ -173,14 +304,18 @@ class Predictions:
             InputError: The file is missing or damaged, or holds no predictions or somebody else's.
         """
         tensors, metadata = files.read_tensors(files.given(path), remedy)
-        wrong = _wrong(tensors)
+        try:
+            outputs = outputs_of(metadata.get("outputs", Classes().facts()))
+        except InputError as error:
+            raise InputError(f"{path} can't be used ({error}): {remedy}") from None
+        wrong = _wrong(tensors, outputs)
         if of is not None and metadata.get("of") != of:
             wrong = f"those of {metadata.get('of') or 'nobody that it names'}, needs {of}"
         if wrong:
             raise InputError(f"{path} holds {wrong}: {remedy}")
         try:
             return Predictions(
-                tensors["log_probs"], tensors.get("stated_u"), tensors.get("outside")
+                tensors[outputs.holds], tensors.get("stated_u"), tensors.get("outside"), outputs
             )
         except InputError as error:
             raise InputError(f"{path} can't be used ({error}): {remedy}") from None
@@ -225,57 +360,37 @@ def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
     return found if found.dtype in (torch.float32, torch.float64) else found.float(), given.dtype
 
 
-def _check_sums(log_probs: Tensor, tolerance: float) -> None:
-    """Checks that the probabilities of every member and input sum to 1 within a tolerance.
+def _check_probabilities(p: Tensor) -> None:
+    """Checks that numbers are in 0 .. 1.
 
     Raises:
-        InputError: They don't; the line says what was given instead.
+        InputError: They are not.
     """
-    for k, member in enumerate(log_probs):
-        sums = member.logsumexp(-1)
-        wrong = ~(sums.abs() <= tolerance)  # NaN, too
-        if not wrong.any():
-            continue
-        where = int(wrong.nonzero()[0, 0])
-        own = member[where]
-        if own.isnan().any():
-            what = "NaN: did the network diverge, or are there NaN among the inputs?"
-        elif (member >= 0).all() and (member.sum(-1) - 1).abs().amax() <= tolerance:
-            what = "probabilities where their logarithms are needed: give probabilities.log()"
-        else:
-            what = (
-                f"numbers whose exponentials sum to {float(sums[where].exp()):.3g} over classes, "
-                "needs 1: give torch.log_softmax(logits, -1)"
-            )
+    if not ((p >= 0) & (p <= 1)).all():  # NaN, too
         raise InputError(
-            f"Predictions got log_probs that hold, for member {k} and input {where}, {what}"
+            "Predictions got probabilities that are NaN or outside of 0 .. 1: of logits make them "
+            "with from_logits(z) or from_binary(logits=z)"
         )
 
 
 _STORED = (torch.float32, torch.float64)
 
 
-def _wrong(tensors: dict[str, Tensor]) -> str:
+def _wrong(tensors: dict[str, Tensor], outputs: Outputs) -> str:
     """What is wrong with stored predictions, in words; nothing where they are as `save` writes
     them.
     """
-    log_probs, stated_u, outside = (
-        tensors.get(name) for name in ("log_probs", "stated_u", "outside")
+    stored, stated_u, outside = (
+        tensors.get(name) for name in (outputs.holds, "stated_u", "outside")
     )
-    if (
-        log_probs is None
-        or log_probs.dim() != 3
-        or 0 in log_probs.shape
-        or log_probs.dtype not in _STORED
-    ):
-        got = (
-            "none" if log_probs is None else f"{log_probs.dtype} of shape {tuple(log_probs.shape)}"
-        )
-        needed = "log_probs of torch.float32 or float64 [members, inputs, classes]"
+    if stored is None or stored.dim() != 3 or 0 in stored.shape or stored.dtype not in _STORED:
+        got = "none" if stored is None else f"{stored.dtype} of shape {tuple(stored.shape)}"
+        last = "classes" if outputs.simplex else "outputs"
+        needed = f"{outputs.holds} of torch.float32 or float64 [members, inputs, {last}]"
         return f"no predictions ({got}, needs {needed})"
-    if not log_probs.max() <= 1e-3:  # NaN is no less than that either; the logarithm of 0 is
-        return "no predictions (some are NaN or no logarithms of probabilities)"
-    shape = log_probs.shape[1:2]
+    if not outputs.is_stored(stored):
+        return f"no predictions (some are NaN or no {outputs.numbers})"
+    shape = stored.shape[1:2]
     if stated_u is not None and (
         stated_u.shape != shape or stated_u.dtype not in _STORED or not stated_u.isfinite().all()
     ):
@@ -292,20 +407,9 @@ def impurity(predictions: Predictions) -> Tensor:
     return multinomial(predictions.log_probs[0].double().exp())[0]
 
 
-def multinomial(p: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - sum p^2 and |diag(p) - p p'|^2 (Frobenius) of probabilities `[inputs, classes]`, exact
-    where one is nearly 1.
+def baseline(predictions: Predictions) -> Tensor:
+    """The trivial baseline of u `[inputs]`: `impurity` of probabilities, 1 of values, which say
+    nothing of their uncertainty; in double precision.
     """
-    p = p.sort(1, descending=True).values
-    rest = p[:, 1:]
-    diagonal = p * torch.cat([rest.sum(1, keepdim=True), 1 - rest], 1)
-    squares = rest.square().sum(1)
-    others = (
-        2 * p[:, 0].square() * squares + squares.square() - rest.square().square().sum(1)
-    )  # sum over i != j of p_i^2 p_j^2
-    return diagonal.sum(1), diagonal.square().sum(1) + others
-
-
-def log_softmax(logits: Tensor) -> Tensor:
-    """Log-probabilities of logits over the last axis, in single precision or better."""
-    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
+    outputs = predictions.outputs
+    return outputs.baseline(outputs.values(predictions.stored[0].double()))

@@ -11,7 +11,6 @@ from scipy import stats
 from retrainings import synthetic
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.observations import Observations
-from thalweg.emulators.outputs import Probabilities, Values
 from thalweg.emulators.scale import (
     Group,
     Scale,
@@ -24,6 +23,7 @@ from thalweg.errors import InputError
 from thalweg.metrics.intervals import Resamples
 from thalweg.metrics.retraining import distances, retraining_equivalents, spacing
 from thalweg.narrow.width import bias_of_spread, spread, squared_bias, together, variance
+from thalweg.outputs import Classes, Values
 from thalweg.predictions import Predictions
 
 SMALL = Forest(trees=20)
@@ -44,6 +44,15 @@ def gaussian(
         + shift
         + scale * torch.randn(members, inputs, 1, generator=random, dtype=torch.float64)
     )
+
+
+def values(
+    given: torch.Tensor, anchors: int | None = None, width_ratio: float = 1.0
+) -> Observations:
+    """What networks, anchors first, predict in a regression."""
+    n = len(given) if anchors is None else anchors
+    beside = Predictions.from_values(given[n:]) if n < len(given) else None
+    return Observations(Predictions.from_values(given[:n]), beside, width_ratio)
 
 
 def cut(
@@ -100,7 +109,9 @@ def test_draws_are_worth_more_retrainings_than_the_members():
 def test_the_mean_of_the_draws_is_the_centre_and_their_spread_is_u_and_the_centre_s_error():
     """On inputs as they were calibrated on; of Gaussian values both factors are known."""
     known, asked = gaussian(3, 1500), gaussian(3, 1500, seed=1)
-    drawn, u, _ = Forest(trees=50, inflation=1.0).emulate_values(known, asked, draws=100, seed=0)
+    trees = Forest(trees=50, inflation=1.0)
+    found = trees.emulate(values(known), values(asked), draws=100, seed=0)
+    drawn, u = found.values(), found.u()
     assert torch.allclose(drawn.mean(0), asked.mean(0), rtol=0, atol=1e-12)
     assert drawn.std(0).square().mean().sqrt().item() == pytest.approx(
         math.sqrt(1 + 1 / 3) * float(u.mean()), rel=0.05
@@ -114,19 +125,20 @@ def test_values_scatter_with_the_width_of_their_input():
     mean = gaussian(1, 2000, scale=0)[0]
     known, asked = (mean + (gaussian(3, 2000, seed) - mean) * (1 + (mean > 0)) for seed in (0, 1))
     trees = Forest(trees=20, tried=1.0)  # of two columns, 0.4 looks at one, and finds less
-    _, u, _ = trees.emulate_values(known, asked, draws=2, seed=0)
+    u = trees.emulate(values(known), values(asked), draws=2, seed=0).u()
     assert u[mean[:, 0] > 3].mean().item() == pytest.approx(2, rel=0.1)
     assert u[mean[:, 0] < -3].mean().item() == pytest.approx(1, rel=0.2)
-    draws, tenfold, _ = trees.emulate_values(10 * known, 10 * asked, draws=2, seed=0)
+    found = trees.emulate(values(10 * known), values(10 * asked), draws=2, seed=0)
+    draws, tenfold = found.values(), found.u()
     assert tenfold.mean().item() == pytest.approx(10 * u.mean().item(), rel=0.02)
     assert torch.allclose(draws.mean(0), 10 * asked.mean(0))
 
 
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
-    drawn, u, outside = SMALL.emulate_values(
-        known, asked, draws=6, seed=0, anchors=1, width_ratio=0.5
-    )
+    given = (values(own, anchors=1, width_ratio=0.5) for own in (known, asked))
+    found = SMALL.emulate(*given, draws=6, seed=0)
+    drawn, u, outside = found.values(), found.u(), found.outside
     assert torch.allclose(
         drawn.mean(0), Scale.of(Group(known, 1, 0.5)).centre(Group(asked, 1, 0.5))
     )
@@ -134,19 +146,23 @@ def test_values_of_anchors_and_proxies_have_their_weighted_centre():
 
 
 @pytest.mark.parametrize(
-    "shapes",
-    [((1, 9, 2), (1, 9, 2)), ((2, 9, 2), (3, 9, 2)), ((2, 9, 2), (2, 9, 3)), ((2, 9), (2, 9))],
+    ("shapes", "message"),
+    [
+        (((1, 9, 2), (1, 9, 2)), "got 1 anchor, needs 2 or more"),
+        (((2, 9, 2), (3, 9, 2)), "same anchors' predictions on both"),
+        (((2, 9, 2), (2, 9, 3)), "same anchors' predictions on both"),
+    ],
 )
-def test_values_of_other_shapes_are_refused(shapes):
-    with pytest.raises(InputError, match=r"\[members, inputs, outputs\] of the same two or more"):
-        SMALL.emulate_values(*(torch.zeros(shape) for shape in shapes), draws=2, seed=0)
+def test_values_of_other_shapes_are_refused(shapes, message):
+    with pytest.raises(InputError, match=message):
+        SMALL.emulate(*(values(torch.zeros(shape)) for shape in shapes), draws=2, seed=0)
 
 
 def test_probabilities_draws_have_the_centre_as_mean_and_residuals_by_rank():
     random = torch.Generator().manual_seed(0)
     centre = torch.randn(7, 4, generator=random, dtype=torch.float64).softmax(-1)
     residuals = 0.7 * torch.randn(7, 50, 4, generator=random, dtype=torch.float64)
-    drawn = Probabilities().draws(centre, residuals)
+    drawn = Classes().draws(centre, residuals)
     assert torch.allclose(drawn.exp().sum(-1), torch.ones(7, 50, dtype=torch.float64))
     assert torch.allclose(drawn.exp().mean(1), centre, rtol=0, atol=1e-9)
     # two draws differ as their residuals do: by the rank of the class, up to what all classes share
@@ -159,7 +175,7 @@ def test_probabilities_residuals_are_centred_log_ratios_by_rank():
     own, mean = torch.tensor([[0.2, 0.5, 0.3]]).double(), torch.tensor([[0.1, 0.3, 0.6]]).double()
     ratios = [math.log(0.3 / 0.6), math.log(0.5 / 0.3), math.log(0.2 / 0.1)]
     expected = torch.tensor([[r - sum(ratios) / 3 for r in ratios]]).double()
-    assert torch.allclose(Probabilities().residuals(own, mean), expected)
+    assert torch.allclose(Classes().residuals(own, mean), expected)
 
 
 def test_draws_of_values_are_the_centre_and_centred_residuals():

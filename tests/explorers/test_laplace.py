@@ -12,9 +12,10 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import cases
 from thalweg.errors import InputError
-from thalweg.explorers._parts.curvature import curvature, gaussian, softmax
+from thalweg.explorers._parts.curvature import curvature
 from thalweg.explorers._parts.evidence import best_precision, lanczos
 from thalweg.explorers.laplace import LastLayerLaplace, posterior
+from thalweg.outputs import Classes, Values
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -39,16 +40,21 @@ def covariance(found) -> Tensor:
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_laplace_approximation_of_a_linear_gaussian_model_is_its_exact_posterior(bias):
     """The exact one by conditioning a joint Gaussian of weights and outputs on the outputs, which
-    inverts no precision.
+    inverts no precision. The variance of the noise is that of the mode's residuals.
     """
     random = torch.Generator().manual_seed(0)
     x = torch.randn(30, 4, generator=random, dtype=torch.float64)
     y = torch.randn(30, 2, generator=random, dtype=torch.float64)
     features = torch.cat([x, torch.ones(30, 1, dtype=torch.float64)], 1) if bias else x
-    gain = features.T @ torch.linalg.inv(
-        features @ features.T + 0.7 * torch.eye(30, dtype=torch.float64)
-    )  # [features, inputs]
-    exact_mean = (gain @ y).T  # [outputs, features]
+
+    # the mode for unit noise, by which the noise is taken from the residuals; then the posterior
+    def gained(noise: float) -> Tensor:  # [features, inputs]
+        return features.T @ torch.linalg.inv(
+            features @ features.T + 0.7 * noise * torch.eye(30, dtype=torch.float64)
+        )
+
+    exact_mean = (gained(1.0) @ y).T  # [outputs, features]
+    gain = gained(float((features @ exact_mean.T - y).square().mean()))
     exact_covariance = (
         torch.eye(features.shape[1], dtype=torch.float64) - gain @ features
     ) / 0.7  # of each output
@@ -60,10 +66,11 @@ def test_the_laplace_approximation_of_a_linear_gaussian_model_is_its_exact_poste
             network.bias.copy_(exact_mean[:, 4])
     problem = Problem(
         lambda: nn.Linear(4, 2, bias=bias).double(),
-        Batches(x, torch.zeros(30).long(), size=7),
+        Batches(x, y, size=7),
         Recipe(),
+        outputs=Values(),
     )
-    found = posterior(problem, Weights.of(network), 0.7, gaussian)
+    found = posterior(problem, Weights.of(network), 0.7)
     assert torch.allclose(
         covariance(found), torch.block_diag(exact_covariance, exact_covariance), rtol=0, atol=1e-12
     )
@@ -111,7 +118,7 @@ def test_the_curvature_is_the_sum_of_kronecker_products():
     )
     for size, together in ((20, 20), (6, 13), (3, 1)):
         found = curvature(
-            zip(features.split(size), outputs.split(size), strict=True), softmax, together
+            zip(features.split(size), outputs.split(size), strict=True), Classes().hessian, together
         )
         assert np.allclose(found.numpy(), slow, rtol=0, atol=1e-12)
 

@@ -88,7 +88,14 @@ def test_every_fact_has_a_range_and_every_share_ends_at_one():
         "outside",
         "ood_outside",
     }
-    signed = {"gap", "fair_gap", "rank_correlation", "partial_correlation"}
+    signed = {
+        "gap",
+        "fair_gap",
+        "rank_correlation",
+        "partial_correlation",
+        "gaussian_nll",
+        "calibrated_gaussian_nll",
+    }
     assert {name for name, fact in FACTS.items() if fact.low < 0} == signed
 
 

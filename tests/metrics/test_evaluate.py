@@ -39,7 +39,8 @@ def judged(truth, members, bases=5, **settings):
 
 
 def test_every_fact_that_is_no_cost_is_evaluated(truth):
-    assert set(judged(truth, 4)) == set(FACTS) - COSTS
+    mine = {name for name, fact in FACTS.items() if isinstance(truth.outputs, fact.of)}
+    assert set(judged(truth, 4)) == mine - COSTS
 
 
 @pytest.mark.parametrize("members", [2, 5])

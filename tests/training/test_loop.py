@@ -10,7 +10,8 @@ from torch import nn
 import cases
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
-from thalweg.training.loop import _check, cross_entropy, train
+from thalweg.outputs import cross_entropy
+from thalweg.training.loop import _check, train
 from thalweg.training.recipe import Recipe
 
 

@@ -6,6 +6,7 @@ from thalweg.data.datasets import DATASETS, Entry, load, register_dataset
 from thalweg.data.ood import load_ood, ood_names
 from thalweg.data.preparation import Prepare
 from thalweg.data.splits import Splits, splits
+from thalweg.data.table import Table
 from thalweg.registry import import_files
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Entry",
     "Prepare",
     "Splits",
+    "Table",
     "fingerprint",
     "load",
     "load_ood",

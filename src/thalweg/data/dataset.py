@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from thalweg.data.augmentation import Augmentation
+from thalweg.data.preparation import Prepare
+from thalweg.data.table import Table
 from thalweg.errors import InputError
+from thalweg.outputs import Classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,23 @@ class Dataset:
             )
 
     @property
+    def columns(self) -> int:
+        """The number of values that are predicted for an input."""
+        return self.classes
+
+    def outputs(self, train: Tensor) -> Classes:
+        """What a network's outputs mean."""
+        return Classes()
+
+    def preparing(self, train: Tensor) -> Prepare:
+        """The preparation that turns images into what a network reads."""
+        return Prepare(self.mean, self.std)
+
+    def about(self, parts: tuple[int, int, int]) -> str:
+        """An empty text, because reports describe images by themselves."""
+        return ""
+
+    @property
     def classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
@@ -97,7 +117,7 @@ def check(part: str, images: Tensor, labels: Tensor, classes: int) -> None:
         )
 
 
-def fingerprint(dataset: Dataset) -> str:
+def fingerprint(dataset: Dataset | Table) -> str:
     """SHA-256 of name, images and labels: equal for equal data, whatever file they came from.
 
     It takes about 0.3 s for CIFAR-10.

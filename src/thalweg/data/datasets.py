@@ -12,6 +12,7 @@ from thalweg.data.augmentation import Augmentation
 from thalweg.data.dataset import Dataset
 from thalweg.data.digits import read_digits
 from thalweg.data.fetch import Home, fetch, folders
+from thalweg.data.table import Table
 from thalweg.errors import unknown
 
 Folders = Sequence[Path]
@@ -24,7 +25,7 @@ class Entry:
     Attributes:
         about: What the images show.
         shape: The shape of an image: (channels, height, width).
-        classes: The number of classes.
+        classes: The number of classes; 0 of a regression.
         train: The number of published training images.
         test: The number of published test images.
         source: Whom to cite, and the terms as far as they are known.
@@ -38,7 +39,7 @@ class Entry:
     train: int
     test: int
     source: str
-    read: Callable[[Folders], Dataset]
+    read: Callable[[Folders], Dataset | Table]
     has_files: bool = True
 
 
@@ -53,7 +54,7 @@ def register_dataset(name: str, entry: Entry) -> None:
     DATASETS[name] = entry
 
 
-def load(name: str, directory: Path | None = None) -> Dataset:
+def load(name: str, directory: Path | None = None) -> Dataset | Table:
     """Loads a data set: from files if they are there, otherwise downloaded and checked.
 
     Args:

@@ -26,8 +26,8 @@ MADE: dict[str, Maker] = {
 
 
 def ood_names() -> tuple[str, ...]:
-    """What `load_ood` knows: what is made, and what is read."""
-    return (*MADE, "svhn", *DATASETS)
+    """What `load_ood` knows: what is made, and what is read; tables are no images."""
+    return (*MADE, "svhn", *(name for name, entry in DATASETS.items() if entry.classes))
 
 
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:

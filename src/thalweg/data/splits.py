@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.data.dataset import Dataset
+from thalweg.data.table import Table
 from thalweg.errors import InputError
 from thalweg.seeds import generator
 
@@ -35,7 +36,7 @@ class Splits:
 
 
 def splits(
-    dataset: Dataset, *, train: int | None = None, validation: int, test: int | None = None
+    dataset: Dataset | Table, *, train: int | None = None, validation: int, test: int | None = None
 ) -> Splits:
     """The fixed parts of a data set.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, whole
+from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.registry import Registry
 
@@ -22,6 +23,9 @@ class Emulator(ABC):
 
     least_members: ClassVar[int] = 2
     """How many networks it needs at least."""
+
+    takes: ClassVar[type[Outputs]] = Outputs
+    """What predictions must be of."""
 
     family: ClassVar[str] = "emulator"
     """How reports draw it: a key of `thalweg.report.families.LOOKS`."""
@@ -47,13 +51,13 @@ class Emulator(ABC):
 
         Args:
             calibration: What the networks know of calibration inputs; predictions `[anchors,
-                calibration inputs, classes]` are those of anchors.
+                calibration inputs, columns]` are those of anchors.
             asked: What the same networks know of the inputs that are asked about, in the same form.
             draws: How many draws to make.
             seed: Seed of the draws.
 
         Returns:
-            `[draws, inputs, classes]`, with `u` where the emulator knows it better than from the
+            `[draws, inputs, columns]`, with `u` where the emulator knows it better than from the
             draws' spread.
 
         Raises:
@@ -115,7 +119,7 @@ class Learner(Emulator):
             {name: Observations.of(own) for name, own in parts.items()},
         )
         for own in asked.values():
-            check_fit(known, own, draws)
+            check_fit(self, known, own, draws)
         if known.members < self.least_members:
             raise InputError(
                 f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} "
@@ -129,16 +133,29 @@ _registry = Registry[Emulator]("emulator", "thalweg.emulators")
 register_emulator, emulators, find_emulator = _registry.register, _registry.all, _registry.find
 
 
-def check_fit(calibration: Observations, asked: Observations, draws: int) -> None:
-    """Checks that evidence on two sets of inputs comes from the same networks, and that draws are
-    asked for.
+def check_fit(
+    emulator: Emulator, calibration: Observations, asked: Observations, draws: int
+) -> None:
+    """Checks that evidence on two sets of inputs comes from the same networks, is what the emulator
+    takes, and that draws are asked for.
 
     Raises:
-        InputError: They differ in networks, classes or features, or draws is no whole number of 1
-            or more.
+        InputError: They differ in networks, outputs or features, the emulator can't learn from
+            such outputs, or draws is no whole number of 1 or more.
     """
     whole("draws", draws, 1)
-    shapes = [f"[{e.anchors.members}, inputs, {e.classes}]" for e in (calibration, asked)]
+    if not isinstance(calibration.outputs, emulator.takes):
+        raise InputError(
+            f"{type(emulator).__name__} got predictions of {type(calibration.outputs).__name__}, "
+            f"and learns from {emulator.takes.__name__.lower()} only: take the forest or the "
+            "neighbours"
+        )
+    if calibration.outputs != asked.outputs:
+        raise InputError(
+            f"calibration predictions are of {calibration.outputs}, those asked about of "
+            f"{asked.outputs}: give the same networks' predictions on both"
+        )
+    shapes = [f"[{e.anchors.members}, inputs, {e.columns}]" for e in (calibration, asked)]
     if shapes[0] != shapes[1]:
         raise InputError(
             f"calibration predictions are {shapes[0]}, those asked about {shapes[1]}: give the "

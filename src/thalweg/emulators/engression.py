@@ -22,6 +22,7 @@ vary more: u is that of the mixture.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ from thalweg.emulators.base import Learner, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.errors import check_range, whole
 from thalweg.meter import Meter
-from thalweg.predictions import Predictions, log_softmax
+from thalweg.outputs import Outputs, Probabilities, log_softmax
+from thalweg.predictions import Predictions
 from thalweg.seeds import derive, generator, seeded
 from thalweg.training.batches import Batches
 from thalweg.training.loop import train
@@ -53,6 +55,8 @@ class Engression(Learner):
         hidden: Units of a hidden layer.
         epochs: Passes over the calibration inputs; in each, every network is left out once.
     """
+
+    takes: ClassVar[type[Outputs]] = Probabilities
 
     noise: int = 16
     hidden: int = 64
@@ -98,7 +102,7 @@ class Engression(Learner):
             order_seed=derive(seed, "engression", "order"),
         )
         with seeded(seed, "engression"):
-            network = _Network(batches.inputs, known.classes, n, self.hidden, self.noise)
+            network = _Network(batches.inputs, known.columns, n, self.hidden, self.noise)
             train(
                 network,
                 batches,
@@ -126,7 +130,7 @@ def _drawn(
         )
         log_probs.append(torch.empty_like(ranked).scatter_(2, ranks.expand_as(ranked), ranked))
         u.append((scale * unscaled).clamp(max=1))  # no probabilities scatter by more
-    return Predictions(torch.cat(log_probs, 1), torch.cat(u))
+    return Predictions(torch.cat(log_probs, 1), torch.cat(u), outputs=asked.outputs)
 
 
 class _Network(nn.Module):

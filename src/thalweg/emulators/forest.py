@@ -22,6 +22,8 @@ networks is nearly that of retrainings, at a fraction of the cost.
     draws       softmax(log centre + factor x residual), shifted so that their mean probability is
                 the centre
 
+Of a regression, values take the place of log-probabilities, and there is no softmax.
+
 An input is *outside* where it is farther from all calibration inputs, in these rows, than 99.5 % of
 those are from each other. The trees know nothing there: u is the mean of theirs and of the
 networks' own spread, and `Predictions.outside` says where.
@@ -39,10 +41,10 @@ from torch import Tensor
 
 from thalweg.emulators.base import Learner, register_emulator
 from thalweg.emulators.observations import Observations
-from thalweg.emulators.outputs import Outputs, Probabilities, Values
 from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, check_range, whole
 from thalweg.narrow.width import bias_of_spread
+from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive, generator, seeded
 
@@ -88,70 +90,17 @@ class Forest(Learner):
     def learn(
         self, known: Observations, seed: int
     ) -> Callable[[Observations, int, int], Predictions]:
-        grown = self._grow(Probabilities(), Group.of(known), self._features(known), seed)
+        grown = self._grow(known.outputs, Group.of(known), self._features(known), seed)
 
         def ask(own: Observations, draws: int, seed: int) -> Predictions:
             drawn, u, outside = grown.ask(Group.of(own), self._features(own), draws, seed)
-            kind = own.anchors.log_probs.dtype
-            return Predictions(drawn.to(kind), u.to(kind), outside)
+            kind = own.anchors.stored.dtype
+            return Predictions(drawn.to(kind), u.to(kind), outside, own.outputs)
 
         return ask
 
     def _features(self, evidence: Observations) -> Tensor | None:
         return evidence.features if self.geometry else None
-
-    def emulate_values(
-        self,
-        calibration: Tensor,
-        asked: Tensor,
-        *,
-        draws: int,
-        seed: int,
-        anchors: int | None = None,
-        width_ratio: float = 1.0,
-        features: tuple[Tensor, Tensor] | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for a regression, whose outputs are numbers.
-
-        Args:
-            calibration: Networks' outputs on calibration inputs `[members, calibration inputs,
-                outputs]`, anchors first.
-            asked: The same networks' outputs on the inputs that are asked about `[members, inputs,
-                outputs]`.
-            draws: How many draws to make.
-            seed: Seed of the draws.
-            anchors: How many of the members are anchors; None for all.
-            width_ratio: Hidden channels of the other members over those of anchors.
-            features: What networks know of calibration and asked inputs, each `[members, inputs,
-                features]`, or None.
-
-        Returns:
-            Outputs of further retrainings `[draws, inputs, outputs]`; their standard uncertainty
-            `[inputs]`, in units of the outputs; whether an input is unlike all calibration inputs
-            `[inputs]`.
-
-        Raises:
-            InputError: Fewer than two members, or shapes that don't fit.
-        """
-        whole("draws", draws, 1)
-        if (
-            calibration.dim() != 3
-            or asked.dim() != 3
-            or calibration.shape[::2] != asked.shape[::2]
-            or len(calibration) < 2
-        ):
-            raise InputError(
-                f"the forest got values of shapes {tuple(calibration.shape)} and "
-                f"{tuple(asked.shape)}, needs [members, inputs, outputs] of the same two or more "
-                "members on both"
-            )
-        own = len(calibration) if anchors is None else anchors
-        known, new = (
-            Group(values.detach().cpu().double(), own, width_ratio)
-            for values in (calibration, asked)
-        )
-        there, here = (None, None) if features is None else features
-        return self._grow(Values(), known, there, seed).ask(new, here, draws, seed)
 
     def _grow(self, outputs: Outputs, known: Group, features: Tensor | None, seed: int) -> "_Grown":
         with seeded(
@@ -200,7 +149,7 @@ class _Grown:
     """Trees that have learned, with the calibration inputs in their leaves.
 
     Attributes:
-        outputs: Classes or numbers.
+        outputs: What predictions are of.
         scale: What the calibration inputs tell of anchors and proxies.
         trees: The trees.
         rows: What the networks know of the calibration inputs, mean over the ways to leave one out

@@ -6,22 +6,21 @@ input take the anchors' mean logits; find the calibration inputs whose mean logi
 residuals of single anchors about their mean there, times sqrt(K / (K - 1)) (they are taken about
 their own mean) and sqrt(1 + 1/K) (the true mean is not known); add; softmax. For the standard
 uncertainty the second factor is left out: u asks for the spread of retrainings, not for the error
-of the mean.
+of the mean. With a regression's values in the place of logits there is no softmax, and the rest is
+the same.
 """
 
 import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from thalweg.emulators.base import Emulator, check_fit, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, whole
-from thalweg.predictions import Predictions, log_softmax
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 
-_FLOOR = -104.0  # of log-probabilities: in single precision the probability is 0
 _BLOCK = 512  # inputs at a time: bounded memory
 
 
@@ -48,38 +47,35 @@ class Neighbours(Emulator):
         seed: int,
     ) -> Predictions:
         calibration, asked = Observations.of(calibration), Observations.of(asked)
-        check_fit(calibration, asked, draws)
+        check_fit(self, calibration, asked, draws)
         k = asked.anchors.members
         if k < 2:
             raise InputError(
                 f"the neighbour emulator got {k} anchor, needs 2 or more: their differences are "
                 "all it knows"
             )
-        here = _centred(asked.anchors.log_probs)
-        there = _centred(calibration.anchors.log_probs).to(here.dtype)
+        outputs = asked.outputs
+        here = outputs.line(asked.anchors.stored)
+        there = outputs.line(calibration.anchors.stored).to(here.dtype)
         mean, mean_there = here.mean(0), there.mean(0)
         residuals = ((there - mean_there) * math.sqrt(k / (k - 1))).transpose(
             0, 1
-        )  # [calibration inputs, anchors, classes]
+        )  # [calibration inputs, anchors, columns]
         near = min(self.neighbours, calibration.inputs)
         random = generator(seed, "neighbours")
-        log_probs, u = [], []
+        stored, u = [], []
         for block in mean.split(_BLOCK):
             index = (
                 torch.cdist(block, mean_there, compute_mode="donot_use_mm_for_euclid_dist")
                 .topk(near, largest=False)
                 .indices
             )
-            pool = residuals[index].flatten(1, 2)  # [block, neighbours x anchors, classes]
+            pool = residuals[index].flatten(1, 2)  # [block, neighbours x anchors, columns]
             chosen = torch.randint(pool.shape[1], (len(block), draws, 1), generator=random).expand(
                 -1, -1, pool.shape[2]
             )
             drawn = pool.gather(1, chosen) * math.sqrt(1 + 1 / k)
-            log_probs.append(log_softmax(block[:, None] + drawn).transpose(0, 1))
-            u.append(log_softmax(block[:, None] + pool).exp().var(1, correction=0).sum(-1).sqrt())
-        return Predictions(torch.cat(log_probs, 1), torch.cat(u))
-
-
-def _centred(log_probs: Tensor) -> Tensor:
-    logits = log_probs.clamp_min(_FLOOR)  # the logit of an exact 0 is infinite
-    return logits - logits.mean(-1, keepdim=True)
+            stored.append(outputs.back(block[:, None] + drawn).transpose(0, 1))
+            scattered = outputs.values(outputs.back(block[:, None] + pool))
+            u.append(scattered.var(1, correction=0).sum(-1).sqrt())
+        return Predictions(torch.cat(stored, 1), torch.cat(u), outputs=outputs)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, check_range
+from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 
 
@@ -29,16 +30,21 @@ class Observations:
 
     def __post_init__(self) -> None:
         check_range("observations.width_ratio", self.width_ratio, 1e-9, 1)
+        if self.proxies is not None and self.proxies.outputs != self.anchors.outputs:
+            raise InputError(
+                f"evidence got proxies' predictions of {self.proxies.outputs} beside anchors' of "
+                f"{self.anchors.outputs}: give both of the same"
+            )
         if (
             self.proxies is not None
-            and self.proxies.log_probs.shape[1:] != self.anchors.log_probs.shape[1:]
+            and self.proxies.stored.shape[1:] != self.anchors.stored.shape[1:]
         ):
             raise InputError(
                 "evidence got proxies' predictions of shape "
-                f"{tuple(self.proxies.log_probs.shape)} beside anchors' of "
-                f"{tuple(self.anchors.log_probs.shape)}: give both on the same inputs"
+                f"{tuple(self.proxies.stored.shape)} beside anchors' of "
+                f"{tuple(self.anchors.stored.shape)}: give both on the same inputs"
             )
-        if self.features is not None and self.features.shape[:2] != self.log_probs.shape[:2]:
+        if self.features is not None and self.features.shape[:2] != self.stored.shape[:2]:
             raise InputError(
                 f"evidence got features of shape {tuple(self.features.shape)}, needs "
                 f"[{self.members}, {self.inputs}, features]: of every network, anchors first"
@@ -50,11 +56,29 @@ class Observations:
         return given if isinstance(given, Observations) else Observations(given)
 
     @property
+    def stored(self) -> Tensor:
+        """What is stored of the predictions of all networks, anchors first `[members, inputs,
+        columns]`: log-probabilities, or values.
+        """
+        if self.proxies is None:
+            return self.anchors.stored
+        return torch.cat([self.anchors.stored, self.proxies.stored])
+
+    @property
     def log_probs(self) -> Tensor:
-        """Log-probabilities of all networks, anchors first `[members, inputs, classes]`."""
+        """The same of classes.
+
+        Raises:
+            InputError: They are predictions of values.
+        """
         if self.proxies is None:
             return self.anchors.log_probs
         return torch.cat([self.anchors.log_probs, self.proxies.log_probs])
+
+    @property
+    def outputs(self) -> Outputs:
+        """What they are predictions of."""
+        return self.anchors.outputs
 
     @property
     def members(self) -> int:
@@ -66,5 +90,6 @@ class Observations:
         return self.anchors.inputs
 
     @property
-    def classes(self) -> int:
-        return self.anchors.classes
+    def columns(self) -> int:
+        """Numbers that are predicted of an input: classes, or outputs."""
+        return self.anchors.columns

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from thalweg.emulators.observations import Observations
 from thalweg.narrow.width import bias_of_spread, spread, squared_bias, together, variance
-from thalweg.predictions import multinomial
+from thalweg.outputs import Classes, Outputs, multinomial
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Group:
         impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it
             can't tell.
         dimensions: In how many like directions members differ from each other; 1 for a regression.
+        outputs: What they are predictions of.
     """
 
     values: Tensor
@@ -44,17 +45,22 @@ class Group:
     width_ratio: float
     impurity: float = 1.0
     dimensions: float = 1.0
+    outputs: Outputs = Classes()  # noqa: RUF009  frozen
 
     @staticmethod
     def of(evidence: Observations) -> "Group":
-        """Of classes: probabilities."""
-        values, anchors = evidence.log_probs.detach().cpu().double().exp(), evidence.anchors.members
+        """The values of observations."""
+        outputs, anchors = evidence.outputs, evidence.anchors.members
+        values = outputs.values(evidence.stored.detach().cpu().double())
+        if not outputs.simplex:
+            return Group(values, anchors, evidence.width_ratio, outputs=outputs)
         own, theirs = (
             float((1 - part.square().sum(-1)).mean())
             for part in (values[:anchors], values[anchors:])
         )
         impurity = theirs / own if own > 0 and theirs > 0 else 1.0
-        return Group(values, anchors, evidence.width_ratio, impurity, _dimensions(values.mean(0)))
+        dimensions = _dimensions(values.mean(0))
+        return Group(values, anchors, evidence.width_ratio, impurity, dimensions, outputs)
 
     @property
     def own(self) -> Tensor:

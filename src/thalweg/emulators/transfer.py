@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import torch
 
 from thalweg.emulators.scale import Group, leave_one_out, narrow_spreads
+from thalweg.outputs import Outputs, Probabilities
 from thalweg.predicting import predict
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
@@ -48,16 +49,18 @@ class Limits:
         least: Of the network's over the proxies', for each halving of the width (one at least).
         most: Of the same, whatever the width.
         usual: Standard deviation between networks of one recipe and width.
+        of: The outputs that have the reading.
     """
 
     least: float
     most: float
     usual: float
+    of: type[Outputs] = Outputs
 
 
 LIMITS = {
-    "impurity": Limits(-1.0, 0.0, 0.06),
-    "overconfidence": Limits(-0.25, 0.1, 0.03),
+    "impurity": Limits(-1.0, 0.0, 0.06, Probabilities),
+    "overconfidence": Limits(-0.25, 0.1, 0.03, Probabilities),
     "weights": Limits(-0.25, 0.08, 0.015),
     "centre": Limits(-math.log(2), math.log(2), 0.15),
 }
@@ -68,7 +71,7 @@ class Portrait:
     """What a network is beside its predictions on unlabelled inputs.
 
     Attributes:
-        overconfidence: Logarithm of the loss over 1 - sum p^2, on training inputs.
+        overconfidence: Logarithm of the loss over 1 - sum p^2, on training inputs; NaN for values.
         weights: Logarithm of how many times its weight matrices have grown; NaN where it has none
             that began above 0.
     """
@@ -173,9 +176,11 @@ def portrait(problem: Problem, weights: Weights) -> Portrait:
     """Looks at one network; forward evaluations of up to 1,000 training inputs are metered in the
     problem.
     """
+    if not isinstance(problem.outputs, LIMITS["overconfidence"].of):
+        return Portrait(math.nan, _growth(problem, weights))
     batches = problem.training_part(EXAMPLES)
     log_probs = predict(problem, weights, batches).log_probs[0].double()
-    labels = torch.cat([y for _, y in batches]).long().cpu()
+    labels = torch.cat([y for _, y in batches]).long().cpu().reshape(-1)
     loss = -log_probs.gather(1, labels[:, None]).mean()
     impurity = (1 - log_probs.exp().square().sum(1)).mean().clamp_min(0)
     return Portrait(float(((loss + _FLOOR) / (impurity + _FLOOR)).log()), _growth(problem, weights))
@@ -208,7 +213,7 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
             group.width_ratio,
         )
         for name, own in columns.items()
-        if all(map(math.isfinite, own))
+        if all(map(math.isfinite, own)) and isinstance(group.outputs, LIMITS[name].of)
     ]
     if count > 1:
         against, among = (max(spread, 1e-300) for spread in narrow_spreads(group))

@@ -2,6 +2,9 @@
 
 Every emulator must beat it.
 
+Of a regression one network's values say nothing of their uncertainty: there u is the same for all
+inputs.
+
 Its draws are the anchors themselves, so K_eq is that of a deep ensemble of as many; only its u says
 something.
 """
@@ -15,7 +18,7 @@ import torch
 from thalweg.emulators.base import Emulator, check_fit, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, check_range
-from thalweg.predictions import Predictions, impurity
+from thalweg.predictions import Predictions, baseline
 
 
 @register_emulator("trivial")
@@ -44,20 +47,23 @@ class Trivial(Emulator):
         seed: int,
     ) -> Predictions:
         calibration, asked = Observations.of(calibration), Observations.of(asked)
-        check_fit(calibration, asked, draws)
+        check_fit(self, calibration, asked, draws)
         known, anchors = calibration.anchors, asked.anchors
         if anchors.members < 2:
             raise InputError(
                 f"the trivial row got {anchors.members} anchor, needs 2 or more: their "
                 "differences give the scale"
             )
-        variance = float(known.log_probs.double().exp().var(0).sum(-1).mean())
-        square = float((impurity(known) ** self.power).square().mean())
+        outputs = anchors.outputs
+        variance = float(outputs.values(known.stored.double()).var(0).sum(-1).mean())
+        square = float((baseline(known) ** self.power).square().mean())
         if square > 0:
-            u = math.sqrt(variance / square) * impurity(anchors) ** self.power
+            u = math.sqrt(variance / square) * baseline(anchors) ** self.power
         # a network that is always certain does not tell where the others differ, only that they do
         else:
-            u = torch.full_like(impurity(anchors), math.sqrt(variance))
+            u = torch.full_like(baseline(anchors), math.sqrt(variance))
         return Predictions(
-            anchors.log_probs, u.clamp(max=1).to(anchors.log_probs.dtype)
-        )  # no probabilities scatter by more
+            anchors.stored,
+            u.clamp(max=outputs.largest_u).to(anchors.stored.dtype),
+            outputs=outputs,
+        )

@@ -1,10 +1,12 @@
-"""Last-layer Laplace: a Gaussian about a network's last layer with its full covariance (Daxberger
-et al. 2021, arXiv 2106.14806).
+"""Last-layer Laplace: a Gaussian about a network's last layer, with its full covariance.
+Daxberger et al. 2021, arXiv 2106.14806.
 
-The covariance is the inverse of the generalised Gauss-Newton matrix of the softmax likelihood,
-summed over the training set without augmentation, plus a prior precision that maximises the
-marginal likelihood (paper). Deviations: predictions average draws, where the paper has closed
-approximations; the likelihood is the softmax one whatever the problem's loss.
+The covariance is the inverse of the generalised Gauss-Newton matrix of the likelihood that belongs
+to the outputs, summed over the training set without augmentation, plus a prior precision that
+maximises the marginal likelihood (paper). The likelihood is categorical for classes, Bernoulli for
+one logit, and for values Gaussian with the variance of the training set's residuals. Deviations:
+predictions average draws, where the paper has closed approximations; the likelihood is the same
+whatever the problem's loss.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, check_range
-from thalweg.explorers._parts.curvature import OutputHessian, curvature, softmax
+from thalweg.explorers._parts.curvature import curvature
 from thalweg.explorers._parts.evidence import best_precision
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.graph.penultimate import last_linear
@@ -94,16 +96,13 @@ class LastLayerLaplace(Explorer):
         return posterior(problem, problem.anchor(0), self.precision)
 
 
-def posterior(
-    problem: Problem, anchor: Weights, precision: Precision, hessian: OutputHessian = softmax
-) -> LastLayerGaussian:
+def posterior(problem: Problem, anchor: Weights, precision: Precision) -> LastLayerGaussian:
     """The Laplace approximation about the last layer of a network.
 
     Args:
         problem: Architecture, training set, recipe and meter.
         anchor: The network.
-        precision: Of the prior, as in the explorer.
-        hessian: Of the likelihood.
+        precision: The precision of the prior, as in the explorer.
 
     Raises:
         InputError: The network does not end with a linear layer of its own, or that is too large.
@@ -116,14 +115,20 @@ def posterior(
             names[id(layer.weight)],
             None if layer.bias is None else names[id(layer.bias)],
         )
-        matrix = curvature(_evaluated(problem, network, layer, batches), hessian)
+        losses: list[Tensor] = []
+        matrix = curvature(
+            _evaluated(problem, network, layer, batches, losses), problem.outputs.hessian
+        )
+        total, examples_seen = torch.stack(losses).sum(0)
+        mean_loss = float(total / examples_seen)
+        dispersion = problem.outputs.dispersion(mean_loss, layer.out_features)
+        matrix /= dispersion
         if precision == "evidence":
             squares = sum(float(p.double().square().sum()) for p in layer.parameters())
             precision = best_precision(matrix, squares, problem.seed)
         elif precision == "recipe":
-            precision = problem.recipe.weight_decay * (
-                problem.inspection.examples if problem.inspection is not None else 0
-            )
+            examples = problem.inspection.examples if problem.inspection is not None else 0
+            precision = problem.recipe.weight_decay * examples / dispersion
         matrix.diagonal().add_(float(precision))
         factor = _factor(matrix).to(layer.weight.dtype, memory_format=torch.contiguous_format)
         return LastLayerGaussian(anchor, weight, bias, factor)
@@ -183,18 +188,27 @@ def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Li
 
 
 def _evaluated(
-    problem: Problem, network: nn.Module, layer: nn.Linear, batches: Loader
+    problem: Problem,
+    network: nn.Module,
+    layer: nn.Linear,
+    batches: Loader,
+    losses: list[Tensor],
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The layer's inputs `[batch, features]`, with a last one of 1 where it has a bias, and the
-    outputs `[batch, classes]`.
+    """Yields the layer's inputs `[batch, features]` and the outputs `[batch, outputs]`.
+
+    The inputs have a last feature of 1 where the layer has a bias. Each batch's summed loss and
+    number of examples are added to `losses`.
     """
+    usual = problem.outputs.loss()
     seen: list[Tensor] = []
     layer.register_forward_pre_hook(
         lambda _, given, named: seen.append(given[0] if given else named["input"]), with_kwargs=True
     )
-    for x, _ in batches:
+    for x, y in batches:
         outputs = network(x.to(problem.device))
         problem.meter.forward(outputs)
+        loss = usual(outputs, y.to(problem.device)).detach().double() * len(y)
+        losses.append(torch.stack([loss.cpu(), torch.tensor(float(len(y)), dtype=torch.float64)]))
         features = seen.pop()
         yield (
             features

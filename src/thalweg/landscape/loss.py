@@ -44,7 +44,9 @@ def losses(problem: Problem, points: Sequence[Weights], *, examples: int = 1000)
 def evaluate(
     problem: Problem, points: Iterable[Weights], batches: Iterable[Any]
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss and the error rate of each point, `[points]`, on the CPU in double precision.
+    """The mean loss and the mean error of each point, `[points]`, on the CPU in double precision.
+
+    The error is the fraction of wrong answers, or for values the mean error.
 
     Args:
         problem: Architecture, loss and meter.
@@ -60,7 +62,7 @@ def evaluate(
     with torch.no_grad(), problem.meter.clock():
         for weights in points:
             state, masks = weights.placed(network), weights.masks
-            total, wrong = 0.0, 0
+            total, wrong = 0.0, 0.0
             # the same randomness at every point, for networks that are random in evaluation mode
             with seeded(problem.seed, "losses"):
                 for number, (x, y) in enumerate(batches):
@@ -71,7 +73,7 @@ def evaluate(
                         outputs = functional_call(network, state, (x,))
                     problem.meter.forward(outputs)
                     total += float(loss(outputs, y)) * len(y)
-                    wrong += int((outputs.argmax(-1) != y).sum())
+                    wrong += problem.outputs.errors(outputs, y).sum().item()
             results.append((total / examples, wrong / examples))
     mean, error = torch.tensor(results, dtype=torch.float64).reshape(-1, 2).unbind(1)
     return mean, error

@@ -39,4 +39,8 @@ def register_metric(info: MetricInfo) -> Callable[[Metric], Metric]:
 
 def added(truth: Any, methods: Sequence[Predictions]) -> dict[str, Estimate]:
     """The estimates of all metrics that were registered, by name."""
-    return {name: metric(truth, methods) for name, metric in _METRICS.items()}
+    return {
+        name: metric(truth, methods)
+        for name, metric in _METRICS.items()
+        if isinstance(truth.outputs, FACTS[name].of)
+    }

@@ -2,8 +2,10 @@
 share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +26,8 @@ from thalweg.metrics.intervals import (
     shifted,
 )
 from thalweg.metrics.retraining import PairMean, distances, retraining_equivalents, spacing
-from thalweg.metrics.scores import LEAST_LOG, check_labels, scores
+from thalweg.metrics.scores import LEAST_LOG
+from thalweg.metrics.scoring import scoring_of
 from thalweg.metrics.spread import (
     Coverage,
     ReferenceRanks,
@@ -37,14 +40,8 @@ from thalweg.metrics.spread import (
     spread_ratio,
 )
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
+from thalweg.outputs import Outputs, Probabilities
 from thalweg.predictions import Predictions
-
-_SIGNS = {
-    "accuracy": -1.0,
-    "nll": 1.0,
-    "brier": 1.0,
-    "calibrated_nll": 1.0,
-}  # curves must fall with the number of members
 
 
 @dataclass(frozen=True)
@@ -53,16 +50,15 @@ class Truth:
     bootstrap replicates for all.
 
     Attributes:
-        reference: Held-out retrainings `[retrainings, inputs, classes]`.
-        labels: `[inputs]`
+        reference: Held-out retrainings `[retrainings, inputs, columns]`.
+        labels: `[inputs]`; of values, targets `[inputs, outputs]`.
         resamples: Bootstrap weights of the inputs and the reference retrainings.
         spacing: D, the mean distance of two retrainings.
-        disagreement: Mean disagreement of two retrainings.
         uncertainty: The reference's standard uncertainty.
         ranks: Its ranks.
-        classes: Which classes coverage counts.
-        curves: The pool's deep-ensemble curves: `accuracy`, `nll`, `brier`, `calibrated_nll`,
-            `u_error`.
+        classes: Which classes, or outputs, coverage counts.
+        curves: The pool's deep-ensemble curves: those of the scores (of classes `accuracy`, `nll`,
+            `brier`, `calibrated_nll`) and `u_error`.
         elsewhere: The reference's standard uncertainty on out-of-distribution inputs; None without
             a reference there.
         seed: Seed of everything that is drawn.
@@ -72,7 +68,6 @@ class Truth:
     labels: Tensor
     resamples: Resamples
     spacing: PairMean
-    disagreement: PairMean
     uncertainty: ReferenceU
     ranks: ReferenceRanks
     classes: Coverage
@@ -80,11 +75,21 @@ class Truth:
     elsewhere: ReferenceU | None
     seed: int
 
+    @property
+    def outputs(self) -> Outputs:
+        """What all predictions are of."""
+        return self.reference.outputs
+
+    @cached_property
+    def disagreement(self) -> PairMean:
+        """Mean disagreement of two retrainings, of classes."""
+        return reference_disagreement(self.reference, self.resamples)
+
     @staticmethod
     def of(
         reference: Predictions,
         pool: Predictions,
-        labels: Tensor,
+        labels: Any,
         ood_reference: Predictions | None = None,
         *,
         seed: int = 0,
@@ -98,7 +103,8 @@ class Truth:
                 fewer than four the error of u is not defined; two are always drawn together, so
                 that no interval holds what they differ by chance.
             pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves.
-            labels: `[inputs]`, a tensor, an array or a list.
+            labels: Class indices `[inputs]`, or a regression's targets `[inputs]` or `[inputs,
+                outputs]`: a tensor, an array or a list.
             ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs,
                 classes]`.
             seed: Seed of the replicates, subsets, halvings and temperature folds.
@@ -115,7 +121,8 @@ class Truth:
                 "raise the plan's reference size"
             )
         _check(pool, reference, "the pool")
-        labels = check_labels(labels, reference)
+        scoring = scoring_of(reference.outputs)
+        labels = scoring.check(labels, reference)
         resamples = Resamples.of(reference.inputs, reference.members, replicates, seed)
         uncertainty = ReferenceU.of(reference, resamples)
         elsewhere = None
@@ -130,14 +137,13 @@ class Truth:
             )
             elsewhere = ReferenceU.of(ood_reference, away)
         curves = ensemble_curve(
-            pool, lambda ensemble: scores(ensemble, labels, seed), resamples, sizes, seed
+            pool, lambda ensemble: scoring.scores(ensemble, labels, seed), resamples, sizes, seed
         )
         return Truth(
             reference=reference,
             labels=labels,
             resamples=resamples,
             spacing=spacing(reference, resamples),
-            disagreement=reference_disagreement(reference, resamples),
             uncertainty=uncertainty,
             ranks=ReferenceRanks.of(uncertainty),
             classes=Coverage.of(reference),
@@ -153,14 +159,14 @@ def evaluate(
     trivial: Sequence[Tensor],
     ood: Sequence[Predictions] | None = None,
 ) -> dict[str, Estimate]:
-    """Every metric of a method that is made of predictions; the keys are those of `facts.FACTS`
-    (costs are not among them).
+    """Every metric of a method that is made of predictions and is for their kind of outputs; the
+    keys are those of `info.FACTS` (costs are not among them).
 
     Args:
         truth: What it is judged against.
-        methods: Its predictions `[members, inputs, classes]` from each base.
+        methods: Its predictions `[members, inputs, columns]` from each base.
         trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base
-            (`prediction.impurity`).
+            (`predictions.baseline`).
         ood: Its predictions on out-of-distribution inputs, from each base.
 
     Returns:
@@ -188,36 +194,44 @@ def evaluate(
                 f"a trivial baseline has shape {tuple(baseline.shape)}, needs "
                 f"({truth.reference.inputs},): that of one network on the same inputs"
             )
-    u = torch.stack([method.u().double() for method in methods], 1)
-    result = retraining_equivalents(
-        [distances(method, truth.reference) for method in methods], truth.spacing, truth.resamples
-    )
-    result |= uncertainty_equivalents(u, truth.uncertainty, truth.curves["u_error"])
-    result |= _scored(truth, methods)
-    result["spread_ratio"] = spread_ratio(u, truth.uncertainty)
-    result["disagreement_ratio"] = disagreement_ratio(
-        torch.stack([disagreement(m) for m in methods], 1), truth.disagreement, truth.resamples
-    )
-    inside = torch.stack([covered(method, truth.reference, truth.classes) for method in methods], 1)
-    result["coverage"] = coverage(inside, truth.classes, truth.resamples)
-    result["outside"] = _outside(methods, truth.resamples)
-    result |= correlations(u, torch.stack(list(trivial), 1), truth.ranks, truth.resamples)
+    result: dict[str, Estimate] = {}
+    for of, part in _PARTS:
+        if isinstance(truth.outputs, of):
+            result |= part(truth, methods, trivial)
     result |= added(truth, methods)
-    return result | (_elsewhere(truth, methods, ood) if ood is not None else {})
+    if ood is not None:
+        result |= _elsewhere(truth, methods, ood)
+    return {name: e for name, e in result.items() if isinstance(truth.outputs, FACTS[name].of)}
 
 
-def _scored(truth: Truth, methods: Sequence[Predictions]) -> dict[str, Estimate]:
-    """Scores of the mean prediction, their deep-ensemble equivalents and ECE."""
-    contributions = [scores(method, truth.labels, truth.seed) for method in methods]
-    bases = truth.resamples.groups("bases", len(methods))
+Methods = Sequence[Predictions]
+Baselines = Sequence[Tensor]
+
+
+def _equivalents(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    """Retraining equivalents of the predictions and of u."""
+    found = [distances(method, truth.reference) for method in methods]
+    result = retraining_equivalents(found, truth.spacing, truth.resamples)
+    return result | uncertainty_equivalents(_u(methods), truth.uncertainty, truth.curves["u_error"])
+
+
+def _scored(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    """Scores, and their deep-ensemble equivalents."""
+    scoring = scoring_of(truth.outputs)
+    contributions = [scoring.scores(method, truth.labels, truth.seed) for method in methods]
     result = {}
-    for name, sign in _SIGNS.items():
+    for name, sign in scoring.signs.items():
         table = torch.stack([contribution[name] for contribution in contributions], 1)
         result[name] = truth.resamples.mean(table, Range(FACTS[name].low, FACTS[name].high))
         curve = truth.curves.get(name, Curve((), torch.empty(0), torch.empty(0, 0)))
         falling = Curve(curve.sizes, sign * curve.values, sign * curve.replicates)
         replicates = truth.resamples.mean_replicates(table)
         result[f"dee_{name}"] = equivalent(sign * result[name].value, sign * replicates, falling)
+    return result
+
+
+def _ece(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    bases = truth.resamples.groups("bases", len(methods))
     weights = torch.cat(
         [torch.ones_like(truth.resamples.inputs[:1]), truth.resamples.inputs[:RANKED]]
     )
@@ -225,10 +239,49 @@ def _scored(truth: Truth, methods: Sequence[Predictions]) -> dict[str, Estimate]
         [ece(method.log_mean().clamp(min=LEAST_LOG), truth.labels, weights) for method in methods],
         1,
     )
-    result["ece"] = shifted(
-        float(errors[0].mean()), (errors[1:] * bases[: len(errors) - 1]).sum(1), 0, 1
-    )
-    return result
+    replicates = (errors[1:] * bases[: len(errors) - 1]).sum(1)
+    return {"ece": shifted(float(errors[0].mean()), replicates, 0, 1)}
+
+
+def _spread(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    return {"spread_ratio": spread_ratio(_u(methods), truth.uncertainty)}
+
+
+def _disagreement(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    table = torch.stack([disagreement(method) for method in methods], 1)
+    return {"disagreement_ratio": disagreement_ratio(table, truth.disagreement, truth.resamples)}
+
+
+def _coverage(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    inside = torch.stack([covered(method, truth.reference, truth.classes) for method in methods], 1)
+    return {
+        "coverage": coverage(inside, truth.classes, truth.resamples),
+        "outside": _outside(methods, truth.resamples),
+    }
+
+
+def _correlations(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
+    """The partial correlation is left out of what values have: their baseline is constant."""
+    return correlations(_u(methods), torch.stack(list(trivial), 1), truth.ranks, truth.resamples)
+
+
+_PARTS: tuple[
+    tuple[type[Outputs], Callable[[Truth, Methods, Baselines], dict[str, Estimate]]], ...
+] = (
+    (Outputs, _equivalents),
+    (Outputs, _scored),
+    (Probabilities, _ece),
+    (Outputs, _spread),
+    (Probabilities, _disagreement),
+    (Outputs, _coverage),
+    (Outputs, _correlations),
+)
+"""What is judged, in the order of result tables, and of what kind of outputs."""
+
+
+def _u(methods: Methods) -> Tensor:
+    """Standard uncertainties `[inputs, bases]`."""
+    return torch.stack([method.u().double() for method in methods], 1)
 
 
 def _elsewhere(
@@ -242,21 +295,31 @@ def _elsewhere(
         )
     away = truth.elsewhere
     for method in ood:
-        if (method.inputs, method.classes) != (len(away.u), truth.reference.classes):
+        if (method.inputs, method.columns) != (len(away.u), truth.reference.columns):
             raise InputError(
-                f"a method has {method.inputs} out-of-distribution inputs and {method.classes} "
-                f"classes, the reference {len(away.u)} and {truth.reference.classes}: need "
+                f"a method has {method.inputs} out-of-distribution inputs and {method.columns} "
+                f"classes, the reference {len(away.u)} and {truth.reference.columns}: need "
                 "predictions for the same inputs"
             )
     result = {}
-    for name, score in (("mutual_information", mutual_information), ("entropy", entropy)):
-        inside, outside = [score(method) for method in methods], [score(method) for method in ood]
-        result[f"ood_auroc_{name}"] = detection(inside, outside, truth.resamples, away.resamples)
-    u = torch.stack([method.u().double() for method in ood], 1)
+    for name, of, score in _DETECTORS:
+        if isinstance(truth.outputs, of):
+            result[f"ood_auroc_{name}"] = detection(
+                [score(method) for method in methods],
+                [score(method) for method in ood],
+                truth.resamples,
+                away.resamples,
+            )
     return result | {
-        "ood_spread_ratio": spread_ratio(u, away),
+        "ood_spread_ratio": spread_ratio(_u(ood), away),
         "ood_outside": _outside(ood, away.resamples),
     }
+
+
+_DETECTORS: tuple[tuple[str, type[Outputs], Callable[[Predictions], Tensor]], ...] = (
+    ("mutual_information", Probabilities, mutual_information),
+    ("entropy", Probabilities, entropy),
+)
 
 
 def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
@@ -270,9 +333,15 @@ def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
 
 
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:
-    if predictions.log_probs.shape[1:] != reference.log_probs.shape[1:]:
+    if predictions.outputs != reference.outputs:
         raise InputError(
-            f"{whose} has {predictions.inputs} inputs and {predictions.classes} classes, the "
-            f"reference {reference.inputs} and {reference.classes}: need predictions for the "
+            f"{whose} has predictions of {predictions.outputs}, the reference of "
+            f"{reference.outputs}: need the same of both"
+        )
+    if predictions.stored.shape[1:] != reference.stored.shape[1:]:
+        last = "classes" if reference.outputs.simplex else "outputs"
+        raise InputError(
+            f"{whose} has {predictions.inputs} inputs and {predictions.columns} {last}, the "
+            f"reference {reference.inputs} and {reference.columns}: need predictions for the "
             "same inputs"
         )

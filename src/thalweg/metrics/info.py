@@ -3,10 +3,11 @@ direction is good.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from thalweg.errors import unknown
+from thalweg.outputs import Outputs, Probabilities, Values
 
 Direction = Literal["higher", "lower", "one", "none"]
 
@@ -26,6 +27,7 @@ class MetricInfo:
         digits: Format specification of its numbers.
         low: The lowest that it can be; no interval goes below.
         high: The highest.
+        of: The outputs that it is for; it is left out for others.
     """
 
     name: str
@@ -38,6 +40,11 @@ class MetricInfo:
     digits: str
     low: float = 0.0
     high: float = math.inf
+    of: type[Outputs] = Outputs
+
+    def record(self) -> dict[str, Any]:
+        """All but what it is for, which a result file's own list of metrics says: for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "of"}
 
 
 _THALWEG = "thalweg (this project), docs: the headline figures"
@@ -45,7 +52,7 @@ _ASHUKHA = "Ashukha et al. 2020, arXiv 2002.06470"
 _METER = "counted by the meter from the shape of the outputs inside the training loop"
 
 
-def _equivalent(name: str, title: str, symbol: str) -> MetricInfo:
+def _equivalent(name: str, title: str, symbol: str, of: type[Outputs]) -> MetricInfo:
     text = (
         f"Number of members of the deep ensemble that reaches the method's {title}: the pool's "
         "curve over 1, 2, 3, 5, 10, 20 members (its running best), interpolated linearly in the "
@@ -61,6 +68,7 @@ def _equivalent(name: str, title: str, symbol: str) -> MetricInfo:
         _ASHUKHA,
         ".1f",
         low=1.0,
+        of=of,
     )
 
 
@@ -138,6 +146,7 @@ _ALL = (
         "common",
         ".4f",
         high=1.0,
+        of=Probabilities,
     ),
     MetricInfo(
         "nll",
@@ -148,6 +157,7 @@ _ALL = (
         "Mean of -log p(label), p the members' mean probability.",
         "common; Lakshminarayanan et al. 2017, arXiv 1612.01474",
         ".4f",
+        of=Probabilities,
     ),
     MetricInfo(
         "brier",
@@ -160,6 +170,7 @@ _ALL = (
         "Brier 1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
         ".4f",
         high=2.0,
+        of=Probabilities,
     ),
     MetricInfo(
         "calibrated_nll",
@@ -171,6 +182,7 @@ _ALL = (
         "of the inputs for the other (two-fold cross-fitted, mean over 5 random halvings).",
         f"{_ASHUKHA}; Guo et al. 2017, arXiv 1706.04599",
         ".4f",
+        of=Probabilities,
     ),
     MetricInfo(
         "ece",
@@ -184,11 +196,81 @@ _ALL = (
         "Nixon et al. 2019, arXiv 1904.01685",
         ".4f",
         high=1.0,
+        of=Probabilities,
     ),
-    _equivalent("accuracy", "accuracy", "acc"),
-    _equivalent("nll", "negative log-likelihood", "NLL"),
-    _equivalent("brier", "Brier score", "Brier"),
-    _equivalent("calibrated_nll", "calibrated negative log-likelihood", "cNLL"),
+    _equivalent("accuracy", "accuracy", "acc", Probabilities),
+    _equivalent("nll", "negative log-likelihood", "NLL", Probabilities),
+    _equivalent("brier", "Brier score", "Brier", Probabilities),
+    _equivalent("calibrated_nll", "calibrated negative log-likelihood", "cNLL", Probabilities),
+    MetricInfo(
+        "squared_error",
+        "squared error",
+        "sq. error",
+        "units^2",
+        "lower",
+        "Mean over inputs and outputs of (mean value - target)^2.",
+        "common",
+        ".4g",
+        of=Values,
+    ),
+    MetricInfo(
+        "gaussian_nll",
+        "Gaussian negative log-likelihood",
+        "NLL",
+        "nats",
+        "lower",
+        "Mean of -log of the Gaussian density with the members' mean and variance at the target; "
+        "10,000 at most, as where members agree. The members' variance holds no noise of targets.",
+        "common; Lakshminarayanan et al. 2017, arXiv 1612.01474",
+        ".4g",
+        low=-math.inf,
+        of=Values,
+    ),
+    MetricInfo(
+        "calibrated_gaussian_nll",
+        "calibrated Gaussian negative log-likelihood",
+        "cNLL",
+        "nats",
+        "lower",
+        "The same with one variance added to the members' at all inputs, that of the noise, fitted "
+        "on one half of the inputs for the other (two-fold cross-fitted, mean over 5 random "
+        "halvings).",
+        f"after {_ASHUKHA}",
+        ".4g",
+        low=-math.inf,
+        of=Values,
+    ),
+    MetricInfo(
+        "crps",
+        "continuous ranked probability score",
+        "CRPS",
+        "units",
+        "lower",
+        "Mean over inputs and outputs of mean |v - y| - 1/2 mean |v - v'|, with the members' "
+        "values v and the target y.",
+        "Gneiting and Raftery 2007, doi 10.1198/016214506000001437",
+        ".4g",
+        of=Values,
+    ),
+    MetricInfo(
+        "interval_score",
+        "interval score",
+        "int. score",
+        "units",
+        "lower",
+        "Mean over inputs and outputs of the width of the members' central 95 % interval, and 40 "
+        "times the distance of the target from it where it is outside.",
+        "Gneiting and Raftery 2007, doi 10.1198/016214506000001437",
+        ".4g",
+        of=Values,
+    ),
+    _equivalent("squared_error", "squared error", "sq. error", Values),
+    _equivalent("gaussian_nll", "Gaussian negative log-likelihood", "NLL", Values),
+    _equivalent(
+        "calibrated_gaussian_nll", "calibrated Gaussian negative log-likelihood", "cNLL", Values
+    ),
+    _equivalent("crps", "continuous ranked probability score", "CRPS", Values),
+    _equivalent("interval_score", "interval score", "int. score", Values),
     MetricInfo(
         "spread_ratio",
         "spread ratio",
@@ -210,6 +292,7 @@ _ALL = (
         "that of reference retrainings.",
         "after Fort et al. 2019, arXiv 1912.02757",
         ".2f",
+        of=Probabilities,
     ),
     MetricInfo(
         "coverage",
@@ -250,6 +333,7 @@ _ALL = (
         ".3f",
         low=-1.0,
         high=1.0,
+        of=Probabilities,
     ),
     MetricInfo(
         "ood_auroc_mutual_information",
@@ -263,6 +347,7 @@ _ALL = (
         "Depeweg et al. 2018, arXiv 1710.07283; Hendrycks and Gimpel 2017, arXiv 1610.02136",
         ".3f",
         high=1.0,
+        of=Probabilities,
     ),
     MetricInfo(
         "ood_auroc_entropy",
@@ -275,6 +360,7 @@ _ALL = (
         "Hendrycks and Gimpel 2017, arXiv 1610.02136",
         ".3f",
         high=1.0,
+        of=Probabilities,
     ),
     MetricInfo(
         "ood_spread_ratio",

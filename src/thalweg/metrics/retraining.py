@@ -60,13 +60,13 @@ class PairMean:
 
 def distances(method: Predictions, reference: Predictions) -> Distances:
     """Distances of one base's predictions to the reference retrainings, and among themselves."""
-    members, inputs, classes = method.log_probs.shape
+    members, inputs, columns = method.stored.shape
     across = torch.empty(inputs, reference.members, dtype=torch.float64)
     within = torch.empty(inputs, dtype=torch.float64)
     for part in input_chunks(
-        inputs, max(members, reference.members) ** 2 + 2 * (members + reference.members) * classes
+        inputs, max(members, reference.members) ** 2 + 2 * (members + reference.members) * columns
     ):
-        q, p = _probs(method, part), _probs(reference, part)
+        q, p = _values(method, part), _values(reference, part)
         across[part] = _norms(q, p).mean(1)
         within[part] = _norms(q, q).sum((1, 2)) / members**2
     return Distances(across, within, members)
@@ -76,12 +76,12 @@ def spacing(reference: Predictions, resamples: Resamples) -> PairMean:
     """D, the mean distance of two different reference retrainings, with replicates over inputs and
     retrainings.
     """
-    retrainings, inputs, classes = reference.log_probs.shape
+    retrainings, inputs, columns = reference.stored.shape
     first, second = torch.triu_indices(retrainings, retrainings, 1)
 
     def chunks() -> Iterator[tuple[slice, Tensor]]:
-        for part in input_chunks(inputs, retrainings * (2 * retrainings + classes)):
-            p = _probs(reference, part)
+        for part in input_chunks(inputs, retrainings * (2 * retrainings + columns)):
+            p = _values(reference, part)
             yield part, _norms(p, p).flatten(1).index_select(1, first * retrainings + second)
 
     return pair_mean(chunks(), resamples)
@@ -182,13 +182,14 @@ def _inverse(gap: float) -> float:
     return 1 / gap if gap > 0 else math.inf
 
 
-def _probs(predictions: Predictions, part: slice) -> Tensor:
-    """Probabilities of some inputs `[inputs, members, classes]`, double precision."""
-    return predictions.log_probs[:, part].detach().transpose(0, 1).contiguous().exp().double()
+def _values(predictions: Predictions, part: slice) -> Tensor:
+    """Values of some inputs `[inputs, members, columns]`, double precision."""
+    stored = predictions.stored[:, part].detach().transpose(0, 1).contiguous()
+    return predictions.outputs.values(stored).double()
 
 
 def _norms(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances `[inputs, m, n]` of `[inputs, m, classes]` and `[inputs, n, classes]`.
+    """Euclidean distances `[inputs, m, n]` of `[inputs, m, columns]` and `[inputs, n, columns]`.
 
     |a|^2 + |b|^2 - 2ab loses half of the digits where a = b: in double precision and about a common
     centre that leaves 1e-8 of the spread (in single precision 3e-4, more than all the spread of a

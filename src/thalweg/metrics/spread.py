@@ -22,12 +22,8 @@ from thalweg.metrics.intervals import (
 from thalweg.metrics.ranks import correlation, partial, weighted_ranks
 from thalweg.metrics.retraining import PairMean, input_chunks, pair_mean
 from thalweg.metrics.uncertainty import ReferenceU
+from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
-
-LEAST_MEAN = 0.01
-"""Coverage looks at the classes whose mean reference probability at an input is above this: others
-are 0 for everybody.
-"""
 
 
 def spread_ratio(u: Tensor, truth: ReferenceU) -> Estimate:
@@ -91,8 +87,8 @@ def _ratio(
 
 @dataclass(frozen=True)
 class Coverage:
-    """What coverage needs of a reference: which classes count `[inputs, classes]`, and how many
-    `[inputs]`.
+    """What coverage needs of a reference: which columns (classes, or outputs) count `[inputs,
+    columns]`, and how many `[inputs]`.
     """
 
     counted: Tensor
@@ -100,19 +96,18 @@ class Coverage:
 
     @staticmethod
     def of(reference: Predictions) -> "Coverage":
-        """Classes whose mean probability over the reference is above 0.01 at an input.
-
-        At least the most probable one is.
+        """Classes whose mean probability over the reference is above 0.01 at an input (at least the
+        most probable one is); of values all outputs.
         """
-        counted = reference.mean() > LEAST_MEAN
+        counted = reference.outputs.counted(reference.mean())
         return Coverage(counted, counted.sum(1))
 
 
 def covered(
     method: Predictions, reference: Predictions, classes: Coverage, level: float = 0.95
 ) -> Tensor:
-    """How many counted classes of an input have a retraining's probability inside the method's
-    interval (ends included).
+    """How many counted classes, or outputs, of an input have a retraining's value inside the
+    method's interval (ends included).
 
     Returns:
         `[inputs, retrainings]`. The interval is that of the members (quantiles interpolated
@@ -120,10 +115,10 @@ def covered(
     """
     result = torch.empty(method.inputs, reference.members)
     for part in input_chunks(
-        method.inputs, (3 * method.members + 3 * reference.members) * method.classes
+        method.inputs, (3 * method.members + 3 * reference.members) * method.columns
     ):
-        low, high = _central(method.log_probs[:, part], level)
-        p = reference.log_probs[:, part]
+        low, high = central(method.outputs, method.stored[:, part], level)
+        p = reference.stored[:, part]
         result[part] = ((p >= low) & (p <= high) & classes.counted[part]).sum(-1).T.float()
     return result
 
@@ -208,13 +203,13 @@ def correlations(
     return {"rank_correlation": estimate(raw), "partial_correlation": estimate(given)}
 
 
-def _central(log_probs: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Ends of the central interval of the probabilities over members, as log-probabilities
-    `[inputs, classes]`.
+def central(outputs: Outputs, stored: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Ends of the central interval of the values over members, as they are stored `[inputs,
+    columns]`.
     """
-    members = len(log_probs)
+    members = len(stored)
     # numpy sorts short rows seven times faster than torch
-    ordered = torch.from_numpy(np.sort(log_probs.detach().cpu().permute(1, 2, 0).numpy(), axis=-1))
+    ordered = torch.from_numpy(np.sort(stored.detach().cpu().permute(1, 2, 0).numpy(), axis=-1))
 
     def quantile(share: float) -> Tensor:
         position = share * (members - 1)
@@ -223,10 +218,7 @@ def _central(log_probs: Tensor, level: float) -> tuple[Tensor, Tensor]:
         if below == above or position == below:
             return ordered[..., below]
         part, low, high = position - below, ordered[..., below], ordered[..., above]
-        between = (
-            (low.double().exp() * (1 - part) + high.double().exp() * part).log().to(log_probs.dtype)
-        )
-        return between.clamp(
+        return outputs.between(low, high, part).clamp(
             low, high
         )  # rounding must not leave out an end that is a member itself
 

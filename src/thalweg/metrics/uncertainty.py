@@ -1,7 +1,7 @@
 """Retraining equivalents K_u of the standard uncertainty: how many retrainings know u(x) as well as
 a method does.
 
-    u(x)    = sqrt(sum over classes of the variance over retrainings)
+    u(x)    = sqrt(sum over classes, or outputs, of the variance over retrainings)
     error^2 = mean over inputs of (u_method - u_ref)^2 - noise^2,  reported as error / mean of u_ref
 
 noise^2 is what u_ref itself varies by, because it comes from R retrainings. Halves of size a and b
@@ -148,21 +148,23 @@ def weighted_u(predictions: Predictions, weights: Tensor) -> Tensor:
     (no pair of a member with itself counts).
 
     Args:
-        predictions: `[members, inputs, classes]`.
+        predictions: `[members, inputs, columns]`.
         weights: `[rows, members]`, such as times drawn, or 0 and 1 for subsets.
 
     Returns:
         `[rows, inputs]`, single precision; 0 where a row has one member.
     """
-    members, inputs, classes = predictions.log_probs.shape
+    members, inputs, columns = predictions.stored.shape
     total, alone = weights.sum(1, keepdim=True), weights.square().sum(1, keepdim=True)
     shares = weights.float() / total
     pairs = total.square() - alone
     factor = torch.where(pairs > 0, total.square() / pairs.clamp(min=1e-30), 0.0).float()
     result = torch.empty(len(weights), inputs)
-    for part in input_chunks(inputs, (len(weights) + 3 * members) * classes, 12_000_000):
-        p = predictions.log_probs[:, part].detach().double().exp()
-        p -= p[0].clone()  # exactly 0 where all agree, which the mean of equal numbers need not be
+    for part in input_chunks(inputs, (len(weights) + 3 * members) * columns, 12_000_000):
+        p = predictions.outputs.values(predictions.stored[:, part].detach().double())
+        p = (
+            p - p[0].clone()
+        )  # exactly 0 where all agree, which the mean of equal numbers need not be
         p = (
             p - p.mean(0)
         ).float()  # about the mean, single precision is enough for a difference of squares

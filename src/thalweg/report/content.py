@@ -23,7 +23,7 @@ from thalweg.report.blocks import (
 from thalweg.report.results import Results, need
 from thalweg.report.tables import DASH, cost_table, metric_table
 
-MAIN = ("k_eq", "k_u", "fair_gap", "accuracy", "nll", "spread_ratio", "coverage")
+MAIN = ("k_eq", "k_u", "fair_gap", "accuracy", "nll", "crps", "spread_ratio", "coverage")
 CURVES = (
     "k_eq",
     "accuracy",
@@ -33,6 +33,10 @@ CURVES = (
     "calibrated_nll",
     "ece",
     "disagreement_ratio",
+    "squared_error",
+    "crps",
+    "calibrated_gaussian_nll",
+    "interval_score",
 )
 T = TypeVar("T")
 COLUMNS_PER_TABLE = 7
@@ -54,6 +58,15 @@ GROUPS = {
         "dee_nll",
         "dee_brier",
         "dee_calibrated_nll",
+        "squared_error",
+        "gaussian_nll",
+        "calibrated_gaussian_nll",
+        "interval_score",
+        "dee_squared_error",
+        "dee_gaussian_nll",
+        "dee_calibrated_gaussian_nll",
+        "dee_crps",
+        "dee_interval_score",
     ),
     "Retraining equivalents in detail, and the spread over retrainings": (
         "gap",
@@ -102,9 +115,9 @@ def content(results: Results) -> Content:
         Section("Retraining equivalents against cost", tuple(_against_cost(results, facts))),
         Section("Predicted and observed spread", tuple(_spread(results))),
         Section("Coverage", tuple(_coverage(results))),
-        Section("Reliability", tuple(_reliability(results))),
+        *_reliability(results),
         Section("The loss landscape", tuple(_landscape(results))),
-        Section("The most uncertain test images", (_images(results),)),
+        *_images(results),
         Section("All other measures", tuple(_others(results, facts))),
         Section("Failed runs", tuple(_failed(results))),
         Section("Settings of the methods", tuple(_settings(results))),
@@ -184,16 +197,20 @@ def _coverage(results: Results) -> list[Block]:
     )
 
 
-def _reliability(results: Results) -> list[Block]:
-    return _pictures(
+def _reliability(results: Results) -> list[Section]:
+    table = results.reliability
+    if table is None:
+        return []
+    pictures = _pictures(
         "reliability",
         "The reliability of the mean prediction: accuracy against confidence, in bins. The area of "
         "a point is proportional to the number of test inputs in its bin. Above the diagonal the "
         "confidence is too low, below it is too high.",
-        lambda methods: figures.reliability(results.reliability, methods),
-        _shown(results, results.reliability["method"]),
+        lambda methods: figures.reliability(table, methods),
+        _shown(results, table["method"]),
         PANELS_PER_FIGURE,
     )
+    return [Section("Reliability", tuple(pictures))]
 
 
 def _pictures(
@@ -222,7 +239,9 @@ def _landscape(results: Results) -> list[Block]:
     return [Picture("landscape", caption, landscape.plane(results.landscape))]
 
 
-def _images(results: Results) -> Picture:
+def _images(results: Results) -> list[Section]:
+    if results.uncertain is None:
+        return []
     shown = min(images.SHOWN, len(results.uncertain.images))
     caption = (
         f"The {shown} test images with the largest u over the reference retrainings. Beside each "
@@ -232,7 +251,8 @@ def _images(results: Results) -> Picture:
         "and in the colour of the method's family."
     )
     methods = _shown(results, results.uncertain.spread)
-    return Picture("uncertain", caption, images.grid(results.uncertain, methods))
+    picture = Picture("uncertain", caption, images.grid(results.uncertain, methods))
+    return [Section("The most uncertain test images", (picture,))]
 
 
 def _others(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:

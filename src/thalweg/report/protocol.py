@@ -50,13 +50,15 @@ def _setting(study: dict[str, Any]) -> list[tuple[str, str]]:
     model = dict(need(study, "plan.model"))
     name = need(model, "name")
     augmentation = "the customary" if need(study, "plan.data.augment") else "no"
-    data = (
+    batches = f"batches of {need(study, 'plan.data.batch_size')} with {augmentation} augmentation."
+    of_images = (
         f"{need(study, 'plan.data.name')}: {counts['classes']} classes; images of {shape} "
         f"(channels × height × width); {grouped(counts['train'])} training, "
         f"{grouped(counts['validation'])} validation and {grouped(counts['test'])} test images; "
-        f"batches of {need(study, 'plan.data.batch_size')} with {augmentation} augmentation."
+        f"{batches}"
     )
-    rows = [("Data", data)]
+    setting = study.get("setting")  # what else than images the data are
+    rows = [("Data", f"{setting!s} {batches.capitalize()}" if setting else of_images)]
     if counts["ood"]:
         ood = study.get("ood") or need(study, "plan.data.ood")
         rows.append(("Out of distribution", f"{ood}: {grouped(counts['ood'])} images."))
@@ -67,6 +69,7 @@ def _setting(study: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> list[tuple[str, str]]:
+    things = "rows" if study.get("setting") else "images"
     return [
         (
             "Sources of randomness",
@@ -88,8 +91,8 @@ def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> lis
         ),
         (
             "Splits",
-            "Methods see the training images and, without labels, the validation images. They "
-            "never see the test images, on which every number below is measured. No epoch is "
+            f"Methods see the training {things} and, without labels, the validation {things}. They "
+            f"never see the test {things}, on which every number below is measured. No epoch is "
             "selected by its result.",
         ),
         (

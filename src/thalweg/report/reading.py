@@ -195,6 +195,12 @@ class ResultFiles:
             )
         return data
 
+    def lists(self, name: str) -> bool:
+        """Whether the results have a file of that name: those of earlier versions, which list none,
+        have all.
+        """
+        return name in self.study.get("files", {name: ""})
+
     def table(self, name: str) -> DataFrame:
         """Returns a table, with the columns of `COLUMNS` and possibly others.
 

@@ -111,8 +111,9 @@ class Results:
             `number` (from 1), `family`, and `lost` (whether all its runs failed).
         curves: The scores of the pool's deep ensembles: metric, members, value.
         inputs: One row per method and test input: input, method, u, u_reference.
-        reliability: One row per method and bin: method, bin, confidence, accuracy, count.
-        uncertain: The most uncertain test images.
+        reliability: One row per method and bin: method, bin, confidence, accuracy, count; None
+            of values.
+        uncertain: The most uncertain test images; None of values.
         landscape: A plane of the landscape; None if the plan asked for none.
         study: The content of `study.json`.
         facts: The facts of each metric, by its name, as the results state them. Metrics of other
@@ -123,8 +124,8 @@ class Results:
     methods: DataFrame
     curves: DataFrame
     inputs: DataFrame
-    reliability: DataFrame
-    uncertain: Uncertain
+    reliability: DataFrame | None
+    uncertain: Uncertain | None
     landscape: Landscape | None
     study: dict[str, Any]
     facts: Mapping[str, MetricInfo]
@@ -162,7 +163,12 @@ def load(directory: str | Path) -> Results:
             "study's output folder"
         )
     study = stored.study
-    comparison, methods, curves, inputs, reliability = (stored.table(name) for name in COLUMNS)
+    comparison, methods, curves, inputs = (
+        stored.table(name) for name in COLUMNS if name != "reliability"
+    )
+    # of values there is neither: results then don't list them
+    has_bins = stored.lists("reliability.parquet")
+    reliability = stored.table("reliability") if has_bins else None
     comparison["undefined"] = _flags(comparison, "undefined")
     methods = _numbered(completed(methods))
     judged = list(methods.loc[~methods["lost"], "method"])
@@ -172,7 +178,8 @@ def load(directory: str | Path) -> Results:
         methods.loc[~methods["lost"] & has_members(methods), "method"]
     )  # a trivial row has u, but no members
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
-    _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
+    if reliability is not None:
+        _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
     plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
     facts = {
         **stored.facts(list(comparison["metric"].unique())),
@@ -184,7 +191,7 @@ def load(directory: str | Path) -> Results:
         curves,
         inputs,
         reliability,
-        _uncertain(stored, drawing),
+        _uncertain(stored, drawing) if stored.lists("uncertain.safetensors") else None,
         plane,
         study,
         facts,

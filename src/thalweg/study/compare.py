@@ -6,7 +6,7 @@ It builds no network.
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from torch import Tensor
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost
-from thalweg.metrics.calibration import reliability
 from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.metrics.info import FACTS
-from thalweg.predictions import Predictions, impurity
+from thalweg.outputs import Classes, Outputs
+from thalweg.predictions import Predictions, baseline
 from thalweg.study.context import StudyContext
+from thalweg.study.judged import judged_of
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
@@ -32,7 +33,6 @@ from thalweg.study.task import Key, Task
 from thalweg.study.tasks import tasks
 from thalweg.study.workers import one_thread
 
-INPUTS = 2000  # the number of test inputs whose spread is kept one by one, for figures
 IMAGES = 12  # the number of most uncertain test images that are kept
 # The version of the result files. Those of thalweg 0.1 name no version, and have neither the facts
 # of their metrics nor checksums.
@@ -69,12 +69,12 @@ class _Runs:
         """Returns what a run predicted on the inputs of a part, `test` or `ood`."""
         stored = self.store.predictions(self.names[task], part)
         images = self.context.splits.test if part == "test" else self.context.ood
-        inputs, classes = 0 if images is None else len(images), self.context.dataset.classes
-        if (stored.inputs, stored.classes) != (inputs, classes):
+        inputs, columns = 0 if images is None else len(images), self.context.dataset.columns
+        if (stored.inputs, stored.columns) != (inputs, columns):
             raise InputError(
                 f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
-                f"predictions of {stored.inputs} inputs and {stored.classes} classes, needs "
-                f"{inputs} and {classes}: {AGAIN}"
+                f"predictions of {stored.inputs} inputs and {stored.columns} columns, needs "
+                f"{inputs} and {columns}: {AGAIN}"
             )
         return stored
 
@@ -86,7 +86,8 @@ class _Runs:
                 f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the "
                 "recipe, they diverge"
             )
-        return Predictions(torch.cat([self.predictions(t, part).log_probs for t in good]))
+        parts = [self.predictions(t, part) for t in good]
+        return Predictions(torch.cat([p.stored for p in parts]), outputs=parts[0].outputs)
 
 
 # With several threads, sums would differ in the last bits, and tables from machine to machine.
@@ -118,32 +119,43 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         "comparison.parquet": _parquet(comparison),
         "methods.parquet": _parquet(methods),
         "inputs.parquet": _parquet(inputs),
-        "reliability.parquet": _parquet(bins),
+        **({} if bins is None else {"reliability.parquet": _parquet(bins)}),
         "curves.parquet": _parquet(_curves(truth)),
     }
     results = folder / "results"
-    _write_uncertain(results / "uncertain.safetensors", runs, truth)
-    written["uncertain.safetensors"] = files.read_bytes(results / "uncertain.safetensors")
+    if judged_of(truth.outputs).shows_inputs:
+        _write_uncertain(results / "uncertain.safetensors", runs, truth)
+        written["uncertain.safetensors"] = files.read_bytes(results / "uncertain.safetensors")
     if runs.good("landscape"):
         written["landscape.safetensors"] = runs.store.plane(runs.names[runs.good("landscape")[0]])
     else:
         study["plan"]["protocol"]["landscape"] = "none"
     for name, data in written.items():
         files.write_bytes(results / name, data)
-    seal(results, study, comparison)
+    seal(results, study, comparison, truth.outputs)
     return comparison
 
 
-def seal(results: Path, study: Mapping[str, Any], comparison: DataFrame) -> None:
+def seal(
+    results: Path,
+    study: Mapping[str, Any],
+    comparison: DataFrame,
+    outputs: Outputs = Classes(),  # noqa: B008  frozen
+) -> None:
     """Writes `study.json`, the last result file, with checksums of the others and metrics' facts.
 
     Args:
         results: The folder of the result files, in which the others have been written.
         study: What the report says besides numbers.
         comparison: The table of the comparison, which says which metrics were computed.
+        outputs: What predictions are of.
     """
     judged = set(comparison["metric"])
-    metrics = [{**asdict(fact), "judged": name in judged} for name, fact in FACTS.items()]
+    metrics = [
+        {**fact.record(), "judged": name in judged}
+        for name, fact in FACTS.items()
+        if isinstance(outputs, fact.of)
+    ]
     others = [
         path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")
     ]
@@ -196,8 +208,10 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     return _Runs(context, store, facts, names, records)
 
 
-def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame]:
-    """Returns the truth, and the tables comparison, methods, inputs and reliability."""
+def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame | None]:
+    """Returns the truth, and the tables comparison, methods, inputs and, of classes,
+    reliability.
+    """
     protocol, labels = runs.context.plan.protocol, runs.context.splits.test_labels
     elsewhere = runs.context.ood is not None
     pool = runs.together("pool", "test")
@@ -210,7 +224,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         seed=protocol.seed,
         replicates=protocol.replicates,
     )
-    u_reference = truth.reference.u()
+    u_reference, judged = truth.reference.u(), judged_of(truth.outputs)
     comparison, methods, inputs, bins = [], [], [], []
     for number, row in enumerate(runs.context.plan.methods):
         good = runs.good("method", number)
@@ -232,8 +246,9 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             }
             for name, e in estimates.items()
         ]
-        inputs.append(_inputs(row.label, predicted[0], labels, u_reference))
-        bins.append(_reliability(row.label, predicted, labels))
+        inputs.append(judged.inputs(row.label, predicted[0], truth.labels, u_reference))
+        if judged.reliability is not None:
+            bins.append(judged.reliability(row.label, predicted, truth.labels))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     costs = DataFrame(methods)
@@ -242,7 +257,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         with_efficiencies(DataFrame(comparison), costs),
         costs,
         pd.concat(inputs, ignore_index=True),
-        pd.concat(bins, ignore_index=True),
+        pd.concat(bins, ignore_index=True) if bins else None,
     )
 
 
@@ -253,7 +268,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     of every deep ensemble; in a plan without deep ensembles it is a network of the pool.
     """
     networks = {
-        base: Predictions(pool.log_probs[base % pool.members, None])
+        base: pool.among(torch.tensor([base % pool.members]))
         for base in range(runs.context.plan.protocol.bases)
     }
     for number, row in enumerate(runs.context.plan.methods):
@@ -261,7 +276,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
             networks |= {
                 t.key.index: runs.predictions(t, "test") for t in runs.good("method", number)
             }
-    return [impurity(networks[base]) for base in sorted(networks)]
+    return [baseline(networks[base]) for base in sorted(networks)]
 
 
 def _costs(runs: _Runs, number: int) -> dict[str, Any]:
@@ -302,37 +317,6 @@ def _costs(runs: _Runs, number: int) -> dict[str, Any]:
     }
 
 
-def _inputs(label: str, predicted: Predictions, labels: Tensor, u_reference: Tensor) -> DataFrame:
-    """Returns the rows of single inputs that figures need, of the first base."""
-    kept = slice(0, INPUTS)
-    confidence, top = predicted.mean().max(1)
-    return DataFrame(
-        {
-            "input": range(len(labels[kept])),
-            "label": labels[kept].numpy(),
-            "method": label,
-            "u": predicted.u()[kept].numpy(),
-            "u_reference": u_reference[kept].numpy(),
-            "correct": (top == labels)[kept].numpy(),
-            "confidence": confidence[kept].numpy(),
-        }
-    )
-
-
-def _reliability(label: str, predicted: list[Predictions], labels: Tensor) -> DataFrame:
-    """Returns confidence and accuracy in bins of equal mass, over all bases together."""
-    bins = reliability(torch.cat([p.log_mean() for p in predicted]), labels.repeat(len(predicted)))
-    return DataFrame(
-        {
-            "method": label,
-            "bin": range(len(bins.count)),
-            "confidence": bins.confidence.numpy(),
-            "accuracy": bins.accuracy.numpy(),
-            "count": bins.count.numpy(),
-        }
-    )
-
-
 def _curves(truth: Truth) -> DataFrame:
     return DataFrame(
         [
@@ -361,7 +345,8 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
                 f"method|{row.label}|mean": predicted.mean(),
                 f"method|{row.label}|std": predicted.std(),
             }
-    files.write_tensors(path, tensors, {"class_names": list(runs.context.dataset.class_names)})
+    names = list(getattr(runs.context.dataset, "class_names", ()))
+    files.write_tensors(path, tensors, {"class_names": names})
 
 
 def _study(runs: _Runs) -> dict[str, Any]:
@@ -376,6 +361,8 @@ def _study(runs: _Runs) -> dict[str, Any]:
     name = context.plan.name
     quick = " --quick" if name.endswith("-quick") else ""
     environment = facts["environment"]
+    sizes = len(parts.train), len(parts.validation), len(parts.test)
+    setting = context.dataset.about(sizes)
     return {
         "plan": {**facts["plan"], "data": facts["plan"]["data"] | {"augment": facts["augmented"]}},
         "ood": context.ood_name,
@@ -384,7 +371,7 @@ def _study(runs: _Runs) -> dict[str, Any]:
             "validation": len(parts.validation),
             "test": len(parts.test),
             "ood": 0 if context.ood is None else len(context.ood),
-            "classes": context.dataset.classes,
+            "classes": context.dataset.columns,
             "parameters": facts["parameters"],
             "runs": len(records),
             "failed": len(failures),
@@ -392,6 +379,7 @@ def _study(runs: _Runs) -> dict[str, Any]:
             "pool": len(runs.good("pool")),
             "bases": context.plan.protocol.bases,
         },
+        **({"setting": setting} if setting else {}),
         "shape": list(context.dataset.shape),
         "versions": environment["versions"],
         "hardware": environment["hardware"],

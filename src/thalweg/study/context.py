@@ -5,7 +5,7 @@ Everything here can be made anew from the plan.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +18,11 @@ from torch import Tensor
 from thalweg.data.dataset import Dataset, fingerprint
 from thalweg.data.datasets import load
 from thalweg.data.ood import load_ood
-from thalweg.data.preparation import Prepare
 from thalweg.data.splits import Splits, splits
+from thalweg.data.table import Table
 from thalweg.errors import InputError
 from thalweg.models.registry import ModelFactory, is_code, model_factory
+from thalweg.outputs import Outputs
 from thalweg.seeds import derive
 from thalweg.study.plan import Plan
 from thalweg.training.batches import Batches
@@ -70,13 +71,19 @@ class StudyContext:
         check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
+        if not self.outputs.simplex and self.plan.protocol.landscape != "none":
+            raise InputError(
+                f"protocol.landscape got '{self.plan.protocol.landscape}' with "
+                f"{type(self.outputs).__name__.lower()}, and its pictures are of classes: give "
+                "'none'"
+            )
         problem = self.problem("reference", None)
         if self.plan.execution.stack > 1:
             with _about("execution.stack"):
                 check_stack(problem)
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset | Table:
         with _about("data.name"):
             return load(self.plan.data.name, self.data_dir)
 
@@ -89,8 +96,13 @@ class StudyContext:
             )
 
     @cached_property
-    def prepare(self) -> Prepare:
-        return Prepare(self.dataset.mean, self.dataset.std)
+    def prepare(self) -> Callable[[Tensor], Tensor]:
+        return self.dataset.preparing(self.splits.train)
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What networks' outputs mean."""
+        return self.dataset.outputs(self.splits.train_labels)
 
     @cached_property
     def model(self) -> ModelFactory:
@@ -105,7 +117,7 @@ class StudyContext:
             return model_factory(
                 self.plan.model.name,
                 inputs=self.dataset.shape,
-                classes=self.dataset.classes,
+                classes=self.dataset.columns,
                 settings=settings,
             )
 
@@ -120,6 +132,10 @@ class StudyContext:
         if self.ood_name is None:
             return None
         with _about("data.ood"):
+            if not isinstance(self.dataset, Dataset):
+                raise InputError(
+                    f"got '{self.ood_name}', and '{self.dataset.name}' has no images: give 'none'"
+                )
             return load_ood(self.ood_name, self.dataset, self.data_dir, self.plan.data.ood_images)
 
     @cached_property
@@ -163,6 +179,7 @@ class StudyContext:
             identity=self.identity,
             inspection=self.inspection,
             unlabelled=self.loader(self.splits.validation),
+            outputs=self.outputs,
         )
 
     @cached_property
@@ -172,7 +189,8 @@ class StudyContext:
 
     @cached_property
     def inspection(self) -> Inspection:
-        return inspect(self.model, self.train, self.plan.protocol.device, recipe=self.plan.recipe)
+        protocol, recipe = self.plan.protocol, self.plan.recipe
+        return inspect(self.model, self.train, protocol.device, recipe=recipe, kind=self.outputs)
 
     def problem_key(self, role: str, k: int) -> str:
         """Returns the fingerprint of the k-th training of a role."""

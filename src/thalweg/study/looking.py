@@ -87,7 +87,7 @@ def look(
             "made": view.made,
             "unit": view.unit,
             "path_names": list(along),  # in the order of the pictures
-            "chance": any(_is_chance(path, context.dataset.classes) for path in along.values()),
+            "chance": any(_is_chance(path, context.dataset.columns) for path in along.values()),
             "cost": {
                 "trainings": meter.cost.trainings,
                 "forward_trainings": meter.cost.forward_trainings,

@@ -60,7 +60,7 @@ class Retraining(Task):
         return _inputs(context)
 
     def size(self, context: StudyContext, parameters: int) -> float:
-        return 4.0 * (parameters + _inputs(context) * context.dataset.classes)
+        return 4.0 * (parameters + _inputs(context) * context.dataset.columns)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class MethodRun(Task):
         protocol = context.plan.protocol
         emulated = self.row(context.plan).method.emulator is not None
         draws = protocol.emulator_draws if emulated else protocol.draws
-        return 4.0 * draws * _inputs(context) * context.dataset.classes
+        return 4.0 * draws * _inputs(context) * context.dataset.columns
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.meter import Meter
+from thalweg.outputs import Classes, Outputs
 from thalweg.training.execution import Execution
 from thalweg.training.inspection import Inspection
 from thalweg.training.recipe import Recipe
@@ -33,12 +34,29 @@ def check_surroundings(execution: Any) -> None:
         )
 
 
-def check_recipe_and_loss(recipe: Any, loss: Any, *, warn: bool) -> None:
+def checked_outputs(given: Any) -> Outputs:
+    """What the outputs mean; classes of None.
+
+    Raises:
+        InputError: They are none.
+    """
+    if given is None:
+        return Classes()
+    if not isinstance(given, Outputs):
+        raise InputError(
+            f"outputs got a {type(given).__name__}, needs thalweg.Classes(), Binary() or "
+            "Values(units=...)"
+        )
+    return given
+
+
+def check_recipe_and_loss(recipe: Any, loss: Any, outputs: Outputs, *, warn: bool) -> None:
     """Checks that the recipe is one, and that a loss of the user's fits it.
 
     Args:
         recipe: The recipe.
-        loss: The loss; None for the recipe's own.
+        loss: The loss; None for the usual one of the outputs.
+        outputs: What the outputs mean.
         warn: Whether to warn of a loss with parameters that nobody trains.
 
     Raises:
@@ -48,6 +66,7 @@ def check_recipe_and_loss(recipe: Any, loss: Any, *, warn: bool) -> None:
     if not isinstance(recipe, Recipe):
         raise InputError(f"recipe got a {type(recipe).__name__}, needs a thalweg.Recipe")
     if loss is None:
+        outputs.loss(recipe.label_smoothing)  # says so where there is nothing to smooth
         return
     if not callable(loss):
         raise InputError(

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import seeded
 from thalweg.training.batches import Loader
 from thalweg.training.building import Builds, check_factory, in_channels_last, unsafe_channels_last
-from thalweg.training.loop import Loss
 from thalweg.training.reading import check_loader, check_values, first_batch, read, redraws
 from thalweg.training.recipe import Recipe
 from thalweg.training.trial import (
-    check_logits,
     check_shapes,
     check_single,
     depends_on_batch,
@@ -44,7 +43,7 @@ class Inspection:
 
     Attributes:
         examples: Examples in one epoch.
-        classes: Classes of the network's outputs.
+        classes: How many outputs the network has.
         behaviour: Which of its statistics move, what is random and what is recomputed.
         channels_last: The network has two-dimensional convolutions and works with channels-last
             weights (which is faster).
@@ -76,6 +75,7 @@ def inspect(
     *,
     recipe: Recipe | None = None,
     loss: Loss | None = None,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
 ) -> Inspection:
     """Reads the training set once, and takes one trial step of a network that is thrown away.
 
@@ -86,36 +86,35 @@ def inspect(
         train: The training set.
         device: Where networks are trained.
         recipe: How; the default one if None.
-        loss: With what loss; cross-entropy if None.
+        loss: With what loss; the usual one of the outputs if None.
+        kind: What the outputs mean.
 
     Raises:
         InputError: With one line: the loader is empty or has another length than it says, a batch
-            is no pair, inputs have NaN, labels are out of range; networks have something in common;
-            outputs are no logits `[batch, classes]`; a step fails.
+            is no pair, inputs have NaN, targets are out of range or not finite; networks have
+            something in common; outputs are not of this kind; a step fails.
     """
     check_loader(train)
-    first = first_batch(train, "first")
+    first = first_batch(train, "first", kind=kind)
     x, y = (part.to(device) for part in first)
     example = x[:2].clone()
     builds = check_factory(model, device, example)
     network, spare = builds.networks
     before = shapes(network)
     with seeded(0, "inspection", "evaluation"), torch.enable_grad():
-        outputs = evaluated(network.eval(), example)
+        outputs = evaluated(network.eval(), example, kind)
     classes = outputs.shape[1]
-    if classes < 2:
-        raise InputError(f"the network's output is [batch, {classes}], needs two classes or more")
-    check_logits(outputs, " in evaluation mode")
-    check_values(x, y, classes, 0)
+    kind.check_scale(outputs, " in evaluation mode")
+    check_values(x, y, classes, 0, kind)
     check_shapes(before, shapes(network))
-    if depends_on_batch(spare, x):
+    if depends_on_batch(spare, x, kind):
         warnings.warn(
             "what the network predicts for an input depends on the other inputs of its batch "
             "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
             "thalweg evaluates it",
             stacklevel=4,
         )
-    seconds = trial_step(network, x, y, recipe or Recipe(), loss)
+    seconds = trial_step(network, x, y, recipe or Recipe(), loss, kind)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])
     if not repeats(spare, x[:16]):
@@ -128,15 +127,15 @@ def inspect(
 
     def evaluate(x: Tensor) -> None:
         with torch.no_grad(), seeded(0, "inspection", "shape"):
-            evaluated(spare.eval(), x[:2].to(device))
+            evaluated(spare.eval(), x[:2].to(device), kind)
 
-    found = read(train, classes, _STEPS * seconds, evaluate)
+    found = read(train, classes, _STEPS * seconds, evaluate, kind)
     if found.has_single:
         check_single(spare, x[:1])
     channels_last = _works_channels_last(
         spare, example, device
     )  # the last thing that is done to it
-    sources, again = redraws(train, first)
+    sources, again = redraws(train, first, kind)
     if not again:
         warnings.warn(
             "the training loader gives other batches after the same seed: it has randomness "

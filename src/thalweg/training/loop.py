@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
+from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import set_epoch
 from thalweg.training.batches import ByEpoch, Loader
 from thalweg.training.recipe import Optimizer, Recipe, optimizer_for
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def train(
             batches,
             recipe,
             meter,
-            loss or cross_entropy(recipe.label_smoothing),
+            loss or Classes().loss(recipe.label_smoothing),
             penalty,
             before_step,
             on_step,
@@ -164,32 +163,22 @@ def _loss_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
         ) from error
 
 
-def per_draw(loss: Loss) -> Loss:
-    """A user's loss of outputs `[batch, classes]`, for outputs `[draws, batch, classes]` too: its
+def per_draw(loss: Loss, kind: Outputs = Classes()) -> Loss:  # noqa: B008  frozen
+    """A user's loss of outputs `[batch, outputs]`, for outputs `[draws, batch, outputs]` too: its
     mean over the draws.
+
+    It gets targets in the shape and on the scale of this kind of outputs, so that nothing is
+    broadcast.
     """
 
     def averaged(outputs: Tensor, targets: Tensor) -> Tensor:
-        if outputs.dim() == targets.dim() + 1:
-            return loss(outputs, targets)
+        if outputs.dim() == 2:
+            return loss(outputs, kind.aligned(outputs, targets))
         return torch.stack(
             [averaged(outputs[draw], targets) for draw in range(len(outputs))]
         ).mean()
 
     return averaged
-
-
-def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """Cross-entropy of outputs `[batch, classes]` or `[draws, batch, classes]`, averaged over draws
-    and batch.
-    """
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        if outputs.dim() > 2:
-            outputs, targets = outputs.flatten(0, -2), targets.repeat(outputs.shape[:-2].numel())
-        return nn.functional.cross_entropy(outputs, targets.long(), label_smoothing=label_smoothing)
-
-    return loss
 
 
 def both_ways(module: nn.Module, x: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import whole
 from thalweg.meter import Cost, Meter, Tally
+from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
 from thalweg.training.batches import Batches, Loader, end_with_us
@@ -19,7 +20,7 @@ from thalweg.training.executor import Sent
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, inspect
 from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
-from thalweg.training.loop import Loss, StepInfo, cross_entropy, per_draw, train
+from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.training.sources import Source
 from thalweg.weights.batchnorm import refresh
@@ -40,8 +41,8 @@ class Problem:
         1.0
 
     Attributes:
-        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, classes]`.
-        train_loader: The training set, a loader of (inputs, labels).
+        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`.
+        train_loader: The training set, a loader of (inputs, targets).
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
         initial_weights: A network that the user has trained already (Weights or state_dict). It is
@@ -50,8 +51,9 @@ class Problem:
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name
             `order` and `augmentation` both or none.
-        loss: It maps outputs `[batch, classes]` and labels `[batch]` to a scalar; None is
-            cross-entropy. With several draws per step it is called once per draw.
+        loss: It maps outputs `[batch, outputs]` and targets to a scalar; None is the usual one of
+            the outputs. With several draws per step it is called once per draw. Targets of a
+            regression come standardised as outputs are, and, as those of one logit, in their shape.
         cache: Where trained networks are kept between runs; None keeps them as long as this problem
             lives, and so does a loss that can't be told from another (it holds an open file, say).
         identity: It names data and network for the cache, since no function has a fingerprint.
@@ -62,6 +64,8 @@ class Problem:
         bn_examples: How many examples batch-norm statistics are estimated on, rounded up to whole
             batches; of a loader that is not seen to shuffle, all. With 2,048, predictions differ
             from those with 5,000 by less than a twentieth of the draws' spread (`research/bench/`).
+        outputs: What the network's outputs mean: classes (or None), `Binary()` (one logit, labels 0
+            and 1) or `Values(units="mg/l")` (a regression, of one value or several).
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
     """
 
@@ -79,12 +83,16 @@ class Problem:
     meter: Meter = field(default_factory=Meter)
     inspection: Inspection | None = None
     bn_examples: int = 2048
+    outputs: Outputs = Classes()  # noqa: RUF009  frozen
     _kept: Kept = field(repr=False, init=False)
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", checking.checked_outputs(self.outputs))
         checking.check_surroundings(self.execution)
-        checking.check_recipe_and_loss(self.recipe, self.loss, warn=self.inspection is None)
+        checking.check_recipe_and_loss(
+            self.recipe, self.loss, self.outputs, warn=self.inspection is None
+        )
         sources.check_names(self.sources, self.train_loader)
         whole("problem.bn_examples", self.bn_examples, 1)
         checking.check_cache(self.cache, self.identity)
@@ -97,7 +105,9 @@ class Problem:
         if self.inspection is None:
             loss = None if self.loss is None else self.criterion
             train, device = self.train_loader, self.device
-            seen = inspect(self.model, train, device, recipe=self.recipe, loss=loss)
+            seen = inspect(
+                self.model, train, device, recipe=self.recipe, loss=loss, kind=self.outputs
+            )
             object.__setattr__(self, "inspection", seen)
             sources.warn_of_sources(seen, self.sources)
         checking.check_execution(self.execution, self._seen)
@@ -122,10 +132,10 @@ class Problem:
 
     @property
     def criterion(self) -> Loss:
-        """The user's or the recipe's loss of outputs `[batch, classes]`, or with draws before."""
+        """The user's or the usual loss of outputs `[batch, outputs]`, or with draws before."""
         if self.loss is not None:
-            return per_draw(self.loss)
-        return cross_entropy(self.recipe.label_smoothing)
+            return per_draw(self.loss, self.outputs)
+        return self.outputs.loss(self.recipe.label_smoothing)
 
     @property
     def behaviour(self) -> Behaviour:
@@ -272,8 +282,10 @@ class Problem:
 
     def fingerprint(self, k: int) -> str:
         """A name of everything that can change the k-th training."""
-        loss = None if self.loss is None else [self._loss_identity]
-        return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, loss)
+        loss = [] if self.loss is None else [self._loss_identity]
+        outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
+        more = loss + outputs or None
+        return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
 
     @cached_property
     def _loss_identity(self) -> str | None:

@@ -18,6 +18,7 @@ from torch.utils.data import (
 
 from thalweg.errors import InputError
 from thalweg.meter import now
+from thalweg.outputs import Classes, Outputs
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 
@@ -62,11 +63,15 @@ def check_loader(train: Any) -> None:
         raise InputError("the training loader is empty: it has no batches")
 
 
-def first_batch(train: Loader, *purpose: str) -> tuple[Tensor, Tensor]:
+def first_batch(
+    train: Loader,
+    *purpose: str,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
+) -> tuple[Tensor, Tensor]:
     """The first batch, as a training reads it, with the random numbers of a purpose.
 
     Raises:
-        InputError: There is none, or it is no pair of inputs and labels.
+        InputError: There is none, or it is no pair of inputs and targets of this kind.
     """
     loader = (
         train
@@ -75,7 +80,7 @@ def first_batch(train: Loader, *purpose: str) -> tuple[Tensor, Tensor]:
     )
     with seeded(0, "inspection", *purpose), seeded_loader(loader, 0, "inspection", *purpose):
         for batch in _iterated(loader):
-            return pair(batch, 0)
+            return pair(batch, 0, kind)
     raise InputError("the training loader is empty: it gave no batch")
 
 
@@ -85,7 +90,11 @@ def hash_of(purpose: tuple[str, ...], k: int) -> int:
 
 
 def read(
-    train: Loader, classes: int, enough: float, evaluate: Callable[[Tensor], object]
+    train: Loader,
+    outputs: int,
+    enough: float,
+    evaluate: Callable[[Tensor], object],
+    kind: Outputs = Classes(),  # noqa: B008  frozen
 ) -> Reading:
     """Reads the training set once, and checks every batch of it that is read.
 
@@ -95,23 +104,24 @@ def read(
 
     Args:
         train: The training set.
-        classes: How many the network tells apart.
+        outputs: How many the network has.
         enough: After how many seconds a training set whose length is known is left.
         evaluate: Called with the first batch of each shape of examples that occurs, and raises
             where the network can't take it.
+        kind: What the outputs mean.
 
     Raises:
-        InputError: A batch is no pair, inputs have NaN, labels are out of range, or it gives more
+        InputError: A batch is no pair, inputs have NaN, targets are out of range, or it gives more
             or fewer batches than it says.
     """
     if isinstance(train, Batches):
-        return _in_memory(train, classes, now() + enough)
+        return _in_memory(train, outputs, now() + enough, kind)
     known, until = _known_examples(train), now() + enough
     examples, batches, has_single, shapes = 0, 0, False, set[torch.Size]()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_iterated(train)):
-            x, y = pair(batch, number)
-            check_values(x, y, classes, number)
+            x, y = pair(batch, number, kind)
+            check_values(x, y, outputs, number, kind)
             if x.shape[1:] not in shapes and len(shapes) < _SHAPES:
                 shapes.add(x.shape[1:])
                 evaluate(x)
@@ -136,8 +146,14 @@ def read(
     return Reading(examples, has_single)
 
 
-def check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
-    """Inputs are finite, and labels in range.
+def check_values(
+    x: Tensor,
+    y: Tensor,
+    outputs: int,
+    number: int,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
+) -> None:
+    """Inputs are finite, and targets in range.
 
     Raises:
         InputError: They are not.
@@ -148,17 +164,11 @@ def check_values(x: Tensor, y: Tensor, classes: int, number: int) -> None:
         raise InputError(
             f"batch {number} of the training loader has NaN or infinite inputs: clean the data"
         )
-    y = y.long()  # not all whole numbers of torch's have a smallest one
-    if y.min() < 0 or y.max() >= classes:
-        wrong = int(y.min() if y.min() < 0 else y.max())
-        raise InputError(
-            f"batch {number} of the training loader has label {wrong}, needs 0 to {classes - 1}: "
-            f"the network has {classes} outputs"
-        )
+    kind.check_targets(y, outputs, number)
 
 
-def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
-    """A batch as inputs `[batch, ...]` and labels `[batch]`.
+def pair(batch: Any, number: int, kind: Outputs = Classes()) -> tuple[Tensor, Tensor]:  # noqa: B008  frozen
+    """A batch as inputs `[batch, ...]` and targets `[batch, ...]` of this kind.
 
     Raises:
         InputError: It is something else.
@@ -185,15 +195,15 @@ def pair(batch: Any, number: int) -> tuple[Tensor, Tensor]:
             f"batch {number} has nested tensors, needs plain ones: pad its examples to one length "
             "(torch.nested.to_padded_tensor)"
         )
-    if y.dim() != 1 or not x.dim() or len(x) != len(y) or y.is_floating_point() or not len(y):
-        raise InputError(
-            f"batch {number} has inputs {tuple(x.shape)} and labels {tuple(y.shape)} of "
-            f"{y.dtype}, needs [batch, ...] and whole numbers [batch]"
-        )
+    kind.check_pair(x, y, number)
     return x, y
 
 
-def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[dict[str, bool], bool]:
+def redraws(
+    train: Loader,
+    first: tuple[Tensor, Tensor],
+    kind: Outputs = Classes(),  # noqa: B008  frozen
+) -> tuple[dict[str, bool], bool]:
     """Which sources another seed changes, and whether the same seed gives the same first batch
     again.
 
@@ -202,15 +212,20 @@ def redraws(train: Loader, first: tuple[Tensor, Tensor]) -> tuple[dict[str, bool
     Args:
         train: The training set.
         first: What `first_batch(train, "first")` gave.
+        kind: What the outputs mean.
     """
     if isinstance(train, Batches):
         changes = {
             "order": train.shuffle and len(train.targets) > 1,
             "augmentation": train.augment is not None,
         }
-        return changes, train.augment is None or _same(first, first_batch(train, "first"))
-    other = not _same(first, first_batch(train, "other"))
-    return {"order": other, "augmentation": other}, _same(first, first_batch(train, "first"))
+        return changes, train.augment is None or _same(
+            first, first_batch(train, "first", kind=kind)
+        )
+    other = not _same(first, first_batch(train, "other", kind=kind))
+    return {"order": other, "augmentation": other}, _same(
+        first, first_batch(train, "first", kind=kind)
+    )
 
 
 def _same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
@@ -242,16 +257,20 @@ def _iterated(train: Loader) -> Iterator[Any]:
         yield batch
 
 
-def _in_memory(train: Batches, classes: int, until: float) -> Reading:
+def _in_memory(train: Batches, outputs: int, until: float, kind: Outputs) -> Reading:
     """Examples are prepared by thousands: the look costs no augmentation."""
     x, y = train.inputs, train.targets
-    check_values(x[:0], y, classes, 0)
+    kind.check_pair(x, y, 0)
+    check_values(x[:0], y, outputs, 0, kind)
     for number, i in enumerate(range(0, len(x), _TOGETHER)):
         part = x[i : i + _TOGETHER]
         check_values(
-            *pair((train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number),
-            classes,
+            *pair(
+                (train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number, kind
+            ),
+            outputs,
             number,
+            kind,
         )
         if now() > until:
             break

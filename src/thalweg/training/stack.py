@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.errors import InputError
-from thalweg.training.loop import Loss
+from thalweg.outputs import Loss
 from thalweg.training.mixed import mixed_inside_vmap
 from thalweg.weights.batchnorm import BatchNorm
 from thalweg.weights.copying import copied
@@ -103,8 +103,8 @@ class Stack(nn.Module):
 
 
 def summed(loss: Loss, *, is_mean: bool) -> Loss:
-    """The sum of the members' losses, of outputs `[members, batch, classes]` and targets `[members,
-    batch]`.
+    """The sum of the members' losses, of outputs `[members, batch, outputs]` and targets `[members,
+    batch, ...]`.
 
     A sum, not a mean: then a member's gradient is its own, whatever their number.
 
@@ -116,7 +116,7 @@ def summed(loss: Loss, *, is_mean: bool) -> Loss:
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
         if is_mean:
-            return loss(outputs.flatten(0, 1), targets.flatten()) * len(outputs)
+            return loss(outputs.flatten(0, 1), targets.flatten(0, 1)) * len(outputs)
         return torch.stack([loss(o, t) for o, t in zip(outputs, targets, strict=True)]).sum()
 
     return total

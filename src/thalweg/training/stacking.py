@@ -22,7 +22,7 @@ Trained = tuple[Weights, Cost] | None  # nothing where a training diverged
 
 def alike(first: Problem, other: Problem) -> bool:
     """Whether the anchors of two problems can be members of one stack."""
-    names = ("model", "recipe", "execution", "sources", "loss")
+    names = ("model", "recipe", "execution", "sources", "loss", "outputs")
     if first is other:
         return True
     if any(getattr(first, name) != getattr(other, name) for name in names):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +14,16 @@ from torch.func import functional_call
 
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter, now
+from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import seeded
-from thalweg.training.loop import Loss, train
+from thalweg.training.loop import train
 from thalweg.training.recipe import Recipe
 
-_KEPT = (
-    "View",
-    "Squeeze",
-    "Reshape",
-    "Unsafe",
-    "Clone",
-    "ToCopy",
-    "Alias",
-    "Clamp",
-)  # probabilities stay what they are
 _ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
 
 
-def evaluated(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's outputs `[batch, classes]`.
+def evaluated(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -> Tensor:  # noqa: B008  frozen
+    """The network's outputs `[batch, outputs]`, of this kind.
 
     Raises:
         InputError: It can't evaluate these inputs, or gives something else.
@@ -47,61 +38,17 @@ def evaluated(network: nn.Module, x: Tensor) -> Tensor:
             f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
             f"{_line(error)}"
         ) from error
-    if (
-        isinstance(outputs, Tensor)
-        and outputs.dim() == 2
-        and len(outputs) == len(x)
-        and outputs.shape[1] == 1
-    ):
-        raise InputError(
-            f"the network's output is {tuple(outputs.shape)} for {len(x)} inputs, one logit "
-            "each, needs two classes or more: give it two outputs (their difference is the "
-            "logit)"
-        )
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
-        got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        inner = (
-            ""
-            if isinstance(outputs, Tensor)
-            else ": wrap it in a module whose forward returns the tensor of logits alone"
-        )
-        raise InputError(
-            f"the network's output is {got} for {len(x)} inputs{mode}, needs [batch, classes] "
-            f"with two classes or more{inner}"
-        )
-    if not outputs.is_floating_point():
-        raise InputError(f"the network's outputs are {outputs.dtype}, needs floating-point logits")
-    return outputs
-
-
-def check_logits(outputs: Tensor, mode: str = "") -> None:
-    """Whether outputs `[batch, classes]`, with their graph of gradients, are logits; `mode` says in
-    which mode they were made.
-
-    Raises:
-        InputError: They are probabilities already: they add up to one, or a softmax or sigmoid made
-            them.
-    """
-    last: Any = outputs.grad_fn
-    while last is not None and last.name().startswith(_KEPT):
-        last = last.next_functions[0][0] if last.next_functions else None
-    made = last.name().removesuffix("0").removesuffix("Backward") if last is not None else ""
-    values = outputs.detach().double()
-    add_up = (
-        bool((values.min() >= 0) & ((values.sum(1) - 1).abs().max() < 1e-3)) and len(values) > 0
-    )
-    is_sigmoid = made in ("Sigmoid", "Hardsigmoid") and not add_up
-    if add_up or is_sigmoid or made == "Softmax":
-        what = "between 0 and 1 (a sigmoid made them)" if is_sigmoid else "probabilities already"
-        raise InputError(
-            f"the network's outputs are {what}{mode}, needs logits: a second softmax would "
-            f"flatten them; take the last {'sigmoid' if is_sigmoid else 'softmax'} out of the "
-            "network (or return log-probabilities, torch.log_softmax)"
-        )
+    kind.check_outputs(outputs, len(x), mode)
+    return cast(Tensor, outputs)
 
 
 def trial_step(
-    network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, loss: Loss | None
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    recipe: Recipe,
+    loss: Loss | None,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
 ) -> float:
     """Trains a network for one step with a learning rate of 0, and says how many seconds that took.
 
@@ -111,9 +58,10 @@ def trial_step(
     Args:
         network: On its device. It is not needed afterwards.
         x: A batch of inputs, as the loader gives it.
-        y: Its labels.
+        y: Its targets.
         recipe: That of the trainings.
-        loss: That of the trainings; the recipe's cross-entropy if None.
+        loss: That of the trainings; the usual one of the outputs if None.
+        kind: What the outputs mean.
 
     Raises:
         InputError: The step fails, in whatever way.
@@ -122,11 +70,11 @@ def trial_step(
     try:
         with seeded(0, "inspection", "trial"):
             train(
-                _Checked(network),
+                _Checked(network, kind),
                 [(x, y)],
                 replace(recipe, epochs=1.0, lr=0.0, final_lr=0.0),
                 Meter(),
-                loss=None if loss is None else _scalar(loss),
+                loss=kind.loss(recipe.label_smoothing) if loss is None else _scalar(loss),
             )
     except InputError:
         raise
@@ -175,7 +123,7 @@ def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int,
         )
 
 
-def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
+def depends_on_batch(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -> bool:  # noqa: B008  frozen
     """Whether what a network predicts for an example hangs on the others in its batch, as of batch
     norm without statistics.
     """
@@ -185,7 +133,7 @@ def depends_on_batch(network: nn.Module, x: Tensor) -> bool:
         found = []
         for other in (1, 2):
             with seeded(0, "inspection", "batch"):
-                found.append(evaluated(network, x[[0, other]])[0])
+                found.append(evaluated(network, x[[0, other]], kind)[0])
     return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
 
 
@@ -234,18 +182,18 @@ def check_single(network: nn.Module, x: Tensor) -> None:
 class _Checked(nn.Module):
     """A network whose outputs are looked at."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, kind: Outputs) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.kind = network, kind
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = evaluated(self.network, x)
+        outputs = evaluated(self.network, x, self.kind)
         if not outputs.requires_grad:
             raise InputError(
                 "the network's outputs have no graph of gradients in training mode: is there a "
                 "detach() or torch.no_grad() in its forward?"
             )
-        check_logits(outputs)
+        self.kind.check_scale(outputs)
         return outputs
 
 

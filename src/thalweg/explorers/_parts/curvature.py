@@ -1,8 +1,7 @@
-"""The generalised Gauss-Newton matrix of a network's last layer, and the output Hessians of
-likelihoods that it is made of.
+"""The generalised Gauss-Newton matrix of a network's last layer.
 
-With the features f `[features]` of an input, and the Hessian H `[classes, classes]` of minus its
-log-likelihood in the outputs, it is the sum over inputs of H (x) f f'. The outputs are linear in
+With the features f `[features]` of an input, and the Hessian H `[outputs, outputs]` of its loss in
+the outputs (`Outputs.hessian`), it is the sum over inputs of H (x) f f'. The outputs are linear in
 the last layer, so it is the Hessian itself.
 """
 
@@ -11,39 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from thalweg.predictions import log_softmax
-
 OutputHessian = Callable[[Tensor], Tensor]
-
-
-def softmax(outputs: Tensor) -> Tensor:
-    """Of a categorical likelihood with logits `[inputs, classes]`: diag(p) - p p', `[inputs,
-    classes, classes]`.
-    """
-    p = log_softmax(outputs).exp()
-    return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-
-
-def gaussian(outputs: Tensor) -> Tensor:
-    """Of a Gaussian likelihood with unit variance about outputs `[inputs, classes]`: the identity
-    for every input.
-    """
-    classes = outputs.shape[1]
-    return torch.eye(classes, dtype=outputs.dtype, device=outputs.device).expand(
-        len(outputs), classes, classes
-    )
 
 
 def curvature(
     evaluated: Iterable[tuple[Tensor, Tensor]], hessian: OutputHessian, together: int = 2048
 ) -> Tensor:
-    """The matrix `[d, d]` in double precision, d = classes x features, class by class.
+    """The matrix `[d, d]` in double precision, d = outputs x features, output by output.
 
     Args:
-        evaluated: Batches of features `[batch, features]` and outputs `[batch, classes]`; one at
+        evaluated: Batches of features `[batch, features]` and outputs `[batch, outputs]`; one at
             least.
-        hessian: Of the likelihood.
-        together: Inputs that are added at once: each time, half of the matrix goes through memory.
+        hessian: The Hessian of each input's loss in its outputs.
+        together: The number of inputs that are added at once: each time, half of the matrix goes
+            through memory.
     """
     blocks = torch.empty(0)
     for features, outputs in _joined(evaluated, together):
