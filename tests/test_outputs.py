@@ -112,6 +112,23 @@ def test_values_are_what_outputs_mean(kind):
     assert torch.allclose(outputs.average(outputs.store(raw)), found.mean(0))
 
 
+def test_values_far_from_zero_keep_their_differences():
+    """Single precision has steps of 128 s at 1.7e9 s: u would be 0 or a multiple of 64."""
+    dates = Values("s", mean=1.7e9, std=1000.0)
+    raw = torch.tensor([[[0.100]], [[0.102]]])
+    found = Predictions(dates.store(raw), outputs=dates)
+    assert found.u().item() == pytest.approx(math.sqrt(2), rel=1e-4)
+    assert dates.errors(raw[0], torch.tensor([1.7e9 + 90], dtype=torch.float64)).item() == (
+        pytest.approx(10, rel=1e-4)
+    )
+    assert Values(mean=300.0, std=10.0).store(raw).dtype == torch.float32
+
+
+def test_whole_numbers_far_from_zero_are_standardised_exactly():
+    dates, y = Values("s", mean=1.7e9, std=1000.0), torch.tensor([1_700_000_010, 1_699_999_990])
+    assert dates.aligned(torch.zeros(2, 1), y)[:, 0].tolist() == pytest.approx([0.01, -0.01])
+
+
 def test_residuals_are_added_on_a_line(kind):
     outputs, n = kind
     stored = outputs.store(random(2, 6, n))
