@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from thalweg.baselines.base import baselines
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
+from thalweg.explorers.restarts import Restarts
 from thalweg.files import read_tensors
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
@@ -306,6 +307,13 @@ def test_every_explorer_takes_every_kind(method, name):
     made = problem(KINDS[name], recipe=Recipe(epochs=2, lr=0.02))
     found = predict(made, explorers()[method]().explore(made), random(9, 4).float(), draws=3)
     assert found.stored.shape == (3, 9, outputs.columns(n)) and found.outputs == outputs.predicted
+
+
+@pytest.mark.parametrize("name", ["binary", "value"])
+def test_restarts_are_calibrated_on_every_kind(name):
+    made = problem(KINDS[name], unlabelled=random(50, 4, seed=3).float())
+    found = Restarts(members=1, share=0.25, calibrate=True, tolerance=10.0).explore(made)
+    assert found.size == 2
 
 
 @pytest.mark.parametrize("name", ["binary", "value"])
