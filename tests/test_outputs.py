@@ -11,6 +11,7 @@ from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
 from thalweg.explorers.restarts import Restarts
 from thalweg.files import read_tensors
+from thalweg.landscape import extent, profile
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
@@ -307,6 +308,18 @@ def test_every_explorer_takes_every_kind(method, name):
     made = problem(KINDS[name], recipe=Recipe(epochs=2, lr=0.02))
     found = predict(made, explorers()[method]().explore(made), random(9, 4).float(), draws=3)
     assert found.stored.shape == (3, 9, outputs.columns(n)) and found.outputs == outputs.predicted
+
+
+def test_paths_and_extents_are_measured_of_every_kind(kind):
+    """Of values, distances are in their units, and no class can change."""
+    made = problem(kind, recipe=Recipe(epochs=2, lr=0.02))
+    ends = [made.anchor(0), made.anchor(1)]
+    segment = profile(made, ends, points=3)
+    values = predict(made, Members(tuple(ends)), made.inputs()).values().double()
+    expected = float((values[1] - values[0]).abs().sum(-1).mean()) / 2
+    assert float(segment.total_variation[-1]) == pytest.approx(expected)
+    assert bool(segment.disagreement.isnan().all()) == isinstance(made.outputs, Values)
+    assert extent(made, Members(tuple(ends))).function_dimension == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["binary", "value"])
