@@ -131,6 +131,20 @@ def test_whole_numbers_far_from_zero_are_standardised_exactly():
     assert dates.aligned(torch.zeros(2, 1), y)[:, 0].tolist() == pytest.approx([0.01, -0.01])
 
 
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (Values(mean=300.7, std=2.0), torch.tensor([302.0]).bfloat16()),
+        (Values(mean=300.7, std=2.0), torch.tensor([302.0]).half()),
+        (Values(mean=1_700_000_050.0, std=100.0), torch.tensor([1_700_000_128.0])),
+    ],
+)
+def test_the_mean_that_is_subtracted_is_the_one_that_is_added(outputs, targets):
+    """In the precision of such targets it is another number, by which predictions would be off."""
+    standardised = outputs.aligned(torch.zeros(1, 1), targets)
+    assert outputs.store(standardised).item() == pytest.approx(targets.item(), abs=1e-3)
+
+
 def test_residuals_are_added_on_a_line(kind):
     outputs, n = kind
     stored = outputs.store(random(2, 6, n))

@@ -213,8 +213,11 @@ class Values(Outputs):
         return cls(facts.get("units", ""))
 
     def _standardised(self, targets: Tensor) -> Tensor:
-        # in the precision of the targets, which may be large beside their differences
-        targets = targets if targets.is_floating_point() else targets.double()
+        # the mean must not be rounded more than where it is added again
+        if self._is_far or not targets.is_floating_point():
+            targets = targets.double()
+        elif targets.dtype != torch.float64:
+            targets = targets.float()
         mean, std = (targets.new_tensor(given) for given in (self._mean, self._std))
         return (targets - mean) / std
 
