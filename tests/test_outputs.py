@@ -7,11 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.baselines.base import baselines
+from thalweg.computing import compute
+from thalweg.emulators.engression import Engression
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
+from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.restarts import Restarts
 from thalweg.files import read_tensors
 from thalweg.landscape import extent, profile
+from thalweg.method import Method
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
@@ -334,6 +338,17 @@ def test_paths_and_extents_are_measured_of_every_kind(kind):
     assert float(segment.total_variation[-1]) == pytest.approx(expected)
     assert bool(segment.disagreement.isnan().all()) == isinstance(made.outputs, Values)
     assert extent(made, Members(tuple(ends))).function_dimension == pytest.approx(1)
+
+
+def test_an_emulator_of_probabilities_is_refused_before_anything_is_trained():
+    made = problem(KINDS["value"], unlabelled=random(300, 4, seed=3).float())
+    asked = random(9, 4).float()
+    with pytest.raises(InputError, match="Engression got predictions of Values"):
+        quantify(made, asked, emulator=Engression())
+    method = Method(DeepEnsemble(members=2), emulator=Engression())
+    with pytest.raises(InputError, match="learns from probabilities only"):
+        compute(method, made, {"calibration": random(20, 4).float(), "asked": asked})
+    assert made.cost.trainings == 0
 
 
 @pytest.mark.parametrize("name", ["binary", "value"])

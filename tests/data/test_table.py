@@ -111,6 +111,10 @@ def test_a_study_of_a_regression_is_run_judged_and_reported(tmp_path):
         ({"protocol": {"landscape": "learned-curve"}}, "protocol.landscape.*give 'none'"),
         ({"data": REGRESSION["data"] | {"ood": "rotated"}}, "data.ood.*has no images"),
         ({"model": {"name": "cnn", "hidden": None}}, "cnn got images of 1 x 1"),
+        (
+            {"methods": [{"explorer": "deep-ensemble", "members": 2, "emulator": "engression"}]},
+            "engression on deep-ensemble.*learns from probabilities only",
+        ),
     ],
 )
 def test_what_is_about_images_is_refused_before_anything_is_trained(changes, message):

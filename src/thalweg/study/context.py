@@ -74,6 +74,9 @@ class StudyContext:
         if self.plan.protocol.landscape != "none":
             got = f"protocol.landscape got '{self.plan.protocol.landscape}'"
             self.check_pictures(got, "give 'none'")
+        for row in self.plan.methods:
+            with _about(row.label):
+                row.method.check_outputs(self.outputs)
         problem = self.problem("reference", None)
         if self.plan.execution.stack > 1:
             with _about("execution.stack"):
