@@ -23,8 +23,10 @@ class Values(Outputs):
     The loss is the squared error, averaged over outputs, of *standardised* targets, (target - mean)
     / std. Networks thus learn numbers about 0, and predictions are mean + std x output, in the
     units of the targets; they are in double precision where a mean is more than 1,000 std, as that
-    of dates in seconds. Distances and u are Euclidean over the outputs: give several outputs in
-    like units, or on like scales.
+    of dates in seconds. A network that is trained already must give such numbers, too.
+
+    Distances and u are Euclidean over the outputs, and so are K_eq and K_u: an output whose numbers
+    are the largest decides them. Give several outputs in like units, or on like scales.
 
     Methods that sample exp(-loss x examples / temperature), such as cSGLD and subspace inference,
     take the loss as it is: that of a Gaussian whose variance is half the number of outputs, in
