@@ -270,13 +270,13 @@ def test_a_process_that_dies(name, monkeypatch):
 
 
 def test_narrow_copies_go_through_it():
-    from thalweg.narrow.training import narrow_problem, train_narrow
+    from thalweg.narrow.training import narrow_problem, train_copies
 
     execution = Execution(executor=Backwards())
     problem = cases.problem("layernorm", execution=execution)
     narrow = narrow_problem(problem, 0.5)
     assert narrow.execution is execution
-    networks = train_narrow(problem, narrow, 2)
+    networks = train_copies(problem, 0.5, 2).members
     assert execution.executor.items == [((0, 1),), ((0, 0),)]
     assert all(narrow.anchor(k) is m for k, m in enumerate(networks.points))
 
