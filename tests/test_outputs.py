@@ -7,9 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.baselines.base import baselines
+from thalweg.computing import compute
+from thalweg.emulators.engression import Engression
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
+from thalweg.explorers.deep_ensemble import DeepEnsemble
+from thalweg.explorers.restarts import Restarts
 from thalweg.files import read_tensors
+from thalweg.landscape import extent, profile
+from thalweg.method import Method
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
@@ -110,6 +116,37 @@ def test_values_are_what_outputs_mean(kind):
     assert found.shape[-1] == outputs.columns(n)
     assert outputs.simplex == bool(torch.allclose(found.sum(-1), torch.ones(2, 6).double()))
     assert torch.allclose(outputs.average(outputs.store(raw)), found.mean(0))
+
+
+def test_values_far_from_zero_keep_their_differences():
+    """Single precision has steps of 128 s at 1.7e9 s: u would be 0 or a multiple of 64."""
+    dates = Values("s", mean=1.7e9, std=1000.0)
+    raw = torch.tensor([[[0.100]], [[0.102]]])
+    found = Predictions(dates.store(raw), outputs=dates)
+    assert found.u().item() == pytest.approx(math.sqrt(2), rel=1e-4)
+    assert dates.errors(raw[0], torch.tensor([1.7e9 + 90], dtype=torch.float64)).item() == (
+        pytest.approx(10, rel=1e-4)
+    )
+    assert Values(mean=300.0, std=10.0).store(raw).dtype == torch.float32
+
+
+def test_whole_numbers_far_from_zero_are_standardised_exactly():
+    dates, y = Values("s", mean=1.7e9, std=1000.0), torch.tensor([1_700_000_010, 1_699_999_990])
+    assert dates.aligned(torch.zeros(2, 1), y)[:, 0].tolist() == pytest.approx([0.01, -0.01])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (Values(mean=300.7, std=2.0), torch.tensor([302.0]).bfloat16()),
+        (Values(mean=300.7, std=2.0), torch.tensor([302.0]).half()),
+        (Values(mean=1_700_000_050.0, std=100.0), torch.tensor([1_700_000_128.0])),
+    ],
+)
+def test_the_mean_that_is_subtracted_is_the_one_that_is_added(outputs, targets):
+    """In the precision of such targets it is another number, by which predictions would be off."""
+    standardised = outputs.aligned(torch.zeros(1, 1), targets)
+    assert outputs.store(standardised).item() == pytest.approx(targets.item(), abs=1e-3)
 
 
 def test_residuals_are_added_on_a_line(kind):
@@ -289,6 +326,36 @@ def test_every_explorer_takes_every_kind(method, name):
     made = problem(KINDS[name], recipe=Recipe(epochs=2, lr=0.02))
     found = predict(made, explorers()[method]().explore(made), random(9, 4).float(), draws=3)
     assert found.stored.shape == (3, 9, outputs.columns(n)) and found.outputs == outputs.predicted
+
+
+def test_paths_and_extents_are_measured_of_every_kind(kind):
+    """Of values, distances are in their units, and no class can change."""
+    made = problem(kind, recipe=Recipe(epochs=2, lr=0.02))
+    ends = [made.anchor(0), made.anchor(1)]
+    segment = profile(made, ends, points=3)
+    values = predict(made, Members(tuple(ends)), made.inputs()).values().double()
+    expected = float((values[1] - values[0]).abs().sum(-1).mean()) / 2
+    assert float(segment.total_variation[-1]) == pytest.approx(expected)
+    assert bool(segment.disagreement.isnan().all()) == isinstance(made.outputs, Values)
+    assert extent(made, Members(tuple(ends))).function_dimension == pytest.approx(1)
+
+
+def test_an_emulator_of_probabilities_is_refused_before_anything_is_trained():
+    made = problem(KINDS["value"], unlabelled=random(300, 4, seed=3).float())
+    asked = random(9, 4).float()
+    with pytest.raises(InputError, match="Engression got predictions of Values"):
+        quantify(made, asked, emulator=Engression())
+    method = Method(DeepEnsemble(members=2), emulator=Engression())
+    with pytest.raises(InputError, match="learns from probabilities only"):
+        compute(method, made, {"calibration": random(20, 4).float(), "asked": asked})
+    assert made.cost.trainings == 0
+
+
+@pytest.mark.parametrize("name", ["binary", "value"])
+def test_restarts_are_calibrated_on_every_kind(name):
+    made = problem(KINDS[name], unlabelled=random(50, 4, seed=3).float())
+    found = Restarts(members=1, share=0.25, calibrate=True, tolerance=10.0).explore(made)
+    assert found.size == 2
 
 
 @pytest.mark.parametrize("name", ["binary", "value"])

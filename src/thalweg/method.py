@@ -15,6 +15,7 @@ from thalweg.explorers._parts.copies import independent, reseeded
 from thalweg.explorers.base import Explorer
 from thalweg.meter import Cost
 from thalweg.narrow.training import MakeNetwork, NarrowCopies
+from thalweg.outputs import Outputs
 from thalweg.predicting import sample
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members, WeightDistribution
@@ -157,6 +158,15 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
             return self.narrow.family
         return self.explorer.family
 
+    def check_outputs(self, outputs: Outputs) -> None:
+        """Checks that the emulator can learn from predictions of such outputs.
+
+        Raises:
+            InputError: It can't.
+        """
+        if self.emulator is not None:
+            self.emulator.check_takes(outputs)
+
     def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
         """Explores, as often as it is repeated; all work is metered in the problem.
 
@@ -185,9 +195,11 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
                 one.
 
         Raises:
-            InputError: The network can't be narrowed, or the explorer can't cope with it.
+            InputError: The network can't be narrowed, the explorer can't cope with it, or the
+                emulator can't with its outputs.
             Diverged: The loss of a training became infinite.
         """
+        self.check_outputs(problem.outputs)
         with problem.measured() as spent:
             predicting, distribution = self.explore(problem)
             count = distribution.size or draws

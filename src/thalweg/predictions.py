@@ -128,7 +128,8 @@ class Predictions:
         Args:
             p: Probabilities that it is true `[members, inputs]`.
             logits: Their logits `[members, inputs]`, instead of `p`: exact where p is nearly 1.
-            **beside: `stated_u` and `outside`, as in `Predictions`.
+            **beside: `stated_u` and `outside`, as in `Predictions`. u is that of both columns,
+                false and true: sqrt(2) times the standard deviation of `p`.
 
         Raises:
             InputError: Both or none are given, or they are no probabilities.

@@ -12,6 +12,7 @@ from thalweg.data import DATASETS, Table, load, load_ood, splits
 from thalweg.errors import InputError
 from thalweg.report import write
 from thalweg.report.results import load as load_results
+from thalweg.study import looking
 from thalweg.study.compare import compare
 from thalweg.study.context import StudyContext
 
@@ -110,12 +111,25 @@ def test_a_study_of_a_regression_is_run_judged_and_reported(tmp_path):
         ({"protocol": {"landscape": "learned-curve"}}, "protocol.landscape.*give 'none'"),
         ({"data": REGRESSION["data"] | {"ood": "rotated"}}, "data.ood.*has no images"),
         ({"model": {"name": "cnn", "hidden": None}}, "cnn got images of 1 x 1"),
+        (
+            {"methods": [{"explorer": "deep-ensemble", "members": 2, "emulator": "engression"}]},
+            "engression on deep-ensemble.*learns from probabilities only",
+        ),
     ],
 )
 def test_what_is_about_images_is_refused_before_anything_is_trained(changes, message):
     with pytest.raises(InputError, match=message) as caught:
         StudyContext(tiny.plan(**(REGRESSION | changes))).check()
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_of_its_landscape_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    opened = StudyContext(tiny.plan(**REGRESSION)), tmp_path
+    monkeypatch.setattr(looking, "opened", lambda *_, **__: opened)
+    with pytest.raises(InputError, match="landscape got a plan with values") as caught:
+        looking.look(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_table_is_no_set_of_images():

@@ -134,6 +134,34 @@ def test_values_scatter_with_the_width_of_their_input():
     assert torch.allclose(draws.mean(0), 10 * asked.mean(0))
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**40])
+def test_u_is_the_same_in_whatever_units_values_come(unit):
+    """Trees take numbers that differ by less than 1e-7 for equal: in tiny units u would be the same
+    at all inputs, and nothing would be outside.
+    """
+    mean = gaussian(1, 1000, scale=0)[0]
+    known, asked = (mean + (gaussian(3, 1000, seed) - mean) * (1 + (mean > 0)) for seed in (0, 1))
+    asked[:, 0] += 100
+    one, other = (
+        SMALL.emulate(values(unit * known), values(unit * asked), draws=3, seed=0)
+        for unit in (1.0, unit)
+    )
+    assert torch.allclose(other.u() / unit, one.u())
+    assert torch.allclose(other.values() / unit, one.values())
+    assert one.outside is not None and other.outside is not None
+    assert one.outside[0] and torch.equal(other.outside, one.outside)
+
+
+def test_values_far_from_zero_are_told_apart():
+    """The trees read single precision, whose steps are 64 at a thousand million."""
+    mean = gaussian(1, 1000, scale=0)[0]
+    known, asked = (
+        1e9 + mean + (gaussian(3, 1000, seed) - mean) * (1 + (mean > 0)) for seed in (0, 1)
+    )
+    u = Forest(trees=20, tried=1.0).emulate(values(known), values(asked), draws=2, seed=0).u()
+    assert u[mean[:, 0] > 3].mean() > 1.5 * u[mean[:, 0] < -3].mean()
+
+
 def test_values_of_anchors_and_proxies_have_their_weighted_centre():
     known, asked = gaussian(4, 300), gaussian(4, 50, seed=1)
     given = (values(own, anchors=1, width_ratio=0.5) for own in (known, asked))
@@ -266,6 +294,25 @@ def test_the_directions_in_which_members_differ():
     assert of(two, ten) == pytest.approx((0.5 * 1 + 0.9 * 9) / 1.4)
     assert 1 <= of(sure) < 10
     assert Group.of(Observations(Predictions(torch.tensor([[[0.0, -math.inf]]])))).dimensions == 1
+
+
+def test_the_directions_in_which_values_differ():
+    """As many as outputs that scatter alike; one, where the units of an output make its numbers
+    the largest, or where there is one output.
+    """
+    alike = torch.cat([gaussian(3, seed=seed) for seed in range(4)], 2)
+    mixed = alike * torch.tensor([1000.0, 1, 1, 1])
+    found = [Group.of(values(own * 1e-170)).dimensions for own in (alike, mixed, alike[..., :1])]
+    assert found[0] == pytest.approx(4, rel=0.01)
+    assert found[1] == pytest.approx(1, abs=1e-4) and found[2] == 1
+    assert Group.of(values(torch.ones(2, 3, 2))).dimensions == 1
+
+
+def test_the_mean_spread_of_several_values_is_their_scale():
+    """Of two members, the squares of four outputs tell it with a bias of few per cent."""
+    four = torch.cat([gaussian(2, seed=seed, scale=0.3) for seed in range(4)], 2)
+    scale = Scale.of(Group.of(values(four)))
+    assert scale.level == pytest.approx(0.3 * 2, rel=0.07)  # it was 18 % too large
 
 
 @pytest.mark.parametrize(("members", "c4"), [(2, 0.7979), (3, 0.8862), (4, 0.9213), (5, 0.9400)])

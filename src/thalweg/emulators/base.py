@@ -38,6 +38,18 @@ class Emulator(ABC):
         """Whether it looks at features of inputs."""
         return False
 
+    def check_takes(self, outputs: Outputs) -> None:
+        """Checks that it can learn from predictions of such outputs.
+
+        Raises:
+            InputError: It can't.
+        """
+        if not isinstance(outputs, self.takes):
+            raise InputError(
+                f"{type(self).__name__} got predictions of {type(outputs).__name__}, and learns "
+                f"from {self.takes.__name__.lower()} only: take the forest or the neighbours"
+            )
+
     @abstractmethod
     def emulate(
         self,
@@ -144,12 +156,7 @@ def check_fit(
             such outputs, or draws is no whole number of 1 or more.
     """
     whole("draws", draws, 1)
-    if not isinstance(calibration.outputs, emulator.takes):
-        raise InputError(
-            f"{type(emulator).__name__} got predictions of {type(calibration.outputs).__name__}, "
-            f"and learns from {emulator.takes.__name__.lower()} only: take the forest or the "
-            "neighbours"
-        )
+    emulator.check_takes(calibration.outputs)
     if calibration.outputs != asked.outputs:
         raise InputError(
             f"calibration predictions are of {calibration.outputs}, those asked about of "

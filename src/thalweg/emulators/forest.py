@@ -22,7 +22,8 @@ networks is nearly that of retrainings, at a fraction of the cost.
     draws       softmax(log centre + factor x residual), shifted so that their mean probability is
                 the centre
 
-Of a regression, values take the place of log-probabilities, and there is no softmax.
+Of a regression, values take the place of log-probabilities, and there is no softmax. They are
+measured in units of their own scatter first, so that u is the same in whatever units they come.
 
 An input is *outside* where it is farther from all calibration inputs, in these rows, than 99.5 % of
 those are from each other. The trees know nothing there: u is the mean of theirs and of the
@@ -31,7 +32,7 @@ networks' own spread, and `Predictions.outside` says where.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,10 +91,15 @@ class Forest(Learner):
     def learn(
         self, known: Observations, seed: int
     ) -> Callable[[Observations, int, int], Predictions]:
-        grown = self._grow(known.outputs, Group.of(known), self._features(known), seed)
+        group = Group.of(known)
+        measure = _Measure.of(group)
+        grown = self._grow(known.outputs, measure.of_group(group), self._features(known), seed)
 
         def ask(own: Observations, draws: int, seed: int) -> Predictions:
-            drawn, u, outside = grown.ask(Group.of(own), self._features(own), draws, seed)
+            measured = measure.of_group(Group.of(own))
+            drawn, u, outside = grown.ask(measured, self._features(own), draws, seed)
+            if measure.differs:
+                drawn, u = drawn * measure.unit + measure.origin, u * measure.unit
             kind = own.anchors.stored.dtype
             return Predictions(drawn.to(kind), u.to(kind), outside, own.outputs)
 
@@ -142,6 +148,37 @@ class Forest(Learner):
             trees.apply(rows),
             torch.cat(residuals) * factor,
         )
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """The scale on which trees see values, so that nothing depends on their units: trees take
+    numbers that differ by less than 1e-7 for equal.
+
+    Attributes:
+        origin: The mean over calibration inputs `[outputs]`.
+        unit: The members' scatter there, rounded to a power of 2, which is exact.
+        differs: Whether it is another scale than that of the values; that of probabilities isn't.
+    """
+
+    origin: Tensor
+    unit: float = 1.0
+    differs: bool = False
+
+    @staticmethod
+    def of(group: Group) -> "_Measure":
+        """The scale of calibration inputs."""
+        origin = group.values.mean((0, 1))
+        if group.outputs.simplex:
+            return _Measure(origin)
+        scatter = float((group.values - group.values.mean(0)).norm(dim=-1).mean())
+        return _Measure(origin, 2.0 ** round(math.log2(scatter)) if scatter else 1.0, differs=True)
+
+    def of_group(self, group: Group) -> Group:
+        """A group on this scale."""
+        if not self.differs:
+            return group
+        return replace(group, values=(group.values - self.origin) / self.unit)
 
 
 @dataclass(frozen=True)

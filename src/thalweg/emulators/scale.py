@@ -36,7 +36,7 @@ class Group:
         width_ratio: Hidden channels of a proxy over those of an anchor.
         impurity: Mean 1 - sum p^2 of proxies over that of anchors; 1 for a regression, or where it
             can't tell.
-        dimensions: In how many like directions members differ from each other; 1 for a regression.
+        dimensions: In how many like directions members differ from each other; 1 for one value.
         outputs: What they are predictions of.
     """
 
@@ -53,7 +53,10 @@ class Group:
         outputs, anchors = evidence.outputs, evidence.anchors.members
         values = outputs.values(evidence.stored.detach().cpu().double())
         if not outputs.simplex:
-            return Group(values, anchors, evidence.width_ratio, outputs=outputs)
+            dimensions = _directions(values)
+            return Group(
+                values, anchors, evidence.width_ratio, dimensions=dimensions, outputs=outputs
+            )
         own, theirs = (
             float((1 - part.square().sum(-1)).mean())
             for part in (values[:anchors], values[anchors:])
@@ -155,6 +158,22 @@ def _dimensions(mean: Tensor) -> float:
     """
     trace, square = multinomial(mean)
     return float((trace**3 / square.clamp_min(1e-300)).sum() / trace.sum().clamp_min(1e-300)) or 1.0
+
+
+def _directions(values: Tensor) -> float:
+    """Of values `[members, inputs, outputs]`: the same of the members' covariance over all inputs
+    together, since few members tell no input's own.
+
+    1 where all is in one output, as where its units make its numbers the largest; n where n outputs
+    scatter alike and independently.
+    """
+    if values.shape[2] == 1:
+        return 1.0
+    apart = values - values.mean(0)
+    apart = (apart / apart.abs().max().clamp_min(1e-300)).flatten(0, 1)  # no square underflows
+    covariance = apart.mT @ apart
+    square = float(covariance.square().sum())
+    return float(covariance.trace()) ** 2 / square if square > 0 else 1.0
 
 
 def _bias(group: Group) -> float:

@@ -32,7 +32,7 @@ class Extent:
 
     Attributes:
         dimension: The effective dimension in weight space.
-        function_dimension: The effective dimension of the predicted probabilities.
+        function_dimension: The effective dimension of the predicted probabilities or values.
         log_volume: The natural logarithm of the volume of a simplex, or of all of a complex's
             simplexes that have the most vertices, together; minus infinity where they are flat,
             None for other distributions.
@@ -74,7 +74,7 @@ def extent(
     """
     whole("draws", draws, 2)
     points = list(distribution.draw(distribution.size or draws, seed=seed))
-    predicted = predict(problem, Members(tuple(points)), problem.inputs(inputs)).probs().flatten(1)
+    predicted = predict(problem, Members(tuple(points)), problem.inputs(inputs)).values().flatten(1)
     volume = relative = None
     if isinstance(distribution, Subspace):
         volume, relative = _volumes(distribution)

@@ -5,6 +5,7 @@ Garipov et al. 2018 (arXiv 1802.10026) look at loss and error along a path, Fort
 batch-norm statistics are taken; Garipov et al. estimate them anew there too.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,11 +32,12 @@ class Profile:
     Attributes:
         positions: t `[points]`, from 0 to 1.
         loss: The mean training loss `[points]`.
-        error: The fraction of wrong answers on the same training examples `[points]`.
+        error: The fraction of wrong answers on the same training examples, or of a regression the
+            mean error `[points]`.
         disagreement: The fraction of inputs whose predicted class differs from the first end's
-            `[points]`.
-        total_variation: The mean distance of the probabilities from the first end's, half the sum
-            of absolute differences `[points]`.
+            `[points]`; NaN of a regression, which has no classes.
+        total_variation: The mean distance of the probabilities, or of a regression's values, from
+            the first end's, half the sum of absolute differences `[points]`.
     """
 
     positions: Tensor
@@ -85,10 +87,13 @@ def profile(
     place, positions = along(path), torch.linspace(0, 1, points, dtype=torch.float64)
     ready = Members(tuple(sample(problem, Members(tuple(place(t) for t in positions.tolist())))))
     loss, error = evaluate(problem, ready.points, problem.training_part(examples))
-    log_probs = predict(problem, ready, problem.inputs(inputs)).log_probs
-    classes, probs = log_probs.argmax(-1), log_probs.double().exp()
-    disagreement = (classes != classes[0]).double().mean(1)
-    total_variation = (probs - probs[0]).abs().sum(-1).mean(1) / 2
+    predicted = predict(problem, ready, problem.inputs(inputs))
+    values = predicted.outputs.values(predicted.stored.double())
+    disagreement = torch.full((points,), math.nan, dtype=torch.float64)
+    if predicted.outputs.simplex:
+        classes = predicted.stored.argmax(-1)
+        disagreement = (classes != classes[0]).double().mean(1)
+    total_variation = (values - values[0]).abs().sum(-1).mean(1) / 2
     return Profile(positions, loss, error, disagreement, total_variation)
 
 

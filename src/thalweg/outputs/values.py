@@ -12,6 +12,8 @@ from thalweg.errors import InputError
 from thalweg.outputs.base import Loss, Outputs
 from thalweg.outputs.classes import check_matrix
 
+_FAR = 1000  # standard deviations from 0; single precision then has 1/20,000 of one
+
 
 @dataclass(frozen=True)
 class Values(Outputs):
@@ -20,8 +22,11 @@ class Values(Outputs):
 
     The loss is the squared error, averaged over outputs, of *standardised* targets, (target - mean)
     / std. Networks thus learn numbers about 0, and predictions are mean + std x output, in the
-    units of the targets. Distances and u are Euclidean over the outputs: give several outputs in
-    like units, or on like scales.
+    units of the targets; they are in double precision where a mean is more than 1,000 std, as that
+    of dates in seconds. A network that is trained already must give such numbers, too.
+
+    Distances and u are Euclidean over the outputs, and so are K_eq and K_u: an output whose numbers
+    are the largest decides them. Give several outputs in like units, or on like scales.
 
     Methods that sample exp(-loss x examples / temperature), such as cSGLD and subspace inference,
     take the loss as it is: that of a Gaussian whose variance is half the number of outputs, in
@@ -65,6 +70,11 @@ class Values(Outputs):
     @property
     def _std(self) -> tuple[float, ...]:
         return self.std  # type: ignore[return-value]
+
+    @property
+    def _is_far(self) -> bool:
+        """Whether values lie so far from 0 that single precision would blur their differences."""
+        return max(map(abs, self._mean)) > _FAR * min(self._std)
 
     def check_outputs(self, outputs: Tensor, inputs: int, mode: str = "") -> None:
         check_matrix(outputs, inputs, mode, "[batch, outputs] for outputs=Values()", "numbers")
@@ -145,7 +155,8 @@ class Values(Outputs):
         return outputs
 
     def store(self, outputs: Tensor) -> Tensor:
-        numbers = outputs if outputs.dtype == torch.float64 else outputs.float()
+        numbers = outputs.double() if self._is_far else outputs
+        numbers = numbers if numbers.dtype == torch.float64 else numbers.float()
         mean, std = (numbers.new_tensor(given) for given in (self._mean, self._std))
         return mean + std * numbers
 
@@ -204,8 +215,11 @@ class Values(Outputs):
         return cls(facts.get("units", ""))
 
     def _standardised(self, targets: Tensor) -> Tensor:
-        # in the precision of the targets, which may be large beside their differences
-        targets = targets if targets.is_floating_point() else targets.float()
+        # the mean must not be rounded more than where it is added again
+        if self._is_far or not targets.is_floating_point():
+            targets = targets.double()
+        elif targets.dtype != torch.float64:
+            targets = targets.float()
         mean, std = (targets.new_tensor(given) for given in (self._mean, self._std))
         return (targets - mean) / std
 

@@ -71,16 +71,32 @@ class StudyContext:
         check_device(self.plan.protocol.device, "protocol.device")
         if self.ood is not None and not len(self.ood):
             raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
-        if not self.outputs.simplex and self.plan.protocol.landscape != "none":
-            raise InputError(
-                f"protocol.landscape got '{self.plan.protocol.landscape}' with "
-                f"{type(self.outputs).__name__.lower()}, and its pictures are of classes: give "
-                "'none'"
-            )
+        if self.plan.protocol.landscape != "none":
+            got = f"protocol.landscape got '{self.plan.protocol.landscape}'"
+            self.check_pictures(got, "give 'none'")
+        for row in self.plan.methods:
+            with _about(row.label):
+                row.method.check_outputs(self.outputs)
         problem = self.problem("reference", None)
         if self.plan.execution.stack > 1:
             with _about("execution.stack"):
                 check_stack(problem)
+
+    def check_pictures(self, got: str, remedy: str) -> None:
+        """Checks that there can be a picture of the landscape.
+
+        Args:
+            got: What asks for one, in words.
+            remedy: What to do where there can't be one.
+
+        Raises:
+            InputError: The data are a regression's.
+        """
+        if not self.outputs.simplex:
+            raise InputError(
+                f"{got} with {type(self.outputs).__name__.lower()}, and its pictures are of "
+                f"classes: {remedy}"
+            )
 
     @cached_property
     def dataset(self) -> Dataset | Table:

@@ -65,6 +65,9 @@ def look(
     stored = None if weights is None else load(weights)
     needed = trainings(plan, through) if stored is None else 0
     context.check()
+    context.check_pictures(
+        "landscape got a plan", "thalweg.landscape.profile measures paths of a regression"
+    )
     name = through if weights is None else weights.stem
     output = files.given(output or folder / "landscape" / name)
     Store(output).check_writable()

@@ -46,7 +46,7 @@ class Problem:
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
         initial_weights: A network that the user has trained already (Weights or state_dict). It is
-            `anchor(0)`, and costs 1 like any other.
+            `anchor(0)`, and costs 1 like any other. A regression's gives standardised values.
         execution: On what device trainings run, how many at once, and by what executor.
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name

@@ -2,7 +2,8 @@
 
 It is a method of thalweg's own. How strongly a restart must perturb a network is a knife-edge: too
 weakly, and it comes back; too strongly, and it diverges. One more retraining says how far apart two
-trainings are, here in the total variation of their probabilities on unlabelled inputs.
+trainings are, here in the total variation of their probabilities on unlabelled inputs; of a
+regression, in the distance of their values.
 """
 
 from collections.abc import Sequence
@@ -53,8 +54,9 @@ def matching(
 def total_variation(problem: Problem, points: Sequence[Weights]) -> list[float]:
     """The mean total variation between the first point's probabilities and each other point's.
 
-    It is half the summed absolute differences, averaged over the inputs.
+    It is half the summed absolute differences, averaged over the inputs; of a regression, that of
+    the values.
     """
-    probs = predict(problem, Members(tuple(points)), problem.inputs()).probs()
-    distances: Tensor = (probs[1:] - probs[0]).abs().sum(-1).mean(-1) / 2
+    values = predict(problem, Members(tuple(points)), problem.inputs()).values()
+    distances: Tensor = (values[1:] - values[0]).abs().sum(-1).mean(-1) / 2
     return distances.tolist()
