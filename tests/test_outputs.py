@@ -310,6 +310,7 @@ def test_a_stack_trains_as_each_alone(kind):
         )
 
 
+@pytest.mark.filterwarnings("ignore:the targets have a root mean square")  # of Values() alone
 def test_another_kind_is_another_training():
     y = targets(*KINDS["value"], 120)
     found = {
@@ -383,3 +384,35 @@ def test_quantify_says_u_of_every_kind(name):
     assert found.stored.shape == (20, 40, outputs.columns(n))
     retrained = predict(made, Members(train_anchors(made, 5)), asked).u().mean()
     assert 1 / 3 < float(found.u().mean() / retrained) < 3
+
+
+def far_targets(offset: float = 500.0):
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    return x, offset + 50 * x[:, 0]
+
+
+def line() -> nn.Module:
+    return nn.Linear(4, 1)
+
+
+def test_targets_that_nobody_standardised_are_said():
+    x, y = far_targets()
+    with pytest.warns(UserWarning, match=r"root mean square of 49\d.*give Values\(mean=..., std="):
+        Problem(line, Batches(x, y, 32), outputs=Values("K"))
+    Problem(line, Batches(x, y, 32), outputs=Values("K", mean=500.0, std=50.0))  # without a warning
+
+
+def test_a_given_network_of_raw_targets_is_said():
+    """A warning is an error in tests: the network of standardised targets gives none."""
+    x, y = far_targets()
+    network = line()
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+        network.bias.zero_()
+    outputs = Values("K", mean=500.0, std=50.0)
+    Problem(line, Batches(x, y, 32), outputs=outputs, initial_weights=network.state_dict())
+    with torch.no_grad():
+        network.weight.mul_(50)
+        network.bias.fill_(500.0)
+    with pytest.warns(UserWarning, match="trained on targets that were not standardised"):
+        Problem(line, Batches(x, y, 32), outputs=outputs, initial_weights=network.state_dict())

@@ -81,6 +81,12 @@ class Outputs(ABC):
             InputError: A target is out of range or not finite, or there are too few or too many.
         """
 
+    def doubt(self, y: Tensor, outputs: Tensor | None = None) -> str:
+        """What looks wrong about targets `[batch, ...]` that passed all checks, or about a trained
+        network's outputs `[batch, outputs]` on their inputs: a sentence with a remedy, or nothing.
+        """
+        return ""
+
     @abstractmethod
     def aligned(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The targets in the shape and on the scale that a loss of outputs `[batch, outputs]`

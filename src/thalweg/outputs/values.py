@@ -13,6 +13,7 @@ from thalweg.outputs.base import Loss, Outputs
 from thalweg.outputs.classes import check_matrix
 
 _FAR = 1000  # standard deviations from 0; single precision then has 1/20,000 of one
+_LARGE = 10  # a root mean square of standardised targets that says that they are not
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,25 @@ class Values(Outputs):
             raise InputError(
                 f"batch {number} of the training loader has NaN or infinite targets: clean the data"
             )
+
+    def doubt(self, y: Tensor, outputs: Tensor | None = None) -> str:
+        wanted = self._standardised(_matrix(y)).double()
+        size = float(wanted.square().mean().sqrt())
+        if outputs is None and size >= _LARGE:
+            return (
+                f"the targets have a root mean square of {size:.3g} in the units that the network "
+                "learns in, where most recipes are made for about 1: give Values(mean=..., "
+                "std=...) of the training targets; predictions are then in units all the same"
+            )
+        error = 0.0 if outputs is None else float((outputs - wanted).square().mean().sqrt())
+        if error > 2 * size + 1:
+            return (
+                f"the network that initial_weights gives is off by {error:.3g} in the units that "
+                "a network learns in, (target - mean) / std, where the targets are of size "
+                f"{size:.3g}: was it trained on targets that were not standardised? Then leave "
+                "mean and std out"
+            )
+        return ""
 
     def aligned(self, outputs: Tensor, y: Tensor) -> Tensor:
         return self._standardised(_matrix(y)).to(outputs.dtype)

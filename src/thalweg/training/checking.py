@@ -10,8 +10,11 @@ from torch import nn
 from thalweg.errors import InputError
 from thalweg.meter import Meter
 from thalweg.outputs import Classes, Outputs
+from thalweg.seeds import seeded
+from thalweg.training.batches import Loader
 from thalweg.training.execution import Execution
 from thalweg.training.inspection import Inspection
+from thalweg.training.reading import first_batch
 from thalweg.training.recipe import Recipe
 from thalweg.weights.point import Weights
 
@@ -119,6 +122,22 @@ def checked_weights(given: Any, network: nn.Module, device: str) -> Weights:
                 "training did not diverge"
             )
     return weights
+
+
+def warn_of_weights(network: nn.Module, train: Loader, kind: Outputs) -> None:
+    """Warns where a trained network's outputs on the first training batch look unlike the targets.
+
+    Args:
+        network: The network with its weights.
+        train: The training set.
+        kind: What the outputs mean.
+    """
+    device = next(network.parameters()).device
+    x, y = (part.to(device) for part in first_batch(train, "first", kind=kind))
+    with torch.no_grad(), seeded(0, "initial weights"):
+        doubt = kind.doubt(y, network.eval()(x))
+    if doubt:
+        warnings.warn(doubt, stacklevel=4)
 
 
 def check_execution(execution: Execution, inspection: Inspection) -> None:

@@ -107,6 +107,8 @@ def inspect(
     kind.check_scale(outputs, " in evaluation mode")
     check_values(x, y, classes, 0, kind)
     check_shapes(before, shapes(network))
+    if doubt := kind.doubt(y):
+        warnings.warn(doubt, stacklevel=4)
     if depends_on_batch(spare, x, kind):
         warnings.warn(
             "what the network predicts for an input depends on the other inputs of its batch "

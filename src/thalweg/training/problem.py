@@ -119,6 +119,8 @@ class Problem:
             weights = checking.checked_weights(self.initial_weights, network, self.device)
             cost = Cost(backward_examples=unit, training_examples=unit)
             self._kept.networks[0] = weights, cost
+            if not self.outputs.simplex:  # numbers can be in the wrong units
+                checking.warn_of_weights(self.network(weights), self.train_loader, self.outputs)
 
     @property
     def device(self) -> str:
