@@ -206,5 +206,6 @@ def _check(trained: Trained, known: Observations) -> Transfer | None:
         return None
     portraits = [portrait(problem, weights) for weights in trained.members.points]
     with charged(problem, narrow.problem, narrow.cost_ratio):
-        portraits += [portrait(narrow.problem, weights) for weights in narrow.members.points]
+        copies = [narrow.members.points[number] for number in known.learned or ()]
+        portraits += [portrait(narrow.problem, weights) for weights in copies]
     return transfer(Group.of(known), portraits)

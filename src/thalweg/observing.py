@@ -116,12 +116,13 @@ def observe(
             problem.meter.charge(cost.of_network(ratio), key, done=kept is None)
         records.append(record)
     whole = len(networks.points)
-    records = _that_learned(records, whole, problem.outputs)
+    learned = _learned(records, whole, problem.outputs)
+    records = [*records[:whole], *(records[whole + number] for number in learned)]
     return {
         part: _joined(
             [record.log_probs[part] for record in records],
             [record.features[part] for record in records] if features else None,
-            whole,
+            learned,
             narrow,
             problem.outputs,
         )
@@ -129,10 +130,8 @@ def observe(
     }
 
 
-def _that_learned(
-    records: list[NetworkRecord], whole: int, outputs: Outputs
-) -> list[NetworkRecord]:
-    """Leaves out the records of narrow copies that did not learn the task.
+def _learned(records: list[NetworkRecord], whole: int, outputs: Outputs) -> tuple[int, ...]:
+    """Returns the numbers of the narrow copies that learned the task, and warns of the others.
 
     Args:
         records: The records of whole networks, then those of narrow copies.
@@ -148,24 +147,25 @@ def _that_learned(
             "reliably",
             stacklevel=3,
         )
-    return [record for number, record in enumerate(records) if number not in failed]
+    return tuple(k - whole for k in range(whole, len(records)) if k not in failed)
 
 
 def _joined(
     log_probs: list[Tensor],
     features: list[Tensor] | None,
-    whole: int,
+    learned: tuple[int, ...],
     narrow: NarrowCopies | None,
     outputs: Outputs,
 ) -> Observations:
     """Joins what whole networks, then narrow copies, say of one set of inputs."""
-    predictions = torch.stack(log_probs)
-    beside = narrow is not None and len(predictions) > whole
+    predictions, whole = torch.stack(log_probs), len(log_probs) - len(learned)
+    beside = narrow is not None and len(learned) > 0
     return Observations(
         Predictions(predictions[:whole], outputs=outputs),
         Predictions(predictions[whole:], outputs=outputs) if beside else None,
         narrow.width_ratio if narrow is not None and beside else 1.0,
         None if features is None else torch.stack(features),
+        learned if beside else None,
     )
 
 

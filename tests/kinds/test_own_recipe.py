@@ -79,10 +79,10 @@ def wrong(name: str) -> Problem:
         "weight decay x 20": lambda: problem(replace(TOLD, weight_decay=TOLD.weight_decay * 20)),
         "half of the epochs": lambda: problem(replace(TOLD, epochs=TOLD.epochs / 2)),
         "label smoothing": lambda: problem(replace(TOLD, label_smoothing=0.1)),
-        "batches x 4": lambda: problem(train=Batches(x, y, 128)),
-        "half of the data": lambda: problem(train=Batches(x[:300], y[:300], 32)),
-        "a quarter of the labels random": lambda: problem(train=Batches(x, mislabelled, 32)),
-        "mixup": lambda: problem(train=Batches(x, y, 32, augment=mixed)),
+        "batches x 4": lambda: problem(train_loader=Batches(x, y, 128)),
+        "half of the data": lambda: problem(train_loader=Batches(x[:300], y[:300], 32)),
+        "a quarter of the labels random": lambda: problem(train_loader=Batches(x, mislabelled, 32)),
+        "mixup": lambda: problem(train_loader=Batches(x, y, 32, augment=mixed)),
     }[name]()
 
 
@@ -138,3 +138,20 @@ def test_one_proxy_speaks_too(monkeypatch):
             and found.transfer is not None
             and found.transfer.holds == holds
         )
+
+
+def test_copies_that_did_not_learn_are_no_measure(monkeypatch):
+    """The check of a network is that of the copies that learned, whatever others are like."""
+    start = problem(seed=20).anchor(0)
+    monkeypatch.setattr("thalweg.observing.untrained", lambda values, anchors: [anchors])
+    expected = quantified(start)[0].transfer
+    stop = told().narrowed
+    copies = next(own for own in stop.values() if own.has(1))
+    weights, cost = copies.anchor(0), copies.cost_of(0)
+    lost = replace(weights, params={name: 50 * p for name, p in weights.params.items()})
+    copies.keep(0, lost, cost)
+    try:
+        readings = quantified(start)[0].transfer.readings
+    finally:
+        copies.keep(0, weights, cost)
+    assert [r.ratio for r in readings] == pytest.approx([r.ratio for r in expected.readings])

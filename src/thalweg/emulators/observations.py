@@ -21,12 +21,15 @@ class Observations:
         width_ratio: Hidden channels of a proxy over those of an anchor.
         features: What each network knows of the inputs beside its prediction (`thalweg.features`),
             anchors first `[anchors + proxies, inputs, features]`, or None.
+        learned: The numbers of the proxies among the narrow copies that were trained, without those
+            that did not learn the task; None if all did.
     """
 
     anchors: Predictions
     proxies: Predictions | None = None
     width_ratio: float = 1.0
     features: Tensor | None = None
+    learned: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_range("observations.width_ratio", self.width_ratio, 1e-9, 1)
