@@ -12,6 +12,7 @@ import torch
 
 from thalweg import files
 from thalweg.metrics.info import FACTS
+from thalweg.outputs import Classes
 from thalweg.study.compare import seal
 
 COSTS = (
@@ -95,7 +96,7 @@ def _methods(methods, failures) -> pd.DataFrame:
 def _comparison(methods, rng) -> pd.DataFrame:
     rows = []
     for label, _, emulator, cost, k_eq, k_u, members in methods:
-        for name in FACTS:
+        for name in [n for n, metric in FACTS.items() if issubclass(Classes, metric.of)]:
             if name in COSTS:
                 continue
             value = _value(name, cost, k_eq, k_u, members, emulator, rng)

@@ -270,14 +270,15 @@ def test_a_process_that_dies(name, monkeypatch):
 
 
 def test_narrow_copies_go_through_it():
-    from thalweg.narrow.training import train_copies
+    from thalweg.narrow.training import narrow_problem, train_copies
 
     execution = Execution(executor=Backwards())
     problem = cases.problem("layernorm", execution=execution)
-    copies = train_copies(problem, 0.5, 2)
-    assert copies.problem.execution is execution
+    narrow = narrow_problem(problem, 0.5)
+    assert narrow.execution is execution
+    networks = train_copies(problem, 0.5, 2).members
     assert execution.executor.items == [((0, 1),), ((0, 0),)]
-    assert all(copies.problem.anchor(k) is m for k, m in enumerate(copies.members.points))
+    assert all(narrow.anchor(k) is m for k, m in enumerate(networks.points))
 
 
 # a study through it
