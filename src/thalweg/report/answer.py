@@ -58,10 +58,11 @@ def _best(table: DataFrame, fact: MetricInfo, worth: str, *, least: float = 0.0)
     interval = f" {shown.interval}" if shown.interval else ""
     return (
         f"The method with the highest {fact.symbol} per total cost is {bold(best['method'])} "
-        f"(no. {best['number']}). {worth} {fact.symbol} = {bold(shown.text)}{interval} retrainings "
-        f"at a total cost of {number(total, '.2f')} trainings, of which "
-        f"{number(best['cost'], '.2f')} are training cost. That is {more}"
-        f"{number(_known(best) / total, '.2f')} retrainings per training spent, {verdict}."
+        f"(no. {best['number']}). {worth} {fact.symbol} "
+        f"{_equals(shown.text)}{bold(shown.text)}{interval} retrainings at a total cost of "
+        f"{number(total, '.2f')} trainings, of which {number(best['cost'], '.2f')} are training "
+        f"cost. That is {more}{number(_known(best) / total, '.2f')} retrainings per training "
+        f"spent, {verdict}."
     )
 
 
@@ -73,7 +74,13 @@ def _trivial(table: DataFrame, fact: MetricInfo) -> str:
     shown = cell(best["value"], best["low"], best["high"], fact.digits)
     worth = " ".join(filter(None, (shown.text, shown.interval)))
     cost = number(best["total"], ".2f")
-    return f"The trivial baseline reaches {fact.symbol} = {worth} at a total cost of {cost}."
+    reached = f"{fact.symbol} {_equals(worth)}{worth}"
+    return f"The trivial baseline reaches {reached} at a total cost of {cost}."
+
+
+def _equals(text: str) -> str:
+    """The sign before a number, unless the number has one."""
+    return "" if text.startswith(">") else "= "
 
 
 def _verdict(table: DataFrame) -> str:

@@ -188,7 +188,7 @@ def _coverage(results: Results) -> list[Block]:
     if not results.has("coverage"):
         return [Paragraph(MISSING)]
     caption = (
-        "The fraction of the held-out retrainings' probabilities that lie inside each method's "
+        "The fraction of the held-out retrainings' predictions that lie inside each method's "
         "95 % interval, with its own 95 % interval. It should be 95 %; a smaller value means that "
         "the method's spread is too small."
     )
