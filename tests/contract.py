@@ -115,7 +115,10 @@ def check_class(cls: type[Explorer]) -> None:
     assert cls() == cls() and isinstance(cls(), Explorer)
     source = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(cls)))) or ""
     sourced = any(words in source for words in ("arXiv", "of our own", "thalweg's own"))
-    assert sourced, f"{cls.__module__} cites no source"
+    assert sourced, (
+        f"{cls.__module__}: the file's docstring names no source: give its arXiv number, or say "
+        "that it is of thalweg's own"
+    )
     for field in dataclasses.fields(cls):
         assert f"{field.name}:" in (cls.__doc__ or ""), (
             f"{cls.__name__} does not say what {field.name} is"

@@ -1,6 +1,7 @@
 """What outputs mean: one contract, held by classes, one logit and values alike."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,17 +10,19 @@ from torch import Tensor, nn
 from thalweg.baselines.base import baselines
 from thalweg.computing import compute
 from thalweg.emulators.engression import Engression
-from thalweg.errors import InputError
+from thalweg.errors import Diverged, InputError
 from thalweg.explorers.base import explorers
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.restarts import Restarts
 from thalweg.files import read_tensors
 from thalweg.landscape import extent, profile
 from thalweg.method import Method
+from thalweg.metrics.scoring import scoring_of
 from thalweg.outputs import Binary, Classes, Values, outputs_of
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifying import quantify
+from thalweg.study.judged import judged_of
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches
 from thalweg.training.execution import Execution
@@ -227,9 +230,9 @@ def test_a_network_of_each_kind_is_trained_and_predicts(kind):
     before = float(outputs.errors(untrained, y).double().mean())
     answers = found.answers()
     wrong = (
-        (answers - y.reshape(120, -1)).norm(dim=-1).mean()
-        if isinstance(outputs, Values)
-        else (answers != y).double().mean()
+        (answers != y).double().mean()
+        if outputs.simplex
+        else (answers - y.reshape(120, -1)).norm(dim=-1).mean()
     )
     assert float(wrong) < 0.5 * before
     assert found.outputs == outputs.predicted and found.columns == outputs.columns(n)
@@ -282,7 +285,8 @@ def one(n: int) -> nn.Module:
         (Values(mean=(0.0, 1.0, 2.0)), 2, torch.zeros(120, 2), "3 numbers, and the network 2"),
         (Binary(), 1, torch.arange(120) % 3, "label 2, needs 0 or 1"),
         (Binary(), 2, torch.arange(120) % 2, r"needs \[batch, 1\]"),
-        ("values", 1, torch.zeros(120), "needs thalweg.Classes"),
+        ("values", 1, torch.zeros(120), "a str, needs thalweg.Classes"),
+        (Values, 1, torch.zeros(120), "the class Values, needs thalweg.Classes"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line_before_anything_is_trained(
@@ -300,6 +304,20 @@ def test_a_sigmoid_and_smoothed_values_are_refused():
     problem(KINDS["value"], model=model)  # numbers may come from anywhere
     with pytest.raises(InputError, match=r"label_smoothing.*no labels"):
         problem(KINDS["value"], recipe=Recipe(label_smoothing=0.1))
+
+
+def test_values_that_are_not_standardised_diverge_with_advice():
+    y = 1e4 * targets(*KINDS["value"], 120)
+    far = problem(KINDS["value"], y=y, outputs=Values("mg/l"), recipe=Recipe(epochs=8, lr=0.5))
+    with pytest.raises(Diverged, match=r"fits the scale of the targets.*mean and std") as caught:
+        far.anchor(0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("register", [scoring_of, judged_of])
+def test_a_kind_without_scores_or_tables_is_told_where_they_go(register):
+    with pytest.raises(InputError, match=r"'ranks' have no (scores|tables): "):
+        register(SimpleNamespace(kind="ranks"))
 
 
 def test_a_stack_trains_as_each_alone(kind):

@@ -272,7 +272,7 @@ def datasets() -> None:
     """List the data sets, and the sets of out-of-distribution images."""
     from thalweg.data import DATASETS, ood_names
 
-    table = Table("data set", "what it shows", "image", "classes", "train", "test", "source")
+    table = Table("data set", "what it shows", "input", "classes", "train", "test", "source")
     for name, entry in DATASETS.items():
         shape = "x".join(map(str, entry.shape))
         counts = map(str, (entry.classes or "values", entry.train, entry.test))

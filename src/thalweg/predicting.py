@@ -15,6 +15,7 @@ from thalweg.predictions import Predictions
 from thalweg.seeds import Rewind, parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
 from thalweg.training.problem import Problem
+from thalweg.training.trial import advice
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.masks import Masks, active
@@ -241,5 +242,5 @@ def outputs_of(
             message = " ".join(str(error).split())[:200]
             raise InputError(
                 f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: "
-                f"{message}"
+                f"{message}{advice(network, x)}"
             ) from None

@@ -76,7 +76,9 @@ def test_a_float64_network_beside_a_float32_default():
 
 
 def test_a_wrong_dtype_is_one_line():
-    with pytest.raises(InputError, match=r"can't evaluate inputs of shape .* torch.float64"):
+    with pytest.raises(
+        InputError, match=r"can't evaluate inputs of shape .* torch.float64.*x.to\(torch.float32"
+    ):
         problem(train_loader=thalweg.Batches(X.double(), Y, 50))
 
 

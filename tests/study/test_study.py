@@ -340,7 +340,7 @@ def test_missing_runs(copied):
 
 
 def test_a_folder_without_a_study(tmp_path):
-    with pytest.raises(InputError, match=r"plan\.json does not exist"):
+    with pytest.raises(InputError, match=r"has no plan\.json: give a folder"):
         compare(tmp_path)
 
 

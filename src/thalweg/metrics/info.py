@@ -27,7 +27,7 @@ class MetricInfo:
         digits: Format specification of its numbers.
         low: The lowest that it can be; no interval goes below.
         high: The highest.
-        of: The outputs that it is for; it is left out for others.
+        of: The outputs that it is for, or a tuple of several kinds; it is left out for others.
     """
 
     name: str
@@ -40,14 +40,14 @@ class MetricInfo:
     digits: str
     low: float = 0.0
     high: float = math.inf
-    of: type[Outputs] = Outputs
+    of: type[Outputs] | tuple[type[Outputs], ...] = Outputs
 
     def record(self) -> dict[str, Any]:
         """All but what it is for, which a result file's own list of metrics says: for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "of"}
 
 
-_THALWEG = "thalweg (this project), docs: the headline figures"
+_THALWEG = "thalweg (this project)"
 _ASHUKHA = "Ashukha et al. 2020, arXiv 2002.06470"
 _METER = "counted by the meter from the shape of the outputs inside the training loop"
 
@@ -80,8 +80,8 @@ _ALL = (
         "retrainings",
         "higher",
         "How many real retrainings the method's members are worth as a sample of what "
-        "retraining would predict: K_eq = 1 / gap, so a deep ensemble of K has K_eq = K; '> k' "
-        "where the gap's interval reaches 0.",
+        "retraining would predict: K_eq = 1 / gap, the retraining gap, so a deep ensemble of K "
+        "has K_eq = K; '> k' where the gap's interval reaches 0.",
         f"{_THALWEG}; energy score: Gneiting and Raftery 2007, doi 10.1198/016214506000001437",
         ".1f",
     ),

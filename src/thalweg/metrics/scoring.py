@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.metrics.scores import check_labels, scores
 from thalweg.metrics.values import check_values, value_scores
 from thalweg.outputs import Outputs, Probabilities, Values
@@ -51,5 +52,15 @@ SCORINGS: dict[type[Outputs], Scoring] = {
 
 
 def scoring_of(outputs: Outputs) -> Scoring:
-    """The scores of a kind of outputs, or of the nearest kind that it is one of."""
-    return next(SCORINGS[kind] for kind in type(outputs).__mro__ if kind in SCORINGS)
+    """The scores of a kind of outputs, or of the nearest kind that it is one of.
+
+    Raises:
+        InputError: Nobody registered any.
+    """
+    for kind in type(outputs).__mro__:
+        if kind in SCORINGS:
+            return SCORINGS[kind]
+    raise InputError(
+        f"outputs of the kind '{outputs.kind}' have no scores: register them in "
+        "thalweg.metrics.scoring.SCORINGS"
+    )

@@ -168,8 +168,13 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     """Returns the runs that `plan.json` names.
 
     Raises:
-        InputError: `plan.json` is damaged, the data have changed, or runs are missing.
+        InputError: `plan.json` is missing or damaged, the data have changed, or runs are missing.
     """
+    if folder.is_dir() and not (folder / "plan.json").exists():
+        raise InputError(
+            f"{folder} has no plan.json: give a folder that 'thalweg study' wrote, with runs and "
+            "predictions ('thalweg report' needs results only)"
+        )
     facts = files.read_record(
         folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew"
     )

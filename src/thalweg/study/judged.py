@@ -8,6 +8,7 @@ import torch
 from pandas import DataFrame
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.metrics.calibration import reliability
 from thalweg.outputs import Outputs, Probabilities, Values
 from thalweg.predictions import Predictions
@@ -86,5 +87,15 @@ _JUDGED: dict[type[Outputs], Judged] = {
 
 
 def judged_of(outputs: Outputs) -> Judged:
-    """Returns the tables of a kind of outputs, or of the nearest kind that it is one of."""
-    return next(_JUDGED[kind] for kind in type(outputs).__mro__ if kind in _JUDGED)
+    """Returns the tables of a kind of outputs, or of the nearest kind that it is one of.
+
+    Raises:
+        InputError: Nobody registered any.
+    """
+    for kind in type(outputs).__mro__:
+        if kind in _JUDGED:
+            return _JUDGED[kind]
+    raise InputError(
+        f"outputs of the kind '{outputs.kind}' have no tables: add them to _JUDGED in "
+        "thalweg/study/judged.py"
+    )

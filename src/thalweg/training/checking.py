@@ -46,9 +46,10 @@ def checked_outputs(given: Any) -> Outputs:
     if given is None:
         return Classes()
     if not isinstance(given, Outputs):
+        a_class = isinstance(given, type)
+        got = f"the class {given.__name__}" if a_class else f"a {type(given).__name__}"
         raise InputError(
-            f"outputs got a {type(given).__name__}, needs thalweg.Classes(), Binary() or "
-            "Values(units=...)"
+            f"outputs got {got}, needs thalweg.Classes(), Binary() or Values(units=...)"
         )
     return given
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from thalweg.errors import whole
+from thalweg.errors import Diverged, whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
@@ -245,16 +245,24 @@ class Problem:
         """
         order, batches = self._seed("order", *name), self.batches(*name, data_of=data_of)
         with self.meter.clock(), seeded(order), seeded_loader(batches, order):
-            train(
-                module,
-                batches,
-                recipe,
-                self.meter,
-                loss=loss or self.criterion,
-                penalty=penalty,
-                before_step=before_step,
-                on_step=on_step,
-            )
+            try:
+                train(
+                    module,
+                    batches,
+                    recipe,
+                    self.meter,
+                    loss=loss or self.criterion,
+                    penalty=penalty,
+                    before_step=before_step,
+                    on_step=on_step,
+                )
+            except Diverged as error:
+                if self.outputs.simplex:
+                    raise
+                raise Diverged(
+                    f"{error}; see first that outputs={self.outputs} fits the scale of the "
+                    "targets (Values takes their mean and std)"
+                ) from None
 
     def batches(self, *name: str | int, data_of: int = 0) -> Loader:
         """The training set, with batch order and augmentation drawn for a purpose, and as a

@@ -36,10 +36,20 @@ def evaluated(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -> Tenso
     except Exception as error:  # a user's network may raise anything
         raise InputError(
             f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
-            f"{_line(error)}"
+            f"{_line(error)}{advice(network, x)}"
         ) from error
     kind.check_outputs(outputs, len(x), mode)
     return cast(Tensor, outputs)
+
+
+def advice(network: nn.Module, x: Tensor) -> str:
+    """What to do about inputs of another precision than the network's, for an error's end; '' where
+    that is not the reason.
+    """
+    own = next((p.dtype for p in network.parameters() if p.is_floating_point()), x.dtype)
+    if x.dtype == own or not x.is_floating_point():
+        return ""
+    return f"; its weights are {own}: give inputs of that type, x.to({own})"
 
 
 def trial_step(
