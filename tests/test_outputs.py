@@ -306,6 +306,7 @@ def test_a_sigmoid_and_smoothed_values_are_refused():
         problem(KINDS["value"], recipe=Recipe(label_smoothing=0.1))
 
 
+@pytest.mark.filterwarnings("ignore:the targets have a root mean square")
 def test_values_that_are_not_standardised_diverge_with_advice():
     y = 1e4 * targets(*KINDS["value"], 120)
     far = problem(KINDS["value"], y=y, outputs=Values("mg/l"), recipe=Recipe(epochs=8, lr=0.5))
