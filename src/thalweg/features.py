@@ -90,14 +90,14 @@ class InputFeatures:
             x = next(iter(batches))[0].to(problem.device)
             self._side: Side = "input" if layer is None else "output"
             self._layer = _penultimate(problem, self._network, x[:2], layer)
-            found, outputs, labels = [], [], []
+            rows, outputs, labels = [], [], []
             with watched(self._layer, self._side) as features:
                 for number, (x, y) in enumerate(batches):
                     outputs.append(self._logits(x.to(problem.device), number))
-                    found.append(_few(features(len(x))))
+                    rows.append(_few(features(len(x))))
                     labels.append(problem.outputs.labels(y))
             self._features, self._labels, logits = (
-                _finite(found),
+                _finite(rows),
                 torch.cat(labels).to(problem.device),
                 problem.outputs.logits(_finite(outputs)),
             )
@@ -110,12 +110,12 @@ class InputFeatures:
             self._factors = [
                 _factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))
             ]
-        self._columns = [own for own in _COLUMNS if isinstance(problem.outputs, own.of)]
+        self._columns = [column for column in _COLUMNS if isinstance(problem.outputs, column.of)]
         self.names: tuple[str, ...] = tuple(
             name.format(c + 1)
-            for own in self._columns
-            for c in range(logits.shape[1] if own.each else 1)
-            for name in own.names
+            for column in self._columns
+            for c in range(logits.shape[1] if column.each else 1)
+            for name in column.names
         )
 
     def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
@@ -140,13 +140,13 @@ class InputFeatures:
                 is that of other inputs.
         """
         problem = self._problem
-        found, outputs = [], []
+        rows, outputs = [], []
         with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
             with watched(self._layer, self._side) as features:
                 for number, x in enumerate(_asked(problem, inputs)):
                     outputs.append(self._logits(x, number))
-                    found.append(features(len(x)))
-            here, seen = _finite(found), _finite(outputs)
+                    rows.append(features(len(x)))
+            here, seen = _finite(rows), _finite(outputs)
             kind = problem.outputs
             stored, logits = kind.store(seen).cpu(), kind.logits(seen).double().cpu()
             if len(here) != len(near.labels):
@@ -155,8 +155,8 @@ class InputFeatures:
                     "give those of the same inputs, training_neighbours(problem, inputs)"
                 )
             variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
-            own = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
-        looked = _Seen(logits, _values(kind, logits), variance, leverage, own, near)
+            nearest_rows = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
+        looked = _Seen(logits, _values(kind, logits), variance, leverage, nearest_rows, near)
         columns = [column.make(looked).reshape(len(logits), -1) for column in self._columns]
         return stored, torch.cat(columns, 1).float()
 

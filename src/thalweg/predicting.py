@@ -24,7 +24,7 @@ from thalweg.weights.point import Weights
 
 def predict(
     problem: Problem,
-    found: WeightDistribution | Weights,
+    networks: WeightDistribution | Weights,
     inputs: Loader | Tensor,
     *,
     draws: int | None = None,
@@ -37,7 +37,7 @@ def predict(
 
     Args:
         problem: Architecture, training set and meter.
-        found: What an explorer returned, or one network's weights.
+        networks: What an explorer returned, or one network's weights.
         inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that
             gives batches of inputs, or of pairs whose first is inputs.
         draws: How many; None for all members of a finite distribution, else 32.
@@ -49,11 +49,11 @@ def predict(
     Raises:
         InputError: The loader is empty, shuffles or augments, or outputs are not finite.
     """
-    if isinstance(found, Weights):
-        found = Members((found,))
-    if not isinstance(found, WeightDistribution):
+    if isinstance(networks, Weights):
+        networks = Members((networks,))
+    if not isinstance(networks, WeightDistribution):
         raise InputError(
-            f"predict got a {type(found).__name__}, needs what an explorer returned, Weights, "
+            f"predict got a {type(networks).__name__}, needs what an explorer returned, Weights, "
             "or Members((w1, w2, ...))"
         )
     loader = in_batches(inputs)
@@ -61,7 +61,7 @@ def predict(
         loader = loader.to(problem.device)
     network = problem.build("network")
     with problem.meter.clock():
-        groups = _grouped(sample(problem, found, draws, seed=seed))
+        groups = _grouped(sample(problem, networks, draws, seed=seed))
         return Predictions(
             _joined([_evaluate(problem, network, group, loader) for group in groups], 0),
             outputs=problem.outputs,
@@ -69,24 +69,24 @@ def predict(
 
 
 def sample(
-    problem: Problem, found: WeightDistribution, draws: int | None = None, *, seed: int = 0
+    problem: Problem, distribution: WeightDistribution, draws: int | None = None, *, seed: int = 0
 ) -> Iterator[Weights]:
     """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are
     not valid (metered).
 
-    To predict on several sets of inputs, keep them: `Members(tuple(sample(problem, found)))`; they
-    are then refreshed once.
+    To predict on several sets of inputs, keep the draws, which are then refreshed once:
+    `Members(tuple(sample(problem, distribution)))`.
 
     Args:
         problem: Architecture, training set and meter.
-        found: What an explorer returned.
+        distribution: What an explorer returned.
         draws: How many; None for all members of a finite distribution, else 32.
         seed: Seed of the draws.
     """
     if draws is not None:
         whole("draws", draws, 1)
     network = problem.build("network")
-    for group in _grouped(found.draw(draws or found.size or 32, seed=seed)):
+    for group in _grouped(distribution.draw(draws or distribution.size or 32, seed=seed)):
         new = [weights for weights in group if weights.buffers is None]
         refreshed = iter(problem.refresh(network, new) if new else [])
         for weights in group:
@@ -100,12 +100,12 @@ def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weig
     group: list[Weights] = []
     size = 0
     for weights in drawn:
-        own = sum(p.numel() * p.element_size() for p in weights.params.values())
-        if group and size + own > limit:
+        bytes_needed = sum(p.numel() * p.element_size() for p in weights.params.values())
+        if group and size + bytes_needed > limit:
             yield group
             group, size = [], 0
         group.append(weights)
-        size += own
+        size += bytes_needed
     if group:
         yield group
 
@@ -118,7 +118,7 @@ def _evaluate(
     """
     states = [weights.placed(network) for weights in group]
     network.eval()
-    found = []
+    evaluated = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for number, batch in enumerate(loader):
             x = inputs_of(batch).to(problem.device)
@@ -130,8 +130,8 @@ def _evaluate(
                 ]
             )
             problem.meter.forward(outputs)
-            found.append(problem.outputs.store(outputs).cpu())
-    stored = _joined(found, 1) if found else torch.empty(0, 0)
+            evaluated.append(problem.outputs.store(outputs).cpu())
+    stored = _joined(evaluated, 1) if evaluated else torch.empty(0, 0)
     if not stored.shape[1]:
         raise InputError("the loader to predict on is empty: it gave no inputs")
     if not math.isfinite(

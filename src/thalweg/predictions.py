@@ -267,10 +267,10 @@ class Predictions:
         """Parts of what was checked, which is not done again: curves are made of hundreds of
         them.
         """
-        found = copy.copy(self)
+        part = copy.copy(self)
         for name, value in (("stored", stored), ("stated_u", stated_u), ("outside", outside)):
-            object.__setattr__(found, name, value)
-        return found
+            object.__setattr__(part, name, value)
+        return part
 
     def single(self) -> "Predictions":
         """The same in single precision, as studies keep them."""
@@ -357,8 +357,8 @@ def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
             f"Predictions got {name} as a tensor of {kind}, needs dense numbers: give a plain "
             "tensor"
         )
-    found = given.detach().cpu()
-    return found if found.dtype in (torch.float32, torch.float64) else found.float(), given.dtype
+    tensor = given.detach().cpu()
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float(), given.dtype
 
 
 def _check_probabilities(p: Tensor) -> None:

@@ -128,17 +128,17 @@ class Learner(Emulator):
     ) -> dict[str, Predictions]:
         known, asked = (
             Observations.of(calibration),
-            {name: Observations.of(own) for name, own in parts.items()},
+            {name: Observations.of(observed) for name, observed in parts.items()},
         )
-        for own in asked.values():
-            check_fit(self, known, own, draws)
+        for observed in asked.values():
+            check_fit(self, known, observed, draws)
         if known.members < self.least_members:
             raise InputError(
                 f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} "
                 "or more, or proxies beside it: their differences are all it learns from"
             )
         ask = self.learn(known, seed)
-        return {name: ask(own, draws, seed) for name, own in asked.items()}
+        return {name: ask(observed, draws, seed) for name, observed in asked.items()}
 
 
 _registry = Registry[Emulator]("emulator", "thalweg.emulators")

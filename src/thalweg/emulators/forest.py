@@ -95,13 +95,13 @@ class Forest(Learner):
         measure = _Measure.of(group)
         grown = self._grow(known.outputs, measure.of_group(group), self._features(known), seed)
 
-        def ask(own: Observations, draws: int, seed: int) -> Predictions:
-            measured = measure.of_group(Group.of(own))
-            drawn, u, outside = grown.ask(measured, self._features(own), draws, seed)
+        def ask(asked: Observations, draws: int, seed: int) -> Predictions:
+            measured = measure.of_group(Group.of(asked))
+            drawn, u, outside = grown.ask(measured, self._features(asked), draws, seed)
             if measure.differs:
                 drawn, u = drawn * measure.unit + measure.origin, u * measure.unit
-            kind = own.anchors.stored.dtype
-            return Predictions(drawn.to(kind), u.to(kind), outside, own.outputs)
+            kind = asked.anchors.stored.dtype
+            return Predictions(drawn.to(kind), u.to(kind), outside, asked.outputs)
 
         return ask
 
@@ -225,7 +225,7 @@ def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDAr
     """What all networks but one know of the inputs, for each that is left out `[inputs,
     columns]`.
     """
-    found = []
+    views = []
     for k in range(len(group.values)):
         left = others(group.values, k)
         columns = [outputs.summary(left.mean(0))]
@@ -233,8 +233,8 @@ def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDAr
             columns.append(left.var(0).sum(-1).clamp_min(1e-12).log()[:, None])
         if features is not None:
             columns.append(others(features.double(), k).mean(0))
-        found.append(torch.cat(columns, 1).float().numpy())
-    return found
+        views.append(torch.cat(columns, 1).float().numpy())
+    return views
 
 
 def _alike(
@@ -250,8 +250,8 @@ def _alike(
     for draw in range(draws):
         tree = draw % trees
         order = np.argsort(known[:, tree], kind="stable")
-        leaves, own = known[order, tree], asked[draw % len(asked)][:, tree]
-        first, last = np.searchsorted(leaves, own, "left"), np.searchsorted(leaves, own, "right")
+        leaves, leaf = known[order, tree], asked[draw % len(asked)][:, tree]
+        first, last = np.searchsorted(leaves, leaf, "left"), np.searchsorted(leaves, leaf, "right")
         picked[:, draw] = order[first + (shares[draw] * (last - first)).astype(np.int64)]
     return torch.from_numpy(picked)
 
@@ -262,13 +262,13 @@ def _outside(known: NDArray[np.float32], asked: NDArray[np.float32]) -> Tensor:
     """
     scale = known.std(0) + 1e-6
     here, there = (torch.from_numpy((rows - known.mean(0)) / scale) for rows in (known, asked))
-    own = torch.cat(
+    distances = torch.cat(
         [
             torch.cdist(block, here).topk(2, largest=False).values[:, 1]
             for block in here.split(_BLOCK)
         ]
     )
-    limit = own.quantile(_QUANTILE)
+    limit = distances.quantile(_QUANTILE)
     return (
         torch.cat([torch.cdist(block, here).min(1).values for block in there.split(_BLOCK)]) > limit
     )

@@ -118,8 +118,8 @@ class Scale:
 
     def centre(self, group: Group) -> Tensor:
         """The best estimate of the retrainings' mean `[inputs, outputs]`."""
-        own = group.own.mean(0)
-        return own + self.weight * (group.proxies.mean(0) - own) if self.weight else own
+        mean = group.own.mean(0)
+        return mean + self.weight * (group.proxies.mean(0) - mean) if self.weight else mean
 
     def spread(self, group: Group) -> Tensor:
         """Standard uncertainty by the members' own differences at each input `[inputs]`; it needs

@@ -204,7 +204,7 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
         "overconfidence": [own.overconfidence for own in portraits],
         "weights": [own.weights for own in portraits],
     }
-    found = [
+    readings = [
         _reading(
             name,
             statistics.fmean(own[:full]) - statistics.fmean(own[full:]),
@@ -222,10 +222,10 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
             if count > 2
             else []
         )
-        found.append(
+        readings.append(
             _reading("centre", math.log(against / among), singles, full, group.width_ratio, count)
         )
-    return Transfer(tuple(found))
+    return Transfer(tuple(readings))
 
 
 def _reading(
@@ -273,11 +273,11 @@ def _growth(problem: Problem, weights: Weights) -> float:
         for name, p in problem.build("growth").named_parameters()
         if p.dim() > 1 and p.requires_grad
     }
-    found = []
+    ratios = []
     for name, p in new.items():
         before, after = (
             float(t.detach().double().square().mean().sqrt()) for t in (p, weights.params[name])
         )
         if before > 0 and after > 0:
-            found.append(math.log(after / before))
-    return statistics.fmean(found) if found else math.nan
+            ratios.append(math.log(after / before))
+    return statistics.fmean(ratios) if ratios else math.nan

@@ -42,14 +42,14 @@ def with_efficiencies(comparison: "DataFrame", methods: "DataFrame") -> "DataFra
     kept = comparison[~comparison["metric"].isin(list(EFFICIENCIES))]
     parts = [kept]
     for name, worth in EFFICIENCIES.items():
-        own = kept[kept["metric"] == worth]
-        spent = own["method"].map(total).astype(float)  # of no rows, it would be text
+        worths = kept[kept["metric"] == worth]
+        spent = worths["method"].map(total).astype(float)  # of no rows, it would be text
         parts.append(
-            own.assign(
+            worths.assign(
                 metric=name,
-                value=own["value"] / spent,
-                low=own["low"] / spent,
-                high=own["high"] / spent,
+                value=worths["value"] / spent,
+                low=worths["low"] / spent,
+                high=worths["high"] / spent,
             )
         )
     return pd.concat(parts, ignore_index=True)

@@ -40,17 +40,17 @@ def subsets(pool: int, size: int, seed: int, at_least: int = SUBSETS) -> Tensor:
     are `at_least` (or all).
     """
     source = generator(seed, "subsets", size)
-    found: dict[tuple[int, ...], None] = {}
+    chosen: dict[tuple[int, ...], None] = {}
     wanted = min(at_least, math.comb(pool, size))
     for _ in range(100):  # few subsets exist: random rounds need not find the last of them
-        if len(found) >= wanted:
+        if len(chosen) >= wanted:
             break
         order = torch.randperm(pool, generator=source).tolist()
-        found |= {
+        chosen |= {
             tuple(sorted(order[start : start + size])): None
             for start in range(0, pool - size + 1, size)
         }
-    return torch.tensor(list(found))
+    return torch.tensor(list(chosen))
 
 
 def ensemble_curve(
@@ -124,11 +124,11 @@ def crossing(levels: Tensor, curves: Tensor, positions: Tensor) -> Tensor:
         envelope.gather(1, after[:, None])[:, 0],
     )
     share = torch.where(right < left, (left - levels) / (left - right), 1.0).clamp(max=1)
-    found = torch.where(
+    places = torch.where(
         after == 0, positions[0], positions[before] + share * (positions[after] - positions[before])
     )
-    found = torch.where(reached.any(1), found, torch.inf)
-    return torch.where(levels.isnan(), torch.nan, found)
+    places = torch.where(reached.any(1), places, torch.inf)
+    return torch.where(levels.isnan(), torch.nan, places)
 
 
 def equivalent(
@@ -155,10 +155,10 @@ def equivalent(
     positions = torch.tensor(curve.sizes, dtype=torch.float64)
     if logarithmic:
         levels, points, positions = levels.log(), points.log(), positions.log()
-    found = crossing(levels, points, positions)
-    found = found.exp() if logarithmic else found
+    places = crossing(levels, points, positions)
+    places = places.exp() if logarithmic else places
     last = float(curve.sizes[-1])
-    whole = Estimate.of(float(found[0]), found[1:])
+    whole = Estimate.of(float(places[0]), places[1:])
     return Estimate(
         min(whole.value, last),
         min(whole.low, last),

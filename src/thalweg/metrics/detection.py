@@ -36,8 +36,8 @@ def mutual_information(predictions: Predictions) -> Tensor:
     if predictions.members == 1:
         return torch.zeros(predictions.inputs, dtype=torch.float64)
     within = torch.stack([_entropy(member.double()) for member in predictions.log_probs]).mean(0)
-    found = entropy(predictions) - within
-    return torch.where(found > _LEAST, found, 0.0)
+    information = entropy(predictions) - within
+    return torch.where(information > _LEAST, information, 0.0)
 
 
 def detection(

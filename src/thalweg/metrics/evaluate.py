@@ -210,8 +210,8 @@ Baselines = Sequence[Tensor]
 
 def _equivalents(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
     """Retraining equivalents of the predictions and of u."""
-    found = [distances(method, truth.reference) for method in methods]
-    result = retraining_equivalents(found, truth.spacing, truth.resamples)
+    apart = [distances(method, truth.reference) for method in methods]
+    result = retraining_equivalents(apart, truth.spacing, truth.resamples)
     return result | uncertainty_equivalents(_u(methods), truth.uncertainty, truth.curves["u_error"])
 
 
@@ -326,10 +326,10 @@ def _outside(methods: Sequence[Predictions], resamples: Resamples) -> Estimate:
     """Share of inputs that are outside of what the method knows, mean over bases; nan where it
     doesn't look.
     """
-    found = [method.outside.double() for method in methods if method.outside is not None]
-    if len(found) < len(methods):
+    shares = [method.outside.double() for method in methods if method.outside is not None]
+    if len(shares) < len(methods):
         return NOT_DEFINED
-    return resamples.mean(torch.stack(found, 1), SHARE)
+    return resamples.mean(torch.stack(shares, 1), SHARE)
 
 
 def _check(predictions: Predictions, reference: Predictions, whose: str) -> None:

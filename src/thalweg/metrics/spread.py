@@ -196,8 +196,8 @@ def correlations(
         )
     shares = resamples.groups("bases", bases)[: len(truth.weights)]
 
-    def estimate(found: list[Tensor]) -> Estimate:
-        table = torch.stack(found, 1)
+    def estimate(columns: list[Tensor]) -> Estimate:
+        table = torch.stack(columns, 1)
         return shifted(float(table[0].mean()), (table[1:] * shares).sum(1), -1, 1)
 
     return {"rank_correlation": estimate(raw), "partial_correlation": estimate(given)}

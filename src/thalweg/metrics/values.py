@@ -54,8 +54,8 @@ def gaussian_nll(squares: Tensor, variance: Tensor) -> Tensor:
         squares: Squared distances of the targets from the means `[inputs, outputs]`.
         variance: Of the Gaussians `[inputs, outputs]`.
     """
-    found = (squares / variance + (2 * math.pi * variance).log()) / 2
-    return torch.where(variance > 0, found, MOST_NLL).clamp(max=MOST_NLL)
+    nll = (squares / variance + (2 * math.pi * variance).log()) / 2
+    return torch.where(variance > 0, nll, MOST_NLL).clamp(max=MOST_NLL)
 
 
 def calibrated_gaussian_nll(squares: Tensor, variance: Tensor, seed: int = 0) -> Tensor:
@@ -70,8 +70,8 @@ def calibrated_gaussian_nll(squares: Tensor, variance: Tensor, seed: int = 0) ->
     total = torch.zeros_like(squares)
     for fitted, held in (halves, halves[::-1]):
         more = _missing(squares[fitted], variance[fitted])  # of all halvings at once
-        found = gaussian_nll(squares[held], variance[held] + more)
-        total.index_add_(0, held.flatten(), found.flatten(0, 1))
+        nll = gaussian_nll(squares[held], variance[held] + more)
+        total.index_add_(0, held.flatten(), nll.flatten(0, 1))
     return total / SPLITS
 
 
@@ -128,7 +128,7 @@ def check_values(targets: Any, predictions: Predictions) -> Tensor:
         InputError: There is not one finite number for every input and output.
     """
     try:
-        found = (
+        values = (
             targets.detach().cpu()
             if isinstance(targets, Tensor)
             else torch.as_tensor(np.array(targets))
@@ -139,10 +139,10 @@ def check_values(targets: Any, predictions: Predictions) -> Tensor:
             "each input and output"
         ) from None
     shape = (predictions.inputs, predictions.columns)
-    if tuple(found.shape) != shape and (found.dim() != 1 or (len(found), 1) != shape):
-        raise InputError(f"targets have shape {tuple(found.shape)}, need {shape}")
-    if found.is_complex() or found.dtype == torch.bool or not torch.isfinite(found).all():
+    if tuple(values.shape) != shape and (values.dim() != 1 or (len(values), 1) != shape):
+        raise InputError(f"targets have shape {tuple(values.shape)}, need {shape}")
+    if values.is_complex() or values.dtype == torch.bool or not torch.isfinite(values).all():
         raise InputError(
-            f"targets of type {found.dtype} are NaN, infinite or no real numbers, need finite ones"
+            f"targets of type {values.dtype} are NaN, infinite or no real numbers, need finite ones"
         )
-    return found.double().reshape(shape)
+    return values.double().reshape(shape)

@@ -68,8 +68,8 @@ class Probabilities(Outputs):
             if not wrong.any():
                 continue
             where = int(wrong.nonzero()[0, 0])
-            own = member[where]
-            if own.isnan().any():
+            row = member[where]
+            if row.isnan().any():
                 what = "NaN: did the network diverge, or are there NaN among the inputs?"
             elif (member >= 0).all() and (member.sum(-1) - 1).abs().amax() <= tolerance:
                 what = "probabilities where their logarithms are needed: give probabilities.log()"

@@ -256,11 +256,11 @@ def _numbers(name: str, given: Any) -> tuple[float, ...]:
         InputError: They are no finite numbers.
     """
     try:
-        found = torch.as_tensor(given, dtype=torch.float64).reshape(-1)
+        numbers = torch.as_tensor(given, dtype=torch.float64).reshape(-1)
     except (TypeError, ValueError, RuntimeError):
-        found = torch.empty(0)
-    if not len(found) or not torch.isfinite(found).all():
+        numbers = torch.empty(0)
+    if not len(numbers) or not torch.isfinite(numbers).all():
         raise InputError(
             f"Values.{name} got {given!r}, needs a finite number, or one for each output"
         )
-    return tuple(found.tolist())
+    return tuple(numbers.tolist())

@@ -131,8 +131,8 @@ def inspect(
         with torch.no_grad(), seeded(0, "inspection", "shape"):
             evaluated(spare.eval(), x[:2].to(device), kind)
 
-    found = read(train, classes, _STEPS * seconds, evaluate, kind)
-    if found.has_single:
+    reading = read(train, classes, _STEPS * seconds, evaluate, kind)
+    if reading.has_single:
         check_single(spare, x[:1])
     channels_last = _works_channels_last(
         spare, example, device
@@ -150,7 +150,7 @@ def inspect(
     if behaviour.random and "order" not in redrawn:
         redrawn.append("masks")  # those of dropout: retrainings are not the same
     return Inspection(
-        found.examples,
+        reading.examples,
         classes,
         behaviour,
         channels_last,
@@ -179,7 +179,7 @@ def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Beh
     """
     x, y = (t if len(t) > 1 else torch.cat([t, t]) for t in (x, y))
     try:
-        found = observe(network, x, y, lambda outputs, _: outputs.square().mean())
+        behaviour = observe(network, x, y, lambda outputs, _: outputs.square().mean())
         check_complete(network, other, x)
     except InputError:
         raise
@@ -189,7 +189,7 @@ def _observed(network: nn.Module, other: nn.Module, x: Tensor, y: Tensor) -> Beh
             f"(torch.func.functional_call: {type(error).__name__}, "
             f"{' '.join(str(error).split())[:200]}), as everything here does"
         ) from error
-    return found
+    return behaviour
 
 
 def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
@@ -204,9 +204,9 @@ def _works_channels_last(network: nn.Module, x: Tensor, device: str) -> bool:
     with torch.no_grad(), seeded(0, "inspection", "order of memory"):
         expected = network(x)
         try:
-            found = in_channels_last(network)(x)
+            outputs = in_channels_last(network)(x)
             same = bool(
-                (found - expected).abs().max() <= 0.01 * expected.abs().max()
+                (outputs - expected).abs().max() <= 0.01 * expected.abs().max()
             )  # GPUs may round to ten bits
             network.train()(x)  # it may do something else there
             return same

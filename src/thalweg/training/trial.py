@@ -46,10 +46,10 @@ def advice(network: nn.Module, x: Tensor) -> str:
     """What to do about inputs of another precision than the network's, for an error's end; '' where
     that is not the reason.
     """
-    own = next((p.dtype for p in network.parameters() if p.is_floating_point()), x.dtype)
-    if x.dtype == own or not x.is_floating_point():
+    dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), x.dtype)
+    if x.dtype == dtype or not x.is_floating_point():
         return ""
-    return f"; its weights are {own}: give inputs of that type, x.to({own})"
+    return f"; its weights are {dtype}: give inputs of that type, x.to({dtype})"
 
 
 def trial_step(
@@ -140,18 +140,18 @@ def depends_on_batch(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -
     if len(x) < 3:
         return False
     with torch.no_grad(), _evaluating(network):
-        found = []
+        predicted = []
         for other in (1, 2):
             with seeded(0, "inspection", "batch"):
-                found.append(evaluated(network, x[[0, other]], kind)[0])
-    return bool((found[0] - found[1]).abs().max() > _ROUNDING * found[0].abs().max())
+                predicted.append(evaluated(network, x[[0, other]], kind)[0])
+    return bool((predicted[0] - predicted[1]).abs().max() > _ROUNDING * predicted[0].abs().max())
 
 
 def repeats(network: nn.Module, x: Tensor) -> bool:
     """Whether two evaluations in training mode, with the same seed, parameters and buffers, give
     the same outputs.
     """
-    found = []
+    evaluations = []
     was_training = network.training
     network.train()
     for _ in range(2):
@@ -161,16 +161,19 @@ def repeats(network: nn.Module, x: Tensor) -> bool:
         }
         with torch.no_grad(), seeded(0, "inspection", "again"):
             try:
-                found.append(
+                evaluations.append(
                     functional_call(network, state, (torch.cat([x, x]) if len(x) < 2 else x,))
                 )
             except Exception:  # what is wrong with it, the trial step says
                 return True
     network.train(was_training)
     same = (
-        all(isinstance(outputs, Tensor) for outputs in found) and found[0].shape == found[1].shape
+        all(isinstance(outputs, Tensor) for outputs in evaluations)
+        and evaluations[0].shape == evaluations[1].shape
     )
-    return not same or bool((found[0] - found[1]).abs().max() <= _ROUNDING * found[0].abs().max())
+    return not same or bool(
+        (evaluations[0] - evaluations[1]).abs().max() <= _ROUNDING * evaluations[0].abs().max()
+    )
 
 
 def check_single(network: nn.Module, x: Tensor) -> None:
@@ -209,16 +212,16 @@ class _Checked(nn.Module):
 
 def _scalar(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
     def checked(outputs: Tensor, targets: Tensor) -> Tensor:
-        found: Any = loss(outputs, targets)
-        if not isinstance(found, Tensor) or found.dim():
+        value: Any = loss(outputs, targets)
+        if not isinstance(value, Tensor) or value.dim():
             got = (
-                f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+                f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             )
             raise InputError(
                 f"loss(outputs, labels) gave {got}, needs a tensor without axes: give "
                 "reduction='mean'"
             )
-        if not found.requires_grad:
+        if not value.requires_grad:
             raise InputError(
                 "loss(outputs, labels) gave a number without a graph of gradients: is there a "
                 "detach(), item() or torch.no_grad() in it?"
@@ -232,20 +235,20 @@ def _scalar(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
                 "and the global generators alone",
                 stacklevel=9,
             )
-        return found
+        return value
 
     return checked
 
 
 def _twice(loss: Loss, outputs: Tensor, targets: Tensor) -> list[float]:
     """The loss of the same outputs and labels after the same seed, two times."""
-    found = []
+    losses = []
     for _ in range(2):
         with seeded(0, "inspection", "loss"):
-            found.append(
+            losses.append(
                 float(loss(outputs.clone().requires_grad_().clone(), targets).detach())
             )  # no leaf: in place, too
-    return found
+    return losses
 
 
 @contextmanager
