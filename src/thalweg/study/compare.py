@@ -5,6 +5,7 @@ It builds no network.
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -170,7 +171,7 @@ def _read(folder: Path, data_dir: Path | None) -> _Runs:
     Raises:
         InputError: `plan.json` is missing or damaged, the data have changed, or runs are missing.
     """
-    if folder.is_dir() and not (folder / "plan.json").exists():
+    if os.path.isdir(folder) and not (folder / "plan.json").exists():
         raise InputError(
             f"{folder} has no plan.json: give a folder that 'thalweg study' wrote, with runs and "
             "predictions ('thalweg report' needs results only)"
