@@ -22,7 +22,7 @@ Observed = Observations | Predictions
 
 @dataclass(frozen=True)
 class Computed:
-    """What a method predicts, and what that rests on.
+    """The result of computing a method: its predictions, and what these rest on.
 
     Attributes:
         predictions: Predictions by set of inputs: draws of an emulator, or the networks' own
@@ -32,7 +32,7 @@ class Computed:
             evaluations of the whole network.
         seconds_exploring: Wall-clock time of all trainings.
         evaluations_per_input: How many networks are evaluated on an input that is asked about.
-        stored_bytes: What must be kept to predict on other inputs.
+        stored_bytes: The bytes that must be kept to predict on other inputs.
         width_ratio: The hidden channels of a narrow copy over those of the network; 1 without any.
         narrow_trained: How many narrow copies were trained.
         narrow_copies: How many of them learned the task, and are used.
@@ -72,7 +72,7 @@ def ask(
     """Shows inputs to trained networks, and makes of what they say what the method makes of it.
 
     Args:
-        method: What trained the networks.
+        method: The method that trained the networks.
         trained: The networks.
         inputs: As in `compute`.
         calibration: As in `compute`.

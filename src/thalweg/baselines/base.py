@@ -39,7 +39,7 @@ class Baseline(ABC):
     @property
     @abstractmethod
     def trainings(self) -> float:
-        """What one run will cost, in trainings of the problem's network.
+        """The cost of one run, in trainings of the problem's network.
 
         The meter says what it did cost.
         """

@@ -35,7 +35,7 @@ class NarrowEnsemble(Baseline):
     Cost: at most the budget; members x width_ratio^2 or more, where both are given.
 
     Attributes:
-        budget: What may be spent, in trainings of the whole network.
+        budget: The most that may be spent, in trainings of the whole network.
         width_ratio: The hidden channels of a member over those of the whole network (`share` in
             plans). None: that of 0.7, 1/2, 0.35 and 1/4 whose members' mean is expected to err
             least (`narrow.width`).

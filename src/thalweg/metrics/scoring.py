@@ -6,10 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.errors import InputError
 from thalweg.metrics.scores import check_labels, scores
 from thalweg.metrics.values import check_values, value_scores
-from thalweg.outputs import Outputs, Probabilities, Values
+from thalweg.outputs import Outputs, Probabilities, Values, nearest
 from thalweg.predictions import Predictions
 
 
@@ -57,10 +56,4 @@ def scoring_of(outputs: Outputs) -> Scoring:
     Raises:
         InputError: Nobody registered any.
     """
-    for kind in type(outputs).__mro__:
-        if kind in SCORINGS:
-            return SCORINGS[kind]
-    raise InputError(
-        f"outputs of the kind '{outputs.kind}' have no scores: register them in "
-        "thalweg.metrics.scoring.SCORINGS"
-    )
+    return nearest(outputs, SCORINGS, "scores", "thalweg.metrics.scoring.SCORINGS")

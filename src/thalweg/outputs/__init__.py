@@ -4,7 +4,7 @@ Nobody else asks. `Problem(..., outputs=Values(units="mg/l"))` says so once; tra
 emulators and metrics then ask this object.
 """
 
-from thalweg.outputs.base import Loss, Outputs, outputs_of
+from thalweg.outputs.base import Loss, Outputs, nearest, outputs_of
 from thalweg.outputs.binary import Binary
 from thalweg.outputs.classes import Classes, cross_entropy
 from thalweg.outputs.probabilities import Probabilities, log_softmax, multinomial
@@ -20,5 +20,6 @@ __all__ = [
     "cross_entropy",
     "log_softmax",
     "multinomial",
+    "nearest",
     "outputs_of",
 ]

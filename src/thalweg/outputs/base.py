@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
 from thalweg.errors import InputError, unknown
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+T = TypeVar("T")
 
 
 class Outputs(ABC):
@@ -227,6 +228,24 @@ class Outputs(ABC):
     def of_facts(cls, facts: Mapping[str, Any]) -> "Outputs":
         """The inverse of `facts`."""
         return cls()
+
+
+def nearest(outputs: Outputs, table: Mapping[type[Outputs], T], what: str, where: str) -> T:
+    """Returns what a table has for a kind of outputs, or for the nearest kind that it is one of.
+
+    Args:
+        outputs: The outputs.
+        table: It is by kind.
+        what: What the table holds, for the error.
+        where: Where the table is, for the error.
+
+    Raises:
+        InputError: The table has nothing for it.
+    """
+    for kind in type(outputs).__mro__:
+        if kind in table:
+            return table[kind]
+    raise InputError(f"outputs of the kind '{outputs.kind}' have no {what}: add them to {where}")
 
 
 def outputs_of(facts: Any) -> Outputs:

@@ -8,9 +8,8 @@ import torch
 from pandas import DataFrame
 from torch import Tensor
 
-from thalweg.errors import InputError
 from thalweg.metrics.calibration import reliability
-from thalweg.outputs import Outputs, Probabilities, Values
+from thalweg.outputs import Outputs, Probabilities, Values, nearest
 from thalweg.predictions import Predictions
 
 INPUTS = 2000  # inputs whose spread is kept one by one, for figures
@@ -92,10 +91,4 @@ def judged_of(outputs: Outputs) -> Judged:
     Raises:
         InputError: Nobody registered any.
     """
-    for kind in type(outputs).__mro__:
-        if kind in _JUDGED:
-            return _JUDGED[kind]
-    raise InputError(
-        f"outputs of the kind '{outputs.kind}' have no tables: add them to _JUDGED in "
-        "thalweg/study/judged.py"
-    )
+    return nearest(outputs, _JUDGED, "tables", "_JUDGED in thalweg/study/judged.py")
