@@ -19,7 +19,6 @@ returned problem, in evaluations of a narrow network.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -30,8 +29,10 @@ from thalweg.errors import check_range, whole
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.narrow.flops import flops
+from thalweg.training.calling import Derived
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -73,7 +74,7 @@ class PackedEnsemble(Baseline):
         return self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
-        model = partial(narrow_model, problem.factory, self.alpha / self.members)
+        model = Derived(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(
             problem, model=model, meter=Meter(), initial_weights=None, cache=None, identity=""
         )
@@ -98,7 +99,7 @@ class SideBySide(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         return torch.stack([network(x) for network in self.networks])
 
 

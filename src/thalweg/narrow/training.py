@@ -5,7 +5,6 @@ charged for these.
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,13 @@ from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
-from thalweg.predicting import inputs_of, outputs_of
+from thalweg.predicting import outputs_of
 from thalweg.seeds import Rewind, derive, seeded, seeded_loader
 from thalweg.training.anchors import train_together
+from thalweg.training.calling import Derived
 from thalweg.training.problem import Problem
+from thalweg.training.unlabelled import inputs_of
+from thalweg.trees import moved, taken
 from thalweg.weights.distribution import Members
 
 MakeNetwork = Callable[[], nn.Module]
@@ -99,7 +101,7 @@ def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | N
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
     identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
-    cut = partial(narrow_model, problem.factory, width_ratio)
+    cut = Derived(narrow_model, problem.factory, width_ratio)
     return replace(narrow, model=cut, meter=Meter(), identity=identity)
 
 
@@ -116,7 +118,8 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
             f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network"
         )
     with seeded(0, "narrow"), seeded_loader(problem.train_loader, 0, "narrow"), torch.no_grad():
-        x = inputs_of(next(iter(problem.train_loader)))[:2].to(problem.device)
+        first = inputs_of(next(iter(problem.train_loader)), problem.example)
+        x = moved(taken(first, slice(2)), problem.device)
         try:
             network = model()
         except Exception as error:  # a user's factory may raise anything
@@ -126,6 +129,7 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
             ) from error
         if not isinstance(network, nn.Module):
             raise InputError(f"narrow() gave a {type(network).__name__}, needs a torch.nn.Module")
+        replace(problem.call, picks=True).prepare(network)
         try:
             outputs, expected = (
                 outputs_of(either.to(problem.device).eval(), {}, x, Rewind(), None, 0)

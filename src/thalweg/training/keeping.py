@@ -78,17 +78,19 @@ def key_of(
         seed: The problem's seed.
         k: The number of the training.
         device: The device. Only its kind counts: `cuda:1` trains as `cuda:0` does.
-        loss: What identifies a loss of the user's; None for the recipe's own.
+        loss: What identifies a loss of the user's, and whatever else is not usual; or None.
     """
     kind = torch.device(device).type
     facts = [identity, asdict(recipe), sorted(sources), seed, k, kind, *(loss or ())]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def warn_not_kept() -> None:
-    """Warns that trained networks are not kept, since the loss has no identity."""
+def warn_not_kept(name: str) -> None:
+    """Warns that trained networks are not kept, since what the user gave under a name has no
+    identity.
+    """
     warnings.warn(
-        "the loss holds something that can't be told from another of its kind, so that "
+        f"the {name} holds something that can't be told from another of its kind, so that "
         "trained networks are not kept in the cache: give a function or module of plain "
         "settings and tensors",
         stacklevel=4,

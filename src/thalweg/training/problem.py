@@ -13,8 +13,9 @@ from thalweg.meter import Cost, Meter, Tally
 from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
-from thalweg.training.batches import Batches, Loader, end_with_us
+from thalweg.training.batches import Batches, Loader, end_with_us, in_pairs
 from thalweg.training.building import built, ordered
+from thalweg.training.calling import Call, Pick, checked_pick
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
 from thalweg.training.identity import identity_of
@@ -23,6 +24,8 @@ from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
 from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.training.sources import Source
+from thalweg.training.unlabelled import as_unlabelled, unlabelled_inputs
+from thalweg.trees import Inputs, moved
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
@@ -41,8 +44,11 @@ class Problem:
         1.0
 
     Attributes:
-        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`.
-        train_loader: The training set, a loader of (inputs, targets).
+        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`. One
+            of several inputs is called with them: `network(*inputs)` where they are a tuple,
+            `network(**inputs)` where they are a dictionary.
+        train_loader: The training set, a loader of (inputs, targets), or of dictionaries of inputs
+            with the targets under `labels`.
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
         initial_weights: A network that the user has trained already (Weights or state_dict). It is
@@ -57,8 +63,8 @@ class Problem:
         cache: Where trained networks are kept between runs; None keeps them as long as this problem
             lives, and so does a loss that can't be told from another (it holds an open file, say).
         identity: It names data and network for the cache, since no function has a fingerprint.
-        unlabelled: Inputs without labels that methods may calibrate themselves on, a tensor or a
-            loader in fixed order; None is the training inputs.
+        unlabelled: Inputs without labels that methods may calibrate themselves on, in the shape of
+            the training inputs or as a loader in fixed order; None is the training inputs.
         meter: It counts the work.
         inspection: What a look at loader and network found; None looks when the problem is made.
         bn_examples: How many examples batch-norm statistics are estimated on, rounded up to whole
@@ -66,6 +72,9 @@ class Problem:
             from those with 5,000 by less than a twentieth of the draws' spread (`research/bench/`).
         outputs: What the network's outputs mean: classes (or None), `Binary()` (one logit, labels 0
             and 1) or `Values(units="mg/l")` (a regression, of one value or several).
+        pick: What of all that the network returns these outputs are: a name (of an attribute or a
+            key), a number (of a tuple's part) or a function. None is the tensor that it returns, or
+            else what is called `logits` in it.
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
     """
 
@@ -79,16 +88,19 @@ class Problem:
     loss: Loss | None = None
     cache: Cache | None = None
     identity: str = ""
-    unlabelled: Tensor | Loader | None = None
+    unlabelled: Inputs | Loader | None = None
     meter: Meter = field(default_factory=Meter)
     inspection: Inspection | None = None
     bn_examples: int = 2048
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
+    pick: Pick = None
     _kept: Kept = field(repr=False, init=False)
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "outputs", checking.checked_outputs(self.outputs))
+        outputs, pick = checked_pick(self.outputs, self.pick)
+        object.__setattr__(self, "outputs", checking.checked_outputs(outputs))
+        object.__setattr__(self, "pick", pick)
         checking.check_surroundings(self.execution)
         checking.check_recipe_and_loss(
             self.recipe, self.loss, self.outputs, warn=self.inspection is None
@@ -98,7 +110,7 @@ class Problem:
         checking.check_cache(self.cache, self.identity)
         derive(self.seed)  # says so where it is no whole number
         object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "unlabelled", parts.as_unlabelled(self.unlabelled))
+        object.__setattr__(self, "unlabelled", as_unlabelled(self.unlabelled))
         end_with_us(self.train_loader)
         if isinstance(self.train_loader, Batches):  # whole: batch by batch would be slow
             object.__setattr__(self, "train_loader", self.train_loader.to(self.device))
@@ -106,10 +118,18 @@ class Problem:
             loss = None if self.loss is None else self.criterion
             train, device = self.train_loader, self.device
             seen = inspect(
-                self.model, train, device, recipe=self.recipe, loss=loss, kind=self.outputs
+                self.model,
+                train,
+                device,
+                recipe=self.recipe,
+                loss=loss,
+                kind=self.outputs,
+                pick=pick,
             )
             object.__setattr__(self, "inspection", seen)
             sources.warn_of_sources(seen, self.sources)
+        if isinstance(self.example, dict):  # targets may be among them
+            object.__setattr__(self, "train_loader", in_pairs(self.train_loader))
         checking.check_execution(self.execution, self._seen)
         sources.check_sources(self.inspection, self.sources)
         checking.check_unit(self.meter, self.training_examples)
@@ -143,6 +163,16 @@ class Problem:
     def behaviour(self) -> Behaviour:
         """What the network was seen to do when it was looked at."""
         return self._seen.behaviour
+
+    @property
+    def example(self) -> Inputs | None:
+        """Two training inputs, by whose parts all other inputs are known."""
+        return self._seen.example
+
+    @property
+    def call(self) -> Call:
+        """How the network is called."""
+        return self._seen.call(self.pick)
 
     @property
     def _seen(self) -> Inspection:
@@ -207,13 +237,15 @@ class Problem:
 
     @property
     def factory(self) -> Callable[[], nn.Module]:
-        """It makes an unwrapped network of this problem, with the sizes of lazy layers."""
-        return partial(built, self.model, "cpu", self._seen.example)
+        """It makes an unwrapped network of this problem, with the sizes of lazy layers, as a
+        function of one argument: what is made of it is `Derived`.
+        """
+        return partial(built, self.model, "cpu", self.example, self.call)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
         with seeded(self._seed("init", *name)):
-            network = built(self.model, self.device, self._seen.example)
+            network = built(self.model, self.device, self.example, self.call)
         asked = self.execution.channels_last
         last = self._seen.channels_last if asked is None else asked
         return ordered(network, self.device, channels_last=last)
@@ -282,9 +314,10 @@ class Problem:
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(loader, 0, "refresh"):
             return refresh(network, points, batches, self.meter, self.behaviour)
 
-    def inputs(self, limit: int = 1000) -> Tensor:
+    def inputs(self, limit: int = 1000) -> Inputs:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them."""
-        return parts.unlabelled_inputs(self.train_loader, self.unlabelled, limit).to(self.device)
+        found = unlabelled_inputs(self.train_loader, self.unlabelled, limit, self.example)
+        return moved(found, self.device)
 
     def training_part(self, examples: int) -> list[Any]:
         """A fixed part of the training set, as batches: see `parts.fixed_part`."""
@@ -294,7 +327,8 @@ class Problem:
         """A name of everything that can change the k-th training."""
         loss = [] if self.loss is None else [self._loss_identity]
         outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
-        more = loss + outputs or None
+        pick = [] if self.pick is None else [f"pick {self._pick_identity}"]
+        more = loss + outputs + pick or None
         return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
 
     @cached_property
@@ -302,11 +336,21 @@ class Problem:
         return identity_of(self.loss)
 
     @cached_property
+    def _pick_identity(self) -> str | None:
+        return identity_of(self.pick)
+
+    @cached_property
     def _cache(self) -> Cache | None:
-        if self.cache is None or self.loss is None or self._loss_identity is not None:
-            return self.cache
-        warn_not_kept()
-        return None
+        if self.cache is None:
+            return None
+        for name, given, identity in (
+            ("loss", self.loss, self._loss_identity),
+            ("pick", self.pick, self._pick_identity),
+        ):
+            if given is not None and identity is None:
+                warn_not_kept(name)
+                return None
+        return self.cache
 
     def _seed(self, source: Source, *name: str | int) -> int:
         return sources.seed_of(source, self.sources, self.seed, name)
