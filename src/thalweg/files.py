@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 import zlib
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.formats import recognised
+from thalweg.formats import Format, recognised
 
 SCHEMA = 2  # the number that records and headers carry; files of thalweg 0.1 carry none
 # the remedy for a damaged file of the user's own, which only the user may delete
@@ -215,6 +216,40 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
             f"{path} is {other.name}, needs a safetensors file that thalweg "
             f"wrote{': ' if way else ''}{way}"
         ) from None
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of another program's file; None if it is not recognised, as safetensors are not.
+
+    Raises:
+        InputError: The file is missing or can't be read.
+    """
+    with _readable(path):
+        return recognised(path)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Reads what torch.save wrote, tensors and plain containers only: nothing in it is run.
+
+    Returns:
+        The content, with tensors on the CPU.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds other objects.
+    """
+    with _readable(path):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # bytes of unknown origin can make the reader raise anything
+            refused = re.search(r"GLOBAL (\S+) was not", str(error))
+            found = f"holds a {refused[1]}" if refused else "is damaged, or holds other objects"
+            raise InputError(
+                f"{path} {found} beside tensors, and only tensors are read, since others could run "
+                "any code: give a whole copy of it, or load it with the program that wrote it and "
+                "store its weights alone, torch.save(network.state_dict(), path)"
+            ) from None
 
 
 @contextmanager

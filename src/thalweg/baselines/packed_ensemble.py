@@ -75,7 +75,7 @@ class PackedEnsemble(Baseline):
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         model = partial(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(
-            problem, model=model, meter=Meter(), initial_weights=None, cache=None, identity=""
+            problem, model=model, meter=Meter(), networks=None, cache=None, identity=""
         )
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         narrow.fit(

@@ -1,6 +1,6 @@
 """The problem: what is trained, on what, how; and the only cache of trained networks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,6 +17,7 @@ from thalweg.training.batches import Batches, Loader, end_with_us
 from thalweg.training.building import built, ordered
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
+from thalweg.training.given import Network, given_networks, name_of, warn_of_weights
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, inspect
 from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
@@ -45,8 +46,10 @@ class Problem:
         train_loader: The training set, a loader of (inputs, targets).
         recipe: How a full training goes.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
-        initial_weights: A network that the user has trained already (Weights or state_dict). It is
-            `anchor(0)`, and costs 1 like any other. A regression's gives standardised values.
+        networks: What the user has trained already, one network or several: modules, state_dicts,
+            Weights, or paths of safetensors files and of checkpoints that torch.save wrote. They
+            are `anchor(0)`, `anchor(1)`, ..., and cost 1 each, as any other. A regression's give
+            standardised values. Read, they are a tuple of Weights.
         execution: On what device trainings run, how many at once, and by what executor.
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name
@@ -73,7 +76,7 @@ class Problem:
     train_loader: Loader
     recipe: Recipe = Recipe()  # noqa: RUF009  frozen
     seed: int = 0
-    initial_weights: Weights | Mapping[str, Any] | None = None
+    networks: Network | Sequence[Network] | None = None
     execution: Execution = Execution()  # noqa: RUF009  frozen
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
     loss: Loss | None = None
@@ -114,13 +117,16 @@ class Problem:
         sources.check_sources(self.inspection, self.sources)
         checking.check_unit(self.meter, self.training_examples)
         object.__setattr__(self, "_kept", Kept(self.device))
-        if self.initial_weights is not None:  # paid elsewhere, and charged as one training
-            network, unit = self.build("network"), self.training_examples
-            weights = checking.checked_weights(self.initial_weights, network, self.device)
+        there = (
+            () if self.networks is None else given_networks(self.networks, self.build("network"))
+        )
+        object.__setattr__(self, "networks", there)
+        unit = self.training_examples
+        for k, weights in enumerate(there):  # paid elsewhere, and charged as one training
             cost = Cost(backward_examples=unit, training_examples=unit)
-            self._kept.networks[0] = weights, cost
+            self._kept.networks[k] = weights, cost
             if not self.outputs.simplex:  # numbers can be in the wrong units
-                checking.warn_of_weights(self.network(weights), self.train_loader, self.outputs)
+                warn_of_weights(self.network(weights), self.train_loader, self.outputs)
 
     @property
     def device(self) -> str:
@@ -147,6 +153,11 @@ class Problem:
     @property
     def _seen(self) -> Inspection:
         return cast(Inspection, self.inspection)
+
+    @property
+    def given(self) -> int:
+        """How many networks were given: they are the first anchors."""
+        return len(cast(tuple[Weights, ...], self.networks))
 
     @property
     def cost(self) -> Cost:
@@ -186,7 +197,7 @@ class Problem:
         unread: dict[str, Any] = {
             "cache": None,
             "identity": "",
-            "initial_weights": None,
+            "networks": None,
             "unlabelled": None,
         }
         return replace(self, **unread, meter=Meter(), execution=here)
@@ -294,8 +305,13 @@ class Problem:
         """A name of everything that can change the k-th training."""
         loss = [] if self.loss is None else [self._loss_identity]
         outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
-        more = loss + outputs or None
+        more = loss + outputs + self._names[k : k + 1] or None
         return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
+
+    @cached_property
+    def _names(self) -> list[str | None]:
+        """Names of the networks that were given, so that no training is taken for one of them."""
+        return [name_of(weights) for weights in cast(tuple[Weights, ...], self.networks)]
 
     @cached_property
     def _loss_identity(self) -> str | None:
