@@ -19,7 +19,7 @@ ROOMS = [
     ["registry", "names"],
     ["seeds", "meter", "files"],
     ["processes"],
-    ["outputs"],
+    ["outputs", "arrays"],
     ["predictions"],
     ["metrics"],
     ["weights"],

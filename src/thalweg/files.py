@@ -7,6 +7,7 @@ which have neither, can still be read.
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -19,9 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -250,6 +253,45 @@ def read_checkpoint(path: Path) -> Any:
                 "any code: give a whole copy of it, or load it with the program that wrote it and "
                 "store its weights alone, torch.save(network.state_dict(), path)"
             ) from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in a .npz file, or that of a .npy file, whose name is empty. Nothing is unpickled.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds no arrays of plain numbers.
+    """
+    with _readable(path):
+        try:
+            found = np.load(path, allow_pickle=False)
+            return {"": found} if isinstance(found, np.ndarray) else dict(found)
+        except OSError:
+            raise
+        except Exception as error:  # bytes of unknown origin can make the reader raise anything
+            raise _unlike(
+                path, error, "an array of plain numbers: store one with numpy.save"
+            ) from None
+
+
+def read_table(path: Path) -> Any:
+    """The table in a Parquet file, as one of pyarrow.
+
+    Raises:
+        InputError: The file is missing or damaged, or of another format.
+    """
+    from pyarrow import parquet  # here: it takes a third of a second
+
+    data = read_bytes(path)
+    try:
+        return parquet.read_table(io.BytesIO(data))
+    except Exception as error:  # bytes of unknown origin can make the reader raise anything
+        raise _unlike(path, error, "a Parquet table") from None
+
+
+def _unlike(path: Path, error: Exception, needed: str) -> InputError:
+    other = recognised(path)
+    found = "is damaged or truncated" if other is None else f"is {other.name}"
+    return InputError(f"{path} {found} ({_line(error)}), needs {needed}")
 
 
 @contextmanager
