@@ -62,7 +62,7 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
         InputError: They are no inputs, there are none, they are not finite, the network can't read
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
-    example = _training_input(problem)
+    example = taken(problem.example, slice(1))
     loader = _loader(given, name, example)
     check_order(loader, example)
     alike = alike and is_space(example)
@@ -86,11 +86,6 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
             "is"
         )
     return CheckedInputs(loader, count, _classes(problem, taken(first, slice(2)), name))
-
-
-def _training_input(problem: Problem) -> Inputs:
-    with seeded(0, "asked"), seeded_loader(problem.train_loader, 0, "asked"):
-        return taken(inputs_of(next(iter(problem.train_loader)), problem.example), slice(1))
 
 
 def _shapes(x: Inputs) -> str:

@@ -232,6 +232,55 @@ def test_batches_that_are_dictionaries_with_labels_of_other_lengths():
     assert torch.equal(known["input_ids"], words) and torch.equal(known["attention_mask"], mask)
 
 
+def fit(module, seed):
+    """A loop of a user's own, who knows nothing of how thalweg calls networks."""
+    order = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
+    for batch in dynamic(shuffle=True, generator=order):
+        optimizer.zero_grad()
+        found = module(**batch)
+        assert isinstance(found, Answer)
+        found.loss.backward()
+        optimizer.step()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("loader", [None, dynamic(shuffle=True)])
+def test_a_training_function_gets_the_network_as_its_author_made_it(loader):
+    words, mask, _ = sentences(60, 1)
+    unlabelled = {"input_ids": words, "attention_mask": mask}
+    problem = Problem(Reader, loader, train=fit, unlabelled=unlabelled)
+    with pytest.raises(InputError, match=r"are functions of one argument.*narrow=") as caught:
+        thalweg.quantify(problem, SENTENCES, draws=5)
+    assert "\n" not in str(caught.value) and problem.cost.backward_examples == 0
+    found = thalweg.quantify(
+        problem, dynamic(40, 2), budget=2.0, draws=5, narrow=lambda: Reader(5), width_ratio=0.5
+    )
+    assert found.predictions.log_probs.shape == (5, 40, 3)
+    plain = problem.build("anchor", 0)
+    plain.load_state_dict(problem.anchor(0).params)
+    assert torch.equal(
+        thalweg.predict(problem, problem.anchor(0), SENTENCES).log_probs[0],
+        plain.eval()(**SENTENCES).log_softmax(1),
+    )
+
+
+def test_a_training_function_and_several_inputs_without_a_training_set():
+    (a, b), _, y = PAIRS["two inputs"].data(120, 0)
+
+    def train(module, seed):
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+        for part in torch.randperm(120, generator=torch.Generator().manual_seed(seed)).split(30):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(module(a[part], other=b[part]), y[part]).backward()
+            optimizer.step()
+
+    for unlabelled in (NUMBERS, [(NUMBERS, y[:40])], [[list(NUMBERS), y[:40]]]):
+        problem = Problem(Both, train=train, unlabelled=unlabelled)
+        found = thalweg.predict(problem, problem.anchor(0), NUMBERS)
+        assert found.inputs == 40 and len(problem.inputs(7)[1]) == 7
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_quantify_of_dictionaries_with_labels():
     problem = Problem(Reader, dynamic(shuffle=True), RECIPE, unlabelled=dynamic(60, 1))

@@ -5,10 +5,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from thalweg.errors import InputError
-from thalweg.seeds import seeded, seeded_loader
+from thalweg.seeds import seeded
 from thalweg.training.loop import both_ways
 from thalweg.training.problem import Problem
-from thalweg.trees import Inputs, described, moved, taken
+from thalweg.trees import Inputs, described, moved
 
 
 def flops(problem: Problem) -> float:
@@ -20,9 +20,8 @@ def flops(problem: Problem) -> float:
     numbers on its way is evaluated, with its weights in the order in which they were made. Where
     there are no operations that are counted, the parameters are.
     """
-    loader = problem.batches("flops")
-    with seeded(0, "flops"), seeded_loader(loader, 0, "flops"):
-        x = taken(next(iter(loader))[0], slice(2))
+    x = problem.example
+    with seeded(0, "flops"):
         network = problem.build("flops").to("meta")
         try:
             operations = _counted(network, moved(x, "meta"))

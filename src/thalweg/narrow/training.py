@@ -14,12 +14,11 @@ from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
 from thalweg.predicting import outputs_of
-from thalweg.seeds import Rewind, derive, seeded, seeded_loader
+from thalweg.seeds import Rewind, derive, seeded
 from thalweg.training.anchors import train_together
 from thalweg.training.calling import Derived
 from thalweg.training.problem import Problem
-from thalweg.training.unlabelled import inputs_of
-from thalweg.trees import moved, taken
+from thalweg.trees import moved
 from thalweg.weights.distribution import Members
 
 MakeNetwork = Callable[[], nn.Module]
@@ -94,12 +93,18 @@ def narrow_problem(
 def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | None) -> Problem:
     narrow = replace(
         problem,
-        initial_weights=None,
+        networks=None,
         meter=Meter(),
         seed=derive(problem.seed, "narrow", repr(width_ratio)),
     )
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
+    if problem.train is not None and not problem.call.is_plain:
+        raise InputError(
+            "copies that are cut from a network's graph are functions of one argument, and the "
+            "training function calls the network in another way: give narrow=, a function that "
+            "makes a narrow network, and width_ratio="
+        )
     identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
     cut = Derived(narrow_model, problem.factory, width_ratio)
     return replace(narrow, model=cut, meter=Meter(), identity=identity)
@@ -117,9 +122,8 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
         raise InputError(
             f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network"
         )
-    with seeded(0, "narrow"), seeded_loader(problem.train_loader, 0, "narrow"), torch.no_grad():
-        first = inputs_of(next(iter(problem.train_loader)), problem.example)
-        x = moved(taken(first, slice(2)), problem.device)
+    with seeded(0, "narrow"), torch.no_grad():
+        x = moved(problem.example, problem.device)
         try:
             network = model()
         except Exception as error:  # a user's factory may raise anything

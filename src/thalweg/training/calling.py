@@ -56,6 +56,14 @@ class Call:
             network.register_forward_hook(_Picked(self.pick))
 
 
+def as_made(network: nn.Module) -> nn.Module:
+    """The same network, which is called again as its author meant it."""
+    for hooks in (network._forward_pre_hooks, network._forward_hooks):
+        for number in [n for n, hook in hooks.items() if isinstance(hook, _Spread | _Picked)]:
+            del hooks[number]
+    return network
+
+
 def checked_pick(outputs: Any, pick: Any) -> tuple[Any, Pick]:
     """What the user says of a network's outputs, as what they mean and what of them are the logits.
 

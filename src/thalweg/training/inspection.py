@@ -116,37 +116,14 @@ def inspect(
     builds = check_factory(model, device, example, call)
     network, spare = builds.networks
     before = shapes(network)
-    with seeded(0, "inspection", "evaluation"), torch.enable_grad():
-        given = attempted(network.eval(), example)
-        if call.is_plain and not isinstance(given, Tensor):
-            call = replace(call, picks=True)
-            for one in builds.networks:
-                call.prepare(one)
-            given = picked(given, pick)
-        outputs = checked(given, rows(example), kind)
-    classes = outputs.shape[1]
-    kind.check_scale(outputs, " in evaluation mode")
+    classes, picks = _evaluation(builds, x, kind, call)
     check_values(x, y, classes, 0, kind)
-    check_shapes(before, shapes(network))
     if doubt := kind.doubt(y):
         warnings.warn(doubt, stacklevel=4)
-    if depends_on_batch(spare, x, kind):
-        warnings.warn(
-            "what the network predicts for an input depends on the other inputs of its batch "
-            "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
-            "thalweg evaluates it",
-            stacklevel=4,
-        )
     seconds = trial_step(network, x, y, recipe or Recipe(), loss, kind)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, taken(x, slice(16)), y[:16])
-    if not repeats(spare, taken(x, slice(16))):
-        warnings.warn(
-            "the network gives other outputs in training mode after the same seed, with the "
-            "same weights: it draws from a generator of its own, or counts its evaluations, so "
-            "that no training can be done again; let it draw from torch's global generator",
-            stacklevel=4,
-        )
+    _warn_of_repeating(spare, x)
 
     def evaluate(x: Inputs) -> None:
         with torch.no_grad(), seeded(0, "inspection", "shape"):
@@ -180,8 +157,87 @@ def inspect(
         tuple(redrawn),
         _kept_apart(builds, behaviour),
         builds.stored,
-        call.picks,
+        picks,
     )
+
+
+def inspect_network(
+    model: Callable[[], nn.Module],
+    x: Inputs,
+    device: str,
+    *,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
+    pick: Pick = None,
+) -> Inspection:
+    """Looks at the network alone, as far as that goes where a user's own function trains it: no
+    training set is read, and no step is taken.
+
+    Args:
+        model: Makes a network.
+        x: Some inputs `[batch, ...]`.
+        device: Where networks are trained.
+        kind: What the outputs mean.
+        pick: What of the network's outputs are the logits.
+
+    Raises:
+        InputError: As by `inspect`.
+    """
+    x = moved(x, device)
+    example = mapped(Tensor.clone, taken(x, slice(2)))
+    call = Call(form(x), pick)
+    builds = check_factory(model, device, example, call)
+    network, spare = builds.networks
+    classes, picks = _evaluation(builds, x, kind, call)
+    few = taken(x, slice(16))
+    behaviour = _observed(spare, network, few, torch.zeros(rows(few), device=device))
+    _warn_of_repeating(spare, x)
+    return Inspection(
+        0,
+        classes,
+        behaviour,
+        unsafe_layer=unsafe_channels_last(network, device),
+        example=moved(example, "cpu"),
+        redrawn=("init",) * builds.differ,
+        constants=_kept_apart(builds, behaviour),
+        stored=builds.stored,
+        picks=picks,
+    )
+
+
+def _evaluation(builds: Builds, x: Inputs, kind: Outputs, call: Call) -> tuple[int, bool]:
+    """How many outputs a network has, and whether these are seen to be among others, by one
+    evaluation of two inputs in evaluation mode. Both networks are then called alike.
+    """
+    network, spare = builds.networks
+    before, example = shapes(network), mapped(Tensor.clone, taken(x, slice(2)))
+    with seeded(0, "inspection", "evaluation"), torch.enable_grad():
+        given = attempted(network.eval(), example)
+        picks = call.is_plain and not isinstance(given, Tensor)
+        if picks:
+            given = picked(given, None)
+            for one in builds.networks:
+                replace(call, picks=True).prepare(one)
+        outputs = checked(given, rows(example), kind)
+    kind.check_scale(outputs, " in evaluation mode")
+    check_shapes(before, shapes(network))
+    if depends_on_batch(spare, x, kind):
+        warnings.warn(
+            "what the network predicts for an input depends on the other inputs of its batch "
+            "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
+            "thalweg evaluates it",
+            stacklevel=5,
+        )
+    return outputs.shape[1], picks
+
+
+def _warn_of_repeating(network: nn.Module, x: Inputs) -> None:
+    if not repeats(network, taken(x, slice(16))):
+        warnings.warn(
+            "the network gives other outputs in training mode after the same seed, with the "
+            "same weights: it draws from a generator of its own, or counts its evaluations, so "
+            "that no training can be done again; let it draw from torch's global generator",
+            stacklevel=5,
+        )
 
 
 def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:

@@ -86,12 +86,14 @@ def key_of(
 
 
 def warn_not_kept(name: str) -> None:
-    """Warns that trained networks are not kept, since what the user gave under a name has no
-    identity.
+    """Warns that trained networks are not kept, since something has no identity.
+
+    Args:
+        name: What it is.
     """
     warnings.warn(
-        f"the {name} holds something that can't be told from another of its kind, so that "
-        "trained networks are not kept in the cache: give a function or module of plain "
-        "settings and tensors",
+        f"the {name} holds something that can't be told from another of its kind, so that trained "
+        "networks are not kept in the cache: give a function or module of plain settings and "
+        "tensors",
         stacklevel=4,
     )

@@ -20,12 +20,12 @@ def are_inputs(given: Any, like: Inputs | None) -> bool:
 
     Args:
         given: What the user gave.
-        like: Inputs of the training set: a tuple of tensors is inputs where these are a tuple, and
-            else a sequence of batches.
+        like: Inputs of the training set: a tuple of tensors is inputs where these are a tuple, or
+            are not known, and else a sequence of batches.
     """
     if isinstance(given, Tensor | np.ndarray | Mapping):
         return True
-    return isinstance(given, tuple) and isinstance(like, tuple) and _are_tensors(given)
+    return isinstance(given, tuple) and _are_parts(given, like)
 
 
 def inputs_of(batch: Any, like: Inputs | None) -> Inputs:
@@ -41,26 +41,9 @@ def inputs_of(batch: Any, like: Inputs | None) -> Inputs:
     """
     x = batch
     if isinstance(batch, list | tuple) and batch:
-        parts = isinstance(like, tuple) and _are_tensors(batch)
-        x = tuple(batch) if parts else batch[0]
-        x = tuple(x) if isinstance(like, tuple) and isinstance(x, list) else x
-    name = "a batch to predict on"
-    if isinstance(x, Mapping) and not isinstance(like, dict):
-        raise InputError(
-            f"{name} is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
-            "(inputs, ...): wrap the loader, thalweg.map_batches(loader, lambda batch: "
-            "(batch['...'], batch['...']))"
-        )
-    if isinstance(x, Mapping):
-        x = {key: part for key, part in x.items() if key != LABELS}
-    elif not isinstance(x, Tensor | np.ndarray) and not are_inputs(x, like):
-        raise InputError(
-            f"{name} is a {type(x).__name__}, needs a tensor or a pair whose first is one"
-        )
-    found = as_inputs(x, name)
-    if like is not None:
-        check_form(found, form(like), name)
-    return found
+        x = tuple(batch) if isinstance(like, tuple) and _are_parts(batch, like) else batch[0]
+        x = tuple(x) if isinstance(x, list) and _are_parts(x, like) else x
+    return _checked(x, like)
 
 
 def as_unlabelled(given: Any) -> Any:
@@ -85,10 +68,31 @@ def unlabelled_inputs(
         like: Inputs of the training set.
     """
     if are_inputs(unlabelled, like):
-        return taken(inputs_of(unlabelled, like), slice(limit))
+        return taken(_checked(unlabelled, like), slice(limit))
     batches = fixed_part(train, limit) if unlabelled is None else first_batches(unlabelled, limit)
     return taken(joined([inputs_of(batch, like) for batch in batches]), slice(limit))
 
 
-def _are_tensors(given: Any) -> bool:
-    return all(isinstance(part, Tensor | np.ndarray) for part in given)
+def _checked(x: Any, like: Inputs | None) -> Inputs:
+    name = "a batch to predict on"
+    if isinstance(x, Mapping) and isinstance(like, Tensor | tuple):
+        raise InputError(
+            f"{name} is a dictionary with keys {sorted(map(str, x))}, needs inputs or a pair "
+            "(inputs, ...): wrap the loader, thalweg.map_batches(loader, lambda batch: "
+            "(batch['...'], batch['...']))"
+        )
+    if not are_inputs(x, like):
+        raise InputError(
+            f"{name} is a {type(x).__name__}, needs a tensor or a pair whose first is one"
+        )
+    if isinstance(x, Mapping):
+        x = {key: part for key, part in x.items() if key != LABELS}
+    found = as_inputs(x, name)
+    if like is not None:
+        check_form(found, form(like), name)
+    return found
+
+
+def _are_parts(given: Any, like: Inputs | None) -> bool:
+    known = like is None or isinstance(like, tuple)
+    return known and all(isinstance(part, Tensor | np.ndarray) for part in given)
