@@ -154,7 +154,7 @@ def compare(
         Path,
         typer.Argument(
             metavar="FOLDER_OR_REFERENCE",
-            help="A study's folder, or a file with predictions of retrainings: .npy, .npz, .parquet.",
+            help="A study's folder, or a file of retrainings' predictions: .npy, .npz, .parquet.",
         ),
     ],
     method: Annotated[

@@ -188,8 +188,9 @@ def evaluate(
         ood: Its predictions on out-of-distribution inputs, from each base.
 
     Returns:
-        Without labels there are no scores. Means over bases with 95 % intervals over inputs, reference retrainings, bases and the
-        pool's subsets; nan where a metric isn't defined for the method.
+        Means over bases with 95 % intervals over inputs, reference retrainings, bases and the
+        pool's subsets; nan where a metric isn't defined for the method. Without labels there are
+        no scores.
 
     Raises:
         InputError: Shapes or numbers of bases don't fit, or `ood` is given and the truth has no
