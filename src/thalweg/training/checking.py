@@ -90,13 +90,24 @@ def check_recipe_and_loss(recipe: Any, loss: Any, outputs: Outputs, *, warn: boo
         )
 
 
-def check_execution(execution: Execution, inspection: Inspection) -> None:
+def check_execution(execution: Execution, inspection: Inspection, *, own: bool = False) -> None:
     """Checks that the network can be trained as the execution says.
+
+    Args:
+        execution: How trainings are run.
+        inspection: What was seen of the network.
+        own: Whether a training function of the user's trains it.
 
     Raises:
         InputError: The network can't be stacked, since it computes its activations anew for the
-            backward pass; or channels-last weights are not safe for one of its layers.
+            backward pass; channels-last weights are not safe for one of its layers; or a training
+            function should be stacked or compiled.
     """
+    if own and (execution.stack > 1 or execution.compile != "no"):
+        raise InputError(
+            "execution got stack or compile beside a training function of your own, which says "
+            "itself how it evaluates the module: leave them out (jobs= and device= work)"
+        )
     if execution.channels_last and inspection.unsafe_layer is not None:
         raise InputError(
             f"execution.channels_last got True, and layer '{inspection.unsafe_layer}' is a "
