@@ -166,10 +166,10 @@ def test_half_a_network_is_one_of_half_the_settings(kind):
         (name, p.shape) for name, p in expected.named_parameters()
     ]
     for (name, one), other in zip(found.named_parameters(), expected.parameters(), strict=True):
-        few = 0.7 if one.numel() < 200 else 0.2 if one.numel() < 1000 else 0.06
-        assert float(one.std(correction=0)) == pytest.approx(
-            float(other.std(correction=0)), rel=few, abs=1e-6
-        ), name
+        if one.numel() > 3:
+            few = 0.6 if one.numel() < 200 else 0.2 if one.numel() < 1000 else 0.06
+            found_std, std = (float(p.detach().std(correction=0)) for p in (one, other))
+            assert found_std == pytest.approx(std, rel=few, abs=1e-6), name
     expected.load_state_dict(found.state_dict())
     for mode in (True, False):
         torch.testing.assert_close(found.train(mode)(x), expected.train(mode)(x))
@@ -227,7 +227,7 @@ def test_a_scale_goes_with_the_size_of_heads(root):
     if root == "attribute":
         assert found.scale == 8**-0.5
     else:
-        assert f"{8**-0.5:.4f}" in found.code
+        assert str(8**-0.5) in found.code
 
 
 def test_settings_of_a_library():

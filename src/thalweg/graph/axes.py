@@ -7,8 +7,9 @@ element is kept if its row and its column are.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from thalweg.graph.labels import Array, Labels, fixed
 
 Along = tuple[Array, ...]
 """The labels of a tensor, axis by axis."""
+Given = dict[str, Any]
+"""The arguments of an operation, by name; its own name is `name`."""
+Rule = Callable[["Axes", Given, Any], Any]
+"""From the labels of an operation's arguments to those of its result (or results, in a list)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +88,10 @@ class Axes:
             same: A tensor with the same numbers, in another shape.
         """
         self._axes[id(tensor)] = tensor, along
-        for known in (self._sources, self._sums):
-            if same is not None and id(same) in known:
-                known[id(tensor)] = known[id(same)]
+        if same is not None and id(same) in self._sources:
+            self._sources[id(tensor)] = self._sources[id(same)]
+        if same is not None and id(same) in self._sums:
+            self._sums[id(tensor)] = self._sums[id(same)]
 
     def source(self, tensor: Tensor) -> str | None:
         """The name of the parameter that a tensor is, perhaps with its axes in another order."""
@@ -101,8 +107,9 @@ class Axes:
 
     def forget(self) -> None:
         """Lets go of all tensors; what is known of parameters stays."""
-        for known in (self._axes, self._sources, self._sums):
-            known.clear()
+        self._axes.clear()
+        self._sources.clear()
+        self._sums.clear()
 
     def join(self, one: Array, other: Array) -> None:
         """Makes labels the same, one by one; one channel beside many is kept, as they share it."""
@@ -137,9 +144,10 @@ class Axes:
         """Two axes out of one."""
         columns = len(elements) // rows
         table = elements.reshape(rows, columns)
-        if rows == 1 or (columns > 1 and (table == table[0]).all()):
+        now = self.labels.now(table)
+        if rows == 1 or (columns > 1 and (now == now[0]).all()):
             return fixed(rows), table[0]
-        if (table == table[:, :1]).all():
+        if (now == now[:, :1]).all():
             return table[:, 0], fixed(columns)
         key = rows, columns, elements.tobytes()
         if key not in self._split:
@@ -204,11 +212,6 @@ class Axes:
         if len(columns) > 1 and (elements == elements[:, :1]).all():
             return "columns stay"
         return None
-
-
-def product(sizes: Iterable[int]) -> int:
-    """The number of elements."""
-    return math.prod(sizes)
 
 
 def lengths(along: Sequence[Array]) -> tuple[int, ...]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.graph.axes import Along, Axes
+from thalweg.graph.axes import Along, Axes, Given, Rule
 from thalweg.graph.labels import Array, fixed
-from thalweg.graph.shaping import Given, Rule
 
 
 def elementwise(axes: Axes, tensors: list[Tensor], out: Tensor) -> Along:
@@ -41,6 +40,8 @@ def _new(axes: Axes, given: Given, out: Tensor) -> Along:
 
 
 def _reduced(axes: Axes, given: Given, out: Any) -> Any:
+    if given.get("other") is not None:  # the larger of two
+        return elementwise(axes, [given["self"], given["other"]], out)
     along = axes.of(given["self"])
     dims = given.get("dim")
     if dims is None or dims == []:

@@ -18,6 +18,8 @@ from thalweg.graph.tracing import Traced, traced
 
 Left = Callable[[Array], int]
 """How many channels of some labels are kept."""
+Known = Mapping[fx.Node, Any]
+"""The labels of nodes' results, of each where there are several."""
 
 
 def graph_of(network: nn.Module) -> fx.GraphModule:
@@ -40,9 +42,7 @@ def graph_of(network: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(_root_of_names(training), training.graph, type(network).__name__)
 
 
-def rewrite(
-    graph: fx.Graph, known: dict[fx.Node, Any], left: Left, sizes: Mapping[int, int]
-) -> None:
+def rewrite(graph: fx.Graph, known: Known, left: Left, sizes: Mapping[int, int]) -> None:
     """Changes the sizes in a graph to those of a narrower network.
 
     Args:
@@ -60,11 +60,11 @@ def rewrite(
             node.args = tuple(renumbered(a, sizes) if type(a) is float else a for a in node.args)
 
 
-def _sizes(first: int, node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _sizes(first: int, node: Any, known: Known, left: Left) -> None:
     """`view(x, 5, 6)` or `view(x, (5, 6))`: the sizes of the result."""
     given = node.args[first:]
     listed = len(given) > 0 and isinstance(given[0], tuple | list)
-    sizes: Sequence[Any] = given[0] if listed else given  # type: ignore[assignment]
+    sizes: Sequence[Any] = given[0] if listed else given
     new = tuple(_size(size, labels, left) for size, labels in zip(sizes, known[node], strict=False))
     node.args = (*node.args[:first], new) if listed else (*node.args[:first], *new)
 
@@ -73,7 +73,7 @@ def _size(size: Any, labels: Array, left: Left) -> Any:
     return left(labels) if isinstance(size, int) and size == len(labels) else size
 
 
-def _unflatten(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _unflatten(node: Any, known: Known, left: Left) -> None:
     dim, sizes = node.args[1], node.args[2]
     if isinstance(dim, int) and isinstance(sizes, tuple | list):
         first = dim % len(known[node.args[0]])
@@ -81,19 +81,20 @@ def _unflatten(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
         node.update_arg(2, tuple(_size(s, a, left) for s, a in zip(sizes, along, strict=False)))
 
 
-def _split(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _split(node: Any, known: Known, left: Left) -> None:
     dim = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
     sizes = [left(part[dim]) for part in known[node]]
     node.update_arg(1, sizes[0] if isinstance(node.args[1], int) else sizes)
 
 
-def _slices(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _slices(node: Any, known: Known, left: Left) -> None:
     """Slices that name where they start and end."""
     along = known.get(node.args[0])
     if not isinstance(along, tuple):
         return
     index = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
-    new, axis = [], 0
+    new: list[Any] = []
+    axis = 0
     for i, part in enumerate(index):
         if part is Ellipsis:
             axis = len(along) - sum(p is not None for p in index[i + 1 :])
@@ -112,8 +113,10 @@ def _place(place: Any, labels: Array, left: Left) -> Any:
     return left(labels[:place]) if place >= 0 else -left(labels[place:])
 
 
-def _pad(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _pad(node: Any, known: Known, left: Left) -> None:
     widths = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+    if not all(isinstance(width, int) for width in widths):
+        return
     new = list(widths)
     for i in range(len(widths) // 2):
         labels, (before, after) = known[node][-1 - i], widths[2 * i : 2 * i + 2]
@@ -125,7 +128,7 @@ def _pad(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
         node.update_kwarg("pad", tuple(new))
 
 
-def _normalised(node: fx.Node, known: dict[fx.Node, Any], left: Left) -> None:
+def _normalised(node: Any, known: Known, left: Left) -> None:
     sizes = node.args[1]
     if isinstance(sizes, tuple | list):
         along = known[node][len(known[node]) - len(sizes) :]
@@ -177,7 +180,9 @@ def _root_of_names(network: Traced) -> nn.Module:
     It is the module that holds the network where the network is a single layer, or has a name that
     a `GraphModule` needs for itself, such as `graph`.
     """
-    targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
+    targets: list[Any] = [
+        node for node in network.graph.nodes if node.op in ("call_module", "get_attr")
+    ]
     for node in targets:
         if "." not in node.target and node.target != _ROOT:  # a tensor that the code made
             constant = getattr(network.owner, node.target)
@@ -202,7 +207,7 @@ _DROPOUT: dict[Any, Any] = {
     functional.alpha_dropout: nn.AlphaDropout,
     functional.feature_alpha_dropout: nn.FeatureAlphaDropout,
 }
-_RULES: dict[str, Callable[[fx.Node, dict[fx.Node, Any], Left], None]] = {
+_RULES: dict[str, Callable[[Any, Known, Left], None]] = {
     **dict.fromkeys(
         ("view", "reshape", "expand", "new_zeros", "new_ones", "new_empty", "new_full"),
         partial(_sizes, 1),

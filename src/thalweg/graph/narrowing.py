@@ -16,12 +16,12 @@ from torch import Tensor, fx, nn
 
 from thalweg.errors import InputError, check_range
 from thalweg.graph.axes import Axes, lengths
+from thalweg.graph.choosing import hidden, kept, resized
 from thalweg.graph.configured import by_config
 from thalweg.graph.initial import scales
 from thalweg.graph.labels import Array
 from thalweg.graph.literals import graph_of, rewrite
 from thalweg.graph.resizing import renumber, renumbered, resize
-from thalweg.graph.symmetry import alike
 from thalweg.graph.watching import Work, watched_work
 from thalweg.weights.copying import copied
 
@@ -126,7 +126,7 @@ def least_share(network: nn.Module, example: Any) -> float:
     """
     axes = watched_work(copied(network), example).axes
     axes.resolve(whole_rows=False)
-    widths = [len(labels) for labels in _hidden(axes)]
+    widths = [len(labels) for labels in hidden(axes)]
     return len(widths) / max(sum(widths), 1)
 
 
@@ -153,7 +153,7 @@ def _narrow(
     twin = copied(network)  # whose buffers and attributes change
     work = watched_work(twin, example, known)
     multiples = work.axes.resolve(whole_rows=attempt.whole_rows)
-    groups = _hidden(work.axes)
+    groups = hidden(work.axes)
     if not groups and work.axes.unknown:
         raise InputError(
             f"{type(network).__name__} has no hidden channels that could be fewer: what "
@@ -164,13 +164,13 @@ def _narrow(
         multiples, width_ratio = {}, max(1, math.floor(common * width_ratio + 0.5)) / common
         if width_ratio == 1:
             raise _Misfit("its widths have no common divisor")
-    stays = _kept(work.axes, groups, multiples, width_ratio)
+    stays = kept(work.axes, groups, multiples, width_ratio)
 
     def left(labels: Array) -> int:
         return int(stays[labels].sum())
 
     _check_stored(work.axes, left, stored)
-    sizes = _sizes(work.axes, left)
+    sizes = resized(work.axes, left)
     _cut(network, work.axes, stays, scales(network, work.axes, stays))
     resize(network, work, left)
     if isinstance(network, fx.GraphModule) and isinstance(twin, fx.GraphModule):
@@ -180,45 +180,6 @@ def _narrow(
         renumber(network, sizes)
     _check(network, example, work, left, sizes)
     return network
-
-
-def _hidden(axes: Axes) -> list[list[int]]:
-    """The hidden channels, those together that occur equally often in all tensors."""
-    roots = axes.labels.roots()
-    arrays = {array.tobytes(): array for array in axes.arrays}
-    made = {int(root) for array in axes.made for root in roots[array]}
-    return [labels for labels in alike(roots, list(arrays.values())) if labels[0] in made]
-
-
-def _kept(
-    axes: Axes, groups: list[list[int]], multiples: dict[int, int], width_ratio: float
-) -> NDArray[np.bool_]:
-    """Whether each label's channel is kept `[labels]`.
-
-    Widths of which heads are a part must be multiples of the number of heads, and so must be those
-    of other layers of the same width, as their author has one number for all.
-    """
-    roots = axes.labels.roots()
-    kept = np.ones(len(roots), dtype=bool)
-    parts = {width // few: width for width, few in multiples.items()}
-    for labels in groups:
-        width = parts.get(len(labels), len(labels))
-        few = multiples.get(width, 1)
-        least = min(2, width // few // 2) if few > 1 else 1  # a head of one channel is none
-        count = few * max(least, math.floor(width / few * width_ratio + 0.5), 1)
-        count = count * len(labels) // width
-        kept[labels] = False
-        kept[[labels[(2 * i + 1) * len(labels) // (2 * count)] for i in range(count)]] = True
-    return kept[roots]
-
-
-def _sizes(axes: Axes, left: Callable[[Array], int]) -> dict[int, int]:
-    """What becomes of a number of channels, where that is one number."""
-    found: dict[int, set[int]] = {}
-    for labels in axes.arrays:
-        if left(labels) < len(labels):
-            found.setdefault(len(labels), set()).add(left(labels))
-    return {old: new.pop() for old, new in found.items() if len(new) == 1}
 
 
 def _check_stored(axes: Axes, left: Callable[[Array], int], stored: Sequence[str]) -> None:

@@ -93,10 +93,10 @@ def _by_parameters(layer: Any) -> None:
         layer.kdim = layer.k_proj_weight.shape[1] if separate else layer.embed_dim
         layer.vdim = layer.v_proj_weight.shape[1] if separate else layer.embed_dim
     elif isinstance(layer, nn.RNNBase):
-        layer.input_size = layer.weight_ih_l0.shape[1]
-        gates = {"LSTM": 4, "GRU": 3}.get(layer.mode, 1)
-        layer.hidden_size = layer.weight_ih_l0.shape[0] // gates
+        inputs: Any = layer.weight_ih_l0
+        layer.input_size = inputs.shape[1]
+        layer.hidden_size = len(inputs) // {"LSTM": 4, "GRU": 3}.get(layer.mode, 1)
         if layer.proj_size:
-            layer.proj_size = layer.weight_hr_l0.shape[0]
+            layer.proj_size = dict(layer.named_parameters())["weight_hr_l0"].shape[0]
     elif isinstance(layer, nn.RNNCellBase):
         layer.hidden_size, layer.input_size = layer.weight_hh.shape[1], layer.weight_ih.shape[1]

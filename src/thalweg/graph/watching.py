@@ -31,7 +31,7 @@ class Step:
 
     Attributes:
         name: Its name.
-        results: The labels of its results.
+        results: The labels of its results; of a slice those before it, too.
         numbers: All fractions among its arguments, such as a rate, and a factor.
         root: Where it multiplies by a root of a number of channels, as attention does: these, and
             the power.
@@ -181,8 +181,6 @@ class Watch(TorchDispatchMode):
             if result is not NotImplemented:
                 return result
         given = {"name": name, **_by_name(func, args), **kwargs}
-        if rule is not None and "other" in given and name in ("max", "min"):
-            rule = None
         inputs = tensors([args, kwargs])
         result = func(*args, **kwargs)
         outputs = tensors(result)
@@ -208,6 +206,9 @@ class Watch(TorchDispatchMode):
             float(value) for value in tree_leaves([args, kwargs]) if type(value) in kinds
         )
         root = self._root(name, inputs, numbers)
+        if name == "slice":
+            dim, start = given.get("dim", 0), given.get("start") or 0
+            found.append((self._axes.of(inputs[0])[dim][:start],))
         self._work.steps.append(Step(name, tuple(found), numbers, root))
         return result
 
