@@ -245,11 +245,11 @@ def test_settings_of_a_library():
             return {"logits": self.body(words)}
 
     whole = Model(SimpleNamespace(hidden_size=24, num_attention_heads=3, inner=20))
-    found = narrowed(whole, 0.5, {"words": WORDS})
+    found = narrowed(whole, 0.5, WORDS)
     assert found.config.hidden_size == 12 and found.config.inner == 20
     assert found.body.words.weight.shape == (50, 12) and whole.config.hidden_size == 24
     with pytest.raises(InputError, match="never cut"):
-        narrowed(whole, 0.5, {"words": WORDS}, stored=("body.head.weight",))
+        narrowed(whole, 0.5, WORDS, stored=("body.head.weight",))
 
 
 def test_pretrained_weights_are_never_cut():

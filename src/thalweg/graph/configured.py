@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.graph.watching import called, tensors
+from thalweg.graph.watching import tensors
 from thalweg.seeds import seeded
 
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim")
@@ -21,6 +21,10 @@ _INNER = (
     "decoder_ffn_dim", "embedding_size",
 )  # fmt: skip
 _PER_HEAD = ("head_dim", "d_kv")
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+    "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+)  # fmt: skip
 
 
 def by_config(network: nn.Module, width_ratio: float, example: Any) -> nn.Module | None:
@@ -55,6 +59,8 @@ def by_config(network: nn.Module, width_ratio: float, example: Any) -> nn.Module
             setattr(smaller, name, max(1, math.floor(whole * kept + 0.5)))
     try:
         found = type(network)(smaller)
+        for name in _HOOKS:  # by which it is called
+            setattr(found, name, copy.copy(getattr(network, name)))
         same = _layers(found) == _layers(network) and all(
             _shapes(found, example, training=training)
             == _shapes(network, example, training=training)
@@ -73,4 +79,4 @@ def _shapes(network: nn.Module, example: Any, *, training: bool) -> list[torch.S
     """The shapes of a network's outputs."""
     twin = copy.deepcopy(network).train(training)
     with seeded(0, "configured"), torch.no_grad():
-        return [output.shape for output in tensors(called(twin, example))]
+        return [output.shape for output in tensors(twin(example))]

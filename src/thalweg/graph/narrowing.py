@@ -71,7 +71,7 @@ def narrowed(
         network: A newly initialised network. It is left as it is.
         width_ratio: The fraction of the channels of every hidden layer that is kept, rounded to a
             whole number of at least one.
-        example: Two inputs or more: a tensor, or a tuple or dictionary of arguments.
+        example: Two inputs or more, as the network's one argument.
         stored: Names of parameters that are the same in all new networks. Weights among them are
             pre-trained, and are never cut.
 

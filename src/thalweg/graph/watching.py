@@ -63,7 +63,7 @@ def watched_work(network: nn.Module, example: Any, known: dict[fx.Node, Any] | N
 
     Args:
         network: It is evaluated twice, so that its buffers change.
-        example: Two inputs or more: a tensor, or a tuple or dictionary of arguments.
+        example: Two inputs or more, as the network's one argument.
         known: Where the labels of a graph's nodes are put.
 
     Raises:
@@ -80,9 +80,9 @@ def watched_work(network: nn.Module, example: Any, known: dict[fx.Node, Any] | N
             network.train(training)
             with seeded(0, "watching"), _plainly(), Watch(work):
                 if known is not None and isinstance(network, fx.GraphModule):
-                    outputs = Noting(network, axes, known).run(*_positional(network, example))
+                    outputs = Noting(network, axes, known).run(example)
                 else:
-                    outputs = called(network, example)
+                    outputs = network(example)
             for output in tensors(outputs):
                 axes.fix(*axes.of(output))
     except Exception as error:  # a user's network may raise anything
@@ -96,13 +96,6 @@ def watched_work(network: nn.Module, example: Any, known: dict[fx.Node, Any] | N
             hook.remove()
     axes.forget()
     return work
-
-
-def called(network: nn.Module, example: Any) -> Any:
-    """A network's outputs for an example: a tensor, or a tuple or dictionary of arguments."""
-    if isinstance(example, Mapping):
-        return network(**example)
-    return network(*example) if isinstance(example, tuple) else network(example)
 
 
 def tensors(value: Any) -> list[Tensor]:
@@ -128,14 +121,6 @@ class Noting(fx.Interpreter):
                 self._axes.of(part) if isinstance(part, Tensor) else None for part in result
             ]
         return result
-
-
-def _positional(module: fx.GraphModule, example: Any) -> tuple[Any, ...]:
-    """An example as arguments in the order of a graph's inputs."""
-    if not isinstance(example, Mapping):
-        return example if isinstance(example, tuple) else (example,)
-    names = [str(node.target) for node in module.graph.nodes if node.op == "placeholder"]
-    return tuple(example[name] for name in names if name in example)
 
 
 @contextmanager
