@@ -2,7 +2,6 @@
 trained.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -154,17 +153,8 @@ class Request:
                 "network; or do without: anchors=2 trained by DeepEnsemble(members=2), and their "
                 "predictions given to Neighbours().emulate (docs/guide.md)"
             ) from None
-        stored = problem.inspection.stored if problem.inspection is not None else ()
-        if stored:
-            warnings.warn(
-                f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow "
-                "ones are cut from it: they know less than yours, and may not tell how its "
-                "retrainings differ: give narrow= and width_ratio=, or two full trainings "
-                "(DeepEnsemble(members=2)) and Neighbours",
-                stacklevel=4,
-            )
         if self.width_ratio is not None and self.width_ratio < WIDTH_RATIOS[-1]:
-            least = least_share(problem.build("network"))
+            least = least_share(problem.build("network").cpu(), problem.example)
             # below its half, what is told would be another ratio than the one that is made
             if self.width_ratio < least / 2:
                 raise InputError(
