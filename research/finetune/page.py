@@ -1,0 +1,173 @@
+"""The page docs/finetuning.md, made from the committed results of studies/finetune-*. No number on
+it is written by hand.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from research.finetune.reading import RETRAININGS, STUDIES, TASKS, Row, measured, study
+from research.skeleton import DOCS, table
+
+PAGE = DOCS / "finetuning.md"
+CHOSEN_ON = ("finetune-cnn", "finetune-vit-head")
+BUDGETS = (0.0, 0.5, 1.0, 2.0)
+OVER = 0.1  # forward work and rounding that a budget allows
+LOCAL = ("subspace", "trajectory")
+Tasks = Mapping[str, Sequence[Row]]
+
+HEAD = """# Fine-tuning
+
+Where a network starts from pre-trained weights, a retraining is another fine-tuning: a new head, another order, another augmentation, from the same weights. Narrow copies do not
+exist, as nobody pre-trained them. This page says what is worth its cost there. All tasks are small: {sizes}.
+They are trained on the CPU in seconds; what holds for a network that was pre-trained on millions of images is not measured here.
+
+`python -m research.finetune pretrain` makes the pre-trained weights, {studies} run the studies, and `python -m research.finetune page` writes this page.
+A cost of 1 is one fine-tuning; a method that starts from the network that is there counts it. K_eq and K_u say how many further fine-tunings the draws and the u of a method are
+worth, with 95 % intervals; the spread is the method's over that of fine-tunings; *worth* is the geometric mean of K_eq and K_u. [All rows](results.md) are with those of the
+other studies.
+"""
+
+
+def text(studies: Path = STUDIES) -> str:
+    """Returns the page."""
+    tasks = measured(studies)
+    parts = [
+        HEAD.format(
+            sizes="; ".join(_size(task, studies) for task in tasks),
+            studies=", ".join(f"`thalweg study studies/{t}.toml --trust-plan`" for t in tasks),
+        ),
+        f"## Do local subspaces shine?\n\n{shine(tasks)}",
+        f"## What a budget buys\n\n{bought(tasks)}",
+        *(
+            f"## {TASKS[task]}\n\n{_head(task, studies)}\n\n{best(rows)}"
+            for task, rows in tasks.items()
+        ),
+        f"## What does not run\n\n{refused(tasks, studies)}",
+    ]
+    return "\n".join(parts)
+
+
+def shine(tasks: Tasks) -> str:
+    """Returns the answer, and the table that it rests on: the best row of each local family with a
+    total cost below 2, by what it is worth.
+    """
+    lines, won = [], 0
+    for task, rows in tasks.items():
+        two = next(row for row in rows if row.method == "deep-ensemble (members 2)")
+        for family in LOCAL:
+            cheap = [row for row in rows if row.family == family and row.total < two.total + OVER]
+            top = max(cheap, key=lambda row: row.worth)
+            won += top.k_eq.low > two.k_eq.value and top.k_u.low > two.k_u.value
+            lines.append([TASKS[task], family, *_cells(top)])
+        lines.append([TASKS[task], RETRAININGS, *_cells(two)])
+    count = len(LOCAL) * len(tasks)
+    said = (
+        f"{'Yes' if won == count else 'No' if not won else 'In part'}: in {won} of {count} "
+        "comparisons the best local method, chosen with hindsight among those that cost no more "
+        "than a second fine-tuning, has intervals of K_eq and of K_u above what the two "
+        "fine-tunings are worth."
+    )
+    head = ["task", "family", "best row", "total", "K_eq", "K_u", "spread", "worth"]
+    return f"{said}\n\n{table(head, lines)}"
+
+
+def bought(tasks: Tasks) -> str:
+    """Returns what was best at each budget on the tasks to choose on, and its place on the
+    others.
+    """
+    chosen_on = [task for task in tasks if task in CHOSEN_ON]
+    lines = []
+    for budget in BUDGETS:
+        affordable = {
+            task: {row.method: row for row in rows if row.total <= 1 + budget + OVER}
+            for task, rows in tasks.items()
+        }
+        common = set.intersection(*(set(affordable[task]) for task in chosen_on))
+        method = max(common, key=lambda m: math.prod(affordable[t][m].worth for t in chosen_on))
+        cells = []
+        for by_method in affordable.values():
+            ranked = sorted(by_method.values(), key=lambda row: -row.worth)
+            own = by_method.get(method)
+            if own is None:
+                cells.append("not affordable")
+            else:
+                place = [row.method for row in ranked].index(method) + 1
+                cells.append(f"{own.worth:.1f}, {place} of {len(ranked)}")
+        lines.append([f"{budget:g}", method, *cells])
+    marks = [f"{TASKS[t]}{' (chosen on)' if t in CHOSEN_ON else ''}" for t in tasks]
+    said = (
+        "The row of the largest worth on the tasks that it is chosen on, among those that cost no "
+        f"more than the network, the budget and {OVER:g}; and on every task what it is worth, and "
+        "its place among all rows at that cost."
+    )
+    return f"{said}\n\n{table(['budget', 'chosen', *marks], lines)}"
+
+
+def best(rows: Sequence[Row]) -> str:
+    """Returns a task's table: retrainings, and the best two rows of every family."""
+    shown: list[Row] = []
+    for family in dict.fromkeys(row.family for row in rows):
+        own = sorted((row for row in rows if row.family == family), key=lambda row: -row.worth)
+        shown += own if family == RETRAININGS else own[:2]
+    shown.sort(key=lambda row: row.total)
+    head = [
+        "best rows of each family",
+        "cost",
+        "total",
+        "K_eq",
+        "K_u",
+        "spread",
+        "worth",
+        "accuracy",
+    ]
+    lines = []
+    for row in shown:
+        method, total, *values, worth = _cells(row)
+        lines.append(
+            [method, f"{row.cost:.2f}", total, *values, worth, f"{row.accuracy.value:.3f}"]
+        )
+    return table(head, lines)
+
+
+def refused(tasks: Tasks, studies: Path) -> str:
+    """Returns the rows that did not run, each with its line, and the tasks."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for task in tasks:
+        for failure in study(task, studies)["failures"]:
+            row = str(failure["run"]).rpartition(", base ")[0]
+            key = row, str(failure["reason"]).replace("|", "\\|")
+            if TASKS[task] not in lines.setdefault(key, []):
+                lines[key].append(TASKS[task])
+    if not lines:
+        return "All rows ran on all tasks.\n"
+    return table(
+        ["row", "its line", "tasks"],
+        [[method, error, "; ".join(where)] for (method, error), where in lines.items()],
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row.method,
+        f"{row.total:.2f}",
+        row.k_eq.text(".1f"),
+        row.k_u.text(".1f"),
+        row.spread.text(".2f"),
+        f"{row.worth:.1f}",
+    ]
+
+
+def _head(task: str, studies: Path) -> str:
+    facts = study(task, studies)
+    plan, counts = facts["plan"], facts["counts"]
+    return (
+        f"{plan['title']}: {counts['parameters']:,} parameters, {plan['recipe']['epochs']:g} "
+        f"epochs, {plan['protocol']['reference']} reference fine-tunings, "
+        f"{plan['protocol']['bases']} bases."
+    )
+
+
+def _size(task: str, studies: Path) -> str:
+    plan = study(task, studies)["plan"]
+    return f"{TASKS[task]}, {plan['data']['train']:,} images of {plan['data']['name']}"
