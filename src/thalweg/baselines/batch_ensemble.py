@@ -72,6 +72,7 @@ class BatchEnsemble(Baseline):
         return self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")
         model = partial(RankOne, problem.factory, self.members)

@@ -42,10 +42,7 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
                 f"model() raised {type(error).__name__} ({_line(error)}): it must make a new "
                 "network each time it is called, without arguments"
             ) from error
-        while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(
-            network, "_orig_mod"
-        ):
-            network = network._orig_mod if hasattr(network, "_orig_mod") else network.module
+        network = unwrapped(network)
         if not isinstance(network, nn.Module):
             raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
         if isinstance(network, torch.jit.ScriptModule):
@@ -64,6 +61,15 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
             _materialise(network, example.to(device))
     # the user's own factory may have ordered them
     return in_plain_order(network) if unsafe_channels_last(network, device) is not None else network
+
+
+def unwrapped(network: Any) -> Any:
+    """A network without `nn.DataParallel`, `torch.compile` and the like around it."""
+    while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(
+        network, "_orig_mod"
+    ):
+        network = network._orig_mod if hasattr(network, "_orig_mod") else network.module
+    return network
 
 
 def is_lazy(network: nn.Module) -> bool:

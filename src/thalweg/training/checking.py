@@ -141,13 +141,24 @@ def warn_of_weights(network: nn.Module, train: Loader, kind: Outputs) -> None:
         warnings.warn(doubt, stacklevel=4)
 
 
-def check_execution(execution: Execution, inspection: Inspection) -> None:
+def check_execution(execution: Execution, inspection: Inspection, *, own: bool = False) -> None:
     """Checks that the network can be trained as the execution says.
+
+    Args:
+        execution: How trainings are run.
+        inspection: What was seen of the network.
+        own: Whether a training function of the user's trains it.
 
     Raises:
         InputError: The network can't be stacked, since it computes its activations anew for the
-            backward pass; or channels-last weights are not safe for one of its layers.
+            backward pass; channels-last weights are not safe for one of its layers; or a training
+            function should be stacked or compiled.
     """
+    if own and (execution.stack > 1 or execution.compile != "no"):
+        raise InputError(
+            "execution got stack or compile beside a training function of your own, which says "
+            "itself how it evaluates the module: leave them out (jobs= and device= work)"
+        )
     if execution.channels_last and inspection.unsafe_layer is not None:
         raise InputError(
             f"execution.channels_last got True, and layer '{inspection.unsafe_layer}' is a "
@@ -156,6 +167,25 @@ def check_execution(execution: Execution, inspection: Inspection) -> None:
         )
     if execution.stack > 1:
         inspection.behaviour.check_recomputed("execution.stack > 1")
+
+
+def check_differs(k: int, weights: Weights, others: Mapping[int, tuple[Weights, Any]]) -> None:
+    """Checks that a training is not one of the others once more.
+
+    Raises:
+        InputError: It has the same parameters as another.
+    """
+    for number, (other, _) in others.items():
+        pairs = (
+            (p.to(other.params[name].device), other.params[name])
+            for name, p in weights.params.items()
+        )
+        if number != k and all(torch.equal(*pair) for pair in pairs):
+            raise InputError(
+                f"trainings {number} and {k} by the training function gave the same network: let "
+                "it draw the order of its batches from its seed (torch.Generator().manual_seed("
+                "seed)), or from torch's global generator, and not set a seed of its own"
+            )
 
 
 def check_cache(cache: Any, identity: str) -> None:
