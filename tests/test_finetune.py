@@ -32,9 +32,7 @@ def digest(tmp_path_factory):
 
 
 def make(digest, **settings):
-    return networks.fine_tuned(
-        SHAPE, 4, backbone="cnn", source="digits", digest=digest, **settings
-    )
+    return networks.fine_tuned(SHAPE, 4, backbone="cnn", source="digits", digest=digest, **settings)
 
 
 def trained(digest, **settings):
@@ -72,12 +70,12 @@ def test_the_whole_network_is_trained(digest):
 
 @pytest.mark.parametrize("given", ["0123456789ab", ""])
 def test_other_weights_are_refused_in_a_line(digest, given):
-    with pytest.raises(InputError, match="has the digest .* and the plan asks for"):
+    with pytest.raises(InputError, match=r"has the digest .* and the plan asks for"):
         make(given)
 
 
 def test_no_weights_say_how_they_are_made(digest):
-    with pytest.raises(InputError, match="python -m research.finetune pretrain vit-digits"):
+    with pytest.raises(InputError, match=r"python -m research\.finetune pretrain vit-digits"):
         networks.fine_tuned(SHAPE, 4, backbone="vit", source="digits", digest=digest)
 
 

@@ -62,8 +62,8 @@ def shine(tasks: Tasks) -> str:
             top = max(_affordable(rows, 1.0, family), key=lambda row: row.worth)
             won[family] += top.k_eq.low > two.k_eq.value and top.k_u.low > two.k_u.value
             lines.append([TASKS[task], LOOKS[family].title, *_cells(top)])
-        for row in (two, _named(rows, "forest on deep-ensemble (members 2)")):
-            lines.append([TASKS[task], "a second fine-tuning", *_cells(row)])
+        both = two, _named(rows, "forest on deep-ensemble (members 2)")
+        lines += [[TASKS[task], "a second fine-tuning", *_cells(row)] for row in both]
     said = "\n".join(
         f"- {LOOKS[family].title.capitalize()}: **{_answer(count, len(tasks))}**, on {count} of "
         f"{len(tasks)} tasks."
@@ -83,7 +83,7 @@ def bought(tasks: Tasks) -> str:
     lines = []
     for budget in BUDGETS:
         by_task = {
-            task: {row.method: row for row in _affordable(rows, budget)}
+            task: {row.method: row for row in _affordable(rows, budget) if row.own}
             for task, rows in tasks.items()
         }
         common = set.intersection(*(set(by_task[task]) for task in chosen_on))
@@ -98,8 +98,8 @@ def bought(tasks: Tasks) -> str:
     marks = [f"{TASKS[t]}{', chosen on' if t in CHOSEN_ON else ', checked on'}" for t in tasks]
     return (
         "A budget is in fine-tunings beside the network that is there. The row of the largest "
-        "worth (product over the two tasks that it is chosen on), among those that cost no more; "
-        "on each task its worth, and its place among all rows at that cost:\n\n"
+        "worth (product over the two tasks that it is chosen on), among those that start from this "
+        "network and cost no more; on each task its worth, and its place among all these rows:\n\n"
         + table(["budget", "chosen", *marks], lines)
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 from thalweg.metrics.costs import completed
 from thalweg.metrics.intervals import NOT_DEFINED, Estimate
 from thalweg.report.families import described
+from thalweg.study.plan import read_plan
 
 STUDIES = Path(__file__).parents[2] / "studies"
 TASKS = {
@@ -28,6 +29,7 @@ class Row:
     Attributes:
         method: Its label.
         family: Its family; that of several fine-tunings is `fine-tunings`.
+        own: Whether it starts from the network that is there.
         cost: Its cost in fine-tunings, the network's own among them.
         total: The same with forward work.
         k_eq: Retraining equivalents.
@@ -38,6 +40,7 @@ class Row:
 
     method: str
     family: str
+    own: bool
     cost: float
     total: float
     k_eq: Estimate
@@ -60,6 +63,8 @@ def rows(task: str, studies: Path = STUDIES) -> list[Row]:
     estimates = {
         (r.method, r.metric): Estimate(r.value, r.low, r.high) for r in comparison.itertuples()
     }
+    plan = read_plan(studies / f"{task}.toml")
+    anchors = {row.label: row.method.anchors for row in plan.methods}
     found = []
     for r in completed(described(methods)).itertuples():
         if (r.method, "k_eq") not in estimates:
@@ -69,7 +74,8 @@ def rows(task: str, studies: Path = STUDIES) -> list[Row]:
             estimates.get((r.method, name), NOT_DEFINED)
             for name in ("k_eq", "k_u", "spread_ratio", "accuracy")
         ]
-        found.append(Row(str(r.method), family, float(r.cost), float(r.total), *values))
+        own = anchors[r.method] > 0
+        found.append(Row(str(r.method), family, own, float(r.cost), float(r.total), *values))
     return sorted(found, key=lambda row: row.total)
 
 
