@@ -113,7 +113,7 @@ def test_a_longer_training_costs_more_than_the_first():
 
 def test_given_networks_cost_a_training_each_before_one_was_seen():
     state = problem().network(problem().anchor(0)).state_dict()
-    solved = problem(initial_weights=state)
+    solved = problem(networks=state)
     assert solved.training_examples == 0
     with solved.measured() as spent:
         solved.anchor(0)
@@ -382,7 +382,7 @@ def test_quantify_trains_narrow_copies_by_the_function(make):
 def test_quantify_of_a_given_network_knows_the_unit_from_a_narrow_copy():
     trained = problem()
     state = trained.network(trained.anchor(0)).state_dict()
-    given = quantify(problem(initial_weights=state), X[400:], draws=10)
+    given = quantify(problem(networks=state), X[400:], draws=10)
     whole = quantify(trained, X[400:], draws=10)
     assert torch.equal(given.predictions.u(), whole.predictions.u())
     assert given.cost.trainings == pytest.approx(whole.cost.trainings)

@@ -76,7 +76,7 @@ class BatchEnsemble(Baseline):
         problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")
         model = partial(RankOne, problem.factory, self.members)
-        converted = replace(problem, model=model, initial_weights=None)
+        converted = replace(problem, model=model, networks=None)
         network = cast(RankOne, converted.build("batch-ensemble"))
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.budget)
         problem.fit(network, recipe, "batch-ensemble")

@@ -92,7 +92,7 @@ def narrow_problem(
 def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | None) -> Problem:
     narrow = replace(
         problem,
-        initial_weights=None,
+        networks=None,
         meter=Meter(),
         seed=derive(problem.seed, "narrow", repr(width_ratio)),
     )

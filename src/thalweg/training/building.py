@@ -168,7 +168,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         raise InputError(
             f"model got a {type(model).__name__} module, needs a function that makes a new one "
             f"(retrainings start afresh): lambda: {type(model).__name__}(...); give a trained "
-            "one's state_dict() as initial_weights="
+            "one as networks="
         )
     if not callable(model):
         raise InputError(
@@ -183,8 +183,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     if len({id(network) for network in networks}) < 3:
         raise InputError(
             "model() gave the same module twice: retrainings start afresh, so it must make a "
-            f"new {type(first).__name__} each time; give a trained one's state_dict() as "
-            "initial_weights="
+            f"new {type(first).__name__} each time; give a trained one as networks="
         )
     _check_usable(first)
     _check_storage(first, other)

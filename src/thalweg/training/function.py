@@ -125,6 +125,25 @@ def train_by(
     return _as_before(trained, before)
 
 
+def check_differs(k: int, weights: Weights, others: Mapping[int, tuple[Weights, Any]]) -> None:
+    """Checks that a training is not one of the others once more.
+
+    Raises:
+        InputError: It has the same parameters as another.
+    """
+    for number, (other, _) in others.items():
+        pairs = (
+            (p.to(other.params[name].device), other.params[name])
+            for name, p in weights.params.items()
+        )
+        if number != k and all(torch.equal(*pair) for pair in pairs):
+            raise InputError(
+                f"trainings {number} and {k} by the training function gave the same network: let "
+                "it draw the order of its batches from its seed (torch.Generator().manual_seed("
+                "seed)), or from torch's global generator, and not set a seed of its own"
+            )
+
+
 def _called(function: TrainFunction, network: nn.Module, given: Mapping[str, int]) -> Any:
     """The function's result; a seed that is alone is given by its place, where it can be."""
     places = [p for p in inspect.signature(function).parameters.values() if p.kind < p.KEYWORD_ONLY]

@@ -1,6 +1,6 @@
 """The problem: what is trained, on what, how; and the only cache of trained networks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,7 +17,8 @@ from thalweg.training.batches import Batches, Loader, NoBatches, end_with_us
 from thalweg.training.building import built, ordered
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
-from thalweg.training.function import TrainFunction, train_by
+from thalweg.training.function import TrainFunction, check_differs, train_by
+from thalweg.training.given import Network, given_networks, name_of, warn_of_weights
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, inspect, inspect_network
 from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
@@ -51,8 +52,10 @@ class Problem:
         recipe: How a full training goes. Beside `train` it is the explorers' own: how they train
             around an anchor.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
-        initial_weights: A network that the user has trained already (Weights or state_dict). It is
-            `anchor(0)`, and costs 1 like any other. A regression's gives standardised values.
+        networks: What the user has trained already, one network or several: modules, state_dicts,
+            Weights, or paths of safetensors files and of checkpoints that torch.save wrote. They
+            are `anchor(0)`, `anchor(1)`, ..., and cost 1 each, as any other. A regression's give
+            standardised values. Read, they are a tuple of Weights.
         execution: On what device trainings run, how many at once, and by what executor.
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name
@@ -85,7 +88,7 @@ class Problem:
     train_loader: Loader = NoBatches()  # noqa: RUF009  it has no state
     recipe: Recipe = _UNTOLD
     seed: int = 0
-    initial_weights: Weights | Mapping[str, Any] | None = None
+    networks: Network | Sequence[Network] | None = None
     execution: Execution = Execution()  # noqa: RUF009  frozen
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
     loss: Loss | None = None
@@ -127,12 +130,14 @@ class Problem:
         if self.train is None:
             checking.check_unit(self.meter, self.training_examples)
         object.__setattr__(self, "_kept", Kept(self.device))
-        if self.initial_weights is not None:  # paid elsewhere, and charged as one training
-            network = self.build("network")
-            weights = checking.checked_weights(self.initial_weights, network, self.device)
-            self._kept.networks[0] = weights, Cost(given=1)
+        there = (
+            () if self.networks is None else given_networks(self.networks, self.build("network"))
+        )
+        object.__setattr__(self, "networks", there)
+        for k, weights in enumerate(there):  # paid elsewhere, and charged as one training
+            self._kept.networks[k] = weights, Cost(given=1)
             if self.has_loader and not self.outputs.simplex:  # numbers can be in the wrong units
-                checking.warn_of_weights(self.network(weights), self.train_loader, self.outputs)
+                warn_of_weights(self.network(weights), self.train_loader, self.outputs)
 
     def _inspected(self) -> Inspection:
         """A look at the network, and at the training set where there is one."""
@@ -238,6 +243,11 @@ class Problem:
         return cast(Inspection, self.inspection)
 
     @property
+    def given(self) -> int:
+        """How many networks were given: they are the first anchors."""
+        return len(cast(tuple[Weights, ...], self.networks))
+
+    @property
     def cost(self) -> Cost:
         """What was spent so far, with each anchor that was given or read from a cache once."""
         return self.meter.cost
@@ -290,7 +300,7 @@ class Problem:
         unread: dict[str, Any] = {
             "cache": None,
             "identity": "",
-            "initial_weights": None,
+            "networks": None,
             "unlabelled": None,
         }
         return replace(self, **unread, meter=Meter(), execution=here)
@@ -310,7 +320,7 @@ class Problem:
             InputError: A training function trained the same network twice.
         """
         if self.train is not None and self.sources:
-            checking.check_differs(k, weights, self._kept.networks)
+            check_differs(k, weights, self._kept.networks)
         self._kept.put(k, weights, cost)
         if self._cache is not None:
             self._cache.put(self.fingerprint(k), weights, cost)
@@ -405,8 +415,13 @@ class Problem:
         loss = [] if self.loss is None else [self._loss_identity]
         outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
         function = [] if self.train is None else [f"train {self._function}"]
-        more = loss + outputs + function or None
+        more = loss + outputs + function + self._names[k : k + 1] or None
         return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
+
+    @cached_property
+    def _names(self) -> list[str | None]:
+        """Names of the networks that were given, so that no training is taken for one of them."""
+        return [name_of(weights) for weights in cast(tuple[Weights, ...], self.networks)]
 
     @cached_property
     def _loss_identity(self) -> str | None:
