@@ -37,7 +37,5 @@ def network() -> nn.Module:
 train = thalweg.Batches(images[800:950], labels[800:950], size=16)
 recipe = thalweg.Recipe(epochs=8, lr=0.01)
 trained = thalweg.Problem(network, train, recipe).anchor(0)  # stands for your own
-problem = thalweg.Problem(
-    network, train, recipe, initial_weights=trained, unlabelled=images[950:1400]
-)
+problem = thalweg.Problem(network, train, recipe, networks=[trained], unlabelled=images[950:1400])
 print(thalweg.quantify(problem, images[1400:], budget=1.0))
