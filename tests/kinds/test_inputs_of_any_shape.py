@@ -101,7 +101,7 @@ def test_features(pair):
 
 @pytest.mark.parametrize(
     ("pair", "narrow"),
-    [*((pair, True) for pair in PAIRS), ("two inputs", False), ("a tuple of outputs", False)],
+    [(pair, narrow) for pair in PAIRS for narrow in (True, False)],
 )
 def test_quantify(pair, narrow):
     """With narrow copies of the user's, and with those that are cut from the network's graph."""
@@ -250,13 +250,9 @@ def test_a_training_function_gets_the_network_as_its_author_made_it(loader):
     words, mask, _ = sentences(60, 1)
     unlabelled = {"input_ids": words, "attention_mask": mask}
     problem = Problem(Reader, loader, train=fit, unlabelled=unlabelled)
-    with pytest.raises(InputError, match=r"are functions of one argument.*narrow=") as caught:
-        thalweg.quantify(problem, SENTENCES, draws=5)
-    assert "\n" not in str(caught.value) and problem.cost.backward_examples == 0
-    found = thalweg.quantify(
-        problem, dynamic(40, 2), budget=2.0, draws=5, narrow=lambda: Reader(5), width_ratio=0.5
-    )
-    assert found.predictions.log_probs.shape == (5, 40, 3)
+    for settings in ({}, {"narrow": lambda: Reader(5), "width_ratio": 0.5}):
+        found = thalweg.quantify(problem, dynamic(40, 2), budget=2.0, draws=5, **settings)
+        assert found.predictions.log_probs.shape == (5, 40, 3)
     plain = problem.build("anchor", 0)
     plain.load_state_dict(problem.anchor(0).params)
     assert torch.equal(

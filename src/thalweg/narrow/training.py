@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrow_model
@@ -99,15 +99,26 @@ def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | N
     )
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
-    if problem.train is not None and not problem.call.is_plain:
-        raise InputError(
-            "copies that are cut from a network's graph are functions of one argument, and the "
-            "training function calls the network in another way: give narrow=, a function that "
-            "makes a narrow network, and width_ratio="
-        )
     identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
-    cut = Derived(narrow_model, problem.factory, width_ratio)
-    return replace(narrow, model=cut, meter=Meter(), identity=identity)
+    cut = narrow_factory(problem, width_ratio)
+    made = replace(narrow, model=cut, meter=Meter(), identity=identity)
+    other = problem.train is not None and not problem.call.is_plain
+    if other and isinstance(made.build("narrow"), fx.GraphModule):
+        raise InputError(
+            "the narrow copy is a graph, which is a function of one argument, and the training "
+            "function calls the network in another way: give narrow=, a function that makes a "
+            "narrow network, and width_ratio="
+        )
+    return made
+
+
+def narrow_factory(problem: Problem, width_ratio: float) -> MakeNetwork:
+    """A function that makes narrow copies of a problem's network, newly initialised.
+
+    It can be sent to other processes, and raises the errors of `graph.narrowing.narrowed`: also
+    where weights are the same in all of the problem's networks, as pre-trained ones are.
+    """
+    return Derived(narrow_model, problem.factory, width_ratio, problem.example, problem.stored)
 
 
 def check_narrow(problem: Problem, model: MakeNetwork) -> None:
