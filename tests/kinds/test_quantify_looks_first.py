@@ -179,6 +179,17 @@ def test_no_problem():
         quantify(model(), numbers(20))
 
 
+class Branching(nn.Module):
+    """Its flow depends on numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = model()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(-x if float(x.sum()) > 1e9 else x)
+
+
 class Named(nn.Module):
     """Its code names a number of channels, and its graph can't be read."""
 
