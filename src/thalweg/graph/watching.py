@@ -25,6 +25,10 @@ from thalweg.graph.shaping import SAME_NUMBERS, SHAPING
 from thalweg.seeds import seeded
 
 
+_LAYOUT = {"clone", "contiguous", "alias", "detach"}
+"""Operations that are called for or not by how numbers lie in memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """An operation that was carried out.
@@ -128,12 +132,13 @@ def _plainly() -> Iterator[None]:
     """No gradients, and no kernel that does several operations in one."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    onednn = torch.backends.mkldnn.set_flags(False)
+    onednn = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.backends.mkldnn.set_flags(*onednn)
+        torch.backends.mkldnn.enabled = onednn
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
@@ -194,7 +199,9 @@ class Watch(TorchDispatchMode):
         if name == "slice":
             dim, start = given.get("dim", 0), given.get("start") or 0
             found.append((self._axes.of(inputs[0])[dim][:start],))
-        self._work.steps.append(Step(name, tuple(found), numbers, root))
+        if name not in _LAYOUT:
+            name = "view" if name == "_unsafe_view" else name
+            self._work.steps.append(Step(name, tuple(found), numbers, root))
         return result
 
     def _root(
