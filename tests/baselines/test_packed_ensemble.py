@@ -126,16 +126,7 @@ def test_bad_settings(settings, message):
 
 
 def test_a_network_that_can_not_be_narrowed_is_refused_before_anything_is_trained():
-    class Named(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.head = nn.Linear(36, 8), nn.Linear(8, cases.CLASSES)
-
-        def forward(self, x):
-            x = self.first(x.flatten(1))
-            return self.head(x.view(-1, 8) if x.sum() < 1e9 else x)
-
-    given = Problem(Named, cases.batches(), cases.RECIPE)
+    given = Problem(cases.Named, cases.batches(), cases.RECIPE)
     with pytest.raises(InputError, match=r"can't be narrowed \(.*traced.*\): its code names"):
         PackedEnsemble().train(given)
     assert given.cost.backward_examples == 0

@@ -199,7 +199,7 @@ class Named(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
-        return self.head(x.view(-1, 12) if float(x.sum()) < 1e9 else x)
+        return self.head(x.view(-1, 12) if bool(x.sum() < 1e9) else x)
 
 
 class Spectrum(nn.Module):
