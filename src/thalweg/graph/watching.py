@@ -131,13 +131,14 @@ def _plainly() -> Iterator[None]:
     """No gradients, and no kernel that does several operations in one."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    onednn = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    onednn: Any = torch.backends.mkldnn
+    enabled = onednn.enabled
+    onednn.enabled = False
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.backends.mkldnn.enabled = onednn
+        onednn.enabled = enabled
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
