@@ -2,6 +2,7 @@
 trained.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
