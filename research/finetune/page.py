@@ -19,6 +19,7 @@ BUDGETS = {
 }
 """What `thalweg.finetuning` buys of each, as the plans call it."""
 OVER = 0.02  # parts of a training are whole steps
+CUT = ("auto", "packed-ensemble")
 LOCAL = ("subspace", "trajectory")
 COLUMNS = ("cost", "total", "K_eq", "K_u", "spread", "worth", "accuracy")
 Tasks = Mapping[str, Sequence[Row]]
@@ -133,12 +134,22 @@ def refused(tasks: Tasks, studies: Path) -> str:
             key = row, str(failure["reason"]).replace("|", "\\|")
             if TASKS[task] not in lines.setdefault(key, []):
                 lines[key].append(TASKS[task])
-    if not lines:
-        return "All rows ran on all tasks.\n"
-    return table(
+    said = table(
         ["row", "its line", "tasks"],
         [[method, error, "; ".join(where)] for (method, error), where in lines.items()],
     )
+    cut = {
+        TASKS[task]: [row.method for row in rows if row.method.startswith(CUT)]
+        for task, rows in tasks.items()
+    }
+    cut = {task: methods for task, methods in cut.items() if methods}
+    if cut:
+        listed = "; ".join(f"{task}: {', '.join(methods)}" for task, methods in cut.items())
+        said += (
+            "\nRows that were measured by copies cut from pre-trained weights, before these were "
+            f"refused, and would be refused now: {listed}.\n"
+        )
+    return said
 
 
 def _affordable(rows: Sequence[Row], budget: float, family: str | None = None) -> list[Row]:
