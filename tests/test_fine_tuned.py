@@ -74,7 +74,8 @@ def expected(explorer):
         (1.9, 1, DeepEnsemble(2), 2),
         (2.0, 1, DeepEnsemble(3), 3),
         (0.5, 2, DeepEnsemble(2), 2),
-        (0.5, 1, FGE(start="anchor", share=0.5), 1.5),
+        (0.4, 1, FGE(start="anchor", share=0.4), 1.4),
+        (0.9, 1, FGE(start="anchor", share=0.5), 1.5),
     ],
 )
 def test_the_budget_buys_what_was_measured(budget, anchors, explorer, trainings):

@@ -109,8 +109,8 @@ def bought(tasks: Tasks) -> str:
         "largest worth (product over the two tasks that it is chosen on) among those that start "
         "from this network and cost no more; *quantify* is what [`quantify`](guide.md) buys. It "
         "keeps the forest, which it has elsewhere, too, where another emulator on the same "
-        "networks is as good within the intervals; a budget below 1 buys FGE, of that length, "
-        "from the network. On each task, the worth and the place among all these rows:\n\n"
+        "networks is as good within the intervals; a budget below 1 buys FGE "
+        "from the network, of that length, but of half a training at most. On each task, the worth and the place among all these rows:\n\n"
         + table(["budget", "", "row", *marks], lines)
     )
 

@@ -44,7 +44,7 @@ def pre_trained(problem: Problem) -> str | None:
 def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulator) -> Method:
     """What was best for its cost on the tasks of `docs/finetuning.md`: a further fine-tuning for
     each whole training of the budget; where it has less than one, members along cycles of the
-    learning rate from the network that is there.
+    learning rate from the network that is there, in half a training at most.
 
     Args:
         problem: Network, training set and recipe.
@@ -66,4 +66,4 @@ def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulat
             f"budget got {budget:g}, which is {steps:.0f} steps of a training, needs "
             f"{min(least, 1):.2g} or more: in as many steps, networks are taken along the way"
         )
-    return Method(FGE(start="anchor", share=budget), emulator=emulator)
+    return Method(FGE(start="anchor", share=min(budget, LONGEST)), emulator=emulator)
