@@ -15,6 +15,7 @@ from thalweg.training.problem import Problem
 MOST_OF = (
     0.5  # of the numbers in weight matrices: an embedding of places by sines is no pre-training
 )
+LONGEST = 0.5  # of cycles, in trainings: those of a whole one led too far on one of the tasks
 
 
 def pre_trained(problem: Problem) -> str | None:
@@ -59,11 +60,12 @@ def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulat
     if whole > 1:
         return Method(DeepEnsemble(whole), emulator=emulator)
     problem.check_batches(FGE())
-    steps = problem.recipe.epochs * budget * len(problem.train_loader)
+    share = min(budget, LONGEST)
+    steps = problem.recipe.epochs * share * len(problem.train_loader)
     if steps < 2 * FGE.cycles:
         least = 2 * FGE.cycles / (problem.recipe.epochs * len(problem.train_loader))
         raise InputError(
             f"budget got {budget:g}, which is {steps:.0f} steps of a training, needs "
             f"{min(least, 1):.2g} or more: in as many steps, networks are taken along the way"
         )
-    return Method(FGE(start="anchor", share=min(budget, LONGEST)), emulator=emulator)
+    return Method(FGE(start="anchor", share=share), emulator=emulator)
