@@ -166,7 +166,7 @@ def test_no_unlabelled_inputs_or_too_few():
         ),
         (
             {"narrow": lambda: nn.LSTM(FEATURES, 3), "width_ratio": 0.5},
-            r"narrow\(\) has outputs tuple",
+            "narrow: the network's output is tuple",
         ),
     ],
 )
