@@ -2,7 +2,7 @@
 weights.
 
 Narrow copies do not exist there: nobody pre-trained them. `docs/finetuning.md` shows what is worth
-its cost instead, on four small tasks.
+its cost instead, on small tasks.
 """
 
 from thalweg.emulators.base import Emulator
