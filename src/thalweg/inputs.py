@@ -2,6 +2,7 @@
 in seconds.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.predicting import check_order, inputs_of, outputs_of
+from thalweg.predicting import check_order, in_batches, inputs_of, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
@@ -48,28 +49,49 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
     example = _training_input(problem)
-    loader = _loader(given, name, example)
-    check_order(loader)
+    loader = as_loader(given, name, example)
     first: Tensor | None = None
     count = 0
-    for number, batch in enumerate(_read(loader, name)):
-        x = inputs_of(batch)
-        _check_batch(x, first, name, number, alike=alike)
-        if first is None and len(x):
-            first = x
+    for x in checked_batches(loader, name, example, alike=alike):
+        first = x if first is None and len(x) else first
         count += len(x)
+    seen = example[None] if first is None else first  # which is never None here
+    return CheckedInputs(loader, count, _classes(problem, seen[:2], name))
+
+
+def checked_batches(
+    loader: Loader | Tensor, name: str, example: Tensor, *, alike: bool
+) -> Generator[Tensor, None, None]:
+    """Batches of inputs, each checked when it is read.
+
+    Args:
+        loader: What `as_loader` gave.
+        name: What errors call it.
+        example: A training input.
+        alike: As in `check_inputs`.
+
+    Raises:
+        InputError: There are none, or they are not finite or not alike.
+    """
+    first: Tensor | None = None
+    with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
+        for number, batch in enumerate(in_batches(loader)):
+            x = inputs_of(batch)
+            _check_batch(x, first, name, number, alike=alike)
+            if first is None and len(x):
+                first = x
+                if alike and first[0].numel() != example.numel():
+                    raise InputError(
+                        f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many "
+                        f"numbers as those of the training set, {tuple(example.shape)}: give the "
+                        "inputs prepared as it is"
+                    )
+            yield x
     if first is None:
         raise InputError(
             f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
             "some"
         )
-    if alike and first[0].numel() != example.numel():
-        raise InputError(
-            f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many numbers as "
-            f"those of the training set, {tuple(example.shape)}: give the inputs prepared as it "
-            "is"
-        )
-    return CheckedInputs(loader, count, _classes(problem, first[:2], name))
 
 
 def _training_input(problem: Problem) -> Tensor:
@@ -77,8 +99,17 @@ def _training_input(problem: Problem) -> Tensor:
         return inputs_of(next(iter(problem.train_loader)))[0]
 
 
-def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
-    """A loader or a tensor as it is; a tensor of an array."""
+def as_loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
+    """A loader or a tensor as it is; a tensor of an array.
+
+    Args:
+        given: Inputs `[inputs, ...]`, or a loader.
+        name: What errors call them.
+        example: A training input, whose type they get.
+
+    Raises:
+        InputError: They are no inputs, or the loader shuffles, augments, or can be read once only.
+    """
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiub":
             raise InputError(
@@ -107,13 +138,9 @@ def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
             f"{name} got a {type(given).__name__}, which can be read once only, and each network "
             "reads it: give a tensor, a DataLoader or a list of batches"
         )
+    check_order(given)
     loader: Loader = given
     return loader
-
-
-def _read(loader: Any, name: str) -> Any:
-    with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
-        yield from [loader] if isinstance(loader, Tensor) else loader
 
 
 def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, alike: bool) -> None:

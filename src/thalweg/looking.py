@@ -71,14 +71,11 @@ class Request:
                 f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network"
             )
 
-    def checked_inputs(
-        self, problem: Problem, inputs: Loader | Tensor
-    ) -> tuple[CheckedInputs, CheckedInputs]:
-        """The problem's unlabelled inputs and those that are asked about, both read once.
+    def checked_unlabelled(self, problem: Problem) -> CheckedInputs:
+        """The problem's unlabelled inputs, read once.
 
         Raises:
-            InputError: There are too few unlabelled inputs, inputs that can't be predicted on, or
-                more draws than memory holds.
+            InputError: There are none or too few, or they can't be predicted on.
         """
         if problem.unlabelled is None:
             raise InputError(
@@ -86,22 +83,38 @@ class Request:
                 "networks agree on what they were trained on: give Problem(unlabelled=...), "
                 "inputs that were not trained on"
             )
-        known, asked = (
-            check_inputs(problem, given, name, alike=self.emulator.uses_features)
-            for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs"))
+        known = check_inputs(
+            problem, problem.unlabelled, "unlabelled", alike=self.emulator.uses_features
         )
         if known.count < LEAST_KNOWN:
             raise InputError(
                 f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better "
                 "some thousand: u is learned from how networks differ on them"
             )
-        if self.draws * asked.count * asked.classes > LARGEST:
+        return known
+
+    def checked_inputs(self, problem: Problem, inputs: Loader | Tensor) -> CheckedInputs:
+        """The inputs that are asked about, read once.
+
+        Raises:
+            InputError: They can't be predicted on, or there are more draws than memory holds.
+        """
+        asked = check_inputs(problem, inputs, "inputs", alike=self.emulator.uses_features)
+        self.check_draws(asked.count, asked.classes)
+        return asked
+
+    def check_draws(self, inputs: int, columns: int) -> None:
+        """Checks that memory holds the draws of so many inputs.
+
+        Raises:
+            InputError: It does not.
+        """
+        if self.draws * inputs * columns > LARGEST:
             raise InputError(
-                f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} "
-                f"classes, needs {LARGEST:.0e} numbers or fewer, to hold them in memory: ask "
-                "about fewer inputs at a time, or for fewer draws"
+                f"quantify got {self.draws} draws of {inputs} inputs and {columns} classes, needs "
+                f"{LARGEST:.0e} numbers or fewer, to hold them in memory: ask about fewer inputs "
+                "at a time, or for fewer draws"
             )
-        return known, asked
 
     def method(self, problem: Problem) -> Method:
         """The method that answers: anchors, narrow copies whose width ratio and number are chosen,
@@ -162,3 +175,16 @@ class Request:
                     f"width_ratio got {self.width_ratio:g}, but each layer keeps one channel or "
                     f"more, {least:.2g} of all: give that or more"
                 )
+
+
+def check_problem(problem: Problem) -> None:
+    """Checks that a problem is one.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(
+            f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
+            "training set and recipe"
+        )

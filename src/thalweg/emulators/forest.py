@@ -31,7 +31,6 @@ networks' own spread, and `Predictions.outside` says where.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.emulators.base import Learner, register_emulator
+from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, check_range, whole
@@ -88,9 +87,7 @@ class Forest(Learner):
     def uses_features(self) -> bool:
         return self.geometry
 
-    def learn(
-        self, known: Observations, seed: int
-    ) -> Callable[[Observations, int, int], Predictions]:
+    def learn(self, known: Observations, seed: int) -> Ask:
         group = Group.of(known)
         measure = _Measure.of(group)
         grown = self._grow(known.outputs, measure.of_group(group), self._features(known), seed)

@@ -1,0 +1,120 @@
+"""Planning: what a fit will train, about how long that takes, and how far it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from thalweg.features import check_layer
+from thalweg.meter import Meter
+from thalweg.method import Method
+from thalweg.narrow.training import MakeNetwork, narrow_problem, relative_cost
+from thalweg.progress import duration
+from thalweg.training.problem import Problem
+from thalweg.training.timing import timed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit will train.
+
+    Attributes:
+        anchors: How many full trainings it rests on.
+        copies: How many narrow copies.
+        width_ratio: The hidden channels of a copy over those of the network.
+        ratio: The cost of training a copy, in trainings of the network.
+        kept: How many of all these networks are there already.
+        trainings: What is left to do, in trainings of the network.
+        seconds: About how long that takes, by the time of a few steps.
+        memory: The memory of the process in these steps and of what is kept of the training
+            inputs for predictions, in bytes.
+
+    Example:
+        >>> plan = Plan(1, 2, 0.5, 0.29, 1, 0.58, 130.0, 420_000_000)
+        >>> print(plan)
+        1 network and 2 narrow copies of width ratio 0.5 (0.29 of a training each), 1 of them \
+trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
+    """
+
+    anchors: int
+    copies: int
+    width_ratio: float
+    ratio: float
+    kept: int
+    trainings: float
+    seconds: float
+    memory: int
+
+    def __str__(self) -> str:
+        networks = f"{self.anchors} network{'s' * (self.anchors > 1)}"
+        kept = f", {self.kept} of them trained already" if self.kept else ""
+        return (
+            f"{networks} and {self.copies} narrow copies of width ratio {self.width_ratio:g} "
+            f"({self.ratio:.2g} of a training each){kept}: {self.trainings:.2f} trainings to do, "
+            f"about {duration(self.seconds)}; about {self.memory / 1e9:.1f} GB of memory"
+        )
+
+
+def planned(
+    method: Method, problem: Problem, narrow_model: MakeNetwork | None, layer: str | None
+) -> Plan:
+    """Looks at a problem and times a few steps of networks that are thrown away; nothing is
+    trained.
+
+    Args:
+        method: Anchors, narrow copies with width ratio and number, and an emulator.
+        problem: Network, training set and recipe.
+        narrow_model: Makes a narrow network, or None.
+        layer: The layer whose output are the features, or None.
+    """
+    networks = _networks(method, problem, narrow_model)
+    ratios = [1.0, relative_cost(problem, networks[1][0])]
+    seconds, memory, trainings, kept, looks = 0.0, 0, 0.0, 0, 0.0
+    for (own, count), ratio in zip(networks, ratios, strict=True):
+        missing = sum(not own.has(k) for k in range(count))
+        kept, trainings = kept + count - missing, trainings + missing * ratio
+        of_steps = timed(own)
+        memory = max(memory, of_steps.memory)
+        at_once = own.execution.jobs if missing > 1 else 1
+        seconds += of_steps.seconds * missing / min(at_once, max(missing, 1))
+        # each network evaluates the training set once, forward: a third of an epoch's steps
+        looks += count * of_steps.seconds / max(own.recipe.epochs, 1e-9) / 3
+        if method.uses_features:
+            memory += count * 4 * own.examples * check_layer(replace(own, meter=Meter()), layer)
+    (_, anchors), (_, copies) = networks
+    width_ratio = 1.0 if method.narrow is None else method.narrow.width_ratio or 1.0
+    left = seconds + looks
+    return Plan(anchors, copies, width_ratio, ratios[1], kept, trainings, left, memory)
+
+
+def trained_share(
+    method: Method, problem: Problem, narrow_model: MakeNetwork | None
+) -> Callable[[], float]:
+    """How far the trainings of a method are, 0 to 1: from what is metered, and from the networks
+    that are there. It may be asked in another thread.
+    """
+    networks = _networks(method, problem, narrow_model)
+    ratio = relative_cost(problem, networks[1][0])
+    parts = []
+    for (own, count), weight in zip(networks, (1.0, ratio), strict=True):
+        missing = sum(not own.has(k) for k in range(count))
+        parts.append((own, own.meter.backward_yet, own.in_memory, missing, weight))
+    whole = sum(missing * weight for *_, missing, weight in parts)
+    most = [0.0] * len(parts)
+
+    def done() -> float:
+        for number, (own, backward, there, missing, _) in enumerate(parts):
+            metered = (own.meter.backward_yet - backward) / own.training_examples
+            most[number] = min(max(most[number], metered, own.in_memory - there), missing)
+        total = sum(share * weight for share, (*_, weight) in zip(most, parts, strict=True))
+        return total / whole if whole else 1.0
+
+    return done
+
+
+def _networks(
+    method: Method, problem: Problem, narrow_model: MakeNetwork | None
+) -> list[tuple[Problem, int]]:
+    """The whole network's problem and the narrow one's, each with how many are needed."""
+    narrow = method.narrow
+    ratio = 1.0 if narrow is None else narrow.width_ratio or 1.0
+    copies = 0 if narrow is None else narrow.members or 0
+    return [(problem, method.anchors), (narrow_problem(problem, ratio, narrow_model), copies)]
