@@ -131,10 +131,12 @@ def test_another_real_retraining_counts_as_if_it_had_been_there():
         assert same(found.predict(ASKED), both.predict(ASKED))
         assert not same(found.predict(ASKED), before)
         assert str(found.check_) == str(both.check_)
-        assert found.cost_.backward_examples == both.cost_.backward_examples
+        assert found.cost_.trainings == both.cost_.trainings and found.cost_.given == 1
         assert found.cost_.forward_examples == both.cost_.forward_examples
-    with pytest.raises(InputError, match="does not fit the model"):
+    with pytest.raises(InputError, match="does not fit"):
         quantifier.update(torch.nn.Linear(3, 3))
+    with pytest.raises(InputError, match="the same network twice"):
+        quantifier.update(given.anchor(1))
 
 
 def test_what_can_t_be_asked_about_is_one_line():

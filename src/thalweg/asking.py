@@ -204,7 +204,7 @@ def _check(trained: Trained, known: Observations) -> Transfer | None:
     problem, narrow = trained.problem, trained.narrow
     if narrow is None:
         return None
-    part = problem.training_part(EXAMPLES)
+    part = problem.training_part(EXAMPLES) if problem.has_loader else []
     portraits = [portrait(problem, weights, part) for weights in trained.members.points]
     with charged(problem, narrow.problem, narrow.cost_ratio):
         copies = [narrow.members.points[number] for number in known.learned or ()]

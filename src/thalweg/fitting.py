@@ -203,7 +203,7 @@ class Fitted:
         asking = Asking(
             () if problem.unlabelled is None else problem.unlabelled,
             TrainingInputs.of(problem) if emulator.uses_features else None,
-            problem.training_part(EXAMPLES),
+            problem.training_part(EXAMPLES) if problem.has_loader else [],
             layer,
             problem.outputs,
             problem.meter,

@@ -48,7 +48,7 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
         InputError: They are no inputs, there are none, they are not finite, the network can't read
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
-    example = _training_input(problem)
+    example = problem.example[0]
     loader = as_loader(given, name, example)
     first: Tensor | None = None
     count = 0
@@ -92,11 +92,6 @@ def checked_batches(
             f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
             "some"
         )
-
-
-def _training_input(problem: Problem) -> Tensor:
-    with seeded(0, "asked"), seeded_loader(problem.train_loader, 0, "asked"):
-        return inputs_of(next(iter(problem.train_loader)))[0]
 
 
 def as_loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:

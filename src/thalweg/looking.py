@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
+from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
@@ -84,7 +85,10 @@ class Request:
                 "inputs that were not trained on"
             )
         known = check_inputs(
-            problem, problem.unlabelled, "unlabelled", alike=self.emulator.uses_features
+            problem,
+            problem.unlabelled,
+            "unlabelled",
+            alike=self.emulator_for(problem).uses_features,
         )
         if known.count < LEAST_KNOWN:
             raise InputError(
@@ -99,7 +103,9 @@ class Request:
         Raises:
             InputError: They can't be predicted on, or there are more draws than memory holds.
         """
-        asked = check_inputs(problem, inputs, "inputs", alike=self.emulator.uses_features)
+        asked = check_inputs(
+            problem, inputs, "inputs", alike=self.emulator_for(problem).uses_features
+        )
         self.check_draws(asked.count, asked.classes)
         return asked
 
@@ -130,11 +136,18 @@ class Request:
             self._check_narrow_model(problem, self.narrow)
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
         width_ratio, members = beside.chosen(problem, self.narrow)
-        if self.emulator.uses_features:
+        emulator = self.emulator_for(problem)
+        if emulator.uses_features:
             for network in (problem, narrow_problem(problem, width_ratio, self.narrow)):
                 check_layer(replace(network, meter=Meter()), self.layer)
         beside = replace(beside, width_ratio=width_ratio, members=members)
-        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=self.emulator)
+        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=emulator)
+
+    def emulator_for(self, problem: Problem) -> Emulator:
+        """The emulator; a forest looks at predictions alone where there is no training set."""
+        if isinstance(self.emulator, Forest) and not problem.has_loader:
+            return replace(self.emulator, geometry=False)
+        return self.emulator
 
     def _check_narrow_model(self, problem: Problem, model: MakeNetwork) -> None:
         check_narrow(problem, model)

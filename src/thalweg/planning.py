@@ -1,5 +1,6 @@
 """Planning: what a fit will train, about how long that takes, and how far it is."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,8 @@ class Plan:
         ratio: The cost of training a copy, in trainings of the network.
         kept: How many of all these networks are there already.
         trainings: What is left to do, in trainings of the network.
-        seconds: About how long that takes, by the time of a few steps.
+        seconds: About how long that takes, by the time of a few steps; None where a training
+            function of the user's tells only by training.
         memory: The memory of the process in these steps and of what is kept of the training
             inputs for predictions, in bytes.
 
@@ -40,16 +42,17 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
     ratio: float
     kept: int
     trainings: float
-    seconds: float
+    seconds: float | None
     memory: int
 
     def __str__(self) -> str:
         networks = f"{self.anchors} network{'s' * (self.anchors > 1)}"
+        time = "" if self.seconds is None else f", about {duration(self.seconds)}"
         kept = f", {self.kept} of them trained already" if self.kept else ""
         return (
             f"{networks} and {self.copies} narrow copies of width ratio {self.width_ratio:g} "
-            f"({self.ratio:.2g} of a training each){kept}: {self.trainings:.2f} trainings to do, "
-            f"about {duration(self.seconds)}; about {self.memory / 1e9:.1f} GB of memory"
+            f"({self.ratio:.2g} of a training each){kept}: {self.trainings:.2f} trainings to "
+            f"do{time}; about {self.memory / 1e9:.1f} GB of memory"
         )
 
 
@@ -67,21 +70,22 @@ def planned(
     """
     networks = _networks(method, problem, narrow_model)
     ratios = [1.0, relative_cost(problem, networks[1][0])]
-    seconds, memory, trainings, kept, looks = 0.0, 0, 0.0, 0, 0.0
+    seconds, memory, trainings, kept = 0.0, 0, 0.0, 0
     for (own, count), ratio in zip(networks, ratios, strict=True):
         missing = sum(not own.has(k) for k in range(count))
         kept, trainings = kept + count - missing, trainings + missing * ratio
-        of_steps = timed(own)
-        memory = max(memory, of_steps.memory)
-        at_once = own.execution.jobs if missing > 1 else 1
-        seconds += of_steps.seconds * missing / min(at_once, max(missing, 1))
-        # each network evaluates the training set once, forward: a third of an epoch's steps
-        looks += count * of_steps.seconds / max(own.recipe.epochs, 1e-9) / 3
+        if own.train is None:
+            of_steps = timed(own)
+            memory = max(memory, of_steps.memory)
+            at_once = min(own.execution.jobs, max(missing, 1))
+            # each network evaluates the training set once, forward: a third of an epoch's steps
+            looks = count * of_steps.seconds / own.recipe.epochs / 3
+            seconds += of_steps.seconds * missing / at_once + looks
         if method.uses_features:
             memory += count * 4 * own.examples * check_layer(replace(own, meter=Meter()), layer)
     (_, anchors), (_, copies) = networks
     width_ratio = 1.0 if method.narrow is None else method.narrow.width_ratio or 1.0
-    left = seconds + looks
+    left = seconds if problem.train is None else None
     return Plan(anchors, copies, width_ratio, ratios[1], kept, trainings, left, memory)
 
 
@@ -102,7 +106,8 @@ def trained_share(
 
     def done() -> float:
         for number, (own, backward, there, missing, _) in enumerate(parts):
-            metered = (own.meter.backward_yet - backward) / own.training_examples
+            unit = own.training_examples or math.inf  # not known yet
+            metered = (own.meter.backward_yet - backward) / unit
             most[number] = min(max(most[number], metered, own.in_memory - there), missing)
         total = sum(share * weight for share, (*_, weight) in zip(most, parts, strict=True))
         return total / whole if whole else 1.0

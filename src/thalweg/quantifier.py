@@ -8,12 +8,12 @@ inputs. `docs/ideas.md` shows what it is worth.
 import inspect
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from thalweg import files
 from thalweg.emulators.base import Emulator
@@ -31,11 +31,10 @@ from thalweg.progress import DELAY, Counter, is_terminal, shown
 from thalweg.storing.fits import check_storable, read_fit, write_fit
 from thalweg.storing.folder import FitFolder
 from thalweg.training.batches import Loader
-from thalweg.training.checking import checked_weights
+from thalweg.training.given import Network, given_networks
 from thalweg.training.naming import named, parts_of
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
-from thalweg.weights.point import Weights
 
 
 class Quantifier:
@@ -47,7 +46,8 @@ class Quantifier:
 
     Args:
         budget: Trainings to spend beyond the anchors.
-        anchors: How many full trainings to start from, the given network among them.
+        anchors: How many full trainings to start from, the given networks among them; None for
+            those alone, or one where there are none.
         draws: How many retrainings `predict` draws.
         seed: Seed of what is random in learning, and of the draws.
         emulator: What learns from the networks; `Forest()` if None.
@@ -90,7 +90,7 @@ class Quantifier:
         self,
         *,
         budget: float = 1.0,
-        anchors: int = 1,
+        anchors: int | None = None,
         draws: int = 100,
         seed: int = 0,
         emulator: Emulator | None = None,
@@ -132,9 +132,9 @@ class Quantifier:
         """Trains what the budget buys, and learns from it on the problem's unlabelled inputs.
 
         Args:
-            problem: Network, training set and recipe. `initial_weights` are those of the network
-                that is trained already (it is trained here if there are none), `unlabelled` are
-                some thousand inputs like those that will be asked about, which were not trained on.
+            problem: Network, training set and recipe. `networks` are those that are trained already
+                (one is trained here if there are none), `unlabelled` are some thousand inputs like
+                those that will be asked about, which were not trained on.
 
         Returns:
             Itself.
@@ -145,7 +145,7 @@ class Quantifier:
             Diverged: The loss of a training became infinite.
         """
         check_problem(problem)
-        request = self.request()
+        request = self.request(problem)
         known = request.checked_unlabelled(problem)
         method = request.method(problem)
         if known.count < FEW_KNOWN:
@@ -171,7 +171,7 @@ class Quantifier:
                 with shown("looking at the training set", looked.share, wanted=watched):
                     fitted = Fitted.of(
                         trained,
-                        request.emulator,
+                        request.emulator_for(problem),
                         layer=self.layer,
                         seed=request.seed,
                         tick=looked.tick,
@@ -194,7 +194,7 @@ class Quantifier:
             InputError: As by `fit`.
         """
         check_problem(problem)
-        request = self.request()
+        request = self.request(problem)
         request.checked_unlabelled(problem)
         return planned(request.method(problem), problem, self.narrow, self.layer)
 
@@ -224,27 +224,28 @@ class Quantifier:
         with closing(checked_batches(loader, "inputs", example, alike=alike)) as batches:
             return fitted.predict(batches, request.draws, request.seed)
 
-    def update(self, network: nn.Module | Mapping[str, Any] | Weights) -> Self:
+    def update(self, network: Network) -> Self:
         """Takes in another real retraining of the same problem, as one more anchor; nothing is
         trained. It counts as one training.
 
         Args:
-            network: A trained network of the problem's `model`, or its `state_dict()` or `Weights`.
+            network: A trained network of the problem's `model`, in any form that
+                `Problem(networks=...)` takes.
 
         Returns:
             Itself: `predict` now rests on it, too.
 
         Raises:
-            InputError: It is not fitted, or the network does not fit the model or is not finite.
+            InputError: It is not fitted, or the network does not fit the model, is not finite, or
+                is there already.
         """
         fitted = self._known()
-        given = network.state_dict() if isinstance(network, nn.Module) else network
+        there = [own.weights for own in fitted.witnesses[: fitted.whole]]
         architecture = fitted.witnesses[0].architecture
-        weights = checked_weights(given, architecture.build("network"), architecture.device)
+        *_, weights = given_networks([*there, network], architecture.build("network"))
         meter = fitted.asking.meter
-        unit = meter.training_examples
         with meter.measured() as spent:
-            meter.charge(Cost(backward_examples=unit, training_examples=unit))
+            meter.charge(Cost(given=1))
             fitted = fitted.with_network(weights)
             fitted.learn()
         self._take(fitted, self.cost_.plus(spent.cost))
@@ -287,15 +288,19 @@ class Quantifier:
         made._take(found.fitted, found.cost)
         return made
 
-    def request(self) -> Request:
+    def request(self, problem: Problem | None = None) -> Request:
         """The settings, checked.
+
+        Args:
+            problem: Whose networks are the anchors where the settings say nothing of them.
 
         Raises:
             InputError: One is out of range, or they do not fit each other.
         """
+        given = 1 if problem is None else max(1, problem.given)
         return Request(
             self.budget,
-            self.anchors,
+            given if self.anchors is None else self.anchors,
             self.draws,
             self.seed,
             Forest() if self.emulator is None else self.emulator,
@@ -370,7 +375,7 @@ def _settings() -> dict[str, Any]:
 
 def _tell(plan: Plan) -> None:
     """Says what will be trained, before that, where it takes more than two seconds."""
-    if plan.seconds > DELAY:
+    if plan.seconds is None or plan.seconds > DELAY:
         print(f"to fit: {plan}", file=sys.stderr)  # noqa: T201  a terminal, as was seen
 
 

@@ -1,17 +1,20 @@
 """Naming a problem: digests of everything that can change its trainings, and what rests on them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches
+from thalweg.training.given import name_of as weights_name
 from thalweg.training.identity import identity_of
 from thalweg.training.parts import first_batches
 from thalweg.training.problem import Problem
+from thalweg.weights.point import Weights
 
 _EXAMPLES = 1024  # of a loader of the user's own
 
@@ -29,7 +32,7 @@ def parts_of(problem: Problem) -> dict[str, str]:
     loss = problem.loss
     parts = {
         "network": named("the network", problem.build("identity")),
-        "training set": _of_training_set(problem),
+        "training set": _of_training_set(problem) if problem.has_loader else "",
         "recipe": repr(sorted(asdict(problem.recipe).items())),
         "sources": repr(sorted(problem.sources)),
         "seed": repr(problem.seed),
@@ -38,8 +41,10 @@ def parts_of(problem: Problem) -> dict[str, str]:
         "device": problem.device.split(":")[0],
         "bn_examples": repr(problem.bn_examples),
     }
-    if problem.initial_weights is not None:
-        parts["initial_weights"] = named("initial_weights", problem.initial_weights)
+    if problem.train is not None:
+        parts["train"] = named("train", problem.train)
+    for k in range(problem.given):
+        parts[f"networks[{k}]"] = weights_name(cast(Sequence[Weights], problem.networks)[k])
     if problem.unlabelled is not None:
         parts["unlabelled"] = _of_inputs(problem.unlabelled)
     return parts
