@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -39,6 +40,7 @@ def parts_of(problem: Problem) -> dict[str, str]:
         "outputs": repr(problem.outputs),
         "loss": "" if loss is None else named("the loss", loss),
         "device": problem.device.split(":")[0],
+        "torch": torch.__version__,
         "bn_examples": repr(problem.bn_examples),
     }
     if problem.train is not None:
