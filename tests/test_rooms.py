@@ -34,6 +34,7 @@ ROOMS = [
     ["method"],
     ["asking"],
     ["computing"],
+    ["finetuning"],
     ["looking", "fitting", "planning"],
     ["storing"],
     ["quantifier"],

@@ -30,6 +30,8 @@ TOP = [
     "Quantifier",
     "Method",
     "compute",
+    "compare",
+    "Comparison",
     "evaluate",
     "Truth",
     "Outputs",

@@ -20,6 +20,7 @@ from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.loading import load
 from thalweg.meter import Cost
 from thalweg.method import Method
+from thalweg.metrics.comparison import Comparison, compare
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
@@ -45,6 +46,7 @@ __all__ = [
     "Batches",
     "Binary",
     "Classes",
+    "Comparison",
     "Cost",
     "Diverged",
     "Emulator",
@@ -65,6 +67,7 @@ __all__ = [
     "WeightDistribution",
     "Weights",
     "__version__",
+    "compare",
     "compute",
     "evaluate",
     "load",

@@ -47,11 +47,15 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
 
     def __str__(self) -> str:
         networks = f"{self.anchors} network{'s' * (self.anchors > 1)}"
+        if self.copies:
+            networks += (
+                f" and {self.copies} narrow copies of width ratio {self.width_ratio:g} "
+                f"({self.ratio:.2g} of a training each)"
+            )
         time = "" if self.seconds is None else f", about {duration(self.seconds)}"
         kept = f", {self.kept} of them trained already" if self.kept else ""
         return (
-            f"{networks} and {self.copies} narrow copies of width ratio {self.width_ratio:g} "
-            f"({self.ratio:.2g} of a training each){kept}: {self.trainings:.2f} trainings to "
+            f"{networks}{kept}: {self.trainings:.2f} trainings to "
             f"do{time}; about {self.memory / 1e9:.1f} GB of memory"
         )
 
@@ -68,10 +72,11 @@ def planned(
         narrow_model: Makes a narrow network, or None.
         layer: The layer whose output are the features, or None.
     """
+    seconds, memory, kept = 0.0, 0, 0
+    beyond = method.repeat * (method.explorer.trainings - method.anchors)  # anchors
+    trainings = beyond
     networks = _networks(method, problem, narrow_model)
-    ratios = [1.0, relative_cost(problem, networks[1][0])]
-    seconds, memory, trainings, kept = 0.0, 0, 0.0, 0
-    for (own, count), ratio in zip(networks, ratios, strict=True):
+    for own, count, ratio in networks:
         missing = sum(not own.has(k) for k in range(count))
         kept, trainings = kept + count - missing, trainings + missing * ratio
         if own.train is None:
@@ -80,13 +85,15 @@ def planned(
             at_once = min(own.execution.jobs, max(missing, 1))
             # each network evaluates the training set once, forward: a third of an epoch's steps
             looks = count * of_steps.seconds / own.recipe.epochs / 3
-            seconds += of_steps.seconds * missing / at_once + looks
+            more = beyond if own is problem else 0.0
+            seconds += of_steps.seconds * (missing / at_once + more) + looks
         if method.uses_features:
-            memory += count * 4 * own.examples * check_layer(replace(own, meter=Meter()), layer)
-    (_, anchors), (_, copies) = networks
+            features = check_layer(replace(own, meter=Meter()), layer)
+            memory += count * 4 * own.examples * features
     width_ratio = 1.0 if method.narrow is None else method.narrow.width_ratio or 1.0
+    copies, ratio = (0, 1.0) if len(networks) < 2 else networks[1][1:]
     left = seconds if problem.train is None else None
-    return Plan(anchors, copies, width_ratio, ratios[1], kept, trainings, left, memory)
+    return Plan(method.anchors, copies, width_ratio, ratio, kept, trainings, left, memory)
 
 
 def trained_share(
@@ -95,10 +102,8 @@ def trained_share(
     """How far the trainings of a method are, 0 to 1: from what is metered, and from the networks
     that are there. It may be asked in another thread.
     """
-    networks = _networks(method, problem, narrow_model)
-    ratio = relative_cost(problem, networks[1][0])
     parts = []
-    for (own, count), weight in zip(networks, (1.0, ratio), strict=True):
+    for own, count, weight in _networks(method, problem, narrow_model):
         missing = sum(not own.has(k) for k in range(count))
         parts.append((own, own.meter.backward_yet, own.in_memory, missing, weight))
     whole = sum(missing * weight for *_, missing, weight in parts)
@@ -117,9 +122,12 @@ def trained_share(
 
 def _networks(
     method: Method, problem: Problem, narrow_model: MakeNetwork | None
-) -> list[tuple[Problem, int]]:
-    """The whole network's problem and the narrow one's, each with how many are needed."""
-    narrow = method.narrow
-    ratio = 1.0 if narrow is None else narrow.width_ratio or 1.0
-    copies = 0 if narrow is None else narrow.members or 0
-    return [(problem, method.anchors), (narrow_problem(problem, ratio, narrow_model), copies)]
+) -> list[tuple[Problem, int, float]]:
+    """The whole network's problem and, where there are copies, the narrow one's; each with how many
+    networks are needed, and the cost of one in trainings.
+    """
+    found, narrow = [(problem, method.anchors, 1.0)], method.narrow
+    if narrow is not None:
+        other = narrow_problem(problem, narrow.width_ratio or 1.0, narrow_model)
+        found.append((other, narrow.members or 0, relative_cost(problem, other)))
+    return found

@@ -381,9 +381,12 @@ def _tell(plan: Plan) -> None:
 
 def summary(narrow_copies: int, width_ratio: float, cost: Cost, check: Transfer | None) -> str:
     """What predictions rest on, in two lines."""
+    copies = f"{narrow_copies} narrow copies of width ratio {width_ratio:g}"
     said = "not checked: no narrow copy learned the task" if check is None else str(check)
+    if width_ratio == 1:
+        copies, said = "no narrow copies", "not checked: there are no narrow copies"
     return (
-        f"{narrow_copies} narrow copies of width ratio {width_ratio:g}; cost: "
+        f"{copies}; cost: "
         f"{cost.trainings:.2f} trainings, the network's own among them, "
         f"{cost.total:.2f} with forward work; the emulator took {cost.emulator_seconds:.1f} s\n"
         f"{said}"

@@ -167,7 +167,8 @@ def _read(
     )
     architectures = [whole]
     if len(record["architectures"]) > 1:
-        cut = partial(narrow_model, whole.factory, record["width_ratio"])
+        ratio = record["width_ratio"]
+        cut = partial(narrow_model, whole.factory, ratio, whole.example, whole.stored)
         architectures.append(
             replace(
                 whole,
@@ -266,7 +267,7 @@ def _fields(outputs: Outputs) -> dict[str, Any]:
 
 def _of_architecture(own: Architecture) -> dict[str, Any]:
     facts = {"seed": own.seed, "sources": list(own.sources), "device": own.device}
-    return {**facts, "channels_last": own.channels_last}
+    return {**facts, "channels_last": own.channels_last, "stored": list(own.stored)}
 
 
 def _architecture(facts: Mapping[str, Any], device: str | None) -> dict[str, Any]:
@@ -281,6 +282,7 @@ def _architecture(facts: Mapping[str, Any], device: str | None) -> dict[str, Any
         "sources": tuple(facts["sources"]),
         "device": device or facts["device"],
         "channels_last": facts["channels_last"],
+        "stored": tuple(facts["stored"]),
     }
 
 

@@ -32,6 +32,7 @@ class Architecture:
         device: Where networks are evaluated.
         channels_last: Whether convolutions' weights are in channels-last memory order.
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
+        stored: Names of weights that are the same in all new networks.
         meter: It counts the work.
         behaviour: What a network was seen to do.
 
@@ -52,6 +53,7 @@ class Architecture:
     device: str = "cpu"
     channels_last: bool = False
     example: Tensor | None = None
+    stored: tuple[str, ...] = ()
     meter: Meter = field(default_factory=Meter)
     behaviour: Behaviour = Behaviour()  # noqa: RUF009  frozen
 
@@ -66,6 +68,7 @@ class Architecture:
             problem.device,
             problem.channels_last,
             problem.example,
+            problem.stored,
             problem.meter,
             problem.behaviour,
         )
