@@ -8,7 +8,7 @@ from research.bench.cases import CASES, QUICK, Case
 from research.bench.measure import Settings, in_fresh_process, interleaved, ratios
 from thalweg import Batches, Quantifier
 
-SIZES = {"mnist-mlp": 10_000, "mnist-cnn": 10_000, "cifar-resnet20": 10_000}  # inputs
+SIZES = {"mnist-mlp": 10_000, "mnist-cnn": 10_000, "cifar-resnet20": 1_000}  # inputs
 UNLABELLED = 2000
 
 MEMORY = """

@@ -334,10 +334,10 @@ class Quantifier:
             return None
         check_storable(request.emulator)
         own = {"budget", "anchors", "seed", "width_ratio", "layer"}
-        settings = {name: repr(value) for name, value in self.get_params().items() if name in own}
-        settings |= {"emulator": repr(request.emulator)}
+        settings = {f"{name}=": repr(getattr(self, name)) for name in sorted(own)}
+        settings["emulator="] = repr(request.emulator)
         if self.narrow is not None:
-            settings["narrow"] = named("narrow", self.narrow)
+            settings["narrow="] = named("narrow", self.narrow)
         folder = FitFolder(files.given(self.folder), {**parts_of(problem), **settings})
         folder.open()
         return folder

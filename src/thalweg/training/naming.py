@@ -31,8 +31,10 @@ def parts_of(problem: Problem) -> dict[str, str]:
         InputError: Something holds what can't be told from another of its kind (an open file, say).
     """
     loss = problem.loss
+    with seeded(0, "identity"):
+        network = problem.factory()
     parts = {
-        "network": named("the network", problem.build("identity")),
+        "network": named("the network", network),
         "training set": _of_training_set(problem) if problem.has_loader else "",
         "recipe": repr(sorted(asdict(problem.recipe).items())),
         "sources": repr(sorted(problem.sources)),
