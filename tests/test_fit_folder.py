@@ -140,6 +140,7 @@ def test_a_folder_belongs_to_one_fit(undisturbed, tmp_path):
     others = {
         "budget": (problem(), {"budget": 1.0}),
         "seed": (problem(seed=1), {}),
+        "seed=": (problem(), {"seed": 1}),
         "recipe": (problem(recipe=Recipe(epochs=7)), {}),
         "network": (problem(model=cases.NETWORKS["layernorm"]), {}),
         "training set": (problem(train_loader=cases.LOADERS["augmented"]()), {}),
@@ -156,6 +157,8 @@ def test_a_folder_belongs_to_one_fit(undisturbed, tmp_path):
     fitted().save(tmp_path / "saved")
     with pytest.raises(InputError, match="holds a Quantifier that was saved there"):
         fitted(folder=tmp_path / "saved")
+    with pytest.raises(InputError, match="is the folder of a fit, which stores itself there"):
+        fitted().save(folder)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DiskError, match="can't write"):
         fitted(folder=tmp_path / "file")

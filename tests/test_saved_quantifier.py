@@ -132,9 +132,12 @@ def test_what_is_kept_and_what_is_replaced(tmp_path):
     assert str(found) == str(quantifier) and found.cost_ == quantifier.cost_
     assert found.get_params() == {**quantifier.get_params(), "emulator": SMALL}
     assert same(found.predict(ASKED), quantifier.predict(ASKED))
-    before = {path.name for path in tmp_path.rglob("*.safetensors")}
+    before = {path.name for path in tmp_path.glob("*/*.safetensors")}
     found.save(tmp_path)
-    assert {path.name for path in tmp_path.rglob("*.safetensors")} == before, "nothing is new"
+    assert {path.name for path in tmp_path.glob("*/*.safetensors")} == before, "nothing is new"
+    quantifier.set_params(seed=5, draws=3).save(tmp_path / "other")  # of the draws alone
+    again = loaded(tmp_path / "other").predict(ASKED)
+    assert again.members == 3 and same(again, quantifier.predict(ASKED))
     other = fitted(problem(seed=9))
     other.save(tmp_path)
     assert same(loaded(tmp_path).predict(ASKED), other.predict(ASKED))

@@ -182,16 +182,18 @@ class Fitted:
     def of(
         trained: Trained,
         emulator: Emulator,
+        unlabelled: Loader | Tensor,
         *,
         layer: str | None,
         seed: int,
         tick: Callable[[], None] = lambda: None,
     ) -> "Fitted":
-        """Asks trained networks about the unlabelled inputs of their problem.
+        """Asks trained networks about unlabelled inputs.
 
         Args:
             trained: The networks; all work is metered in their problem.
             emulator: What will learn from them.
+            unlabelled: The inputs that are learned from.
             layer: As in `Asking`.
             seed: Seed of what is random in learning.
             tick: Called after each network.
@@ -201,7 +203,7 @@ class Fitted:
         """
         problem, narrow = trained.problem, trained.narrow
         asking = Asking(
-            () if problem.unlabelled is None else problem.unlabelled,
+            unlabelled,
             TrainingInputs.of(problem) if emulator.uses_features else None,
             problem.training_part(EXAMPLES) if problem.has_loader else [],
             layer,

@@ -60,6 +60,19 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
         )
 
 
+def needed(
+    method: Method, problem: Problem, narrow_model: MakeNetwork | None
+) -> list[tuple[Problem, int, float]]:
+    """The whole network's problem and, where there are copies, the narrow one's; each with how many
+    networks are needed, and the cost of one in trainings.
+    """
+    found, narrow = [(problem, method.anchors, 1.0)], method.narrow
+    if narrow is not None:
+        other = narrow_problem(problem, narrow.width_ratio or 1.0, narrow_model)
+        found.append((other, narrow.members or 0, relative_cost(problem, other)))
+    return found
+
+
 def planned(
     method: Method, problem: Problem, narrow_model: MakeNetwork | None, layer: str | None
 ) -> Plan:
@@ -75,7 +88,7 @@ def planned(
     seconds, memory, kept = 0.0, 0, 0
     beyond = method.repeat * (method.explorer.trainings - method.anchors)  # anchors
     trainings = beyond
-    networks = _networks(method, problem, narrow_model)
+    networks = needed(method, problem, narrow_model)
     for own, count, ratio in networks:
         missing = sum(not own.has(k) for k in range(count))
         kept, trainings = kept + count - missing, trainings + missing * ratio
@@ -103,7 +116,7 @@ def trained_share(
     that are there. It may be asked in another thread.
     """
     parts = []
-    for own, count, weight in _networks(method, problem, narrow_model):
+    for own, count, weight in needed(method, problem, narrow_model):
         missing = sum(not own.has(k) for k in range(count))
         parts.append((own, own.meter.backward_yet, own.in_memory, missing, weight))
     whole = sum(missing * weight for *_, missing, weight in parts)
@@ -118,16 +131,3 @@ def trained_share(
         return total / whole if whole else 1.0
 
     return done
-
-
-def _networks(
-    method: Method, problem: Problem, narrow_model: MakeNetwork | None
-) -> list[tuple[Problem, int, float]]:
-    """The whole network's problem and, where there are copies, the narrow one's; each with how many
-    networks are needed, and the cost of one in trainings.
-    """
-    found, narrow = [(problem, method.anchors, 1.0)], method.narrow
-    if narrow is not None:
-        other = narrow_problem(problem, narrow.width_ratio or 1.0, narrow_model)
-        found.append((other, narrow.members or 0, relative_cost(problem, other)))
-    return found

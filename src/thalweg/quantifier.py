@@ -25,11 +25,11 @@ from thalweg.inputs import as_loader, checked_batches
 from thalweg.looking import FEW_KNOWN, Request, check_problem
 from thalweg.meter import Cost
 from thalweg.narrow.training import MakeNetwork, kept_in
-from thalweg.planning import Plan, planned, trained_share
+from thalweg.planning import Plan, needed, planned, trained_share
 from thalweg.predictions import Predictions
 from thalweg.progress import DELAY, Counter, is_terminal, shown
 from thalweg.storing.fits import check_storable, read_fit, write_fit
-from thalweg.storing.folder import FitFolder
+from thalweg.storing.folder import FIT, FitFolder
 from thalweg.training.batches import Loader
 from thalweg.training.given import Network, given_networks
 from thalweg.training.naming import named, parts_of
@@ -158,6 +158,9 @@ class Quantifier:
         if folder is not None:
             if (found := self._done_before(folder, problem)) is not None:
                 return found
+            for own, count, _ in needed(method, problem, self.narrow):
+                for k in range(count):
+                    own.has(k)  # a cache of the problem's gives what it has
             problem = kept_in(problem, folder.store, folder.identity)
         watched = self.progress and is_terminal()
         if watched:
@@ -172,6 +175,7 @@ class Quantifier:
                     fitted = Fitted.of(
                         trained,
                         request.emulator_for(problem),
+                        known.inputs,
                         layer=self.layer,
                         seed=request.seed,
                         tick=looked.tick,
@@ -180,7 +184,7 @@ class Quantifier:
                     fitted.learn()
         self._take(fitted, spent.cost)
         if folder is not None:
-            self.save(folder.folder)
+            self._write(folder.folder)
         return self
 
     def plan(self, problem: Problem) -> Plan:
@@ -263,12 +267,19 @@ class Quantifier:
             folder: The folder, which is made. What was saved there before is replaced.
 
         Raises:
-            InputError: It is not fitted, its emulator can't be named in a file, or the training set
-                is too large to be stored.
+            InputError: It is not fitted, its emulator can't be named in a file, the training set is
+                too large to be stored, or the folder is that of a fit.
             DiskError: The folder can't be written to, or the disk is full.
         """
-        fitted, place = self._known(), files.given(folder)
-        settings = self.get_params()
+        place = files.given(folder)
+        if files.exists(place / FIT):
+            raise InputError(
+                f"{place} is the folder of a fit, which stores itself there: give another folder"
+            )
+        self._write(place)
+
+    def _write(self, place: Path) -> None:
+        fitted, settings = self._known(), self.get_params()
         del settings["emulator"], settings["narrow"], settings["folder"]
         settings |= {"seed": int(self.seed), "draws": int(self.draws)}
         write_fit(place, fitted, settings, self.cost_, own_narrow=self.narrow is not None)

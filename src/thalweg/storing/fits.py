@@ -98,6 +98,7 @@ def write_fit(
         "outputs": {"kind": asking.outputs.kind, **_fields(asking.outputs)},
         "architectures": [_of_architecture(own) for own in architectures],
         "own_narrow": own_narrow,
+        "seed": fitted.seed,
         "networks": names,
         "whole": fitted.whole,
         "width_ratio": fitted.width_ratio,
@@ -197,7 +198,7 @@ def _read(
     settings = record["settings"]
     emulator = find_emulator(record["emulator"]["name"])(**record["emulator"]["settings"])
     fitted = made(
-        asking, witnesses, record["whole"], record["width_ratio"], emulator, settings["seed"]
+        asking, witnesses, record["whole"], record["width_ratio"], emulator, record["seed"]
     )
     for number, own in enumerate(fitted.used):
         _check_alike(own, asking, "model" if number < fitted.whole else "narrow")

@@ -34,6 +34,7 @@ class FitRecord(TypedDict):
     emulator: dict[str, Any]
     outputs: dict[str, Any]
     architectures: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=2)]
+    seed: int
     own_narrow: bool  # a function of the user's makes the narrow network
     networks: Annotated[list[str], Field(min_length=1)]
     whole: Annotated[int, Field(ge=1)]
