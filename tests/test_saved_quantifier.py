@@ -201,3 +201,19 @@ def test_a_weight_distribution_is_loaded_as_ever(tmp_path):
     assert torch.equal(found.points[0].params["1.weight"], state(given, 0)["1.weight"])
     with pytest.raises(InputError, match="belongs to a, needs b"):
         thalweg.load(tmp_path / "members.safetensors", key="b")
+
+
+def test_a_training_set_that_memory_can_t_hold_is_read_each_time(tmp_path, monkeypatch):
+    def given():
+        return problem(train_loader=cases.LOADERS["tuples"]())
+
+    held = fitted(given()).predict(ASKED)
+    monkeypatch.setattr("thalweg.features.LARGEST_HELD", 0)
+    quantifier = fitted(given())
+    assert same(quantifier.predict(ASKED), held)
+    with pytest.raises(InputError, match="too many to be stored; give emulator=Forest"):
+        quantifier.save(tmp_path / "fit")
+    refused = given()
+    with pytest.raises(InputError, match="too many to be stored"):
+        fitted(refused, folder=tmp_path / "fit")
+    assert refused.cost.backward_examples == 0 and not (tmp_path / "fit").exists()

@@ -2,10 +2,9 @@
 ends with the same bits.
 
 A command (a study, anchors of a problem, trainings with a loader's workers, the fit of a
-quantifier) is begun, gets a signal
-at a random moment, and is begun again in the same folder, until it comes to its own end; then every
-stored tensor, table and record is compared with those of a run that was never disturbed, bit for
-bit except for clocks. Then a new folder is begun.
+quantifier) is begun, gets a signal at a random moment, and is begun again in the same folder, until
+it comes to its own end; then every stored tensor, table and record is compared with those of a run
+that was never disturbed, bit for bit except for clocks. Then a new folder is begun.
 """
 
 import argparse

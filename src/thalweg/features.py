@@ -92,14 +92,11 @@ class TrainingInputs:
         """Those of a problem, not augmented. A loader other than `Batches` is read now, and kept in
         memory where that takes 4 GiB or less; else it is read whenever it is needed.
         """
-        loader, seen = problem.train_loader, problem.inspection
+        loader = problem.train_loader
         if isinstance(loader, Batches):
             return TrainingInputs(replace(loader, shuffle=False, augment=None), problem.device)
-        example = None if seen is None else seen.example
-        if seen is not None and example is not None:
-            size = seen.examples * example[0].numel() * example.element_size()
-            if size > LARGEST_HELD:
-                return TrainingInputs(_Streamed(problem), problem.device, held=False)
+        if not can_be_held(problem):
+            return TrainingInputs(_Streamed(problem), problem.device, held=False)
         with problem.meter.clock():
             return TrainingInputs(list(_Streamed(problem)), problem.device)
 
@@ -111,6 +108,13 @@ class TrainingInputs:
         """
         with torch.no_grad(), seeded(0, "features"):
             return _nearest(asked.to(self.device), self.batches, self.device, outputs)
+
+
+def can_be_held(problem: Problem) -> bool:
+    """Whether a problem's training inputs are in memory, or are few enough to be."""
+    one = problem.example[0]
+    size = problem.examples * one.numel() * one.element_size()
+    return isinstance(problem.train_loader, Batches) or size <= LARGEST_HELD
 
 
 @dataclass(frozen=True, eq=False)

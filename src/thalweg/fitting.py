@@ -242,8 +242,7 @@ class Fitted:
     @property
     def example(self) -> Tensor:
         """An input as the networks read it."""
-        (x,) = next(iter(_chunks(map(inputs_of, in_batches(self.asking.unlabelled)))))[0]
-        return x[0]
+        return self.witnesses[0].architecture.example[0]
 
     def learn(self) -> None:
         """Learns now, and checks, so that the next question need not."""

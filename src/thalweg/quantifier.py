@@ -20,6 +20,7 @@ from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
 from thalweg.emulators.transfer import Transfer
 from thalweg.errors import InputError, unknown
+from thalweg.features import can_be_held
 from thalweg.fitting import Fitted
 from thalweg.inputs import as_loader, checked_batches
 from thalweg.looking import FEW_KNOWN, Request, check_problem
@@ -343,7 +344,8 @@ class Quantifier:
         """The folder, where there is one, which belongs to this fit."""
         if self.folder is None:
             return None
-        check_storable(request.emulator)
+        emulator = request.emulator_for(problem)
+        check_storable(emulator, held=not emulator.uses_features or can_be_held(problem))
         own = {"budget", "anchors", "seed", "width_ratio", "layer"}
         settings = {f"{name}=": repr(getattr(self, name)) for name in sorted(own)}
         settings["emulator="] = repr(request.emulator)

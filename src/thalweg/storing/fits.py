@@ -52,13 +52,23 @@ class StoredFit:
     cost: Cost
 
 
-def check_storable(emulator: Emulator) -> None:
-    """Checks that a fit with this emulator can be stored: that files can name it.
+def check_storable(emulator: Emulator, *, held: bool) -> None:
+    """Checks that a fit can be stored.
+
+    Args:
+        emulator: What learns.
+        held: Whether the training inputs that it needs are in memory.
 
     Raises:
-        InputError: It is not registered, or has settings that JSON can't hold.
+        InputError: The emulator is not registered, or has settings that JSON can't hold; or the
+            training inputs are too many.
     """
     _emulator_facts(emulator)
+    if not held:
+        raise InputError(
+            "this fit can't be stored: its emulator looks for nearest training inputs, and they "
+            "are too many to be stored; give emulator=Forest(geometry=False)"
+        )
 
 
 def write_fit(
@@ -78,13 +88,9 @@ def write_fit(
             memory.
         DiskError: The folder can't be written to, or the disk is full.
     """
-    emulator = _emulator_facts(fitted.emulator)
     asking = fitted.asking
-    if asking.training is not None and not asking.training.held:
-        raise InputError(
-            "this Quantifier can't be saved: its emulator looks for nearest training inputs, and "
-            "they are too many to be stored; fit it with emulator=Forest(geometry=False)"
-        )
+    check_storable(fitted.emulator, held=asking.training is None or asking.training.held)
+    emulator = _emulator_facts(fitted.emulator)
     architectures = [fitted.witnesses[0].architecture]
     architectures += [own.architecture for own in fitted.witnesses[fitted.whole :][:1]]
     names = [_write(folder, "networks", *_of_witness(own)) for own in fitted.witnesses]
@@ -326,8 +332,7 @@ def _of_inputs(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     for number, own in enumerate(architectures):
-        if own.example is not None:
-            tensors[f"example {number}"] = own.example
+        tensors[f"example {number}"] = own.example
     unlabelled = [(inputs_of(batch),) for batch in in_batches(asking.unlabelled)]
     facts: dict[str, Any] = {}
     for name, batches in (("unlabelled ", unlabelled), ("part ", asking.part)):

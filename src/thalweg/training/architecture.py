@@ -26,12 +26,12 @@ class Architecture:
 
     Attributes:
         model: It makes a new network.
+        example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
         outputs: What the network's outputs mean.
         seed: The problem's seed.
         sources: What a retraining draws anew.
         device: Where networks are evaluated.
         channels_last: Whether convolutions' weights are in channels-last memory order.
-        example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
         stored: Names of weights that are the same in all new networks.
         meter: It counts the work.
         behaviour: What a network was seen to do.
@@ -47,12 +47,12 @@ class Architecture:
     """
 
     model: Callable[[], nn.Module]
+    example: Tensor
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
     seed: int = 0
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
     device: str = "cpu"
     channels_last: bool = False
-    example: Tensor | None = None
     stored: tuple[str, ...] = ()
     meter: Meter = field(default_factory=Meter)
     behaviour: Behaviour = Behaviour()  # noqa: RUF009  frozen
@@ -62,12 +62,12 @@ class Architecture:
         """That of a problem, whose meter it shares."""
         return Architecture(
             problem.model,
+            problem.example,
             problem.outputs,
             problem.seed,
             problem.sources,
             problem.device,
             problem.channels_last,
-            problem.example,
             problem.stored,
             problem.meter,
             problem.behaviour,
