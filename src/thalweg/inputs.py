@@ -75,7 +75,8 @@ def checked_batches(
     """
     first: Tensor | None = None
     with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
-        for number, batch in enumerate(in_batches(loader)):
+        # a tensor is one batch here, and cut when it is known that it can be
+        for number, batch in enumerate([loader] if isinstance(loader, Tensor) else loader):
             x = inputs_of(batch)
             _check_batch(x, first, name, number, alike=alike)
             if first is None and len(x):
@@ -86,7 +87,7 @@ def checked_batches(
                         f"numbers as those of the training set, {tuple(example.shape)}: give the "
                         "inputs prepared as it is"
                     )
-            yield x
+            yield from in_batches(x) if isinstance(loader, Tensor) else (x,)
     if first is None:
         raise InputError(
             f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
