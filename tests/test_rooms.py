@@ -17,7 +17,7 @@ ROOMS = [
     ["stopping"],
     ["errors", "formats"],
     ["registry", "names"],
-    ["seeds", "meter", "files", "progress"],
+    ["seeds", "meter", "files", "progress", "trees"],
     ["processes"],
     ["outputs", "arrays"],
     ["predictions"],

@@ -217,3 +217,38 @@ def test_a_training_set_that_memory_can_t_hold_is_read_each_time(tmp_path, monke
     with pytest.raises(InputError, match="too many to be stored"):
         fitted(refused, folder=tmp_path / "fit")
     assert refused.cost.backward_examples == 0 and not (tmp_path / "fit").exists()
+
+
+class Named(nn.Module):
+    """Reads inputs by name, and returns more than logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(36, 8), nn.Linear(8, cases.CLASSES)
+
+    def forward(self, left, right):
+        x = torch.cat([left, right], 1)
+        return {"logits": self.last(self.first(x).relu()), "read": x}
+
+
+def by_name(x):
+    x = x.flatten(1)
+    return {"left": x[:, :10], "right": x[:, 10:]}
+
+
+@pytest.mark.parametrize("pick", [None, "logits", lambda outputs: outputs["logits"]])
+def test_inputs_by_name_and_picked_outputs(pick, tmp_path):
+    train = Batches(by_name(X), Y, 16)
+    given = Problem(Named, train, Recipe(epochs=3), unlabelled=by_name(KNOWN), pick=pick)
+    quantifier = fitted(given)
+    quantifier.save(tmp_path)
+    settings = {"pick": pick} if callable(pick) else {}
+    found = loaded(tmp_path, Named, **settings)
+    assert same(found.predict(by_name(ASKED)), quantifier.predict(by_name(ASKED)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        both = [own.update(given.anchor(3)).predict(by_name(ASKED)) for own in (found, quantifier)]
+    assert same(*both)
+    if callable(pick):
+        with pytest.raises(InputError, match="a function of yours picks: give it, pick="):
+            loaded(tmp_path, Named)

@@ -14,7 +14,9 @@ fewer training inputs):
                      nearest, their mean distance, distance to the farthest, share of them whose
                      label is the network's top class, entropy of the histogram of their labels
                      (nats), and sum_c histogram_c p_c
-    inputs-...       the same of the k nearest training inputs in input space
+    inputs-...       the same of the k nearest training inputs in input space, where inputs are real
+                     numbers: those of several tensors are taken together. Between whole numbers,
+                     such as words, distances mean nothing, and these features are left out
     impurity         1 - sum p^2
 
 Of a regression there are the network's values as they are (`value-1`, ...), the leverage and the
@@ -37,11 +39,14 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
 from thalweg.outputs import Outputs, Probabilities, Values, multinomial
-from thalweg.predicting import Evaluable, in_batches, inputs_of, outputs_of, sample
+from thalweg.predicting import Evaluable, in_batches, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, joined
+from thalweg.training.batches import Batches, Loader
 from thalweg.training.nearest import BLOCK, Nearest, nearest
+from thalweg.training.padding import joined
 from thalweg.training.problem import Problem
+from thalweg.training.unlabelled import inputs_of
+from thalweg.trees import Inputs, flattened, is_space, moved, rows, taken, tensors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -100,20 +105,20 @@ class TrainingInputs:
         with problem.meter.clock():
             return TrainingInputs(list(_Streamed(problem)), problem.device)
 
-    def nearest(self, asked: Tensor, outputs: Outputs) -> Nearest:
-        """The nearest ones of inputs `[inputs, ...]`, in input space.
+    def nearest(self, asked: Inputs, outputs: Outputs) -> Nearest:
+        """The nearest ones of inputs, in input space.
 
         Raises:
             InputError: Inputs have not as many numbers as training inputs.
         """
         with torch.no_grad(), seeded(0, "features"):
-            return _nearest(asked.to(self.device), self.batches, self.device, outputs)
+            return _nearest(moved(asked, self.device), self.batches, self.device, outputs)
 
 
 def can_be_held(problem: Problem) -> bool:
     """Whether a problem's training inputs are in memory, or are few enough to be."""
-    one = problem.example[0]
-    size = problem.examples * one.numel() * one.element_size()
+    one = tensors(taken(problem.example, slice(1)))
+    size = problem.examples * sum(part.numel() * part.element_size() for part in one)
     return isinstance(problem.train_loader, Batches) or size <= LARGEST_HELD
 
 
@@ -199,17 +204,17 @@ class InputFeatures:
     def _look_at(
         self, problem: Evaluable, batches: Iterable[Any], layer: str | None
     ) -> TrainingFeatures:
-        x = inputs_of(next(iter(batches))).to(problem.device)
+        x = moved(next(iter(batches))[0], problem.device)
         side: Side = "input" if layer is None else "output"
-        self._layer = _penultimate(problem, self._network, x[:2], layer)
+        self._layer = _penultimate(problem, self._network, taken(x, slice(2)), layer)
         name = next(name for name, own in self._network.named_modules() if own is self._layer)
-        rows, outputs, labels = [], [], []
+        found, outputs, labels = [], [], []
         with watched(self._layer, side) as features:
             for number, (x, y) in enumerate(batches):
-                outputs.append(self._logits(x.to(problem.device), number))
-                rows.append(_few(features(len(x))))
+                outputs.append(self._logits(moved(x, problem.device), number))
+                found.append(_few(features(rows(x))))
                 labels.append(problem.outputs.labels(y))
-        known, logits = _finite(rows), problem.outputs.logits(_finite(outputs))
+        known, logits = _finite(found), problem.outputs.logits(_finite(outputs))
         unsure = torch.cat(
             [
                 problem.outputs.baseline(_values(problem.outputs, part))
@@ -222,7 +227,12 @@ class InputFeatures:
 
     def _names(self) -> None:
         kind = self._problem.outputs
-        self._columns = [column for column in _COLUMNS if isinstance(kind, column.of)]
+        self._columns = [
+            column
+            for column in _COLUMNS
+            if isinstance(kind, column.of)
+            and (is_space(self._problem.example) or not column.in_space)
+        ]
         self.names: tuple[str, ...] = tuple(
             name.format(c + 1)
             for column in self._columns
@@ -230,13 +240,13 @@ class InputFeatures:
             for name in column.names
         )
 
-    def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
+    def features(self, inputs: Loader | Inputs, near: Nearest) -> Tensor:
         """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says
         what they are. As `look`.
         """
         return self.look(inputs, near)[1]
 
-    def look(self, inputs: Loader | Tensor, near: Nearest) -> tuple[Tensor, Tensor]:
+    def look(self, inputs: Loader | Inputs, near: Nearest) -> tuple[Tensor, Tensor]:
         """What the network predicts, and its features, by one evaluation of the inputs.
 
         Args:
@@ -252,13 +262,13 @@ class InputFeatures:
                 is that of other inputs.
         """
         problem = self._problem
-        rows, outputs = [], []
+        found, outputs = [], []
         with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
             with watched(self._layer, self.seen.side) as features:
                 for number, x in enumerate(_asked(problem, inputs)):
                     outputs.append(self._logits(x, number))
-                    rows.append(features(len(x)))
-            here, seen = _finite(rows), _finite(outputs)
+                    found.append(features(rows(x)))
+            here, seen = _finite(found), _finite(outputs)
             kind = problem.outputs
             stored, logits = kind.store(seen).cpu(), kind.logits(seen).double().cpu()
             if len(here) != len(near.labels):
@@ -273,7 +283,7 @@ class InputFeatures:
         columns = [column.make(looked).reshape(len(logits), -1) for column in self._columns]
         return stored, torch.cat(columns, 1).float()
 
-    def _logits(self, x: Tensor, batch: int) -> Tensor:
+    def _logits(self, x: Inputs, batch: int) -> Tensor:
         logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
         self._problem.meter.forward(logits)
         return logits
@@ -290,19 +300,21 @@ def check_layer(problem: Problem, layer: str | None = None) -> int:
         InputError: There is none, as in `InputFeatures`.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        network, x = problem.build("network").eval(), next(iter(batches))[0].to(problem.device)
+        network = problem.build("network").eval()
+        x = moved(next(iter(batches))[0], problem.device)
         with watched(
             _penultimate(problem, network, x, layer), "input" if layer is None else "output"
         ) as features:
             problem.meter.forward(network(x))
-            return _few(features(len(x))).shape[1]
+            return _few(features(rows(x))).shape[1]
 
 
-def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
+def training_neighbours(problem: Problem, inputs: Loader | Inputs) -> Nearest:
     """The nearest training inputs of inputs, in input space: the same for all networks.
 
     The training set is read batch by batch and prepared as it is read, so that it is never in
-    memory as a whole but in the form that it is kept in; the asked inputs are.
+    memory as a whole but in the form that it is kept in; the asked inputs are. Where inputs are
+    whole numbers, each has no neighbours: `[inputs, 0]`.
 
     Args:
         problem: The training set, as in `InputFeatures`, and the meter, for time.
@@ -313,20 +325,23 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
             training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        asked = joined([_flat(x) for x in _asked(problem, inputs)])
+        if not is_space(next(iter(batches))[0]):
+            return nowhere(sum(map(rows, _asked(problem, inputs))))
+        asked = joined([flattened(x) for x in _asked(problem, inputs)])
         return _nearest(asked, batches, problem.device, problem.outputs)
 
 
-def _nearest(asked: Tensor, batches: Iterable[Any], device: str, outputs: Outputs) -> Nearest:
-    known = ((_flat(x.to(device)), outputs.labels(y).to(device)) for x, y in batches)
-    return nearest(_flat(asked), known, NEIGHBOURS)
+def _nearest(asked: Inputs, batches: Iterable[Any], device: str, outputs: Outputs) -> Nearest:
+    known = ((flattened(moved(x, device)), outputs.labels(y).to(device)) for x, y in batches)
+    return nearest(flattened(asked), known, NEIGHBOURS)
 
 
-def _flat(x: Tensor) -> Tensor:
-    return x.reshape(len(x), -1)
+def nowhere(inputs: int) -> Nearest:
+    """No neighbours of so many inputs."""
+    return nearest(torch.empty(inputs, 0), [], 0)
 
 
-def _penultimate(problem: Evaluable, network: nn.Module, x: Tensor, layer: str | None) -> nn.Module:
+def _penultimate(problem: Evaluable, network: nn.Module, x: Inputs, layer: str | None) -> nn.Module:
     """The layer of a name, or the last linear one, found by evaluating a batch."""
     if layer is not None:
         return named_layer(network, layer)
@@ -352,12 +367,12 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
         yield batches
 
 
-def _asked(problem: Evaluable, inputs: Loader | Tensor) -> Iterator[Tensor]:
+def _asked(problem: Evaluable, inputs: Loader | Inputs) -> Iterator[Inputs]:
     """Batches of inputs, on the problem's device."""
     empty = True
-    for batch in in_batches(inputs):
-        x = inputs_of(batch).to(problem.device)
-        if len(x):
+    for batch in in_batches(inputs, problem.example):
+        x = moved(inputs_of(batch, problem.example), problem.device)
+        if rows(x):
             empty = False
             yield x
     if empty:
@@ -442,12 +457,14 @@ class _Column:
         names: Its name, or theirs.
         make: From what was looked at to numbers `[inputs, ...]`.
         each: There is one for each column of the predictions, whose number the name gets.
+        in_space: It is about input space.
     """
 
     of: type[Outputs]
     names: tuple[str, ...]
     make: Callable[[_Seen], Tensor]
     each: bool = False
+    in_space: bool = False
 
 
 def _distances(near: Nearest) -> Tensor:
@@ -489,7 +506,9 @@ _COLUMNS = (
     _Column(Outputs, ("leverage",), lambda s: _log(s.leverage)),
     _Column(Outputs, _spaced("features", *_FAR), lambda s: _distances(s.own)),
     _Column(Probabilities, _spaced("features", *_LABELS), lambda s: _around(s.own, s.p)),
-    _Column(Outputs, _spaced("inputs", *_FAR), lambda s: _distances(s.near)),
-    _Column(Probabilities, _spaced("inputs", *_LABELS), lambda s: _around(s.near, s.p)),
+    _Column(Outputs, _spaced("inputs", *_FAR), lambda s: _distances(s.near), in_space=True),
+    _Column(
+        Probabilities, _spaced("inputs", *_LABELS), lambda s: _around(s.near, s.p), in_space=True
+    ),
     _Column(Probabilities, ("impurity",), lambda s: multinomial(s.p)[0]),
 )

@@ -14,16 +14,19 @@ from thalweg.emulators.base import Ask, Emulator, check_fit
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.emulators.transfer import EXAMPLES, Portrait, Transfer, portrait, transfer
-from thalweg.features import InputFeatures, TrainingInputs
+from thalweg.features import InputFeatures, TrainingInputs, nowhere
 from thalweg.meter import Meter
 from thalweg.method import Trained
 from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
-from thalweg.predicting import in_batches, inputs_of, predict
+from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
 from thalweg.training.architecture import Architecture
-from thalweg.training.batches import Loader, joined
+from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
+from thalweg.training.padding import joined
+from thalweg.training.unlabelled import inputs_of
+from thalweg.trees import Inputs, is_space, mapped, rows, taken, tensors
 from thalweg.weights.point import Weights
 
 _INPUTS = 4 * BLOCK  # at a time, or fewer where they take more bytes than this:
@@ -41,14 +44,16 @@ class Asking:
             there is none.
         layer: The layer whose output are the features; the last linear layer reads it if None.
         outputs: What the networks' outputs mean.
+        example: Two inputs `[2, ...]`, as the networks read them.
         meter: It is charged with all work, in evaluations of the whole network.
     """
 
-    unlabelled: Loader | Tensor
+    unlabelled: Loader | Inputs
     training: TrainingInputs | None
     part: list[Any]
     layer: str | None
     outputs: Outputs
+    example: Inputs
     meter: Meter
 
     @cached_property
@@ -61,8 +66,11 @@ class Asking:
         if self.training is None:
             return None
         with self.meter.clock():
-            asked = joined([inputs_of(batch) for batch in in_batches(inputs)])
-            return self.training.nearest(asked, self.outputs)
+            batches = in_batches(inputs, self.example)
+            asked = [inputs_of(batch, self.example) for batch in batches]
+            if not is_space(self.example):  # nor need they be of one shape
+                return nowhere(sum(map(rows, asked)))
+            return self.training.nearest(joined(asked), self.outputs)
 
     def aligned(self) -> "Asking":
         """The same, whose batches lie in memory in the same way wherever they come from: the last
@@ -73,9 +81,12 @@ class Asking:
             training = replace(training, batches=_Aligned(training.batches))
         return replace(
             self,
-            unlabelled=[(inputs_of(batch).clone(),) for batch in in_batches(self.unlabelled)],
+            unlabelled=[
+                (mapped(Tensor.clone, inputs_of(batch, self.example)),)
+                for batch in in_batches(self.unlabelled, self.example)
+            ],
             training=training,
-            part=[tuple(t.clone() for t in batch) for batch in self.part],
+            part=[(mapped(Tensor.clone, x), y.clone()) for x, y in self.part],
         )
 
 
@@ -87,7 +98,7 @@ class _Aligned:
 
     def __iter__(self) -> Iterator[Any]:
         for x, y in self.batches:
-            yield x.clone(), y
+            yield mapped(Tensor.clone, x), y
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +144,7 @@ class Witness:
         return made[0]
 
     def say(
-        self, inputs: Loader | Tensor, near: Nearest | None, meter: Meter
+        self, inputs: Loader | Inputs, near: Nearest | None, meter: Meter
     ) -> tuple[Tensor, Tensor | None]:
         """What is stored of its predictions, and its features, as `log_probs` and `rows`."""
         said: list[tuple[Tensor, Tensor | None]] = []
@@ -148,7 +159,7 @@ def _said(
     architecture: Architecture,
     weights: Weights,
     features: InputFeatures | None,
-    inputs: Loader | Tensor,
+    inputs: Loader | Inputs,
     near: Nearest | None,
 ) -> tuple[Tensor, Tensor | None]:
     if features is None or near is None:
@@ -182,7 +193,7 @@ class Fitted:
     def of(
         trained: Trained,
         emulator: Emulator,
-        unlabelled: Loader | Tensor,
+        unlabelled: Loader | Inputs,
         *,
         layer: str | None,
         seed: int,
@@ -208,6 +219,7 @@ class Fitted:
             problem.training_part(EXAMPLES) if problem.has_loader else [],
             layer,
             problem.outputs,
+            problem.example,
             problem.meter,
         )
         whole = Architecture.of(problem)
@@ -240,9 +252,9 @@ class Fitted:
         return self.known.columns
 
     @property
-    def example(self) -> Tensor:
-        """An input as the networks read it."""
-        return self.witnesses[0].architecture.example[0]
+    def example(self) -> Inputs:
+        """An input `[1, ...]` as the networks read it."""
+        return taken(self.asking.example, slice(1))
 
     def learn(self) -> None:
         """Learns now, and checks, so that the next question need not."""
@@ -261,7 +273,7 @@ class Fitted:
             return None
         return transfer(Group.of(self.known), [own.portrait for own in self.used])
 
-    def predict(self, inputs: Iterable[Tensor], draws: int, seed: int) -> Predictions:
+    def predict(self, inputs: Iterable[Inputs], draws: int, seed: int) -> Predictions:
         """Draws of retrainings for any inputs: each network evaluates them once, some thousand
         inputs at a time, and nothing is trained.
 
@@ -302,10 +314,10 @@ class Fitted:
         )
 
     def _observations(self, said: list[tuple[Tensor, Tensor | None]]) -> Observations:
-        rows = [features for _, features in said if features is not None]
+        known = [features for _, features in said if features is not None]
         return together(
             [log_probs for log_probs, _ in said],
-            rows or None,
+            known or None,
             self.learned,
             self.width_ratio,
             self.asking.outputs,
@@ -326,13 +338,14 @@ def made(
     return Fitted(asking, witnesses, whole, width_ratio, emulator, seed, learned)
 
 
-def _chunks(inputs: Iterable[Tensor]) -> Iterator[list[Any]]:
+def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:
     """Batches of inputs, some thousand inputs at a time, as one-tuples."""
     chunk: list[Any] = []
     count = size = 0
     for x in inputs:
         chunk.append((x,))
-        count, size = count + len(x), size + x.numel() * x.element_size()
+        count += rows(x)
+        size += sum(part.numel() * part.element_size() for part in tensors(x))
         if count >= _INPUTS or size >= _BYTES:
             yield chunk
             chunk, count, size = [], 0, 0
@@ -341,5 +354,5 @@ def _chunks(inputs: Iterable[Tensor]) -> Iterator[list[Any]]:
 
 
 def _joined(said: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    rows = [features for _, features in said if features is not None]
-    return torch.cat([log_probs for log_probs, _ in said]), torch.cat(rows) if rows else None
+    known = [features for _, features in said if features is not None]
+    return torch.cat([log_probs for log_probs, _ in said]), torch.cat(known) if known else None

@@ -9,6 +9,7 @@ from torch import nn
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.quantifier import Quantifier
+from thalweg.training.calling import Pick
 from thalweg.weights import distribution
 from thalweg.weights.distribution import WeightDistribution
 
@@ -26,6 +27,7 @@ def load(
     model: MakeNetwork,
     narrow: MakeNetwork | None = None,
     device: str | None = None,
+    pick: Pick = None,
 ) -> Quantifier: ...
 
 
@@ -36,6 +38,7 @@ def load(
     model: MakeNetwork | None = None,
     narrow: MakeNetwork | None = None,
     device: str | None = None,
+    pick: Pick = None,
 ) -> WeightDistribution | Quantifier:
     """Reads what `save` wrote: a weight distribution from a file, a fitted `Quantifier` from a
     folder. Neither needs training data.
@@ -47,6 +50,8 @@ def load(
             code. Its predictions with the stored weights are compared with the stored ones.
         narrow: The same of a narrow network, where the quantifier was given one.
         device: Where a quantifier's networks are evaluated; where they were if None.
+        pick: What of the network's outputs are the logits, where the problem had a function that
+            says so.
 
     Raises:
         InputError: The path is missing, damaged, belongs to something else, or holds something
@@ -70,4 +75,4 @@ def load(
             f"load got the folder {path} and no model: give the function that makes the network, "
             "model=Net, as the folder holds numbers and no code"
         )
-    return Quantifier.stored(place, model, narrow=narrow, device=device)
+    return Quantifier.stored(place, model, narrow=narrow, device=device, pick=pick)

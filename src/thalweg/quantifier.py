@@ -13,8 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from torch import Tensor
-
 from thalweg import files
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
@@ -32,9 +30,12 @@ from thalweg.progress import DELAY, Counter, is_terminal, shown
 from thalweg.storing.fits import check_storable, read_fit, write_fit
 from thalweg.storing.folder import FIT, FitFolder
 from thalweg.training.batches import Loader
+from thalweg.training.calling import Pick
 from thalweg.training.given import Network, given_networks
 from thalweg.training.naming import named, parts_of
 from thalweg.training.problem import Problem
+from thalweg.training.unlabelled import are_inputs, inputs_of
+from thalweg.trees import Inputs, rows
 from thalweg.weights.distribution import Members
 
 
@@ -203,13 +204,14 @@ class Quantifier:
         request.checked_unlabelled(problem)
         return planned(request.method(problem), problem, self.narrow, self.layer)
 
-    def predict(self, inputs: Loader | Tensor) -> Predictions:
+    def predict(self, inputs: Loader | Inputs) -> Predictions:
         """Draws what retrainings would predict: each network evaluates the inputs once, and nothing
         is trained.
 
         Args:
-            inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order
-                that gives batches of inputs, or of pairs whose first is inputs.
+            inputs: Inputs `[inputs, ...]`, a tensor, a NumPy array, or a tuple or dictionary of
+                such, or a loader in fixed order that gives batches of inputs, or of pairs whose
+                first is inputs.
 
         Returns:
             Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard uncertainty
@@ -223,8 +225,8 @@ class Quantifier:
         fitted, request = self._known(), self.request()
         example = fitted.example
         loader = as_loader(inputs, "inputs", example)
-        if isinstance(loader, Tensor):
-            request.check_draws(len(loader), fitted.columns)
+        if are_inputs(loader, example):
+            request.check_draws(rows(inputs_of(loader, example)), fitted.columns)
         alike = fitted.asking.training is not None
         with closing(checked_batches(loader, "inputs", example, alike=alike)) as batches:
             return fitted.predict(batches, request.draws, request.seed)
@@ -293,9 +295,10 @@ class Quantifier:
         *,
         narrow: MakeNetwork | None = None,
         device: str | None = None,
+        pick: Pick = None,
     ) -> Self:
         """One that was saved; as `thalweg.load`."""
-        found = read_fit(folder, model, narrow, device)
+        found = read_fit(folder, model, narrow, device, pick)
         made = cls(**found.settings, emulator=found.fitted.emulator, narrow=narrow)
         made._take(found.fitted, found.cost)
         return made
@@ -362,7 +365,9 @@ class Quantifier:
         if not folder.is_complete:
             return None
         try:
-            found = read_fit(folder.folder, problem.model, self.narrow, problem.device)
+            found = read_fit(
+                folder.folder, problem.model, self.narrow, problem.device, problem.pick
+            )
         except InputError:
             return None
         self._take(found.fitted, found.cost)

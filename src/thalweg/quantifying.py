@@ -4,8 +4,6 @@ retrainings, in one call. It fits a `Quantifier` (`thalweg.quantifier`), and ask
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.transfer import Transfer
 from thalweg.looking import check_problem
@@ -15,6 +13,7 @@ from thalweg.predictions import Predictions
 from thalweg.quantifier import Quantifier, nothing_lost, summary
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Quantified:
 
 def quantify(
     problem: Problem,
-    inputs: Loader | Tensor,
+    inputs: Loader | Inputs,
     *,
     budget: float = 1.0,
     anchors: int | None = None,

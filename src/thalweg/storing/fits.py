@@ -9,12 +9,10 @@ learns again from the same observations and seed when it is first asked.
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from thalweg import files
@@ -26,10 +24,14 @@ from thalweg.fitting import Asking, Fitted, Witness, made
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.outputs import Outputs, outputs_of
-from thalweg.predicting import in_batches, inputs_of, predict
+from thalweg.predicting import in_batches, predict
 from thalweg.training.architecture import Architecture
+from thalweg.training.calling import Call, Derived, Pick
 from thalweg.training.execution import check_device
 from thalweg.training.identity import identity_of
+from thalweg.training.padding import joined
+from thalweg.training.unlabelled import inputs_of
+from thalweg.trees import Form, Inputs, rows, taken
 from thalweg.weights.distribution import pack, unpack
 
 RECORD = "quantifier.json"
@@ -127,6 +129,7 @@ def read_fit(
     model: Callable[[], nn.Module],
     narrow: Callable[[], nn.Module] | None = None,
     device: str | None = None,
+    pick: Pick = None,
 ) -> StoredFit:
     """Reads what `write_fit` wrote.
 
@@ -135,6 +138,7 @@ def read_fit(
         model: Makes a new network, as that of the problem did.
         narrow: The same of a narrow network, where a function of the user's made it.
         device: Where networks are evaluated; where they were if None.
+        pick: What of the network's outputs are the logits, where a function of the user's says so.
 
     Raises:
         InputError: A file is missing or damaged, or a network that `model` or `narrow` makes does
@@ -147,8 +151,12 @@ def read_fit(
         raise InputError(
             f"{folder} holds narrow copies that a function of yours makes: give it, narrow="
         )
+    if record["architectures"][0]["own_pick"] and pick is None:
+        raise InputError(
+            f"{folder} holds networks whose logits a function of yours picks: give it, pick="
+        )
     try:
-        return _read(folder, record, model, narrow, device)
+        return _read(folder, record, model, narrow, device, pick)
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{folder / RECORD} is damaged ({type(error).__name__}: {error}): {files.COPY}"
@@ -161,6 +169,7 @@ def _read(
     model: Callable[[], nn.Module],
     narrow: Callable[[], nn.Module] | None,
     device: str | None,
+    pick: Pick,
 ) -> StoredFit:
     facts, cost = record["outputs"], Cost(**record["cost"])
     outputs = type(outputs_of(facts))(**{k: v for k, v in facts.items() if k != "kind"})
@@ -168,33 +177,34 @@ def _read(
     whole = Architecture(
         model=model,
         outputs=outputs,
-        **_architecture(record["architectures"][0], device),
-        example=tensors["example 0"],
+        **_architecture(record["architectures"][0], device, pick),
+        example=_tree(tensors, "example 0", _form(record["architectures"][0])),
         meter=Meter(cost.training_examples),
     )
     architectures = [whole]
     if len(record["architectures"]) > 1:
         ratio = record["width_ratio"]
-        cut = partial(narrow_model, whole.factory, ratio, whole.example, whole.stored)
+        cut = Derived(narrow_model, whole.factory, ratio, whole.example, whole.stored)
         architectures.append(
             replace(
                 whole,
                 model=narrow if record["own_narrow"] and narrow is not None else cut,
-                **_architecture(record["architectures"][1], device),
-                example=tensors["example 1"],
+                **_architecture(record["architectures"][1], device, pick),
+                example=_tree(tensors, "example 1", _form(record["architectures"][1])),
                 meter=Meter(),
             )
         )
     training = None
     if record["training"] is not None:
         known, cut_at = _read_file(folder, "inputs", record["training"])
-        training = TrainingInputs(_batches(known, "", cut_at), whole.device)
+        training = TrainingInputs(_batches(known, "", cut_at, whole.call.form), whole.device)
     asking = Asking(
-        [(x,) for (x,) in _batches(tensors, "unlabelled ", lengths)],
+        [(x,) for (x,) in _batches(tensors, "unlabelled ", lengths, whole.call.form)],
         training,
-        _batches(tensors, "part ", lengths),
+        _batches(tensors, "part ", lengths, whole.call.form),
         record["layer"],
         outputs,
+        whole.example,
         whole.meter,
     )
     witnesses = tuple(
@@ -217,7 +227,7 @@ def _check_alike(own: Witness, asking: Asking, name: str) -> None:
     Raises:
         InputError: It does not.
     """
-    first = next(iter(in_batches(asking.unlabelled)))
+    first = next(iter(in_batches(asking.unlabelled, asking.example)))
     said = predict(own.architecture, own.weights, [first]).stored[0]
     before = own.log_probs[: len(said)]
     values = asking.outputs.predicted.values
@@ -273,18 +283,29 @@ def _fields(outputs: Outputs) -> dict[str, Any]:
 
 
 def _of_architecture(own: Architecture) -> dict[str, Any]:
-    facts = {"seed": own.seed, "sources": list(own.sources), "device": own.device}
+    facts: dict[str, Any] = {"seed": own.seed, "sources": list(own.sources), "device": own.device}
+    pick, form = own.call.pick, own.call.form
+    facts["own_pick"] = callable(pick)
+    facts["pick"] = None if callable(pick) else pick
+    facts["picks"], facts["form"] = own.call.picks, list(form) if isinstance(form, tuple) else form
     return {**facts, "channels_last": own.channels_last, "stored": list(own.stored)}
 
 
-def _architecture(facts: Mapping[str, Any], device: str | None) -> dict[str, Any]:
+def _form(facts: Mapping[str, Any]) -> Form:
+    form = facts["form"]
+    return tuple(form) if isinstance(form, list) else form
+
+
+def _architecture(facts: Mapping[str, Any], device: str | None, pick: Pick) -> dict[str, Any]:
     """What is stored of an architecture, on the device that it had, or on another one."""
     try:
         check_device(device or facts["device"], "device")
     except InputError as error:
         hint = "" if device else ": give device='cpu', say, to evaluate networks there"
         raise InputError(f"{error}{hint}") from None
+    said = pick if facts["own_pick"] else facts["pick"]
     return {
+        "call": Call(_form(facts), said, facts["picks"]),
         "seed": facts["seed"],
         "sources": tuple(facts["sources"]),
         "device": device or facts["device"],
@@ -332,8 +353,9 @@ def _of_inputs(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     for number, own in enumerate(architectures):
-        tensors[f"example {number}"] = own.example
-    unlabelled = [(inputs_of(batch),) for batch in in_batches(asking.unlabelled)]
+        tensors |= _flat(f"example {number}", own.example)
+    like = asking.example
+    unlabelled = [(inputs_of(batch, like),) for batch in in_batches(asking.unlabelled, like)]
     facts: dict[str, Any] = {}
     for name, batches in (("unlabelled ", unlabelled), ("part ", asking.part)):
         own_tensors, own_facts = _of_batches(batches, name)
@@ -342,18 +364,43 @@ def _of_inputs(
 
 
 def _of_batches(batches: Any, name: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Batches as one tensor of each of their parts, and their lengths, by which they are cut
-    again: networks give the same bits for the same batches.
+    """Batches as one of each of their parts, and their lengths, by which they are cut again:
+    networks give the same bits for the same batches.
     """
     parts = list(zip(*batches, strict=True))
-    lengths = [len(part) for part in parts[0]] if parts else []
-    return {f"{name}{n}": torch.cat(part) for n, part in enumerate(parts)}, {name: lengths}
+    lengths = [rows(part) for part in parts[0]] if parts else []
+    tensors: dict[str, Tensor] = {}
+    for number, part in enumerate(parts):
+        tensors |= _flat(f"{name}{number}", joined(part))
+    return tensors, {name: lengths}
 
 
 def _batches(
-    tensors: Mapping[str, Tensor], name: str, lengths: Mapping[str, Any]
-) -> list[tuple[Tensor, ...]]:
-    parts: list[tuple[Tensor, ...]] = []
-    while f"{name}{len(parts)}" in tensors:
-        parts.append(tensors[f"{name}{len(parts)}"].split(lengths[name]))
-    return list(zip(*parts, strict=True))
+    tensors: Mapping[str, Tensor], name: str, lengths: Mapping[str, Any], form: Form
+) -> list[tuple[Any, ...]]:
+    """The inverse of `_of_batches`, where inputs have this form."""
+    if not lengths[name]:
+        return []
+    parts = [_tree(tensors, f"{name}0", form)]
+    if f"{name}1" in tensors:
+        parts.append(tensors[f"{name}1"])
+    ends = [sum(lengths[name][: k + 1]) for k in range(len(lengths[name]))]
+    cuts = [slice(end - length, end) for length, end in zip(lengths[name], ends, strict=True)]
+    return [tuple(taken(part, cut) for part in parts) for cut in cuts]
+
+
+def _flat(name: str, x: Inputs) -> dict[str, Tensor]:
+    """Inputs as tensors by name."""
+    if isinstance(x, Tensor):
+        return {name: x}
+    parts = x.items() if isinstance(x, Mapping) else enumerate(x)
+    return {f"{name} {key}": part for key, part in parts}
+
+
+def _tree(tensors: Mapping[str, Tensor], name: str, form: Form) -> Inputs:
+    """The inverse of `_flat`."""
+    if form is None:
+        return tensors[name]
+    if isinstance(form, int):
+        return tuple(tensors[f"{name} {number}"] for number in range(form))
+    return {key: tensors[f"{name} {key}"] for key in form}

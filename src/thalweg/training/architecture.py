@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.meter import Meter
 from thalweg.outputs import Classes, Outputs
 from thalweg.seeds import seeded
 from thalweg.training.building import built, ordered
+from thalweg.training.calling import Call
 from thalweg.training.problem import Problem
 from thalweg.training.sources import Source, seed_of
+from thalweg.trees import Inputs
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
 
@@ -27,6 +29,7 @@ class Architecture:
     Attributes:
         model: It makes a new network.
         example: Two inputs `[2, ...]`, by which lazy layers get their sizes.
+        call: How the network is called.
         outputs: What the network's outputs mean.
         seed: The problem's seed.
         sources: What a retraining draws anew.
@@ -47,7 +50,8 @@ class Architecture:
     """
 
     model: Callable[[], nn.Module]
-    example: Tensor
+    example: Inputs
+    call: Call = Call()  # noqa: RUF009  frozen
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
     seed: int = 0
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
@@ -63,6 +67,7 @@ class Architecture:
         return Architecture(
             problem.model,
             problem.example,
+            problem.call,
             problem.outputs,
             problem.seed,
             problem.sources,
@@ -76,12 +81,12 @@ class Architecture:
     @property
     def factory(self) -> Callable[[], nn.Module]:
         """It makes an unwrapped network, with the sizes of lazy layers."""
-        return partial(built, self.model, "cpu", self.example)
+        return partial(built, self.model, "cpu", self.example, self.call)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
         with seeded(seed_of("init", self.sources, self.seed, name)):
-            network = built(self.model, self.device, self.example)
+            network = built(self.model, self.device, self.example, self.call)
         return ordered(network, self.device, channels_last=self.channels_last)
 
     def network(self, weights: Weights) -> nn.Module:

@@ -1,7 +1,7 @@
 """Naming a problem: digests of everything that can change its trainings, and what rests on them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -40,6 +40,7 @@ def parts_of(problem: Problem) -> dict[str, str]:
         "sources": repr(sorted(problem.sources)),
         "seed": repr(problem.seed),
         "outputs": repr(problem.outputs),
+        "pick": named("pick", problem.pick),
         "loss": "" if loss is None else named("the loss", loss),
         "device": problem.device.split(":")[0],
         "torch": torch.__version__,
@@ -90,7 +91,7 @@ def _of_training_set(problem: Problem) -> str:
 
 def _of_inputs(inputs: Any) -> str:
     """A digest of inputs, batch by batch, so that they need not be in memory together."""
-    if isinstance(inputs, Tensor):
+    if isinstance(inputs, Tensor | Mapping | tuple):
         return named("unlabelled", inputs)
     digest = hashlib.sha256()
     with seeded(0, "identity"), seeded_loader(inputs, 0, "identity"):
