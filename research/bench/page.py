@@ -87,15 +87,6 @@ SECTIONS = [
         "distance over the draws' mean standard uncertainty.",
     ),
     (
-        "quantifier",
-        "A quantifier that is asked",
-        "`Quantifier.predict` on 10,000 inputs (ResNet-20: 1,000), with 100 draws, against the forward passes that it "
-        "needs: those of one network and its narrow copies. Beside them it looks for the nearest "
-        "training inputs, twice for each network's features and once in input space, and asks the "
-        "forest. Memory is the largest of the process beyond what it had before; the draws "
-        "themselves take 40 MB.",
-    ),
-    (
         "k_eq",
         "K_eq and its bootstrap",
         "The distances, and 1,000 bootstrap replicates over inputs, retrainings and bases. The "
