@@ -12,7 +12,9 @@ def texts(count: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
     random = torch.Generator().manual_seed(seed)
     words = torch.randint(1, 40, (count, 16), generator=random)
     labels = torch.randint(3, (count,), generator=random)
-    words[:, :3] = torch.where(torch.rand(count, 3, generator=random) < 0.5, labels[:, None] + 1, words[:, :3])
+    words[:, :3] = torch.where(
+        torch.rand(count, 3, generator=random) < 0.5, labels[:, None] + 1, words[:, :3]
+    )
     mask = torch.arange(16) < torch.randint(6, 17, (count, 1), generator=random)
     return {"input_ids": words * mask, "attention_mask": mask.long()}, labels
 
@@ -49,7 +51,12 @@ def train(module, seed):
 
 if __name__ == "__main__":
     import time
-    m = classifier(); t = time.time(); train(m, 0); print(time.time() - t)
+
+    m = classifier()
+    t = time.time()
+    train(m, 0)
+    print(time.time() - t)
     a, b = texts(500, seed=2)
     m.eval()
-    with torch.no_grad(): print((m(**a).logits.argmax(1) == b).float().mean())
+    with torch.no_grad():
+        print((m(**a).logits.argmax(1) == b).float().mean())

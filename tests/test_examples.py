@@ -37,7 +37,9 @@ def imported(path: Path) -> set[str]:
 def test_examples_run_and_are_short(example, tmp_path):
     assert len(example.read_text().splitlines()) <= 50
     for package in imported(example) & ADAPTERS:
-        pytest.importorskip(package, reason=f"{package} is in the environment of make test-adapters")
+        pytest.importorskip(
+            package, reason=f"{package} is in the environment of make test-adapters"
+        )
     done = subprocess.run(
         [sys.executable, example], capture_output=True, text=True, timeout=120, cwd=tmp_path
     )

@@ -2,9 +2,9 @@
 -m research.ideas page` fills the tables of docs.
 
 `python -m research.ideas recipes` measures whether the check of quantify notices a recipe told
-wrongly (`research.ideas.recipes`), `python -m research.ideas loops` whether u is right where a
-loop of the user's own trains (`research.ideas.loops`). Measured numbers go to research/ideas/results, one JSON file a
-plan, written as it goes; the tables of docs are made of them.
+wrongly (`research.ideas.recipes`), `python -m research.ideas loops` whether u is right where the
+user's own loop trains (`research.ideas.loops`). Measured numbers go to research/ideas/results, one
+JSON file a plan, written as it goes; the tables of docs are made of them.
 """
 
 import argparse
@@ -98,7 +98,10 @@ def row(name: str, problems: Sequence[Problem], test: Batches, truth: Truth) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    names = "plans (TOML); 'recipes' tries recipes told wrongly, 'loops' own loops; 'page' fills the tables of docs"
+    names = (
+        "plans (TOML); 'recipes' tries recipes told wrongly; 'loops' tries own loops; 'page' fills "
+        "the tables of docs"
+    )
     options = parser("ideas", "What moves the centre.", names, page.RESULTS)
     options.add_argument("--bases", type=int, default=10)
     for name, known in (("tasks", TASKS), ("kinds", KINDS), ("loops", loops.LOOPS)):

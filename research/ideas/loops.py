@@ -1,5 +1,5 @@
-"""Is u right where the user's own loop trains? `python -m research.ideas loops` measures; a table of
-docs/recipes.md is made of what it finds.
+"""Is u right where the user's own loop trains? `python -m research.ideas loops` measures; a table
+of docs/recipes.md is made of what it finds.
 
 For each task, many networks are trained by its loop alone: the truth (`REFERENCE`), the deep
 ensembles that K_u is read from (`POOL`), and those that are given to `quantify` (`BASES`).
@@ -116,7 +116,7 @@ class OwnLoop:
             own = {"train": self.train, "train_loader": Batches(x, y, SIZE)}
         else:
             own = {"recipe": self.nearest, "train_loader": Batches(x, y, SIZE)}
-        return Problem(self.model, initial_weights=network, seed=seed, unlabelled=known, **own)
+        return Problem(self.model, networks=[network], seed=seed, unlabelled=known, **own)
 
 
 _ADAM = partial(Recipe, epochs=EPOCHS, optimizer="adamw", weight_decay=0.0)
@@ -187,7 +187,9 @@ def measure(results: Path, kept: Path, names: Sequence[str], bases: int = BASES)
         found |= {"name": name, "about": LOOPS[name].about, "accuracy": round(accuracy, 4)}
         for told in wanted:
             if told == TRIVIAL:
-                pairs = [(Predictions(first[k : k + 2]), Predictions(last[k : k + 2])) for k in given]
+                pairs = [
+                    (Predictions(first[k : k + 2]), Predictions(last[k : k + 2])) for k in given
+                ]
                 said = [Trivial().emulate(*pair, draws=2, seed=0) for pair in pairs]
                 more = {"cost": 2.0}
             else:
