@@ -17,9 +17,8 @@ unlabelled, asked = images[800:1400].float() / 16, images[1400:].float() / 16
 
 def network() -> nn.Module:
     """The architecture; a new initialisation at every call."""
-    return nn.Sequential(
-        nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
-    )
+    hidden = (nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+    return nn.Sequential(*hidden, nn.Linear(64, 10))
 
 
 def train(module: nn.Module, seed: int) -> None:

@@ -92,6 +92,22 @@ def test_guide_quantify_code_runs():
     assert space["predictions"].mean().shape == (20, 1)
 
 
+def test_guide_code_on_arrays_runs(capsys):
+    logits = torch.randn(20, 300, 3, generator=torch.Generator().manual_seed(0))
+    p = (logits.exp() / logits.exp().sum(-1, keepdim=True)).numpy()
+    space = {
+        "thalweg": thalweg,
+        "p_unlabelled": p[:3, :200],
+        "p_asked": p[:3, 200:],
+        "p_retrained": p[3:, 200:],
+        "p_method": p[:3, 200:],
+    }
+    exec(code("docs/guide.md", "Forest(geometry=False)"), space)
+    assert space["u"].shape == (100,)
+    exec(code("docs/guide.md", "thalweg.compare("), space)
+    assert capsys.readouterr().out.startswith("K_eq ")
+
+
 @pytest.mark.filterwarnings("ignore:the network is")
 def test_guide_method_code_runs():
     space = {
