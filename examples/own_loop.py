@@ -36,8 +36,9 @@ def train(module: nn.Module, seed: int) -> None:
         schedule.step()
 
 
-trained = network()  # stands for the training that took days
-train(trained, seed=0)
+torch.manual_seed(0)
+trained = network()
+train(trained, seed=0)  # stands for the training that took days
 
 problem = thalweg.Problem(model=network, train=train, networks=[trained], unlabelled=unlabelled)
 found = thalweg.quantify(problem, asked, budget=1.0)

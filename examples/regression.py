@@ -9,7 +9,7 @@ import thalweg
 inputs, targets = (torch.tensor(a).float() for a in make_friedman1(1500, noise=1.0, random_state=0))
 x, y = inputs[:600], targets[:600, None]  # [examples, 10] and [examples, 1]
 unlabelled, asked = inputs[600:1200], inputs[1200:]
-values = thalweg.Values(units="mg/l", mean=float(y.mean()), std=float(y.std()))
+mean, std = float(y.mean()), float(y.std())
 
 
 def network() -> nn.Module:
@@ -24,20 +24,17 @@ def train(module: nn.Module, seed: int) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
     for _ in range(40):
         for batch in torch.randperm(len(x)).split(50):
-            standardised = (y[batch] - values.mean) / values.std
+            standardised = (y[batch] - mean) / std
             optimizer.zero_grad()
             nn.functional.huber_loss(module(x[batch]), standardised).backward()
             optimizer.step()
 
 
-problem = thalweg.Problem(
-    model=network, train=train, unlabelled=unlabelled, outputs=values
-)  # no network is given: one is trained, too
-found = thalweg.quantify(problem, asked, budget=1.0)
+values = thalweg.Values(units="mg/l", mean=mean, std=std)
+problem = thalweg.Problem(model=network, train=train, unlabelled=unlabelled, outputs=values)
+found = thalweg.quantify(problem, asked, budget=1.0)  # trains the network, too: none is given
 print(found)
-u, mean = found.predictions.u(), found.predictions.mean()  # [inputs] and [inputs, 1], in mg/l
+u, value = found.predictions.u(), found.predictions.mean()  # [inputs] and [inputs, 1], in mg/l
 i = int(u.argmax())
-print(
-    f"least sure of input {i}: {mean[i, 0]:.1f} mg/l, with a standard uncertainty over retrainings"
-)
-print(f"of about {u[i]:.1f} mg/l")
+print(f"least sure of input {i}: {value[i, 0]:.1f} mg/l")
+print(f"training again would move it by about {u[i]:.1f} mg/l")
