@@ -130,6 +130,25 @@ def test_guide_code_on_arrays_runs(capsys):
 
 
 @pytest.mark.filterwarnings("ignore:the network is")
+def test_guide_training_code_runs():
+    torch.manual_seed(0)
+    x = torch.randn(100, 16)
+    space = {
+        "torch": torch,
+        "thalweg": thalweg,
+        "Net": Net,
+        "network": Net(),
+        "loader": DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 20, shuffle=True),
+        "unlabelled": torch.randn(300, 16),
+        "inputs": torch.randn(20, 16),
+    }
+    exec(code("docs/guide.md", "def train(module, seed)"), space)
+    assert space["found"].narrow_copies >= 2 and space["found"].predictions.u().min() > 0
+    narrow, one = next(iter(space["problem"].narrowed.values())), 10 * len(x)
+    assert narrow.cost.backward_examples == space["found"].narrow_copies * one
+
+
+@pytest.mark.filterwarnings("ignore:the network is")
 def test_guide_method_code_runs():
     space = {
         "thalweg": thalweg,

@@ -235,7 +235,8 @@ def filled(found: Sequence[dict[str, Any]]) -> str:
             f"{row['warned']} of {len(row['u'])}" if "warned" in row else "",
         ]
         for own in sorted(found, key=lambda own: names.index(own["name"]))
-        for told, row in own["rows"].items()
+        for told in (*TOLD, TRIVIAL)
+        if (row := own["rows"].get(told)) is not None
     ]
     return table(head, rows)
 
