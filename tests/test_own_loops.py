@@ -72,7 +72,7 @@ def test_retrainings_are_the_loops_own_and_differ_by_their_number(tiny, tmp_path
 
 
 def test_mixup_and_one_cycle_learn(tiny):
-    (x, y), _, (asked, labels) = tiny.parts()
+    _, _, (asked, labels) = tiny.parts()
     for loop, lr in ((loops.mixup_with_adam, 1e-2), (loops.adamw_with_warmup, 1e-2)):
         own = replace(tiny, loop=loop, nearest=replace(tiny.nearest, lr=lr))
         torch.manual_seed(0)
