@@ -1,6 +1,4 @@
-"""Your own training loop, with Adam, mixup and a cosine schedule: how would its network's
-predictions change if it were trained again?
-"""
+"""A loop of your own, with Adam, mixup and a schedule: what would another training of it predict?"""
 
 import numpy as np
 import torch

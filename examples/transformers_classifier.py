@@ -6,15 +6,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import thalweg
 
-CONFIG = BertConfig(
-    vocab_size=40,
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    intermediate_size=64,
-    max_position_embeddings=16,
-    num_labels=3,
-)
+SIZES = {"vocab_size": 40, "max_position_embeddings": 16, "num_labels": 3, "num_hidden_layers": 2}
+WIDTHS = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 
 
 def texts(count: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -27,7 +20,7 @@ def texts(count: int) -> tuple[dict[str, Tensor], Tensor]:
 
 def classifier() -> nn.Module:
     """The architecture; a new initialisation at every call."""
-    return BertForSequenceClassification(CONFIG)
+    return BertForSequenceClassification(BertConfig(**SIZES, **WIDTHS))
 
 
 torch.manual_seed(0)
