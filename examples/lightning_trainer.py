@@ -19,29 +19,28 @@ unlabelled, asked = images[800:1400].float() / 16, images[1400:].float() / 16
 
 
 class Digits(lightning.LightningModule):
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.network = network
+        self.network = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 10))
+
+    def forward(self, x):
+        return self.network(x)
 
     def training_step(self, batch, _):
-        return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
 
     def configure_optimizers(self):
         return torch.optim.AdamW(self.parameters(), lr=3e-3)
 
 
-def network() -> nn.Module:
-    return nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 10))
-
-
-def train(module: nn.Module, seed: int) -> None:
-    """Puts the network, or a narrow copy of it, into the LightningModule, and trains it there."""
+def train(module: lightning.LightningModule, seed: int) -> None:
+    """A new Trainer each time, which trains the module that it is given, or a narrow copy of it."""
     quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     trainer = lightning.Trainer(max_epochs=10, accelerator="cpu", **dict.fromkeys(quiet, False))
-    trainer.fit(Digits(module), DataLoader(training_set, batch_size=32, shuffle=True))
+    trainer.fit(module, DataLoader(training_set, batch_size=32, shuffle=True))
 
 
-problem = thalweg.Problem(model=network, train=train, unlabelled=unlabelled)
+problem = thalweg.Problem(model=Digits, train=train, unlabelled=unlabelled)
 found = thalweg.quantify(problem, asked, budget=1.0)  # trains the network, too: none is given
 print(found)
 u = found.predictions.u()
