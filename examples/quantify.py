@@ -25,7 +25,7 @@ recipe = thalweg.Recipe(epochs=20, lr=0.05)
 trained = thalweg.Problem(network, train, recipe).anchor(0)
 
 # %% Narrow retrainings for one training more, and what they and the network tell of its retrainings
-problem = thalweg.Problem(network, train, recipe, initial_weights=trained, unlabelled=unlabelled)
+problem = thalweg.Problem(network, train, recipe, networks=trained, unlabelled=unlabelled)
 found = thalweg.quantify(problem, test, budget=1.0)
 print(found)
 

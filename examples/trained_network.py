@@ -26,7 +26,7 @@ recipe = thalweg.Recipe(epochs=10, lr=0.05)
 trained = thalweg.Problem(network, train, recipe).anchor(0)
 
 # %% A simplex of low loss around it. Its cost counts the trained network as 1
-problem = thalweg.Problem(network, train, recipe, initial_weights=trained)
+problem = thalweg.Problem(network, train, recipe, networks=trained)
 simplex = thalweg.explorers.SPRO(vertices=2).explore(problem)
 print(
     f"cost: {problem.cost.trainings:.2f} trainings, {problem.cost.seconds:.1f} s beyond the "

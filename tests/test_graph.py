@@ -16,9 +16,9 @@ from thalweg.report.families import LOOKS
 # What a room may need, directly or by way of others.
 NEEDS = {
     "metrics": {"predictions", "outputs", "errors", "registry", "meter", "seeds"}
-    | {"files", "formats"},  # of predictions, which are read and written
+    | {"files", "formats", "arrays"},  # of predictions, which are read and written
     "report": {"metrics", "predictions", "outputs", "errors", "registry", "meter", "seeds"}
-    | {"files", "formats", "names"},
+    | {"files", "formats", "arrays", "names"},
 }
 METHODS = {*explorers(), *emulators(), *baselines()}
 # "outside" is a field of predictions too, and "total" a column of result tables

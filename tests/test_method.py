@@ -116,7 +116,7 @@ def test_copies_have_seeds_of_their_own():
 
 def test_a_given_network_is_an_anchor_of_the_first_copy_only():
     start = cases.problem(seed=5).anchor(0)
-    problem = cases.problem(initial_weights=start)
+    problem = cases.problem(networks=start)
     _, mixture = Method(DeepEnsemble(1), repeat=2).explore(problem)
     first, second = mixture.draw(2, seed=0)
     for name, p in start.params.items():

@@ -429,9 +429,9 @@ def test_a_given_network_of_raw_targets_is_said():
         network.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
         network.bias.zero_()
     outputs = Values("K", mean=500.0, std=50.0)
-    Problem(line, Batches(x, y, 32), outputs=outputs, initial_weights=network.state_dict())
+    Problem(line, Batches(x, y, 32), outputs=outputs, networks=network.state_dict())
     with torch.no_grad():
         network.weight.mul_(50)
         network.bias.fill_(500.0)
     with pytest.warns(UserWarning, match="trained on targets that were not standardised"):
-        Problem(line, Batches(x, y, 32), outputs=outputs, initial_weights=network.state_dict())
+        Problem(line, Batches(x, y, 32), outputs=outputs, networks=network.state_dict())

@@ -11,8 +11,9 @@ import cases
 import contract
 import reference
 from thalweg.errors import InputError
+from thalweg.outputs import log_softmax
 from thalweg.predicting import predict
-from thalweg.predictions import Predictions, log_softmax
+from thalweg.predictions import Predictions
 from thalweg.training.batches import Batches, map_batches
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights

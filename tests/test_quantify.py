@@ -45,7 +45,7 @@ def test_from_a_network_to_u_and_draws(trained):
     """The narrow network, 36-4-3, has half of the work of 36-8-3; four are bought for two
     trainings.
     """
-    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
+    given = cases.problem(networks=trained, unlabelled=unlabelled())
     before = contract.states()
     found = quietly(given, budget=2.0, draws=7)
     contract.assert_states(before)
@@ -58,14 +58,12 @@ def test_from_a_network_to_u_and_draws(trained):
     )
     own = predict(given, given.anchor(0), ASKED).mean()
     assert (found.predictions.mean().argmax(-1) == own.argmax(-1)).double().mean() > 0.8
-    again = quietly(
-        cases.problem(initial_weights=trained, unlabelled=unlabelled()), budget=2.0, draws=7
-    )
+    again = quietly(cases.problem(networks=trained, unlabelled=unlabelled()), budget=2.0, draws=7)
     assert torch.equal(again.predictions.log_probs, found.predictions.log_probs)
 
 
 def test_what_it_says_of_itself(trained):
-    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
+    given = cases.problem(networks=trained, unlabelled=unlabelled())
     found = quietly(given, width_ratio=0.25, budget=1.0, draws=3)
     first, second, third = str(found).splitlines()
     assert found.transfer is not None
@@ -86,7 +84,7 @@ def test_what_it_says_of_itself(trained):
 
 
 def test_two_proxies_are_checked_too(trained):
-    given = cases.problem(initial_weights=trained, unlabelled=unlabelled())
+    given = cases.problem(networks=trained, unlabelled=unlabelled())
     found = quietly(given, draws=3)
     assert (found.width_ratio, found.narrow_copies) == (0.5, 2) and found.transfer is not None
     assert [own.name for own in found.transfer.readings] == [
@@ -101,7 +99,7 @@ def test_two_proxies_are_checked_too(trained):
 def test_a_network_unlike_its_proxies_is_noticed():
     """It was never trained."""
     torch.manual_seed(0)
-    given = cases.problem(initial_weights=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
+    given = cases.problem(networks=cases.no_norm().state_dict(), unlabelled=unlabelled(300))
     with pytest.warns(
         UserWarning,
         match="NOT like its narrow copies.*it is less sure.*See first that the network was "

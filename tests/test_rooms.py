@@ -19,7 +19,7 @@ ROOMS = [
     ["registry", "names"],
     ["seeds", "meter", "files"],
     ["processes"],
-    ["outputs"],
+    ["outputs", "arrays"],
     ["predictions"],
     ["metrics"],
     ["weights"],
@@ -208,7 +208,15 @@ def in_memory(place: str) -> bool:
 
 
 def test_nothing_is_unpickled():
-    assert not places(r"^(torch|pickle|joblib|dill)\.loads?$|allow_pickle")
+    assert not places(r"^(torch|np|numpy|pickle|joblib|dill)\.loads?$", "files.py")
+    loaded = [
+        {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        for node in ast.walk(tree("files.py"))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"(torch|np|pickle)\.loads?", ast.unparse(node.func))
+    ]
+    safe = ({"weights_only": "True"}, {"allow_pickle": "False"})
+    assert loaded and all(any(own.items() <= given.items() for own in safe) for given in loaded)
     between = (
         "processes/crew.py",
         "processes/sending.py",

@@ -131,7 +131,7 @@ class Base:
             train = own.train_loader
             if isinstance(train, Batches) and variant.examples < len(train.targets):
                 train = train.chosen(torch.arange(variant.examples))
-            own = replace(own, train_loader=train, meter=Meter(), initial_weights=None)
+            own = replace(own, train_loader=train, meter=Meter(), networks=None)
             geometry = InputFeatures(own, weights)
             features = {
                 name: geometry.features(part, self.near[name]) for name, part in self.parts.items()

@@ -210,7 +210,7 @@ def copies(name: str, problem: Problem, test: Batches) -> tuple[Tensor, float]:
     start = problem.anchor(0) if kind.anchors and not kind.same else None
     while not found or len(found) < affordable(costs[0]):
         seed = problem.seed if kind.same else derive(problem.seed, "ideas", name, len(found))
-        own = replace(problem, seed=seed, initial_weights=start, meter=Meter(), cache=None)
+        own = replace(problem, seed=seed, networks=start, meter=Meter(), cache=None)
         found.append(kind.method(own, test).double())
         costs.append(own.cost.trainings - kind.anchors)
     return torch.stack(found), sum(costs) / len(costs)

@@ -22,7 +22,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from thalweg import __version__
-from thalweg.errors import Diverged, InputError, WorkerDied
+from thalweg.errors import InputError, TrainingFailed, WorkerDied
 from thalweg.meter import now
 from thalweg.stopping import LINE, STOPPED, stopping_at_once
 
@@ -306,7 +306,7 @@ def main() -> None:
     except UsageError as error:
         message = " ".join(error.format_message().split())
         code = _complain(f"thalweg: {message} (see 'thalweg --help')", 2)
-    except (WorkerDied, Diverged) as error:
+    except (WorkerDied, TrainingFailed) as error:
         code = _complain(f"thalweg: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED

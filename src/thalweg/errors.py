@@ -22,11 +22,15 @@ class InputError(ValueError):
         super().__init__(line if len(line) <= 900 else f"{line[:899]}…")
 
 
-class Diverged(RuntimeError):
-    """The loss of a training is no longer finite.
+class TrainingFailed(RuntimeError):
+    """A training came to no network: it diverged, or a user's training function raised.
 
-    The training stops at once. A study records the run as failed and goes on.
+    What was trained before it is kept. A study records the run as failed and goes on.
     """
+
+
+class Diverged(TrainingFailed):
+    """The loss of a training, or a weight, is no longer finite. The training stops at once."""
 
 
 class WorkerDied(RuntimeError):

@@ -7,8 +7,10 @@ which have neither, can still be read.
 
 import errno
 import hashlib
+import io
 import json
 import os
+import re
 import stat
 import tempfile
 import zlib
@@ -18,13 +20,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.formats import recognised
+from thalweg.formats import Format, recognised
 
 SCHEMA = 2  # the number that records and headers carry; files of thalweg 0.1 carry none
 # the remedy for a damaged file of the user's own, which only the user may delete
@@ -215,6 +219,79 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
             f"{path} is {other.name}, needs a safetensors file that thalweg "
             f"wrote{': ' if way else ''}{way}"
         ) from None
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of another program's file; None if it is not recognised, as safetensors are not.
+
+    Raises:
+        InputError: The file is missing or can't be read.
+    """
+    with _readable(path):
+        return recognised(path)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Reads what torch.save wrote, tensors and plain containers only: nothing in it is run.
+
+    Returns:
+        The content, with tensors on the CPU.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds other objects.
+    """
+    with _readable(path):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # bytes of unknown origin can make the reader raise anything
+            refused = re.search(r"GLOBAL (\S+) was not", str(error))
+            found = f"holds a {refused[1]}" if refused else "is damaged, or holds other objects"
+            raise InputError(
+                f"{path} {found} beside tensors, and only tensors are read, since others could run "
+                "any code: give a whole copy of it, or load it with the program that wrote it and "
+                "store its weights alone, torch.save(network.state_dict(), path)"
+            ) from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in a .npz file, or that of a .npy file, whose name is empty. Nothing is unpickled.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds no arrays of plain numbers.
+    """
+    with _readable(path):
+        try:
+            found = np.load(path, allow_pickle=False)
+            return {"": found} if isinstance(found, np.ndarray) else dict(found)
+        except OSError:
+            raise
+        except Exception as error:  # bytes of unknown origin can make the reader raise anything
+            raise _unlike(
+                path, error, "an array of plain numbers: store one with numpy.save"
+            ) from None
+
+
+def read_table(path: Path) -> Any:
+    """The table in a Parquet file, as one of pyarrow.
+
+    Raises:
+        InputError: The file is missing or damaged, or of another format.
+    """
+    from pyarrow import parquet  # here: it takes a third of a second
+
+    data = read_bytes(path)
+    try:
+        return parquet.read_table(io.BytesIO(data))
+    except Exception as error:  # bytes of unknown origin can make the reader raise anything
+        raise _unlike(path, error, "a Parquet table") from None
+
+
+def _unlike(path: Path, error: Exception, needed: str) -> InputError:
+    other = recognised(path)
+    found = "is damaged or truncated" if other is None else f"is {other.name}"
+    return InputError(f"{path} {found} ({_line(error)}), needs {needed}")
 
 
 @contextmanager

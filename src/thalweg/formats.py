@@ -15,16 +15,19 @@ class Format:
     Attributes:
         name: The name of the format, with its article.
         way: How the user can bring such a file into thalweg; empty where there is no way.
+        is_checkpoint: Whether torch.save wrote it.
     """
 
     name: str
     way: str = ""
+    is_checkpoint: bool = False
 
 
 _STATE = (
     "load it with the program that wrote it, and give the network's state_dict() as "
-    "Problem(initial_weights=...)"
+    "Problem(networks=...)"
 )
+_ARRAYS = f"predictions are read by Predictions.of(path, kind=...); of weights, {_STATE}"
 _PICTURES = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -33,8 +36,8 @@ _PICTURES = {
 }
 _OTHERS = {
     b"\x89HDF\r\n\x1a\n": Format("an HDF5 file", _STATE),
-    b"\x93NUMPY": Format("a NumPy array", _STATE),
-    b"PAR1": Format("a Parquet table"),
+    b"\x93NUMPY": Format("a NumPy array", _ARRAYS),
+    b"PAR1": Format("a Parquet table", "predictions are read by Predictions.of(path, kind=...)"),
     b"\x1f\x8b": Format("a gzip file", "unpack it first"),
     b"\x28\xb5\x2f\xfd": Format("a Zstandard file", "unpack it first"),
     b"BZh": Format("a bzip2 file", "unpack it first"),
@@ -52,9 +55,9 @@ def recognised(path: Path) -> Format | None:
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
-        ...     _ = file.write(b"PAR1"), file.flush()
+        ...     _ = file.write(b"GIF89a"), file.flush()
         ...     recognised(Path(file.name))
-        Format(name='a Parquet table', way='')
+        Format(name='a GIF picture', way='', is_checkpoint=False)
     """
     with path.open("rb") as file:
         head = file.read(4096)
@@ -82,24 +85,24 @@ def _zipped(path: Path) -> Format:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile):
-        names = []
+        return Format("a zip archive that is cut or damaged", "give a whole copy of it")
     if any(name.endswith("/constants.pkl") for name in names):
         return Format(
             "a TorchScript file",
-            f"give its network as Problem(initial_weights=torch.jit.load('{path}').state_dict())",
+            f"give its network as Problem(networks=torch.jit.load('{path}').state_dict())",
         )
     if any(name.endswith("data.pkl") for name in names):
         return _torch(path)
     if names and all(name.endswith(".npy") for name in names):
-        return Format("an archive of NumPy arrays", _STATE)
+        return Format("an archive of NumPy arrays", _ARRAYS)
     return Format("a zip archive", "unpack it first")
 
 
 def _torch(path: Path) -> Format:
     return Format(
         "a PyTorch checkpoint",
-        f"give its network as Problem(initial_weights=torch.load('{path}', weights_only=True)), "
-        "or the state_dict in it, if it holds more",
+        f"give its network as Problem(networks='{path}')",
+        is_checkpoint=True,
     )
 
 

@@ -47,7 +47,7 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
         InputError: They are no inputs, there are none, they are not finite, the network can't read
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
-    example = _training_input(problem)
+    example = problem.example[0]
     loader = _loader(given, name, example)
     check_order(loader)
     first: Tensor | None = None
@@ -70,11 +70,6 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
             "is"
         )
     return CheckedInputs(loader, count, _classes(problem, first[:2], name))
-
-
-def _training_input(problem: Problem) -> Tensor:
-    with seeded(0, "asked"), seeded_loader(problem.train_loader, 0, "asked"):
-        return inputs_of(next(iter(problem.train_loader)))[0]
 
 
 def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
+from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
@@ -86,8 +87,9 @@ class Request:
                 "networks agree on what they were trained on: give Problem(unlabelled=...), "
                 "inputs that were not trained on"
             )
+        alike = self._emulator(problem).uses_features
         known, asked = (
-            check_inputs(problem, given, name, alike=self.emulator.uses_features)
+            check_inputs(problem, given, name, alike=alike)
             for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs"))
         )
         if known.count < LEAST_KNOWN:
@@ -117,11 +119,18 @@ class Request:
             self._check_narrow_model(problem, self.narrow)
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
         width_ratio, members = beside.chosen(problem, self.narrow)
-        if self.emulator.uses_features:
+        emulator = self._emulator(problem)
+        if emulator.uses_features:
             for network in (problem, narrow_problem(problem, width_ratio, self.narrow)):
                 check_layer(replace(network, meter=Meter()), self.layer)
         beside = replace(beside, width_ratio=width_ratio, members=members)
-        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=self.emulator)
+        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=emulator)
+
+    def _emulator(self, problem: Problem) -> Emulator:
+        """The emulator; a forest looks at predictions alone where there is no training set."""
+        if isinstance(self.emulator, Forest) and not problem.has_loader:
+            return replace(self.emulator, geometry=False)
+        return self.emulator
 
     def _check_narrow_model(self, problem: Problem, model: MakeNetwork) -> None:
         check_narrow(problem, model)

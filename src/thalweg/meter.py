@@ -26,12 +26,14 @@ class Cost:
         forward_examples: Network evaluations without a backward pass (batch-norm refreshes,
             features, predictions), in examples.
         training_examples: The `backward_examples` of one full training, which is the unit of
-            `trainings` and `total`.
+            `trainings` and `total`; 0 where no training has shown it yet.
         seconds: The wall-clock time of the work, in seconds. Work that was read from a cache is
             charged with the time that it took.
         peak_memory: The largest memory of the process during the work, in bytes; GPU memory if the
             work was done on a GPU.
         emulator_seconds: The part of `seconds` that emulators took, which evaluate no network.
+        given: Full trainings that were done elsewhere, in trainings: those of networks that the
+            user gave.
 
     Example:
         >>> cost = Cost(backward_examples=200, forward_examples=60, training_examples=100)
@@ -45,19 +47,28 @@ class Cost:
     seconds: float = 0.0
     peak_memory: int = 0
     emulator_seconds: float = 0.0
+    given: float = 0.0
 
     @property
     def trainings(self) -> float:
-        """The training cost: evaluations with a backward pass over those of one full training."""
-        return self.backward_examples / self.training_examples if self.training_examples else 0.0
+        """The training cost: evaluations with a backward pass over those of one full training, and
+        the trainings that were given. NaN where there are such evaluations and no training was
+        seen, so that nobody knows how many that is.
+        """
+        return self.given + self._in_trainings(self.backward_examples)
 
     @property
     def forward_trainings(self) -> float:
-        """Forward-only evaluations over the evaluations of one full training.
+        """Forward-only evaluations over the evaluations of one full training; NaN as `trainings`.
 
         One of them is about a third of the work of an evaluation with a backward pass.
         """
-        return self.forward_examples / self.training_examples if self.training_examples else 0.0
+        return self._in_trainings(self.forward_examples)
+
+    def _in_trainings(self, examples: float) -> float:
+        if not examples:
+            return 0.0
+        return examples / self.training_examples if self.training_examples else math.nan
 
     @property
     def total(self) -> float:
@@ -65,9 +76,11 @@ class Cost:
         return total_cost(self.trainings, self.forward_trainings)
 
     def as_dict(self) -> dict[str, float]:
-        """Returns all fields, `trainings`, `forward_trainings` and `total`, for JSON."""
+        """Returns all fields, `trainings`, `forward_trainings` and `total`, for JSON; `given` only
+        where there are such trainings.
+        """
         return {
-            **asdict(self),
+            **{name: value for name, value in asdict(self).items() if name != "given" or value},
             "trainings": self.trainings,
             "forward_trainings": self.forward_trainings,
             "total": self.total,
@@ -86,14 +99,17 @@ class Cost:
         )
 
     def plus(self, other: "Cost") -> "Cost":
-        """Returns the sum of two costs, in the unit of this one; of memory, the larger one."""
+        """Returns the sum of two costs, in the unit of this one where it has one; of memory, the
+        larger one.
+        """
         return Cost(
             self.backward_examples + other.backward_examples,
             self.forward_examples + other.forward_examples,
-            self.training_examples,
+            self.training_examples or other.training_examples,
             self.seconds + other.seconds,
             max(self.peak_memory, other.peak_memory),
             self.emulator_seconds + other.emulator_seconds,
+            self.given + other.given,
         )
 
 
@@ -140,7 +156,8 @@ class Meter:
     Evaluations are counted from the shape of the outputs, so no method can under-report.
 
     Attributes:
-        training_examples: The unit of `Cost.trainings`, in examples; 0 until a problem sets it.
+        training_examples: The unit of `Cost.trainings`, in examples; 0 until a problem sets it, or
+            the first training of a user's own training function shows it.
 
     Example:
         >>> meter = Meter(training_examples=100)
@@ -173,6 +190,13 @@ class Meter:
         """Counts the forward-only evaluations that gave outputs `[..., classes]`."""
         self._forward += math.prod(outputs.shape[:-1])
 
+    def count(self, backward: int, forward: int) -> None:
+        """Counts evaluations that somebody watched, in examples: with and without a backward
+        pass.
+        """
+        self._backward += backward
+        self._forward += forward
+
     def charge(self, cost: Cost, name: Hashable = None, *, done: bool = True) -> None:
         """Adds the cost of work that was measured elsewhere.
 
@@ -185,6 +209,7 @@ class Meter:
                 always added.
         """
         tally = self._tallies[-1]
+        self.training_examples = self.training_examples or cost.training_examples
         if done or name is None:
             tally.work = tally.work.plus(cost)
         if name is not None:
@@ -271,7 +296,8 @@ class Meter:
 
     def _close(self) -> None:
         self._count()
-        self._tallies.pop()
+        tally = self._tallies.pop()
+        tally.work = replace(tally.work, training_examples=self.training_examples)
 
     def _start(self) -> None:
         _forget_peak()

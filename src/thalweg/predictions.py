@@ -1,27 +1,30 @@
 """Predictions: the border between computing and analysing. No network is known here."""
 
 import copy
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg import files
-from thalweg.errors import InputError, check_range
+from thalweg import arrays, files
+from thalweg.arrays import numbers
+from thalweg.errors import InputError, check_range, unknown
 from thalweg.outputs import (
     Binary,
     Classes,
     Outputs,
     Probabilities,
     Values,
-    log_softmax,
     multinomial,
     outputs_of,
 )
 from thalweg.outputs.probabilities import log_mean
+
+Kind = Literal["probabilities", "log_probabilities", "logits", "values"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Predictions:
     Tensors, NumPy arrays and lists of either or of numbers are taken. They are kept on the CPU,
     without gradients, in single or double precision.
 
-    Make them with `from_probabilities`, `from_logits`, `from_binary` or `from_values`, or read
-    them with `load`.
+    Make them of arrays, tables and files with `of`, of tensors also with `from_probabilities`,
+    `from_logits`, `from_binary` or `from_values`; read what `save` wrote with `load`.
 
     Example:
         >>> Predictions.from_values(torch.tensor([[[1.0]], [[3.0]]]), units="mg/l").u()
@@ -65,7 +68,7 @@ class Predictions:
                 "Binary() or Values(units=...)"
             )
         holds = self.outputs.holds
-        stored, precision = _numbers(holds, self.stored)
+        stored, precision = numbers(holds, self.stored)
         shape = tuple(stored.shape)
         if len(shape) != 3 or 0 in shape:
             last = "classes" if self.outputs.simplex else "outputs"
@@ -73,14 +76,13 @@ class Predictions:
                 f"Predictions got {holds} of shape {shape}, needs [members, inputs, {last}], "
                 "none of them 0"
             )
-        tolerance = 0.05 if precision == torch.bfloat16 else 0.01
         object.__setattr__(self, "stored", stored)
         object.__setattr__(self, "outputs", self.outputs.predicted)
         for name in ("stated_u", "outside"):
             given = getattr(self, name)
             if given is None:
                 continue
-            beside, precision = _numbers(name, given)
+            beside, precision = numbers(name, given)
             if tuple(beside.shape) != shape[1:2]:
                 raise InputError(
                     f"Predictions got {name} of shape {tuple(beside.shape)}, needs {shape[1:2]}: "
@@ -97,7 +99,54 @@ class Predictions:
                     "more everywhere"
                 )
             object.__setattr__(self, name, beside.bool() if name == "outside" else beside)
-        self.outputs.check_stored(stored, tolerance)
+        self.outputs.check_stored(stored, _tolerance(precision))
+
+    @staticmethod
+    def of(
+        array: Any, kind: Kind, *, outputs: Outputs | None = None, **beside: Any
+    ) -> "Predictions":
+        """Predictions from numbers that are there already, in whatever form.
+
+        Args:
+            array: A tensor, an array, a list of arrays (one a member), a table, or the path of a
+                .npy, .npz or .parquet file; or a list of tables or paths. Of classes
+                `[members, inputs, classes]`. With `outputs=Binary()` `[members, inputs]`, of the
+                class "true" (or two columns, false and true). Of values `[members, inputs,
+                outputs]`, or `[members, inputs]` of one output. A table is long: a row has the
+                columns `member`, `input` and one for each class or output, in their order (that of
+                their names where these are whole numbers).
+            kind: What the numbers are. They are checked for being that.
+            outputs: What they are predictions of; None is `Classes()`, or `Values()` of values.
+            **beside: `stated_u` and `outside`, as in `Predictions`.
+
+        Raises:
+            InputError: A file can't be read, or the numbers are not of this kind or shape.
+
+        Example:
+            >>> one, other = [[0.9, 0.1], [0.6, 0.4]], [[0.7, 0.3], [0.6, 0.4]]
+            >>> Predictions.of([one, other], kind="probabilities").u()
+            tensor([0.2000, 0.0000])
+        """
+        if kind not in _STORE:
+            raise unknown("kind of predictions", kind, _STORE)
+        if outputs is None:
+            outputs = Values() if kind == "values" else Classes()
+        if not isinstance(outputs, Outputs) or outputs.simplex == (kind == "values"):
+            raise InputError(
+                f"Predictions.of got {kind} and outputs={outputs!r}, needs probabilities or logits "
+                "of Classes() or Binary(), and values of Values(units=...)"
+            )
+        given, precision = numbers(kind, arrays.read(array))
+        if given.dim() == 2 and not isinstance(outputs, Classes):
+            given = given[..., None]
+        if given.dim() != 3:
+            last = "classes" if outputs.simplex else "outputs"
+            raise InputError(
+                f"Predictions.of got {kind} of shape {tuple(given.shape)}, needs [members, inputs, "
+                f"{last}]: of one network give array[None]; for one logit or probability an input "
+                "say outputs=thalweg.Binary()"
+            )
+        return Predictions(_STORE[kind](given, outputs, precision), outputs=outputs, **beside)
 
     @staticmethod
     def from_probabilities(p: Any, **beside: Any) -> "Predictions":
@@ -110,16 +159,14 @@ class Predictions:
         Raises:
             InputError: They are no probabilities.
         """
-        given, _ = _numbers("probabilities", p)
-        _check_probabilities(given)
-        return Predictions(given.log(), **beside)
+        return Predictions.of(p, "probabilities", **beside)
 
     @staticmethod
     def from_logits(z: Any, **beside: Any) -> "Predictions":
         """Predictions of classes from logits `[members, inputs, classes]`; `beside` as in
         `from_probabilities`.
         """
-        return Predictions(log_softmax(_numbers("logits", z)[0]), **beside)
+        return Predictions.of(z, "logits", **beside)
 
     @staticmethod
     def from_binary(p: Any = None, *, logits: Any = None, **beside: Any) -> "Predictions":
@@ -137,12 +184,8 @@ class Predictions:
         if (p is None) == (logits is None):
             raise InputError("Predictions.from_binary needs probabilities or logits=, one of them")
         if p is None:
-            z, _ = _numbers("logits", logits)
-            return Predictions(Binary().store(z[..., None]), outputs=Binary(), **beside)
-        given, _ = _numbers("probabilities", p)
-        both = torch.stack([1 - given, given], -1)
-        _check_probabilities(both)
-        return Predictions(both.log(), outputs=Binary(), **beside)
+            return Predictions.of(logits, "logits", outputs=Binary(), **beside)
+        return Predictions.of(p, "probabilities", outputs=Binary(), **beside)
 
     @staticmethod
     def from_values(v: Any, units: str = "", **beside: Any) -> "Predictions":
@@ -154,10 +197,7 @@ class Predictions:
             units: Their units, such as "mg/l".
             **beside: `stated_u` and `outside`, as in `Predictions`.
         """
-        given, _ = _numbers("values", v)
-        return Predictions(
-            given[..., None] if given.dim() == 2 else given, outputs=Values(units), **beside
-        )
+        return Predictions.of(v, "values", outputs=Values(units), **beside)
 
     @property
     def members(self) -> int:
@@ -292,6 +332,14 @@ class Predictions:
             about["outputs"] = self.outputs.facts()
         files.write_tensors(files.given(path), tensors, about)
 
+    def to_parquet(self, path: str | Path) -> None:
+        """Writes probabilities or values as a table for other programs, which `of` reads again.
+
+        It has a row for each member and input, and the columns `member`, `input`, "0", "1", ...
+        Neither `stated_u` nor `outside` is in it; `save` keeps all, to the last bit.
+        """
+        files.write_bytes(files.given(path), arrays.as_parquet(self.values()))
+
     @staticmethod
     def load(path: str | Path, *, of: str | None = None, remedy: str = files.COPY) -> "Predictions":
         """Reads what `save` wrote.
@@ -322,58 +370,80 @@ class Predictions:
             raise InputError(f"{path} can't be used ({error}): {remedy}") from None
 
 
-def _numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
-    """What is given as a tensor on the CPU in single or double precision, without gradients, and
-    the type that it had.
+def _tolerance(precision: torch.dtype) -> float:
+    """How far from 1 probabilities of a type may sum."""
+    return 0.05 if precision == torch.bfloat16 else 0.01
+
+
+def _of_probabilities(p: Tensor, outputs: Outputs, precision: torch.dtype) -> Tensor:
+    """Logarithms of probabilities `[members, inputs, columns]`, of one column those of both.
 
     Raises:
-        InputError: It is no array of real numbers.
-    """
-    try:
-        if isinstance(given, list | tuple) and any(isinstance(part, Tensor) for part in given):
-            given = torch.stack([torch.as_tensor(part) for part in given])
-        elif not isinstance(given, Tensor):
-            array = np.array(
-                given, order="C"
-            )  # a copy: what the user changes later changes nothing here
-            given = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
-    except (RuntimeError, TypeError, ValueError) as error:
-        message = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"Predictions got {name} as a {type(given).__name__} that is no array of numbers "
-            f"({message}): give a tensor, an array, or a list of parts of the same shape"
-        ) from None
-    if given.is_complex():
-        raise InputError(f"Predictions got {name} of type {given.dtype}, needs real numbers")
-    if given.is_meta or given.is_nested or given.layout != torch.strided:
-        kind = (
-            "no data"
-            if given.is_meta
-            else "nested parts"
-            if given.is_nested
-            else f"{given.dtype} and {given.layout}"
-        )
-        raise InputError(
-            f"Predictions got {name} as a tensor of {kind}, needs dense numbers: give a plain "
-            "tensor"
-        )
-    tensor = given.detach().cpu()
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float(), given.dtype
-
-
-def _check_probabilities(p: Tensor) -> None:
-    """Checks that numbers are in 0 .. 1.
-
-    Raises:
-        InputError: They are not.
+        InputError: They are not in 0 .. 1, or do not sum to 1.
     """
     if not ((p >= 0) & (p <= 1)).all():  # NaN, too
         raise InputError(
             "Predictions got probabilities that are NaN or outside of 0 .. 1: of logits make them "
-            "with from_logits(z) or from_binary(logits=z)"
+            "with Predictions.of(z, kind='logits')"
         )
+    if isinstance(outputs, Binary) and p.shape[-1] == 1:
+        return torch.cat([1 - p, p], -1).log()
+    off = (p.sum(-1) - 1).abs()
+    if off.numel() and off.max() > _tolerance(precision):
+        member, place = divmod(int(off.argmax()), p.shape[1])
+        raise InputError(
+            "Predictions got probabilities that sum, for member "
+            f"{member} and input {place}, to {float(p[member, place].sum()):.3g} over classes, "
+            "needs 1: is the last axis that of classes?"
+        )
+    return p.log()
 
 
+def _of_log_probabilities(given: Tensor, outputs: Outputs, precision: torch.dtype) -> Tensor:
+    """Log-probabilities `[members, inputs, columns]` as they are, of one column those of both."""
+    if isinstance(outputs, Binary) and given.shape[-1] == 1:
+        return torch.cat([(-given.expm1()).log(), given], -1)
+    return given
+
+
+def _of_logits(z: Tensor, outputs: Outputs, precision: torch.dtype) -> Tensor:
+    """Log-probabilities of logits `[members, inputs, outputs]`.
+
+    Raises:
+        InputError: They are probabilities.
+    """
+    one = isinstance(outputs, Binary)
+    if one != (z.shape[-1] == 1):
+        raise InputError(
+            f"Predictions got logits of shape {tuple(z.shape)}, needs two classes or more, or one "
+            "logit an input with outputs=thalweg.Binary()"
+        )
+    if ((z >= 0) & (z <= 1)).all() and ((z > 0) & (z < 1)).any():
+        if not one and (z.sum(-1) - 1).abs().max() < _tolerance(precision):
+            raise InputError(
+                "Predictions got logits that are probabilities already, and a second softmax would "
+                "flatten them: say kind='probabilities'"
+            )
+        if z.shape[1] > _FEW:
+            warnings.warn(
+                "Predictions got logits that are all between 0 and 1: if they are probabilities, "
+                "say kind='probabilities'",
+                stacklevel=4,
+            )
+    return outputs.store(z)
+
+
+def _of_values(given: Tensor, outputs: Outputs, precision: torch.dtype) -> Tensor:
+    return given
+
+
+_STORE: dict[str, Callable[[Tensor, Outputs, torch.dtype], Tensor]] = {
+    "probabilities": _of_probabilities,
+    "log_probabilities": _of_log_probabilities,
+    "logits": _of_logits,
+    "values": _of_values,
+}
+_FEW = 20  # inputs whose logits may all be in 0 .. 1 by chance
 _STORED = (torch.float32, torch.float64)
 
 

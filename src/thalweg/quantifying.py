@@ -77,7 +77,7 @@ def quantify(
     inputs: Loader | Tensor,
     *,
     budget: float = 1.0,
-    anchors: int = 1,
+    anchors: int | None = None,
     draws: int = 100,
     seed: int = 0,
     emulator: Emulator | None = None,
@@ -88,12 +88,13 @@ def quantify(
     """How much the network's predictions would change if it were trained again.
 
     Args:
-        problem: Network, training set and recipe. `initial_weights` are those of the network that
-            is trained already (it is trained here if there are none), `unlabelled` are some
-            thousand inputs like those that are asked about, which were not trained on.
+        problem: Network, training set and recipe. `networks` are those that are trained already
+            (one is trained here if there are none), `unlabelled` are some thousand inputs like
+            those that are asked about, which were not trained on.
         inputs: What is asked about, as `predict` takes it.
         budget: Trainings to spend beyond the anchors.
-        anchors: How many full trainings to start from, the given network among them.
+        anchors: How many full trainings to start from, the given networks first; None for these,
+            and for one where there are none.
         draws: How many retrainings to draw.
         seed: Seed of the draws.
         emulator: What learns from the networks; `Forest()` if None.
@@ -130,6 +131,8 @@ def quantify(
             f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
             "training set and recipe"
         )
+    if anchors is None:
+        anchors = max(1, problem.given)
     request = Request(
         budget, anchors, draws, seed, emulator or Forest(), narrow, width_ratio, layer
     )

@@ -172,12 +172,12 @@ def test_a_user_s_own_narrow_network():
         return mlp((1, 6, 6), cases.CLASSES, hidden=(5,))
 
     cache = Cache()
-    given = problem(cache=cache, identity="a", initial_weights=wide().state_dict())
+    given = problem(cache=cache, identity="a", networks=wide().state_dict())
     narrow = narrow_problem(given, 0.5, own)
     assert (
         narrow.cache is None
         and narrow.identity == ""
-        and narrow.initial_weights is None
+        and narrow.networks == ()
         and narrow.seed != given.seed
     )
     copies = train_copies(given, 0.5, 2, own)

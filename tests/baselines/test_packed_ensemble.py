@@ -108,8 +108,8 @@ def test_a_network_without_hidden_channels_costs_a_training_a_member():
 
 def test_what_a_user_trained_already_is_not_needed():
     start = cases.no_norm().state_dict()
-    narrow, found = PackedEnsemble(members=2).train(cases.problem("no-norm", initial_weights=start))
-    assert narrow.initial_weights is None and found.points[0].params["1.weight"].shape == (8, 36)
+    narrow, found = PackedEnsemble(members=2).train(cases.problem("no-norm", networks=start))
+    assert narrow.networks == () and found.points[0].params["1.weight"].shape == (8, 36)
 
 
 @pytest.mark.parametrize(

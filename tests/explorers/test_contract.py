@@ -89,7 +89,7 @@ def test_a_users_own_trained_network_is_the_first_anchor(name, kind):
     kept = {key: value.clone() for key, value in mine.state_dict().items()}
     problem = cases.problem(
         "conv-batchnorm",
-        initial_weights=mine.state_dict() if kind == "state_dict" else Weights.of(mine),
+        networks=mine.state_dict() if kind == "state_dict" else Weights.of(mine),
     )
     explorer = explorers()[name]()
     found = explorer.explore(problem)

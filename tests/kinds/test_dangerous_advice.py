@@ -50,7 +50,7 @@ def tarred() -> bytes:
     return buffer.getvalue()
 
 
-STATE = "Problem(initial_weights=torch.load('{path}', weights_only=True))"
+STATE = "Problem(networks='{path}')"
 FILES = {
     "net.pt": (checkpoint(), "is a PyTorch checkpoint", STATE),
     "net.safetensors": (checkpoint(epoch=3), "is a PyTorch checkpoint", STATE),
@@ -59,19 +59,19 @@ FILES = {
     "net.pkl": (
         pickle.dumps({"a": 1}),
         "is a Python pickle",
-        "state_dict() as Problem(initial_weights=...)",
+        "state_dict() as Problem(networks=...)",
     ),
     "net.h5": (
         b"\x89HDF\r\n\x1a\n" + bytes(100),
         "is an HDF5 file",
-        "state_dict() as Problem(initial_weights=...)",
+        "state_dict() as Problem(networks=...)",
     ),
     "net.npz": (arrays(), "is an archive of NumPy arrays", "state_dict()"),
     "net.tar": (tarred(), "is a tar archive", "unpack it first"),
     "net.gguf": (
         b"GGUF" + bytes(100),
         "is a GGUF file",
-        "state_dict() as Problem(initial_weights=...)",
+        "state_dict() as Problem(networks=...)",
     ),
     "a.png": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a PNG picture", ""),
     "net.pt.gz": (gzip.compress(checkpoint()), "is a gzip file", "unpack it first"),
@@ -81,7 +81,7 @@ FILES = {
     "foreign.safetensors": (
         safetensors.torch.save(NETWORK.state_dict()),
         "holds no weight distribution",
-        "Problem(initial_weights=safetensors.torch.load_file(path))",
+        "Problem(networks='{path}')",
     ),
     "noise.bin": (bytes(range(256)) * 9, "is damaged or truncated", "give a whole copy of it"),
 }
@@ -103,14 +103,15 @@ def test_a_file_of_another_program(name, reader, tmp_path):
     assert path.read_bytes() == data
 
 
-def test_the_way_that_is_told_works(tmp_path):
-    (tmp_path / "net.pt").write_bytes(checkpoint())
+@pytest.mark.parametrize("name", ["net.pt", "old.pth", "foreign.safetensors"])
+def test_the_way_that_is_told_works(name, tmp_path):
+    (tmp_path / name).write_bytes(FILES[name][0])
     batches = thalweg.Batches(torch.randn(20, 6), torch.arange(20) % 3, 10)
     problem = thalweg.Problem(
         lambda: nn.Linear(6, 3),
         batches,
         thalweg.Recipe(epochs=1),
-        initial_weights=torch.load(tmp_path / "net.pt", weights_only=True),
+        networks=tmp_path / name,
     )
     assert torch.equal(problem.anchor(0).params["weight"], NETWORK.weight)
 

@@ -58,7 +58,7 @@ def told(budget: float = 1.0) -> Problem:
 
 def quantified(start: Weights, budget: float = 1.0) -> tuple[Quantified, list[str]]:
     given = told()
-    own = replace(given, initial_weights=start)
+    own = replace(given, networks=start)
     own.narrowed.update(given.narrowed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -2,7 +2,8 @@
 
 import torch
 
-from thalweg.predictions import Predictions, log_softmax
+from thalweg.outputs import log_softmax
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 
 

@@ -164,7 +164,7 @@ def test_the_key_holds_all_that_changes_a_training():
     assert cases.problem(identity="a", sources=("order", "init", "augmentation")).fingerprint(
         0
     ) == problem.fingerprint(0)
-    assert cases.problem(identity="a", initial_weights=problem.anchor(0)).fingerprint(
+    assert cases.problem(identity="a", networks=problem.anchor(0)).fingerprint(
         1
     ) == problem.fingerprint(1)
 
@@ -196,7 +196,7 @@ def test_a_cost_of_fractions_of_an_epoch():
 
 def test_given_weights_are_the_first_anchor():
     mine = cases.problem(seed=8).anchor(0)
-    problem = cases.problem(initial_weights=mine)
+    problem = cases.problem(networks=mine)
     assert same(problem.anchor(0), mine) and problem.cost.trainings == 1
     assert not same(problem.anchor(1), mine) and same(problem.anchor(1), cases.problem().anchor(1))
 
@@ -210,7 +210,7 @@ BAD_STARTS = {
         lambda: {k: v for k, v in good().items() if k != "3.bias"},
         "state_dict does not fit the model: missing '3.bias'",
     ),
-    "empty": (dict, "missing '1.bias', '1.weight', '3.bias' and 1 more"),
+    "empty": (dict, r"networks\[0\]: it holds no state_dict \(it has nothing\)"),
     "extra": (lambda: {**good(), "module.x": torch.zeros(2)}, "unexpected 'module.x'"),
     "shape": (
         lambda: {**good(), "3.bias": torch.zeros(9)},
@@ -221,10 +221,10 @@ BAD_STARTS = {
         "weights does not fit|weights do not fit",
     ),
     "no statistics": (lambda: Weights(Weights.of(cases.no_norm()).params), "batch-norm statistics"),
-    "a module": (cases.no_norm, r"initial_weights got a Sequential.*state_dict\(\)"),
+    "a factory": (lambda: cases.no_norm, r"networks\[0\]: got a function, needs a trained network"),
     "not finite": (
         lambda: {**good(), "3.bias": torch.full((3,), float("nan"))},
-        "'3.bias' that is not finite",
+        "'3.bias' is not finite",
     ),
 }
 
@@ -233,7 +233,7 @@ BAD_STARTS = {
 def test_a_bad_start_is_found_before_anything_is_trained(case):
     start, message = BAD_STARTS[case]
     with pytest.raises(InputError, match=message) as caught:
-        cases.problem(initial_weights=start())
+        cases.problem(networks=start())
     assert "\n" not in str(caught.value)
 
 

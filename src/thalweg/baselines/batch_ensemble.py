@@ -72,10 +72,11 @@ class BatchEnsemble(Baseline):
         return self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")
         model = partial(RankOne, problem.factory, self.members)
-        converted = replace(problem, model=model, initial_weights=None)
+        converted = replace(problem, model=model, networks=None)
         network = cast(RankOne, converted.build("batch-ensemble"))
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.budget)
         problem.fit(network, recipe, "batch-ensemble")

@@ -73,9 +73,10 @@ class PackedEnsemble(Baseline):
         return self.members
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
+        problem.check_batches(self)
         model = partial(narrow_model, problem.factory, self.alpha / self.members)
         narrow = replace(
-            problem, model=model, meter=Meter(), initial_weights=None, cache=None, identity=""
+            problem, model=model, meter=Meter(), networks=None, cache=None, identity=""
         )
         networks = [narrow.build("packed-ensemble", k) for k in range(self.members)]
         narrow.fit(

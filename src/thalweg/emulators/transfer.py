@@ -176,7 +176,7 @@ def portrait(problem: Problem, weights: Weights) -> Portrait:
     """Looks at one network; forward evaluations of up to 1,000 training inputs are metered in the
     problem.
     """
-    if not isinstance(problem.outputs, LIMITS["overconfidence"].of):
+    if not problem.has_loader or not isinstance(problem.outputs, LIMITS["overconfidence"].of):
         return Portrait(math.nan, _growth(problem, weights))
     batches = problem.training_part(EXAMPLES)
     log_probs = predict(problem, weights, batches).log_probs[0].double()

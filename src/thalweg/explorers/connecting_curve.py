@@ -84,6 +84,7 @@ class ConnectingCurve(Explorer):
         return 2 + self.share
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()
         ends = connectable(problem, 2, align=self.align)
         parts = [k / (self.bends + 1) for k in range(1, self.bends + 1)]

@@ -45,4 +45,5 @@ class CyclicalSGHMC(CyclicalSGLD):
         self._sampler("csghmc", self.momentum)
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         return self._sampler("csghmc", self.momentum).sample(problem)

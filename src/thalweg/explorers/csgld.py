@@ -63,6 +63,7 @@ class CyclicalSGLD(Explorer):
         return self.budget
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         return self._sampler().sample(problem)
 
     def _sampler(self, name: str = "csgld", momentum: float = 0.0) -> Cyclical:

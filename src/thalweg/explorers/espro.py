@@ -65,6 +65,7 @@ class ESPRO(Explorer):
         return self.simplexes * self._simplex().trainings
 
     def explore(self, problem: Problem) -> Mixture:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()
         train_together([(problem, k) for k in range(self.simplexes)])
         simplex = self._simplex()

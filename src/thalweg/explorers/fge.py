@@ -70,6 +70,7 @@ class FGE(Explorer):
         return 1 + self.share * self.anchors
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         lr = problem.recipe.lr * self.lr_ratio
         recipe = replace(
             problem.recipe,

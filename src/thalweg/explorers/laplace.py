@@ -78,6 +78,8 @@ class LastLayerLaplace(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> LastLayerGaussian:
+        if self.precision == "recipe":
+            problem.check_batches(self)
         recipe = problem.recipe
         if self.precision == "recipe" and recipe.optimizer != "sgd":
             raise InputError(

@@ -71,6 +71,7 @@ class LearnedCurve(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         curve = learn(
             problem,
             "learned-curve",

@@ -48,6 +48,7 @@ class LearnedLine(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         return learn(
             problem,
             "learned-line",

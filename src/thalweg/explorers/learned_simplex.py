@@ -51,6 +51,7 @@ class LearnedSimplex(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         return learn(
             problem,
             "learned-simplex",

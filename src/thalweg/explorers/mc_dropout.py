@@ -61,6 +61,7 @@ class MCDropout(Explorer):
         if self.rate == "own":
             problem.behaviour.dropping()  # raises before a training where nothing drops
             return Dropped(problem.anchor(0))
+        problem.check_batches(self)
         network = problem.build("mc-dropout")
         insert(network, self.rate)
         problem.fit(network, problem.recipe, "mc-dropout")

@@ -66,6 +66,8 @@ class MultiSWAG(Explorer):
         return float(self.members)
 
     def explore(self, problem: Problem) -> Mixture:
+        problem.check_batches(self)
+
         def one(k: int) -> tuple[Problem, LowRankGaussian]:
             return problem, fit_gaussian(
                 problem, self._trajectory(), self.rank, self.scale, "anchor", f"swag {k}"

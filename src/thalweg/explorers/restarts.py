@@ -116,6 +116,7 @@ class Restarts(Explorer):
         return self.members + self.anchors - (not self.keep_anchor)
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         if self.calibrate:
             chosen, trained, first = self.calibrated(problem)
             members = [first]

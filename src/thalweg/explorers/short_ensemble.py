@@ -51,6 +51,7 @@ class ShortEnsemble(Explorer):
         return self.members
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs / self.members)
         members = []
         for k in range(self.members):

@@ -62,6 +62,7 @@ class Snapshot(Explorer):
         return self.budget
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         base = problem.recipe
         recipe = replace(
             base,

@@ -98,6 +98,7 @@ class SPRO(Explorer):
         return 1 + self.vertices * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()
         return grow(problem, 0, self)
 

@@ -95,6 +95,7 @@ class SPROComplex(Explorer):
         return self.modes + self.connectors * self.share * self.draws
 
     def explore(self, problem: Problem) -> Subspace:
+        problem.check_batches(self)
         problem.behaviour.check_new_points()
         subspace = _complex(connectable(problem, self.modes, align=self.align), self.modes)
         for n in range(self.connectors):

@@ -91,6 +91,7 @@ class SubspaceInference(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         moments = Moments(self.collect)
         self._trajectory().walk(problem, "subspace-inference", take=moments.add)
         vertices = principal(moments.gaussian(1.0), self.rank)

@@ -58,6 +58,7 @@ class SWA(Explorer):
         return 1.0
 
     def explore(self, problem: Problem) -> Members:
+        problem.check_batches(self)
         moments = Moments(rank=0)
         self._trajectory().walk(problem, "swa", take=moments.add)
         return Members((Weights(moments.mean, stale=moments.buffers),))

@@ -68,6 +68,7 @@ class SWAG(Explorer):
         return 1 + self.share * self.anchors
 
     def explore(self, problem: Problem) -> LowRankGaussian:
+        problem.check_batches(self)
         return fit_gaussian(problem, self._trajectory(), self.rank, self.scale, "swag")
 
     def _trajectory(self) -> Trajectory:

@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from thalweg.errors import InputError
-from thalweg.seeds import seeded, seeded_loader
+from thalweg.seeds import seeded
 from thalweg.training.loop import both_ways
 from thalweg.training.problem import Problem
 
@@ -19,9 +19,8 @@ def flops(problem: Problem) -> float:
     numbers on its way is evaluated, with its weights in the order in which they were made. Where
     there are no operations that are counted, the parameters are.
     """
-    loader = problem.batches("flops")
-    with seeded(0, "flops"), seeded_loader(loader, 0, "flops"):
-        x = next(iter(loader))[0][:2]
+    x = problem.example
+    with seeded(0, "flops"):
         network = problem.build("flops").to("meta")
         try:
             operations = _counted(network, x.to("meta"))

@@ -14,8 +14,8 @@ from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Meter
 from thalweg.narrow.flops import flops
-from thalweg.predicting import inputs_of, outputs_of
-from thalweg.seeds import Rewind, derive, seeded, seeded_loader
+from thalweg.predicting import outputs_of
+from thalweg.seeds import Rewind, derive, seeded
 from thalweg.training.anchors import train_together
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -92,7 +92,7 @@ def narrow_problem(
 def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | None) -> Problem:
     narrow = replace(
         problem,
-        initial_weights=None,
+        networks=None,
         meter=Meter(),
         seed=derive(problem.seed, "narrow", repr(width_ratio)),
     )
@@ -115,8 +115,8 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
         raise InputError(
             f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network"
         )
-    with seeded(0, "narrow"), seeded_loader(problem.train_loader, 0, "narrow"), torch.no_grad():
-        x = inputs_of(next(iter(problem.train_loader)))[:2].to(problem.device)
+    with seeded(0, "narrow"), torch.no_grad():
+        x = problem.example.to(problem.device)
         try:
             network = model()
         except Exception as error:  # a user's factory may raise anything

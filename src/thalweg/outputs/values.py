@@ -124,7 +124,7 @@ class Values(Outputs):
         error = 0.0 if outputs is None else float((outputs - wanted).square().mean().sqrt())
         if error > 2 * size + 1:
             return (
-                f"the network that initial_weights gives is off by {error:.3g} in the units that "
+                f"a network that networks gives is off by {error:.3g} in the units that "
                 "a network learns in, (target - mean) / std, where the targets are of size "
                 f"{size:.3g}: was it trained on targets that were not standardised? Then leave "
                 "mean and std out"

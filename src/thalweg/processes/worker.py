@@ -11,7 +11,7 @@ from typing import Any
 import cloudpickle
 import torch
 
-from thalweg.errors import Diverged, InputError
+from thalweg.errors import InputError, TrainingFailed
 from thalweg.processes.sending import unpack
 
 IDLE = 300.0  # seconds without work, after which a worker ends
@@ -63,7 +63,7 @@ def _answer(
     if error is None:
         connection.send_bytes(cloudpickle.dumps((number, result, None)))
         return
-    if not isinstance(error, InputError | Diverged):
+    if not isinstance(error, InputError | TrainingFailed):
         trace = "".join(traceback.format_exception(error)).rstrip()
         error.add_note(f"in a worker process:\n{trace}")
     try:

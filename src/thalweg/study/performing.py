@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from thalweg.errors import Diverged, InputError
+from thalweg.errors import InputError, TrainingFailed
 from thalweg.files import DiskError
 from thalweg.meter import now
 from thalweg.study.context import StudyContext
@@ -93,7 +93,7 @@ def perform(context: StudyContext, store: Store, task: Task) -> dict[str, Any]:
                 "status": "failed",
                 "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
                 "traceback": ""
-                if isinstance(error, Diverged | InputError)
+                if isinstance(error, TrainingFailed | InputError)
                 else traceback.format_exc(),
             },
         )

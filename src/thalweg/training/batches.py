@@ -28,6 +28,19 @@ class Loader(Protocol):
     def __len__(self) -> int: ...
 
 
+class NoBatches:
+    """What stands for a training set where none was given: whatever reads it says so."""
+
+    def __len__(self) -> int:
+        raise InputError(
+            "this reads the training set in batches, and the problem has a training function and "
+            "no train_loader: give train_loader=, a loader of (inputs, targets), beside train="
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(range(len(self)))
+
+
 @runtime_checkable
 class ByEpoch(Protocol):
     """A loader that knows which pass over the data it is asked for."""

@@ -42,10 +42,7 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
                 f"model() raised {type(error).__name__} ({_line(error)}): it must make a new "
                 "network each time it is called, without arguments"
             ) from error
-        while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(
-            network, "_orig_mod"
-        ):
-            network = network._orig_mod if hasattr(network, "_orig_mod") else network.module
+        network = unwrapped(network)
         if not isinstance(network, nn.Module):
             raise InputError(f"model() gave a {type(network).__name__}, needs a torch.nn.Module")
         if isinstance(network, torch.jit.ScriptModule):
@@ -64,6 +61,15 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
             _materialise(network, example.to(device))
     # the user's own factory may have ordered them
     return in_plain_order(network) if unsafe_channels_last(network, device) is not None else network
+
+
+def unwrapped(network: Any) -> Any:
+    """A network without `nn.DataParallel`, `torch.compile` and the like around it."""
+    while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(
+        network, "_orig_mod"
+    ):
+        network = network._orig_mod if hasattr(network, "_orig_mod") else network.module
+    return network
 
 
 def is_lazy(network: nn.Module) -> bool:
@@ -162,7 +168,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         raise InputError(
             f"model got a {type(model).__name__} module, needs a function that makes a new one "
             f"(retrainings start afresh): lambda: {type(model).__name__}(...); give a trained "
-            "one's state_dict() as initial_weights="
+            "one as networks="
         )
     if not callable(model):
         raise InputError(
@@ -177,8 +183,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     if len({id(network) for network in networks}) < 3:
         raise InputError(
             "model() gave the same module twice: retrainings start afresh, so it must make a "
-            f"new {type(first).__name__} each time; give a trained one's state_dict() as "
-            "initial_weights="
+            f"new {type(first).__name__} each time; give a trained one as networks="
         )
     _check_usable(first)
     _check_storage(first, other)

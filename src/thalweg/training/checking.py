@@ -1,7 +1,6 @@
 """What a user gives a problem beside network and loader, checked before anything is trained."""
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,13 +9,9 @@ from torch import nn
 from thalweg.errors import InputError
 from thalweg.meter import Meter
 from thalweg.outputs import Classes, Outputs
-from thalweg.seeds import seeded
-from thalweg.training.batches import Loader
 from thalweg.training.execution import Execution
 from thalweg.training.inspection import Inspection
-from thalweg.training.reading import first_batch
 from thalweg.training.recipe import Recipe
-from thalweg.weights.point import Weights
 
 
 def check_surroundings(execution: Any) -> None:
@@ -95,59 +90,24 @@ def check_recipe_and_loss(recipe: Any, loss: Any, outputs: Outputs, *, warn: boo
         )
 
 
-def checked_weights(given: Any, network: nn.Module, device: str) -> Weights:
-    """A trained network of the user's as weights of the model.
-
-    Args:
-        given: `Weights`, or a `state_dict()`.
-        network: A network of the model, which is used up.
-        device: Where the weights go.
-
-    Raises:
-        InputError: They are neither, do not fit the model, or are not finite.
-    """
-    if isinstance(given, Weights):
-        given.to(device).load_into(network)
-        weights = Weights.of(network)
-    elif isinstance(given, Mapping):
-        weights = Weights.from_state(network, given)
-    else:
-        raise InputError(
-            f"initial_weights got a {type(given).__name__}, needs a "
-            "trained network's state_dict() or Weights"
-        )
-    for name, tensor in {**weights.params, **(weights.buffers or {})}.items():
-        if not torch.isfinite(tensor).all():
-            raise InputError(
-                f"initial_weights got a '{name}' that is not finite: give a network whose "
-                "training did not diverge"
-            )
-    return weights
-
-
-def warn_of_weights(network: nn.Module, train: Loader, kind: Outputs) -> None:
-    """Warns where a trained network's outputs on the first training batch look unlike the targets.
-
-    Args:
-        network: The network with its weights.
-        train: The training set.
-        kind: What the outputs mean.
-    """
-    device = next(network.parameters()).device
-    x, y = (part.to(device) for part in first_batch(train, "first", kind=kind))
-    with torch.no_grad(), seeded(0, "initial weights"):
-        doubt = kind.doubt(y, network.eval()(x))
-    if doubt:
-        warnings.warn(doubt, stacklevel=4)
-
-
-def check_execution(execution: Execution, inspection: Inspection) -> None:
+def check_execution(execution: Execution, inspection: Inspection, *, own: bool = False) -> None:
     """Checks that the network can be trained as the execution says.
+
+    Args:
+        execution: How trainings are run.
+        inspection: What was seen of the network.
+        own: Whether a training function of the user's trains it.
 
     Raises:
         InputError: The network can't be stacked, since it computes its activations anew for the
-            backward pass; or channels-last weights are not safe for one of its layers.
+            backward pass; channels-last weights are not safe for one of its layers; or a training
+            function should be stacked or compiled.
     """
+    if own and (execution.stack > 1 or execution.compile != "no"):
+        raise InputError(
+            "execution got stack or compile beside a training function of your own, which says "
+            "itself how it evaluates the module: leave them out (jobs= and device= work)"
+        )
     if execution.channels_last and inspection.unsafe_layer is not None:
         raise InputError(
             f"execution.channels_last got True, and layer '{inspection.unsafe_layer}' is a "

@@ -101,31 +101,14 @@ def inspect(
     builds = check_factory(model, device, example)
     network, spare = builds.networks
     before = shapes(network)
-    with seeded(0, "inspection", "evaluation"), torch.enable_grad():
-        outputs = evaluated(network.eval(), example, kind)
-    classes = outputs.shape[1]
-    kind.check_scale(outputs, " in evaluation mode")
+    classes = _evaluation(network, spare, x, kind)
     check_values(x, y, classes, 0, kind)
-    check_shapes(before, shapes(network))
     if doubt := kind.doubt(y):
         warnings.warn(doubt, stacklevel=4)
-    if depends_on_batch(spare, x, kind):
-        warnings.warn(
-            "what the network predicts for an input depends on the other inputs of its batch "
-            "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
-            "thalweg evaluates it",
-            stacklevel=4,
-        )
     seconds = trial_step(network, x, y, recipe or Recipe(), loss, kind)
     check_shapes(before, shapes(network))
     behaviour = _observed(spare, network, x[:16], y[:16])
-    if not repeats(spare, x[:16]):
-        warnings.warn(
-            "the network gives other outputs in training mode after the same seed, with the "
-            "same weights: it draws from a generator of its own, or counts its evaluations, so "
-            "that no training can be done again; let it draw from torch's global generator",
-            stacklevel=4,
-        )
+    _warn_of_repeating(spare, x)
 
     def evaluate(x: Tensor) -> None:
         with torch.no_grad(), seeded(0, "inspection", "shape"):
@@ -160,6 +143,71 @@ def inspect(
         _kept_apart(builds, behaviour),
         builds.stored,
     )
+
+
+def inspect_network(
+    model: Callable[[], nn.Module],
+    x: Tensor,
+    device: str,
+    *,
+    kind: Outputs = Classes(),  # noqa: B008  frozen
+) -> Inspection:
+    """Looks at the network alone, as far as that goes where a user's own function trains it: no
+    training set is read, and no step is taken.
+
+    Args:
+        model: Makes a network.
+        x: Some inputs `[batch, ...]`.
+        device: Where networks are trained.
+        kind: What the outputs mean.
+
+    Raises:
+        InputError: As by `inspect`.
+    """
+    x = x.to(device)
+    example = x[:2].clone()
+    builds = check_factory(model, device, example)
+    network, spare = builds.networks
+    classes = _evaluation(network, spare, x, kind)
+    behaviour = _observed(spare, network, x[:16], x.new_zeros(len(x[:16])))
+    _warn_of_repeating(spare, x)
+    return Inspection(
+        0,
+        classes,
+        behaviour,
+        unsafe_layer=unsafe_channels_last(network, device),
+        example=example.to("cpu"),
+        redrawn=("init",) * builds.differ,
+        constants=_kept_apart(builds, behaviour),
+        stored=builds.stored,
+    )
+
+
+def _evaluation(network: nn.Module, spare: nn.Module, x: Tensor, kind: Outputs) -> int:
+    """How many outputs a network has, by one evaluation of two inputs in evaluation mode."""
+    before = shapes(network)
+    with seeded(0, "inspection", "evaluation"), torch.enable_grad():
+        outputs = evaluated(network.eval(), x[:2].clone(), kind)
+    kind.check_scale(outputs, " in evaluation mode")
+    check_shapes(before, shapes(network))
+    if depends_on_batch(spare, x, kind):
+        warnings.warn(
+            "what the network predicts for an input depends on the other inputs of its batch "
+            "(batch norm without running statistics?): it is that of batches of 256 inputs, as "
+            "thalweg evaluates it",
+            stacklevel=5,
+        )
+    return outputs.shape[1]
+
+
+def _warn_of_repeating(network: nn.Module, x: Tensor) -> None:
+    if not repeats(network, x[:16]):
+        warnings.warn(
+            "the network gives other outputs in training mode after the same seed, with the "
+            "same weights: it draws from a generator of its own, or counts its evaluations, so "
+            "that no training can be done again; let it draw from torch's global generator",
+            stacklevel=5,
+        )
 
 
 def _kept_apart(builds: Builds, behaviour: Behaviour) -> tuple[str, ...]:

@@ -85,11 +85,15 @@ def key_of(
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def warn_not_kept() -> None:
-    """Warns that trained networks are not kept, since the loss has no identity."""
+def warn_not_kept(name: str) -> None:
+    """Warns that trained networks are not kept, since something has no identity.
+
+    Args:
+        name: What it is.
+    """
     warnings.warn(
-        "the loss holds something that can't be told from another of its kind, so that "
-        "trained networks are not kept in the cache: give a function or module of plain "
-        "settings and tensors",
+        f"the {name} holds something that can't be told from another of its kind, so that trained "
+        "networks are not kept in the cache: give a function or module of plain settings and "
+        "tensors",
         stacklevel=4,
     )

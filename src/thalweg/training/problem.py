@@ -1,24 +1,26 @@
 """The problem: what is trained, on what, how; and the only cache of trained networks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
-from thalweg.errors import Diverged, whole
+from thalweg.errors import Diverged, InputError, whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
-from thalweg.training.batches import Batches, Loader, end_with_us
+from thalweg.training.batches import Batches, Loader, NoBatches, end_with_us
 from thalweg.training.building import built, ordered
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
+from thalweg.training.function import TrainFunction, check_differs, train_by
+from thalweg.training.given import Network, given_networks, name_of, warn_of_weights
 from thalweg.training.identity import identity_of
-from thalweg.training.inspection import Inspection, inspect
+from thalweg.training.inspection import Inspection, inspect, inspect_network
 from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
 from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
@@ -26,6 +28,8 @@ from thalweg.training.sources import Source
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
+
+_UNTOLD = Recipe()  # where the user says nothing of a recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,16 @@ class Problem:
 
     Attributes:
         model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`.
-        train_loader: The training set, a loader of (inputs, targets).
-        recipe: How a full training goes.
+        train_loader: The training set, a loader of (inputs, targets). Beside `train` it may be left
+            out: then there is no geometry of the training data to learn from (`Forest` learns from
+            predictions alone), and explorers that train by batches refuse.
+        recipe: How a full training goes. Beside `train` it is the explorers' own: how they train
+            around an anchor.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
-        initial_weights: A network that the user has trained already (Weights or state_dict). It is
-            `anchor(0)`, and costs 1 like any other. A regression's gives standardised values.
+        networks: What the user has trained already, one network or several: modules, state_dicts,
+            Weights, or paths of safetensors files and of checkpoints that torch.save wrote. They
+            are `anchor(0)`, `anchor(1)`, ..., and cost 1 each, as any other. A regression's give
+            standardised values. Read, they are a tuple of Weights.
         execution: On what device trainings run, how many at once, and by what executor.
         sources: What a retraining draws anew. The others are the same for all trainings of all
             seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name
@@ -66,14 +75,20 @@ class Problem:
             from those with 5,000 by less than a twentieth of the draws' spread (`research/bench/`).
         outputs: What the network's outputs mean: classes (or None), `Binary()` (one logit, labels 0
             and 1) or `Values(units="mg/l")` (a regression, of one value or several).
+        train: A training function of your own, `train(module, seed)`. It trains a new network in
+            place, by whatever loop, or returns the trained one; where it takes them apart, it is
+            `train(module, order, augmentation, data)`, or some of these. Seeds are whole numbers
+            below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
+            call. Its work is counted by watching the module; the first training is the unit of
+            cost. None is the recipe.
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
     """
 
     model: Callable[[], nn.Module]
-    train_loader: Loader
-    recipe: Recipe = Recipe()  # noqa: RUF009  frozen
+    train_loader: Loader = NoBatches()  # noqa: RUF009  it has no state
+    recipe: Recipe = _UNTOLD
     seed: int = 0
-    initial_weights: Weights | Mapping[str, Any] | None = None
+    networks: Network | Sequence[Network] | None = None
     execution: Execution = Execution()  # noqa: RUF009  frozen
     sources: tuple[Source, ...] = ("init", "order", "augmentation")
     loss: Loss | None = None
@@ -84,16 +99,21 @@ class Problem:
     inspection: Inspection | None = None
     bn_examples: int = 2048
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
+    train: TrainFunction | None = None
     _kept: Kept = field(repr=False, init=False)
+    _seeds: tuple[Any, ...] = field(repr=False, init=False)  # what the training function takes
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
+        if self.train_loader is None:
+            object.__setattr__(self, "train_loader", NoBatches())
         object.__setattr__(self, "outputs", checking.checked_outputs(self.outputs))
         checking.check_surroundings(self.execution)
         checking.check_recipe_and_loss(
             self.recipe, self.loss, self.outputs, warn=self.inspection is None
         )
-        sources.check_names(self.sources, self.train_loader)
+        named = sources.check_names(self.sources, self.train_loader, self.train)
+        object.__setattr__(self, "_seeds", named)
         whole("problem.bn_examples", self.bn_examples, 1)
         checking.check_cache(self.cache, self.identity)
         derive(self.seed)  # says so where it is no whole number
@@ -103,34 +123,108 @@ class Problem:
         if isinstance(self.train_loader, Batches):  # whole: batch by batch would be slow
             object.__setattr__(self, "train_loader", self.train_loader.to(self.device))
         if self.inspection is None:
-            loss = None if self.loss is None else self.criterion
-            train, device = self.train_loader, self.device
-            seen = inspect(
-                self.model, train, device, recipe=self.recipe, loss=loss, kind=self.outputs
-            )
-            object.__setattr__(self, "inspection", seen)
-            sources.warn_of_sources(seen, self.sources)
-        checking.check_execution(self.execution, self._seen)
+            object.__setattr__(self, "inspection", self._inspected())
+            sources.warn_of_sources(self._seen, self.sources)
+        checking.check_execution(self.execution, self._seen, own=self.train is not None)
         sources.check_sources(self.inspection, self.sources)
-        checking.check_unit(self.meter, self.training_examples)
+        if self.train is None:
+            checking.check_unit(self.meter, self.training_examples)
         object.__setattr__(self, "_kept", Kept(self.device))
-        if self.initial_weights is not None:  # paid elsewhere, and charged as one training
-            network, unit = self.build("network"), self.training_examples
-            weights = checking.checked_weights(self.initial_weights, network, self.device)
-            cost = Cost(backward_examples=unit, training_examples=unit)
-            self._kept.networks[0] = weights, cost
-            if not self.outputs.simplex:  # numbers can be in the wrong units
-                checking.warn_of_weights(self.network(weights), self.train_loader, self.outputs)
+        there = (
+            () if self.networks is None else given_networks(self.networks, self.build("network"))
+        )
+        object.__setattr__(self, "networks", there)
+        for k, weights in enumerate(there):  # paid elsewhere, and charged as one training
+            self._kept.networks[k] = weights, Cost(given=1)
+            if self.has_loader and not self.outputs.simplex:  # numbers can be in the wrong units
+                warn_of_weights(self.network(weights), self.train_loader, self.outputs)
+
+    def _inspected(self) -> Inspection:
+        """A look at the network, and at the training set where there is one."""
+        if self.train is not None and not self.has_loader:
+            if self.unlabelled is None:
+                raise InputError(
+                    "a problem with a training function got neither unlabelled= nor train_loader=, "
+                    "so that nobody knows what inputs the network reads: give unlabelled=, some "
+                    "thousand inputs that were not trained on"
+                )
+            x = parts.unlabelled_inputs(self.train_loader, self.unlabelled, 64)
+            seen = inspect_network(self.model, x, self.device, kind=self.outputs)
+        else:
+            loss = None if self.loss is None else self.criterion
+            seen = inspect(
+                self.model,
+                self.train_loader,
+                self.device,
+                recipe=self.recipe,
+                loss=loss,
+                kind=self.outputs,
+            )
+        if self.train is None:
+            return seen
+        # its seed reaches what it draws, and the layout of its weights is its own
+        drawn = ("init",) * ("init" in seen.redrawn) + ("order", "augmentation")
+        return replace(seen, redrawn=drawn, channels_last=False)
+
+    @property
+    def drawn_anew(self) -> str:
+        """What a retraining draws anew, in words: its sources of randomness, and how far a seed
+        reaches them.
+        """
+        masks = "masks" in self._seen.redrawn
+        seen = [s for s in self.sources if s in (*self._seen.redrawn, "data")] + ["masks"] * masks
+        drawn = ", ".join(seen) or "nothing"
+        if self.train is None:
+            return drawn
+        return (
+            f"{drawn} (all but init as far as train(module, {', '.join(self._seeds)}) draws them "
+            "from what it is given, or from torch's, NumPy's and Python's own generators)"
+        )
+
+    @property
+    def has_loader(self) -> bool:
+        """Whether there is a training set in batches."""
+        return not isinstance(self.train_loader, NoBatches)
+
+    def check_batches(self, asked: object) -> None:
+        """Checks that there is a training set in batches and a recipe, before an explorer that
+        trains by them pays for anything.
+
+        Args:
+            asked: The explorer or baseline.
+
+        Raises:
+            InputError: There is a training function, and one of them is missing.
+        """
+        if self.train is None or (self.has_loader and self.recipe is not _UNTOLD):
+            return
+        missing = "recipe=" if self.has_loader else "train_loader= and recipe="
+        raise InputError(
+            f"{type(asked).__name__} trains by batches, a loss and a rate of its own, and the "
+            f"problem has a training function: give {missing} beside train= (loss=, too, where it "
+            "is not the usual one)"
+        )
 
     @property
     def device(self) -> str:
         """The device that networks are trained and evaluated on: that of the execution."""
         return self.execution.device
 
-    @cached_property
+    @property
     def training_examples(self) -> int:
-        """Evaluations with a backward pass of one full training, in examples: the unit of cost."""
+        """Evaluations with a backward pass of one full training, in examples: the unit of cost. Of
+        a training function it is 0 until one training was seen.
+        """
+        return self.meter.training_examples if self.train is not None else self._read_examples
+
+    @cached_property
+    def _read_examples(self) -> int:
         return parts.read_examples(self.recipe, self.train_loader, self._seen.examples)
+
+    @property
+    def example(self) -> Tensor:
+        """Two inputs `[2, ...]` as the network reads them, on the CPU."""
+        return cast(Tensor, self._seen.example)
 
     @property
     def criterion(self) -> Loss:
@@ -149,6 +243,11 @@ class Problem:
         return cast(Inspection, self.inspection)
 
     @property
+    def given(self) -> int:
+        """How many networks were given: they are the first anchors."""
+        return len(cast(tuple[Weights, ...], self.networks))
+
+    @property
     def cost(self) -> Cost:
         """What was spent so far, with each anchor that was given or read from a cache once."""
         return self.meter.cost
@@ -162,7 +261,7 @@ class Problem:
         that uses it. If it is not kept yet, it is trained now; `train_anchors` trains several.
 
         Raises:
-            Diverged: Its loss became infinite.
+            TrainingFailed: Its loss became infinite (`Diverged`), or a training function raised.
         """
         with EXCLUSIVE:  # threads that share a problem take turns
             if not self.has(k):
@@ -173,12 +272,27 @@ class Problem:
         """Trains the k-th network here and now, and says what that cost. It is not kept.
 
         Raises:
-            Diverged: Its loss became infinite.
+            TrainingFailed: As by `anchor`.
         """
+        if self.train is not None:
+            return self._trained_by(self.train, k)
         network = self.build("anchor", k)
         module = self.execution.compiled(network)
         cost = self.meter.apart(lambda: self.fit(module, self.recipe, "anchor", k))
         return Weights.of(network), cost
+
+    def _trained_by(self, function: TrainFunction, k: int) -> tuple[Weights, Cost]:
+        seeds = {name: self._seed(name, "anchor", k) for name in self._seeds}
+        network, trained = self.build("anchor", k), list[Weights]()
+
+        def work() -> None:
+            with self.meter.clock(), seeded(next(iter(seeds.values()))):
+                trained.append(train_by(function, network, seeds, self.meter))
+
+        cost = self.meter.apart(work)
+        unit = self.meter.training_examples or round(cost.backward_examples)
+        self.meter.training_examples = unit
+        return trained[0], replace(cost, training_examples=unit)
 
     def lean(self) -> "Problem":
         """A copy with nothing but what one training, or one stack, reads in another process."""
@@ -186,7 +300,7 @@ class Problem:
         unread: dict[str, Any] = {
             "cache": None,
             "identity": "",
-            "initial_weights": None,
+            "networks": None,
             "unlabelled": None,
         }
         return replace(self, **unread, meter=Meter(), execution=here)
@@ -200,7 +314,13 @@ class Problem:
         return self._kept.networks[k][1] if self.has(k) else None
 
     def keep(self, k: int, weights: Weights, cost: Cost) -> None:
-        """Keeps the k-th training, done here or elsewhere; it is charged when it is used."""
+        """Keeps the k-th training, done here or elsewhere; it is charged when it is used.
+
+        Raises:
+            InputError: A training function trained the same network twice.
+        """
+        if self.train is not None and self.sources:
+            check_differs(k, weights, self._kept.networks)
         self._kept.put(k, weights, cost)
         if self._cache is not None:
             self._cache.put(self.fingerprint(k), weights, cost)
@@ -294,22 +414,36 @@ class Problem:
         """A name of everything that can change the k-th training."""
         loss = [] if self.loss is None else [self._loss_identity]
         outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
-        more = loss + outputs or None
+        function = [] if self.train is None else [f"train {self._function}"]
+        more = loss + outputs + function + self._names[k : k + 1] or None
         return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
+
+    @cached_property
+    def _names(self) -> list[str | None]:
+        """Names of the networks that were given, so that no training is taken for one of them."""
+        return [name_of(weights) for weights in cast(tuple[Weights, ...], self.networks)]
 
     @cached_property
     def _loss_identity(self) -> str | None:
         return identity_of(self.loss)
 
     @cached_property
-    def _cache(self) -> Cache | None:
-        if self.cache is None or self.loss is None or self._loss_identity is not None:
-            return self.cache
-        warn_not_kept()
-        return None
+    def _function(self) -> str | None:
+        return identity_of(self.train)
 
-    def _seed(self, source: Source, *name: str | int) -> int:
-        return sources.seed_of(source, self.sources, self.seed, name)
+    @cached_property
+    def _cache(self) -> Cache | None:
+        if self.cache is None:
+            return None
+        for name, known in (("loss", self._loss_identity), ("training function", self._function)):
+            if known is None:
+                warn_not_kept(name)
+                return None
+        return self.cache
+
+    def _seed(self, source: Source | Literal["seed"], *name: str | int) -> int:
+        drawn: Source = "order" if source == "seed" else source
+        return sources.seed_of(drawn, self.sources, self.seed, name)
 
 
 def _train_alone(problem: Problem, k: int) -> None:

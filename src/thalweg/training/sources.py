@@ -7,25 +7,36 @@ from typing import Literal
 from thalweg.errors import InputError
 from thalweg.seeds import derive
 from thalweg.training.batches import Batches, Loader
+from thalweg.training.function import TrainFunction, check_sources_of, seeds_of
 from thalweg.training.inspection import Inspection
 
 Source = Literal["init", "order", "augmentation", "data"]
 
 
-def check_names(sources: Sequence[str], loader: Loader) -> None:
-    """Checks that the sources are known, and can be told apart in this loader.
+def check_names(
+    sources: Sequence[str], loader: Loader, train: TrainFunction | None = None
+) -> tuple[str, ...]:
+    """Checks that the sources are known, and can be told apart in this loader, or by a user's own
+    training function.
+
+    Returns:
+        The seeds that the training function takes, by name.
 
     Raises:
         InputError: A name is unknown, or the loader is not `Batches` and can't be bootstrapped, or
-            can't draw the order anew without the augmentation.
+            can't draw the order anew without the augmentation; or the same of a training function.
     """
     others = set(sources) - {"init", "order", "augmentation", "data"}
     if others:
         raise InputError(
             f"sources got {sorted(others)}, needs some of init, order, augmentation, data"
         )
+    if train is not None:
+        named = seeds_of(train)
+        check_sources_of(named, sources)
+        return named
     if isinstance(loader, Batches):
-        return
+        return ()
     if "data" in sources:
         raise InputError(
             "sources got 'data' with a loader of your own: give thalweg.Batches, which can "
@@ -36,6 +47,7 @@ def check_names(sources: Sequence[str], loader: Loader) -> None:
             "sources got one of order and augmentation with a loader of your own, which "
             "can't tell them apart: name both or none, or give thalweg.Batches"
         )
+    return ()
 
 
 def check_sources(inspection: Inspection | None, sources: Sequence[str]) -> None:

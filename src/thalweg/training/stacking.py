@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from thalweg.errors import Diverged, InputError
+from thalweg.errors import InputError, TrainingFailed
 from thalweg.meter import Cost, Meter
 from thalweg.seeds import seeded
 from thalweg.training.batches import Batches
@@ -17,12 +17,12 @@ from thalweg.training.stacked_batches import StackedBatches
 from thalweg.weights.point import Weights
 
 Wanted = Sequence[tuple[Problem, int]]
-Trained = tuple[Weights, Cost] | None  # nothing where a training diverged
+Trained = tuple[Weights, Cost] | None  # nothing where a training failed
 
 
 def alike(first: Problem, other: Problem) -> bool:
     """Whether the anchors of two problems can be members of one stack."""
-    names = ("model", "recipe", "execution", "sources", "loss", "outputs")
+    names = ("model", "train", "recipe", "execution", "sources", "loss", "outputs")
     if first is other:
         return True
     if any(getattr(first, name) != getattr(other, name) for name in names):
@@ -48,7 +48,7 @@ def train_group(group: Wanted) -> list[Trained]:
     the stack diverges.
 
     Returns:
-        What each of them gave, in their order: weights with their cost, or None where it diverged.
+        What each of them gave, in their order: weights with their cost, or None where it failed.
 
     Raises:
         InputError: The network or its loader can't be stacked.
@@ -57,11 +57,11 @@ def train_group(group: Wanted) -> list[Trained]:
         ((problem, k),) = group
         try:
             return [problem.trained(k)]
-        except Diverged:
+        except TrainingFailed:
             return [None]
     try:
         return [*_train_stack(group)]
-    except Diverged:
+    except TrainingFailed:
         return [trained for one in group for trained in train_group([one])]
     except torch.OutOfMemoryError:
         pass  # the memory is free again only outside of this clause

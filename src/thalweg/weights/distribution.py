@@ -191,8 +191,8 @@ def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
     kind = metadata.get("kind")
     if kind is None:
         raise InputError(
-            f"{path} holds no weight distribution: give a file that thalweg.save wrote, or a "
-            "network's weights as Problem(initial_weights=safetensors.torch.load_file(path))"
+            f"{path} holds no weight distribution: give a file that thalweg.save wrote, or, of a "
+            f"network's weights, Problem(networks='{path}')"
         )
     if not isinstance(kind, str) or kind not in WeightDistribution.kinds:
         raise InputError(

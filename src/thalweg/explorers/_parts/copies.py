@@ -40,4 +40,4 @@ def reseeded(problem: Problem, copy: int) -> Problem:
     """
     if copy == 0:
         return problem
-    return replace(problem, seed=derive(problem.seed, "repeat", copy), initial_weights=None)
+    return replace(problem, seed=derive(problem.seed, "repeat", copy), networks=None)
