@@ -1,7 +1,8 @@
 """Fills the page of the zoo from its results: python docs/zoo.py.
 
 With --check it changes nothing, and fails if the page is out of date. With --run it makes the
-results anew, which takes some minutes; names of networks limit it to these: `--run 'MLP' 'ViT'`.
+results anew, which takes some minutes; names of networks limit it to these: `--run 'MLP' 'ViT'`,
+and names of methods to those cells: `--run --methods=narrow,align 'MLP'`.
 The results, `docs/zoo.json`, are those of `tests/zoo`, which checks every cell against them.
 """
 
@@ -18,8 +19,11 @@ BLOCK = re.compile(r"(<!-- zoo -->\n).*?(<!-- end -->)", re.DOTALL)
 FAMILIES = {
     "convolutional": "Convolutional: plain, residual, dense, depthwise",
     "branches": "Convolutional: gates, groups, branches, volumes, signals",
+    "efficient": "Convolutional: efficient, split, with attention",
     "perceptrons": "Vectors of numbers",
     "tokens": "Tokens, tables, images as tokens",
+    "attention": "Attention, as published",
+    "texts": "Texts, tables and signals, as published",
     "norms": "Norms and frozen parts",
     "parametrised": "Weights that are made of others, shared, made late, or used again",
     "unusual": "Unusual outputs, wrappers, randomness, states and starts",
@@ -40,14 +44,16 @@ COLUMNS = {
 REASONS = {
     r"no dropout layer": "MC dropout with the network's own dropout needs an `nn.Dropout` or a similar layer. "
     "With a rate it works on any network with a linear layer or a convolution.",
-    r"convolution with groups": "The channels of a convolution with several channels per group are fixed by the groups, so "
-    "it can't be narrowed. `quantify` accepts a narrow network of your own, `narrow=`.",
-    r"can't be traced": "Alignment and narrowing read the network's graph, which `torch.fx` does not find if the "
-    "forward pass branches on its inputs or calls `len`. `quantify` accepts a narrow network of "
-    "your own, `narrow=`.",
-    r"in the network's graph": "Alignment and narrowing follow channels through the network's graph, and refuse an "
-    "operation that they don't know instead of guessing. `quantify` accepts a narrow network of "
-    "your own, `narrow=`.",
+    r"same in all new networks": "Pre-trained weights are never cut: narrow copies would know less than the network. "
+    "`quantify` accepts a narrow network of your own, `narrow=`.",
+    r"can't be narrowed": "The network's code names its numbers of channels where they can't be changed, or does "
+    "other things each time. `quantify` accepts a narrow network of your own, `narrow=`.",
+    r"no hidden channels": "All channels are seen by an operation that is not understood, and stay whole. "
+    "`quantify` accepts a narrow network of your own, `narrow=`.",
+    r"can't be traced": "Alignment reads the network's graph, which `torch.fx` does not find if the "
+    "forward pass branches on its inputs.",
+    r"in the network's graph": "Alignment follows channels through the network's graph, and refuses an "
+    "operation that it doesn't know instead of guessing.",
     r"last-layer-laplace": "Last-layer Laplace concerns the last linear layer, so the network must return that "
     "layer's outputs.",
     r"layer='\.\.\.'": "The features of an input are the inputs of the last linear layer. If the network does "
@@ -69,25 +75,33 @@ REASONS = {
 }
 
 
-def outcomes(names: Sequence[str]) -> dict[str, Any]:
-    """Runs every network, or the named ones, with every method, and returns all results."""
+def outcomes(names: Sequence[str], methods: Sequence[str]) -> dict[str, Any]:
+    """Runs every network, or the named ones, with every method, or the named ones, and returns all
+    results.
+    """
     sys.path[:0] = [str(ROOT / "tests" / "zoo"), str(ROOT / "tests")]
     import cells
     from networks import NETWORKS
 
-    results = read()["networks"] if names else {}
+    results = read()["networks"]
     for name in names or NETWORKS:
         print(name, flush=True)
-        ended = {method: cells.outcome(name, method) for method in cells.METHODS}
-        refused = {method: [o.refusal, o.way_out] for method, o in ended.items() if o.refusal}
-        network = NETWORKS[name]
+        network, known = NETWORKS[name], results.get(name, {"refused": {}})["refused"]
+        chosen = methods if methods and name in results else list(cells.METHODS)
+        ended = {method: cells.outcome(name, method) for method in chosen}
+        refused = {m: [o.refusal, o.way_out] for m, o in ended.items() if o.refusal}
+        refused |= {m: line for m, line in known.items() if m not in ended}
         results[name] = {
             "family": network.family,
             "does": network.does,
+            "published": network.published,
             "warning": cells.look(name).warning,
-            "refused": refused,
+            "refused": {m: refused[m] for m in cells.METHODS if m in refused},
         }
-    return {"methods": list(cells.METHODS), "networks": {name: results[name] for name in NETWORKS}}
+    return {
+        "methods": list(cells.METHODS),
+        "networks": {name: results[name] for name in NETWORKS if name in results},
+    }
 
 
 def read() -> dict[str, Any]:
@@ -152,6 +166,7 @@ def tables(results: Mapping[str, Any]) -> str:
                 cells += [_cell(refused[name].get(m), numbers) for m in COLUMNS]
                 text.append("| " + " | ".join(cells) + " |")
         text.append("")
+    text += _published(networks, numbers)
     text += ["### Reasons", ""]
     for reason, number in numbers.items():
         lines = {
@@ -171,6 +186,26 @@ def tables(results: Mapping[str, Any]) -> str:
             "",
         ]
     return "\n".join(text)
+
+
+def _published(networks: Mapping[str, Any], numbers: Mapping[str, int]) -> list[str]:
+    """Returns the table of published architectures that narrow by themselves."""
+    named = {name: network for name, network in networks.items() if network["published"]}
+    narrow = [name for name in named if "narrow" not in named[name]["refused"]]
+    text = [
+        "### Published architectures that narrow by themselves",
+        "",
+        f"{len(narrow)} of the {len(named)} published architectures in the zoo can be made narrower "
+        "without their author's settings, as `quantify` does. Each is a small network of that "
+        "architecture; where weights are pre-trained, they are not cut.",
+        "",
+        "| architecture | network above | narrows by itself |",
+        "|---|---|---|",
+    ]
+    for name, network in named.items():
+        told = _cell(network["refused"].get("narrow"), numbers).replace("works", "yes")
+        text.append(f"| {network['published']} | {name} | {told} |")
+    return [*text, ""]
 
 
 def words(line: str) -> str:
@@ -212,7 +247,8 @@ def main() -> int:
     """Makes the results, writes the page, or checks it."""
     if "--run" in sys.argv:
         names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-        write(outcomes(names))
+        asked = [a.removeprefix("--methods=") for a in sys.argv if a.startswith("--methods=")]
+        write(outcomes(names, asked[0].split(",") if asked else []))
     text = PAGE.read_text()
     filled = BLOCK.sub(lambda m: m[1] + tables(read()) + m[2], text)
     if filled != text and "--check" in sys.argv:

@@ -1,6 +1,4 @@
-"""A network that is trained already: explore around it, keep what was found, predict with it
-later.
-"""
+"""Three trained networks on disk: what would another training predict, and how surely?"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +10,8 @@ from torch import nn
 import thalweg
 
 images, labels = (torch.tensor(a) for a in load_digits(return_X_y=True))
-train = thalweg.Batches(images[:1000].float() / 16, labels[:1000], size=32)
-test = images[1400:].float() / 16
+train = thalweg.Batches(images[:800].float() / 16, labels[:800], size=32)
+unlabelled, test = images[800:1400].float() / 16, images[1400:].float() / 16
 
 
 def network() -> nn.Module:
@@ -21,24 +19,25 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10))
 
 
-# %% Stands for the training that took days
+# %% Stands for the trainings that took days, and left their files
+folder = TemporaryDirectory()
+paths = [Path(folder.name) / f"{k}.pt" for k in range(3)]
 recipe = thalweg.Recipe(epochs=10, lr=0.05)
-trained = thalweg.Problem(network, train, recipe).anchor(0)
+stood_in = thalweg.Problem(network, train, recipe)
+for path, weights in zip(paths, thalweg.train_anchors(stood_in, 3), strict=True):
+    torch.save({"epoch": 10, "state_dict": stood_in.network(weights).state_dict()}, path)
 
-# %% A simplex of low loss around it. Its cost counts the trained network as 1
-problem = thalweg.Problem(network, train, recipe, networks=trained)
+# %% They are the first three anchors, and nothing is trained; each costs 1, whoever paid for it
+problem = thalweg.Problem(network, train, recipe, networks=paths, unlabelled=unlabelled)
+three = thalweg.explorers.DeepEnsemble(members=3).explore(problem)
+known, here = (thalweg.predict(problem, three, x) for x in (unlabelled, test))
+drawn = thalweg.emulators.Neighbours().emulate(known, here, draws=100, seed=0)
+print(f"mean u {drawn.u().mean():.4f}; cost: {problem.cost.trainings:.2f} trainings")
+
+# %% A simplex of low loss around the first, stored; read again, it draws the same weights
 simplex = thalweg.explorers.SPRO(vertices=2).explore(problem)
-print(
-    f"cost: {problem.cost.trainings:.2f} trainings, {problem.cost.seconds:.1f} s beyond the "
-    "trained network"
-)
-
-# %% Stored and read again, it draws the same weights
-with TemporaryDirectory() as folder:
-    thalweg.save(simplex, Path(folder) / "simplex.safetensors")
-    again = thalweg.load(Path(folder) / "simplex.safetensors")
-predictions = thalweg.predict(problem, again, test, draws=16)
-print(
-    f"mean u of 16 draws: {predictions.u().mean():.4f}; forward passes, refreshes among them: "
-    f"{problem.cost.forward_examples}"
-)
+thalweg.save(simplex, Path(folder.name) / "simplex.safetensors")
+again = thalweg.load(Path(folder.name) / "simplex.safetensors")
+local = thalweg.predict(problem, again, test, draws=16)
+print(f"mean u around it {local.u().mean():.4f}; cost: {problem.cost.trainings:.2f} trainings")
+folder.cleanup()

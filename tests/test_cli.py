@@ -8,6 +8,7 @@ import struct
 import sys
 from importlib.metadata import version
 
+import numpy as np
 import pooch
 import pytest
 import torch
@@ -110,6 +111,25 @@ def test_a_whole_study(thalweg, written, tmp_path):
 def test_compare(thalweg, studied):
     code, out, _ = thalweg("compare", studied)
     assert code == 0 and "deep-ensemble (members 2)" in out and "K_eq" in out
+
+
+def test_compare_files(thalweg, refused, tmp_path):
+    source = torch.Generator().manual_seed(0)
+    for name, members in (("retrainings", 12), ("method", 3)):
+        logits = torch.randn(members, 200, 3, generator=source).numpy()
+        np.save(tmp_path / f"{name}.npy", logits)
+    files = (tmp_path / "retrainings.npy", tmp_path / "method.npy")
+    code, out, err = thalweg("compare", *files, "--kind", "logits")
+    assert code == 0 and not err and out.startswith("K_eq ") and "12 retrainings, 200 inputs" in out
+    np.save(tmp_path / "one.npy", torch.rand(12, 200, generator=source).numpy())
+    np.save(tmp_path / "two.npy", torch.rand(3, 200, generator=source).numpy())
+    one = (tmp_path / "one.npy", tmp_path / "two.npy")
+    code, out, err = thalweg("compare", *one, "--kind", "probabilities", "--binary")
+    assert code == 0 and not err and "K_u" in out
+    assert "needs --kind probabilities, " in refused("compare", *files)
+    assert "NaN or outside of 0 .. 1" in refused("compare", *files, "--kind", "probabilities")
+    assert "did you mean 'logits'" in refused("compare", *files, "--kind", "logit")
+    assert "needs the files of retrainings" in refused("compare", files[0], "--kind", "logits")
 
 
 def test_dry_run(thalweg, written, tmp_path):

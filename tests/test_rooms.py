@@ -34,6 +34,7 @@ ROOMS = [
     ["method"],
     ["asking"],
     ["computing"],
+    ["finetuning"],
     ["looking"],
     ["quantifying"],
     ["data", "models"],

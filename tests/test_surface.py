@@ -29,6 +29,8 @@ TOP = [
     "Quantified",
     "Method",
     "compute",
+    "compare",
+    "Comparison",
     "evaluate",
     "Truth",
     "Outputs",

@@ -19,9 +19,9 @@ from thalweg.explorers.learned_line import LearnedLine
 from thalweg.explorers.restarts import Restarts
 from thalweg.explorers.snapshot import Snapshot
 from thalweg.explorers.swag import SWAG
-from thalweg.graph.narrowing import narrowed
 from thalweg.meter import Cost, Meter
 from thalweg.narrow.flops import flops
+from thalweg.narrow.training import narrow_factory
 from thalweg.outputs import log_softmax
 from thalweg.predicting import predict
 from thalweg.seeds import derive
@@ -68,7 +68,7 @@ def trained(
     dropout while it trains.
     """
     own = (
-        replace(problem, model=partial(_narrow, problem.model, width), meter=Meter())
+        replace(problem, model=narrow_factory(problem, width), meter=Meter())
         if width < 1
         else problem
     )
@@ -222,10 +222,6 @@ def affordable(cost: float) -> int:
     Steps are whole numbers, so that a quarter may be a little more: that is let pass.
     """
     return max(1, math.floor(1 / cost + 0.05)) if cost > 1e-9 else 1
-
-
-def _narrow(model: Callable[[], nn.Module], width: float) -> nn.Module:
-    return narrowed(model(), width)
 
 
 def _plain(problem: Problem) -> Batches:

@@ -19,6 +19,7 @@ from thalweg.errors import Diverged, InputError
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.meter import Cost
 from thalweg.method import Method
+from thalweg.metrics.comparison import Comparison, compare
 from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
@@ -43,6 +44,7 @@ __all__ = [
     "Batches",
     "Binary",
     "Classes",
+    "Comparison",
     "Cost",
     "Diverged",
     "Emulator",
@@ -62,6 +64,7 @@ __all__ = [
     "WeightDistribution",
     "Weights",
     "__version__",
+    "compare",
     "compute",
     "evaluate",
     "load",

@@ -145,12 +145,51 @@ def study(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  thalweg compare results/digits")
-def compare(folder: Folder, data_dir: DataDir = None) -> None:
-    """Evaluate a study's methods again from the stored predictions, and show the table."""
+@app.command(
+    epilog="Examples:  thalweg compare results/digits   ·   thalweg compare retrainings.npy "
+    "method.npy --kind probabilities"
+)
+def compare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER_OR_REFERENCE",
+            help="A study's folder, or a file of retrainings' predictions: .npy, .npz, .parquet.",
+        ),
+    ],
+    method: Annotated[
+        Path | None, typer.Argument(help="A file with a method's predictions of the same inputs.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="What the files hold: probabilities, log_probabilities or logits (members x "
+            "inputs x classes), or values."
+        ),
+    ] = None,
+    binary: Annotated[  # noqa: FBT002
+        bool, typer.Option("--binary", help="One probability or logit an input: members x inputs.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Evaluate a study's methods again from the stored predictions, or compare the predictions in
+    one file with those of retrainings in another.
+    """
     from thalweg.study.compare import compare as compare_study
 
-    _show(folder, compare_study(folder, data_dir))
+    if method is None:
+        if kind is not None or binary:
+            raise InputError(
+                "compare got one path and what files hold, needs the files of retrainings and of "
+                "a method, or a study's folder alone"
+            )
+        _show(source, compare_study(source, data_dir))
+        return
+    from thalweg.metrics.comparison import compare as compare_predictions
+
+    _say(
+        str(compare_predictions(*(_predictions(p, kind, binary=binary) for p in (source, method))))
+    )
 
 
 @app.command(
@@ -408,6 +447,21 @@ def _show(folder: Path, comparison: Any) -> None:
         cells = [texts.get((row["method"], column), "failed") for column in columns]
         table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
+
+
+def _predictions(path: Path, kind: Any, *, binary: bool) -> Any:
+    """Returns the predictions in a file: of an array or a table the kind must be said."""
+    from thalweg.outputs import Binary
+    from thalweg.predictions import Predictions
+
+    if path.suffix == ".safetensors":
+        return Predictions.load(path)
+    if kind is None:
+        raise InputError(
+            f"compare got {path} and no kind, needs --kind probabilities, log_probabilities, "
+            "logits or values"
+        )
+    return Predictions.of(path, kind, outputs=Binary() if binary else None)
 
 
 def _shard(text: str) -> tuple[int, int]:

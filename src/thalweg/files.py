@@ -264,7 +264,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     with _readable(path):
         try:
             found = np.load(path, allow_pickle=False)
-            return {"": found} if isinstance(found, np.ndarray) else dict(found)
+            if isinstance(found, np.ndarray):
+                return {"": found}
+            with found:
+                return dict(found)
         except OSError:
             raise
         except Exception as error:  # bytes of unknown origin can make the reader raise anything

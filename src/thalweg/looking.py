@@ -2,7 +2,6 @@
 trained.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
+from thalweg.finetuning import fine_tunings, pre_trained
 from thalweg.graph.narrowing import least_share
 from thalweg.inputs import CheckedInputs, check_inputs
 from thalweg.meter import Meter
@@ -113,6 +113,9 @@ class Request:
             InputError: The network can't be narrowed so far, the budget is too small, or there is
                 no layer whose output are the features.
         """
+        stored = pre_trained(problem) if self.narrow is None else None
+        if stored is not None:
+            return self._without_copies(problem, stored)
         if self.narrow is None:
             self._check_narrowing(problem)
         else:
@@ -125,6 +128,31 @@ class Request:
                 check_layer(replace(network, meter=Meter()), self.layer)
         beside = replace(beside, width_ratio=width_ratio, members=members)
         return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=emulator)
+
+    def _without_copies(self, problem: Problem, stored: str) -> Method:
+        """What the budget buys of a fine-tuned network; a warning says so."""
+        why = f"'{stored}' is the same in all new networks (pre-trained?)"
+        if self.width_ratio is not None:
+            raise InputError(
+                f"{why}, and width_ratio got {self.width_ratio:g}: pre-trained weights are never "
+                "cut; leave it out, or give narrow= beside it, which makes a narrow network that "
+                "is pre-trained, too"
+            )
+        emulator = self._emulator(problem)
+        method = fine_tunings(problem, self.anchors, self.budget, emulator)
+        if emulator.uses_features:
+            check_layer(replace(problem, meter=Meter()), self.layer)
+        bought = (
+            f"{method.anchors} trainings from these weights"
+            if method.explorer.retrainings
+            else "networks along cycles of the learning rate"
+        )
+        warnings.warn(
+            f"{why}: there are no narrow copies of it, and u is learned from {bought} "
+            "(docs/finetuning.md)",
+            stacklevel=3,
+        )
+        return method
 
     def _emulator(self, problem: Problem) -> Emulator:
         """The emulator; a forest looks at predictions alone where there is no training set."""
@@ -154,17 +182,8 @@ class Request:
                 "network; or do without: anchors=2 trained by DeepEnsemble(members=2), and their "
                 "predictions given to Neighbours().emulate (docs/guide.md)"
             ) from None
-        stored = problem.inspection.stored if problem.inspection is not None else ()
-        if stored:
-            warnings.warn(
-                f"'{stored[0]}' is the same in all new networks (pre-trained?), and narrow "
-                "ones are cut from it: they know less than yours, and may not tell how its "
-                "retrainings differ: give narrow= and width_ratio=, or two full trainings "
-                "(DeepEnsemble(members=2)) and Neighbours",
-                stacklevel=4,
-            )
         if self.width_ratio is not None and self.width_ratio < WIDTH_RATIOS[-1]:
-            least = least_share(problem.build("network"))
+            least = least_share(problem.build("network").cpu(), problem.example)
             # below its half, what is told would be another ratio than the one that is made
             if self.width_ratio < least / 2:
                 raise InputError(

@@ -124,8 +124,8 @@ class Predictions:
 
         Example:
             >>> one, other = [[0.9, 0.1], [0.6, 0.4]], [[0.7, 0.3], [0.6, 0.4]]
-            >>> Predictions.of([one, other], kind="probabilities").u()
-            tensor([0.2000, 0.0000])
+            >>> Predictions.of([one, other], kind="probabilities").mean()[0]
+            tensor([0.8000, 0.2000], dtype=torch.float64)
         """
         if kind not in _STORE:
             raise unknown("kind of predictions", kind, _STORE)

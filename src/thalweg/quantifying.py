@@ -59,13 +59,16 @@ class Quantified:
     def __str__(self) -> str:
         known = self.predictions.outside
         outside = 0.0 if known is None else float(known.float().mean())
+        copies = f"{self.narrow_copies} narrow copies of width ratio {self.width_ratio:g}"
         check = "not checked: no narrow copy learned the task"
+        if self.width_ratio == 1:
+            copies, check = "no narrow copies", "not checked: there are no narrow copies"
         if self.transfer is not None:
             check = str(self.transfer)
         return (
             f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
             f"inputs, {outside:.1%} of them outside of what the method knows\n"
-            f"{self.narrow_copies} narrow copies of width ratio {self.width_ratio:g}; cost: "
+            f"{copies}; cost: "
             f"{self.cost.trainings:.2f} trainings, the network's own among them, "
             f"{self.cost.total:.2f} with forward work; the emulator took "
             f"{self.cost.emulator_seconds:.1f} s\n{check}"

@@ -52,7 +52,8 @@ def test_it_is_the_paper_s_grouped_convolution():
         ).double()
         for _ in range(4)
     ]
-    members = [narrowed(network, 0.5) for network in wide]
+    x = torch.randn(5, 2, 8, 8, dtype=torch.float64)
+    members = [narrowed(network, 0.5, x) for network in wide]
     params = [
         [
             torch.cat(same)
@@ -62,7 +63,6 @@ def test_it_is_the_paper_s_grouped_convolution():
     ]
     weights = [p[0] for p in params]
     biases = [p[1] for p in params]
-    x = torch.randn(5, 2, 8, 8, dtype=torch.float64)
     hidden = functional.conv2d(x, weights[0], biases[0]).relu()
     hidden = (
         functional.conv2d(hidden, weights[1], biases[1], groups=4).relu().mean((2, 3), keepdim=True)

@@ -132,7 +132,7 @@ def test_a_stack_of_pruned_networks():
 def test_what_needs_the_graph_works_or_says_so_in_one_line(name):
     network = NETWORKS[name]()
     weights = Weights.of(network)
-    for ask in (lambda: narrowed(network, 0.5), lambda: permuted(network, weights, 0)):
+    for ask in (lambda: narrowed(network, 0.5, vectors.X), lambda: permuted(network, weights, 0)):
         try:
             ask()
         except InputError as error:
@@ -160,4 +160,4 @@ def test_what_can_t_be_copied_is_one_line():
     ):
         train_anchors(vectors.problem(Locked, execution=Execution(stack=2)), 2)
     with pytest.raises(InputError, match=r"can't be copied"):
-        narrowed(Locked(), 0.5)
+        narrowed(Locked(), 0.5, vectors.X)

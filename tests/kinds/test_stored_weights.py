@@ -1,6 +1,4 @@
-"""Weights that come from a file are cut by narrowing, and quantify says so."""
-
-import warnings
+"""Weights that come from a file are never cut by narrowing: quantify says so."""
 
 import pytest
 import torch
@@ -8,6 +6,9 @@ from torch import nn
 
 import thalweg
 from small import X, Y, problem
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.errors import InputError
+from thalweg.narrow.training import narrow_problem
 from thalweg.training.inspection import inspect
 
 STATE = nn.Linear(6, 16).state_dict()
@@ -28,13 +29,34 @@ def fresh() -> nn.Module:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_it_is_said(frozen):
+def test_they_are_not_cut(frozen):
     found = problem(lambda: fine_tuned(frozen=frozen), unlabelled=KNOWN)
     assert found.inspection.stored == ("0.weight",)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with pytest.raises(InputError, match=r"'0\.weight' is the same in all new networks"):
         thalweg.quantify(found, X[:20], budget=2.0, draws=5)
-    assert any("'0.weight' is the same in all new networks" in str(w.message) for w in caught)
+    with pytest.raises(InputError, match="pre-trained weights are never cut: do without"):
+        NarrowEnsemble(width_ratio=0.5, members=2).train(found)
+    assert found.cost.trainings == 0
+
+
+def test_what_is_the_same_by_rule_is_cut():
+    """Positions that nobody trained are added, and no weight; the rest is initialised anew."""
+
+    class Positions(nn.Module):
+        def __init__(self, *, trained: bool) -> None:
+            super().__init__()
+            table = torch.sin(torch.arange(12.0).view(2, 6))
+            self.positions = nn.Parameter(table, requires_grad=trained)
+            self.first, self.head = nn.Linear(3, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head((self.first(x.view(-1, 2, 3)) + self.positions).relu().mean(1))
+
+    for trained in (False, True):
+        found = problem(lambda trained=trained: Positions(trained=trained), unlabelled=KNOWN)
+        assert found.stored == ("positions",)
+        network = narrow_problem(found, 0.5).build("narrow")
+        assert network.positions.shape == (2, 3)
 
 
 def test_a_last_layer_of_zeros_is_no_stored_one():

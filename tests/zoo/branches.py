@@ -26,7 +26,12 @@ class SqueezeExcite(nn.Module):
         return x * self.gate(x)
 
 
-@network("Squeeze and excite", "images", "channels are weighed by a gate of all pixels")
+@network(
+    "Squeeze and excite",
+    "images",
+    "channels are weighed by a gate of all pixels",
+    published="SENet (Hu et al. 2018)",
+)
 def squeeze_excite() -> nn.Module:
     return Pooled(conv(3, 8, stride=2), SqueezeExcite(8), conv(8, 8), SqueezeExcite(8), channels=8)
 
@@ -52,12 +57,22 @@ class ConvNextBlock(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
-@network("ConvNeXt", "images", "layer norm over permuted axes, layer scale, GELU")
+@network(
+    "ConvNeXt",
+    "images",
+    "layer norm over permuted axes, layer scale, GELU",
+    published="ConvNeXt (Liu et al. 2022)",
+)
 def convnext() -> nn.Module:
     return Pooled(nn.Conv2d(3, 8, 2, 2), ConvNextBlock(8), ConvNextBlock(8), channels=8)
 
 
-@network("Grouped convolutions", "images", "as ResNeXt: convolutions in two groups")
+@network(
+    "Grouped convolutions",
+    "images",
+    "as ResNeXt: convolutions in two groups",
+    published="ResNeXt (Xie et al. 2017)",
+)
 def grouped() -> nn.Module:
     return Pooled(conv(3, 8, stride=2), conv(8, 8, groups=2), conv(8, 8, groups=4), channels=8)
 
@@ -74,7 +89,12 @@ class Shuffle(nn.Module):
         )
 
 
-@network("ShuffleNet", "images", "grouped convolutions and shuffled channels (a view of five axes)")
+@network(
+    "ShuffleNet",
+    "images",
+    "grouped convolutions and shuffled channels (a view of five axes)",
+    published="ShuffleNet (Zhang et al. 2018)",
+)
 def shufflenet() -> nn.Module:
     return Pooled(
         conv(3, 8, stride=2),
@@ -100,7 +120,12 @@ class Inception(nn.Module):
         return torch.cat([self.one(x), self.three(x), self.five(x), self.pooled(x)], 1)
 
 
-@network("Inception", "images", "four branches of other sizes, joined")
+@network(
+    "Inception",
+    "images",
+    "four branches of other sizes, joined",
+    published="GoogLeNet (Szegedy et al. 2015)",
+)
 def inception() -> nn.Module:
     return Pooled(conv(3, 6, stride=2), Inception(6), Inception(12), channels=12)
 
@@ -120,11 +145,19 @@ class UNet(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
-network("U-Net", "images", "transposed convolution, a shortcut across, pixels' mean")(UNet)
+network(
+    "U-Net",
+    "images",
+    "transposed convolution, a shortcut across, pixels' mean",
+    published="U-Net (Ronneberger et al. 2015)",
+)(UNet)
 
 
 @network(
-    "Fully convolutional", "images", "no linear layer: the last is a 1 x 1 convolution and a mean"
+    "Fully convolutional",
+    "images",
+    "no linear layer: the last is a 1 x 1 convolution and a mean",
+    published="Network in network (Lin et al. 2014)",
 )
 def fully_convolutional() -> nn.Module:
     return nn.Sequential(
@@ -211,4 +244,9 @@ class Causal(nn.Module):
         return self.head(self.second(F.pad(x, (2, 0))).relu()[:, :, -1] + x.mean(2))
 
 
-network("Temporal convolution", "signals", "causal padding, dilation, gates as in WaveNet")(Causal)
+network(
+    "Temporal convolution",
+    "signals",
+    "causal padding, dilation, gates as in WaveNet",
+    published="TCN (Bai et al. 2018)",
+)(Causal)

@@ -29,7 +29,12 @@ class Pooled(nn.Module):
         return self.head(self.features(x).mean((2, 3)))
 
 
-@network("CNN", "images", "two convolutions, max pooling, no norm")
+@network(
+    "CNN",
+    "images",
+    "two convolutions, max pooling, no norm",
+    published="LeNet-5 (LeCun et al. 1998)",
+)
 def cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1),
@@ -47,6 +52,7 @@ def cnn() -> nn.Module:
     "VGG with dropout",
     "images",
     "batch norm, in-place ReLU, two hidden linear layers with dropout",
+    published="VGG (Simonyan and Zisserman 2015)",
     random=True,
 )
 def vgg() -> nn.Module:
@@ -98,12 +104,22 @@ class Basic(nn.Module):
         return F.relu(y + x)
 
 
-@network("ResNet, option A", "images", "basic blocks, the shortcut is padded with zero channels")
+@network(
+    "ResNet, option A",
+    "images",
+    "basic blocks, the shortcut is padded with zero channels",
+    published="ResNet for CIFAR (He et al. 2016)",
+)
 def resnet_a() -> nn.Module:
     return Pooled(conv(3, 4), Basic(4, 4, 1, "A"), Basic(4, 8, 2, "A"), channels=8)
 
 
-@network("ResNet, option B", "images", "basic blocks, the shortcut is a strided 1 x 1 convolution")
+@network(
+    "ResNet, option B",
+    "images",
+    "basic blocks, the shortcut is a strided 1 x 1 convolution",
+    published="ResNet (He et al. 2016)",
+)
 def resnet_b() -> nn.Module:
     return Pooled(conv(3, 4), Basic(4, 4, 1, "B"), Basic(4, 8, 2, "B"), channels=8)
 
@@ -127,7 +143,12 @@ class Bottleneck(nn.Module):
         return F.relu(self.inner(x) + self.shortcut(x))
 
 
-@network("ResNet, bottleneck", "images", "bottleneck blocks, strided 1 x 1 shortcut")
+@network(
+    "ResNet, bottleneck",
+    "images",
+    "bottleneck blocks, strided 1 x 1 shortcut",
+    published="ResNet-50 (He et al. 2016)",
+)
 def resnet_bottleneck() -> nn.Module:
     return Pooled(conv(3, 6), Bottleneck(6, 3, 11, 2), Bottleneck(11, 4, 12), channels=12)
 
@@ -156,7 +177,12 @@ class PreActivation(nn.Module):
         return self.second(F.relu(self.norm2(self.first(x1)))) + self.shortcut(x1)
 
 
-@network("ResNet, pre-activation", "images", "as wide ResNets: norm first, strided 1 x 1 shortcut")
+@network(
+    "ResNet, pre-activation",
+    "images",
+    "as wide ResNets: norm first, strided 1 x 1 shortcut",
+    published="Wide ResNet (Zagoruyko and Komodakis 2016)",
+)
 def resnet_preactivation() -> nn.Module:
     return Pooled(
         nn.Conv2d(3, 4, 3, padding=1),
@@ -188,7 +214,12 @@ class DenseBlock(nn.Module):
         return x
 
 
-@network("DenseNet", "images", "concatenated features, a transition with average pooling")
+@network(
+    "DenseNet",
+    "images",
+    "concatenated features, a transition with average pooling",
+    published="DenseNet (Huang et al. 2017)",
+)
 def densenet() -> nn.Module:
     return Pooled(
         nn.Conv2d(3, 4, 3, padding=1),
@@ -202,7 +233,12 @@ def densenet() -> nn.Module:
     )
 
 
-@network("MobileNet", "images", "depthwise separable convolutions")
+@network(
+    "MobileNet",
+    "images",
+    "depthwise separable convolutions",
+    published="MobileNet (Howard et al. 2017)",
+)
 def mobilenet() -> nn.Module:
     return Pooled(
         conv(3, 6, stride=2),
@@ -240,6 +276,7 @@ class InvertedResidual(nn.Module):
     "MobileNet, inverted residuals",
     "images",
     "linear bottlenecks, ReLU6, dropout before the head",
+    published="MobileNet V2 (Sandler et al. 2018)",
     random=True,
 )
 def mobilenet_v2() -> nn.Module:

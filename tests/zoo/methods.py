@@ -207,7 +207,7 @@ def alignment(trial: Trial) -> None:
 def narrowing(trial: Trial) -> None:
     """A network with half the channels has fewer parameters, and works in both modes."""
     network = trial.problem.build("network")
-    half = narrowed(network, 0.5)
+    half = narrowed(network, 0.5, trial.asked)
     counts = [sum(p.numel() for p in module.parameters()) for module in (network, half)]
     assert counts[1] <= counts[0]
     for training in (True, False):

@@ -25,6 +25,8 @@ class Network:
         does: What is special about it, for the page of the documentation.
         random: It draws random numbers while it trains, as dropout does.
         double: It reads double precision.
+        published: The published architecture that it stands for, small; empty for what stands for
+            a part or a way to write.
         holds: What must be true of a module that holds a drawn point, beside its outputs; raises
             AssertionError.
     """
@@ -35,6 +37,7 @@ class Network:
     does: str
     random: bool = False
     double: bool = False
+    published: str = ""
     holds: Callable[[nn.Module], None] | None = None
 
 
@@ -43,14 +46,14 @@ NETWORKS: dict[str, Network] = {}
 
 def network(
     name: str, inputs: Inputs, does: str, *, random: bool = False, double: bool = False,
-    holds: Callable[[nn.Module], None] | None = None,
+    published: str = "", holds: Callable[[nn.Module], None] | None = None,
 ) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:  # fmt: skip
     """Puts a class, or a function that makes a network, into the register."""
 
     def registered(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         assert name not in NETWORKS, f"two networks are called {name}"
         NETWORKS[name] = Network(
-            make, inputs, make.__module__.rpartition(".")[2], does, random, double, holds
+            make, inputs, make.__module__.rpartition(".")[2], does, random, double, published, holds
         )
         return make
 

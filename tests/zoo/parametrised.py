@@ -42,6 +42,7 @@ def _pretrained(inputs: int) -> nn.Linear:
     "LoRA",
     "numbers",
     "frozen pretrained layers with trained additions of low rank; the head is trained",
+    published="LoRA (Hu et al. 2022)",
 )
 def low_rank() -> nn.Module:
     first, second = (LowRank(copy.deepcopy(_pretrained(inputs))) for inputs in (6, 12))

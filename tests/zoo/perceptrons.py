@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-@network("MLP", "numbers", "two hidden layers")
+@network("MLP", "numbers", "two hidden layers", published="MLP")
 def mlp() -> nn.Module:
     return nn.Sequential(
         nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, CLASSES)
@@ -39,7 +39,12 @@ class Highway(nn.Module):
         return self.head(x)
 
 
-network("Highway", "numbers", "gates between a layer and its input")(Highway)
+network(
+    "Highway",
+    "numbers",
+    "gates between a layer and its input",
+    published="Highway network (Srivastava et al. 2015)",
+)(Highway)
 
 
 class Maxout(nn.Module):
@@ -53,7 +58,12 @@ class Maxout(nn.Module):
         return self.head(self.pieces(x).view(len(x), 10, 3).amax(2))
 
 
-network("Maxout", "numbers", "the largest of three linear pieces")(Maxout)
+network(
+    "Maxout",
+    "numbers",
+    "the largest of three linear pieces",
+    published="Maxout (Goodfellow et al. 2013)",
+)(Maxout)
 
 
 class SelfNormalising(nn.Module):
@@ -70,7 +80,13 @@ class SelfNormalising(nn.Module):
         return self.head(self.layers(x))
 
 
-network("Self-normalising", "numbers", "SELU and alpha dropout", random=True)(SelfNormalising)
+network(
+    "Self-normalising",
+    "numbers",
+    "SELU and alpha dropout",
+    published="Self-normalising network (Klambauer et al. 2017)",
+    random=True,
+)(SelfNormalising)
 
 
 class Siren(nn.Module):
@@ -90,7 +106,7 @@ class Siren(nn.Module):
         return self.head(torch.sin(5 * self.second(torch.sin(5 * self.first(x)))))
 
 
-network("SIREN", "numbers", "sines as activations")(Siren)
+network("SIREN", "numbers", "sines as activations", published="SIREN (Sitzmann et al. 2020)")(Siren)
 
 
 class Fourier(nn.Module):
@@ -108,7 +124,12 @@ class Fourier(nn.Module):
         return self.head(F.gelu(self.hidden(torch.cat([angles.sin(), angles.cos()], 1))))
 
 
-network("Fourier features", "numbers", "random frequencies in a buffer that nobody trains")(Fourier)
+network(
+    "Fourier features",
+    "numbers",
+    "random frequencies in a buffer that nobody trains",
+    published="Fourier features (Tancik et al. 2020)",
+)(Fourier)
 
 
 class KolmogorovArnold(nn.Module):
@@ -133,7 +154,12 @@ class KolmogorovArnold(nn.Module):
         )
 
 
-@network("KAN", "numbers", "edges are functions with parameters of their own; no linear layer")
+@network(
+    "KAN",
+    "numbers",
+    "edges are functions with parameters of their own; no linear layer",
+    published="KAN (Liu et al. 2024)",
+)
 def kolmogorov_arnold() -> nn.Module:
     return nn.Sequential(KolmogorovArnold(6, 8), KolmogorovArnold(8, CLASSES))
 
@@ -158,6 +184,9 @@ class Experts(nn.Module):
         return self.head(hidden * weight[:, None])
 
 
-network("Mixture of experts", "numbers", "top-1 gate: which weights are used depends on the input")(
-    Experts
-)
+network(
+    "Mixture of experts",
+    "numbers",
+    "top-1 gate: which weights are used depends on the input",
+    published="Mixture of experts (Shazeer et al. 2017)",
+)(Experts)

@@ -28,9 +28,13 @@ class Tabular(nn.Module):
         return self.layers(torch.cat([*codes, self.norm(x[:, 2:])], 1))
 
 
-network("Table with embeddings", "table", "codes are embedded, numbers normalised", random=True)(
-    Tabular
-)
+network(
+    "Table with embeddings",
+    "table",
+    "codes are embedded, numbers normalised",
+    published="Entity embeddings (Guo and Berkhahn 2016)",
+    random=True,
+)(Tabular)
 
 
 class Recurrent(nn.Module):
@@ -47,7 +51,12 @@ class Recurrent(nn.Module):
         return self.head(states[:, -1])
 
 
-@network("LSTM", "tokens", "embedding and last state; whole numbers as inputs")
+@network(
+    "LSTM",
+    "tokens",
+    "embedding and last state; whole numbers as inputs",
+    published="LSTM (Hochreiter and Schmidhuber 1997)",
+)
 def lstm() -> nn.Module:
     return Recurrent(nn.LSTM)
 
@@ -62,7 +71,7 @@ def lstm_dropout() -> nn.Module:
     return Recurrent(nn.LSTM, num_layers=2, dropout=0.3)
 
 
-@network("GRU, bidirectional", "tokens", "both directions")
+@network("GRU, bidirectional", "tokens", "both directions", published="GRU (Cho et al. 2014)")
 def gru() -> nn.Module:
     return Recurrent(nn.GRU, bidirectional=True)
 
@@ -95,7 +104,9 @@ class BagOfWords(nn.Module):
         return self.head(self.bag(x))
 
 
-network("Bag of words", "tokens", "EmbeddingBag")(BagOfWords)
+network("Bag of words", "tokens", "EmbeddingBag", published="fastText (Joulin et al. 2016)")(
+    BagOfWords
+)
 
 
 class Encoder(nn.Module):
@@ -121,6 +132,7 @@ network(
     "Transformer encoder",
     "tokens",
     "nn.TransformerEncoder, dropout in layers and attention",
+    published="Transformer (Vaswani et al. 2017)",
     random=True,
 )(Encoder)
 
@@ -163,9 +175,12 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(x)).mean(1))
 
 
-network("ViT", "images", "patches, scaled dot-product attention, layer norm first")(
-    VisionTransformer
-)
+network(
+    "ViT",
+    "images",
+    "patches, scaled dot-product attention, layer norm first",
+    published="ViT (Dosovitskiy et al. 2021)",
+)(VisionTransformer)
 
 
 class MixerBlock(nn.Module):
@@ -197,7 +212,12 @@ class Mixer(nn.Module):
         return self.head(self.blocks(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
 
 
-network("MLP-Mixer", "images", "linear layers along tokens and channels")(Mixer)
+network(
+    "MLP-Mixer",
+    "images",
+    "linear layers along tokens and channels",
+    published="MLP-Mixer (Tolstikhin et al. 2021)",
+)(Mixer)
 
 
 class RootMeanSquare(nn.Module):
@@ -244,4 +264,5 @@ network(
     "RMS norm and gated units",
     "tokens",
     "as language models today: RMSNorm, SwiGLU, rotary positions",
+    published="LLaMA (Touvron et al. 2023)",
 )(RootMeanSquare)

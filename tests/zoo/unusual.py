@@ -112,9 +112,13 @@ class StochasticDepth(nn.Module):
         return self.head(x)
 
 
-network("Stochastic depth", "numbers", "blocks are left out at random", random=True)(
-    StochasticDepth
-)
+network(
+    "Stochastic depth",
+    "numbers",
+    "blocks are left out at random",
+    published="Stochastic depth (Huang et al. 2016)",
+    random=True,
+)(StochasticDepth)
 
 
 class Noisy(nn.Module):

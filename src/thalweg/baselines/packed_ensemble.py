@@ -19,7 +19,6 @@ returned problem, in evaluations of a narrow network.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -27,9 +26,9 @@ from torch import Tensor, nn
 
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.errors import check_range, whole
-from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.narrow.flops import flops
+from thalweg.narrow.training import narrow_factory
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
@@ -74,7 +73,7 @@ class PackedEnsemble(Baseline):
 
     def train(self, problem: Problem) -> tuple[Problem, Members]:
         problem.check_batches(self)
-        model = partial(narrow_model, problem.factory, self.alpha / self.members)
+        model = narrow_factory(problem, self.alpha / self.members)
         narrow = replace(
             problem, model=model, meter=Meter(), networks=None, cache=None, identity=""
         )

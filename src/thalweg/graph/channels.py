@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from thalweg.errors import InputError
 from thalweg.graph.labels import Array, Labels, fixed
-from thalweg.graph.tracing import Traced
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +37,8 @@ class Channels:
         arrays: The labels of every tensor in the graph: channels that are permuted are permuted in
             all of them.
         within: Parts of these that channels can't leave when they are permuted.
-        layers: Layers as they occur: (node, layer, labels of the inputs, labels of the outputs).
-        sizes: Literal sizes in the graph that follow from numbers of channels: (node, number of the
-            argument, labels).
         pads: Channels that padding adds before and after others: (node, labels before, labels
             between, labels after).
-        grouped: Convolutions whose channels are fixed by their groups.
-        traced: The graphs that were read.
         names: The names of parameters and buffers, by their identity.
     """
 
@@ -53,11 +47,7 @@ class Channels:
         self.axes: dict[tuple[str, int], Array] = {}
         self.arrays: list[Array] = []
         self.within: list[Array] = []
-        self.layers: list[tuple[fx.Node, nn.Module, Array, Array]] = []
-        self.sizes: list[tuple[fx.Node, int, Array]] = []
         self.pads: list[tuple[fx.Node, Array, Array, Array]] = []
-        self.grouped: list[fx.Node] = []
-        self.traced: list[Traced] = []
         self.names: dict[int, str] = {}
 
     def carry(self, tensor: Tensor | None, axis: int, labels: Array) -> Array:
@@ -112,6 +102,5 @@ def refuse(node: fx.Node, problem: str) -> NoReturn:
         f"'{node.name}' in the network's graph {problem}: channels are followed through linear "
         "layers, convolutions, normalisations, pooling, activations, dropout, arithmetic, cat, "
         "flatten, mean, padding and slices of images, on tensors [batch, channels, ...]; write "
-        "it with these, or do without problem follows channels: alignment, packed-ensemble and "
-        "narrow-ensemble"
+        "it with these, or do without alignment"
     )

@@ -37,6 +37,11 @@ class Labels:
         """For every label the lowest one that is the same `[labels]`."""
         return np.array([self._root(label) for label in range(len(self._parent))])
 
+    def now(self, labels: Array) -> Array:
+        """The lowest label that is the same, for each of some labels, of the same shape."""
+        found = [self._root(label) for label in labels.ravel().tolist()]
+        return np.array(found, dtype=np.int64).reshape(labels.shape)
+
     def _root(self, label: int) -> int:
         while self._parent[label] != label:
             self._parent[label] = label = self._parent[self._parent[label]]

@@ -20,9 +20,8 @@ Layer = Callable[[Channels, fx.Node, Any, Value], Value]
 def _linear(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
     if x.spatial:
         refuse(node, "takes an axis of an image for features")
-    labels = channels.carry(layer.weight, 1, channels.of(node, x, layer.in_features))
+    channels.carry(layer.weight, 1, channels.of(node, x, layer.in_features))
     out = channels.produced(layer.weight, layer.bias, layer.out_features)
-    channels.layers.append((node, layer, labels, out))
     return Value(out, 0, 1)
 
 
@@ -38,11 +37,9 @@ def _convolution(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Val
         out = channels.carry(layer.weight, 0, labels)
         channels.carry(layer.bias, 0, labels)
     else:
-        channels.grouped.append(node)
         out = channels.produced(layer.weight, layer.bias, layer.out_channels)
         channels.labels.fix(labels)
         channels.labels.fix(out)
-    channels.layers.append((node, layer, labels, out))
     return Value(out, axes)
 
 
@@ -79,7 +76,6 @@ def _prelu(channels: Channels, node: fx.Node, layer: Any, x: Value) -> Value:
 
 def _carry_all(channels: Channels, node: fx.Node, layer: Any, labels: Array) -> None:
     """Gives the first axis of all of a layer's parameters and buffers the labels of channels."""
-    channels.layers.append((node, layer, labels, labels))
     for tensor in [*layer.parameters(), *layer.buffers()]:
         channels.carry(tensor, 0, labels)
 

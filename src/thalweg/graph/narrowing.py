@@ -1,217 +1,254 @@
-"""Narrowing: a network of the same architecture with fewer hidden channels, made from its graph.
+"""Narrowing: a network of the same architecture with fewer hidden channels.
 
-It does not need the settings of the network's author.
+It does not need the settings of the network's author: the network is watched at work
+(`graph.watching`), which tells the axes of parameters along which channels are.
 """
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 from thalweg.errors import InputError, check_range
-from thalweg.graph.channels import Channels, refuse
-from thalweg.graph.reading import read
-from thalweg.graph.symmetry import alike
-from thalweg.graph.tracing import Traced
+from thalweg.graph.axes import Axes, lengths
+from thalweg.graph.choosing import hidden, kept, resized
+from thalweg.graph.configured import by_config
+from thalweg.graph.initial import scales
+from thalweg.graph.labels import Array
+from thalweg.graph.literals import graph_of, rewrite
+from thalweg.graph.resizing import renumber, renumbered, resize
+from thalweg.graph.watching import Work, watched_work
+from thalweg.weights.copying import copied
 
 
-def narrowed(network: nn.Module, width_ratio: float) -> nn.Module:
+@dataclass(frozen=True)
+class _Attempt:
+    """A way to narrow a network.
+
+    Attributes:
+        make: Makes what is cut: a copy of the network, or its graph.
+        numbers: Changes numbers of channels that modules keep, or that the graph names.
+        whole_rows: How axes that are two in one are cut (`Axes.resolve`).
+        even: Keeps exactly the same fraction of all layers, of which widths allow few; otherwise
+            each is rounded by itself.
+    """
+
+    make: Callable[[nn.Module], nn.Module]
+    numbers: bool
+    whole_rows: bool
+    even: bool
+
+
+_ATTEMPTS = tuple(
+    _Attempt(make, numbers, whole_rows, even)
+    for even in (False, True)
+    for make, numbers in ((copied, False), (copied, True), (graph_of, True))
+    for whole_rows in (False, True)
+)
+
+
+class _Misfit(Exception):
+    """The narrower network does not do what it should."""
+
+
+def narrowed(
+    network: nn.Module, width_ratio: float, example: Any, stored: Sequence[str] = ()
+) -> nn.Module:
     """A network with a fraction of the hidden channels; the others are removed at even distances.
 
-    The remaining weights of a layer are scaled with the square root of the ratio of its numbers of
-    inputs, before to after, so that its outputs vary as much as before: a newly initialised network
-    gives a newly initialised narrow one, by the rule that its author chose. Group normalisation
-    keeps as many groups as divide the channels.
+    Hidden channels are what a weight makes of others. Inputs and outputs stay, and so does what an
+    operation sees that is not understood. Of attention, heads stay and are smaller, unless there
+    are more heads than channels in each; of convolutions with groups likewise. What is left of a
+    layer's weights is scaled so that it is what the author's rule would have drawn
+    (`graph.initial`). Group normalisation keeps as many groups as divide the channels.
 
     Args:
         network: A newly initialised network. It is left as it is.
         width_ratio: The fraction of the channels of every hidden layer that is kept, rounded to a
             whole number of at least one.
+        example: Two inputs or more, as the network's one argument.
+        stored: Names of parameters that are the same in all new networks. Weights among them are
+            pre-trained, and are never cut.
 
     Returns:
-        A `torch.fx.GraphModule` that does with its inputs what the network does, in training and in
-        evaluation. Its layers have the names that they have in the network; modules that hold
-        layers are there, but are not called.
+        A copy of the network with smaller parameters. Where the network's code names its numbers of
+        channels, it is a `torch.fx.GraphModule` that does what the network does. In both cases all
+        its operations were seen to have the shapes that they should have, in training and in
+        evaluation.
 
     Raises:
-        InputError: The network can't be traced, does something that is not understood, or has
-            convolutions with groups.
+        InputError: The network can't be evaluated on the example, nothing of it can be narrowed,
+            its code names its numbers of channels where they can't be changed, or its weights are
+            pre-trained.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> {name: tuple(p.shape) for name, p in narrowed(network, 0.5).named_parameters()}
+        >>> narrow = narrowed(network, 0.5, torch.zeros(2, 4))
+        >>> {name: tuple(p.shape) for name, p in narrow.named_parameters()}
         {'0.weight': (4, 4), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
     """
     check_range("width_ratio", width_ratio, 1e-9, 1)
-    channels = read(network)
-    for node in channels.grouped:
-        refuse(node, "is a convolution with groups, whose channels are fixed")
-    roots = channels.labels.roots()
-    kept = np.ones(len(roots), dtype=bool)
-    for labels in alike(channels, roots, channels.arrays):
-        count = max(1, math.floor(len(labels) * width_ratio + 0.5))
-        kept[labels] = False
-        kept[[labels[(2 * i + 1) * len(labels) // (2 * count)] for i in range(count)]] = True
-    stays = kept[roots]
-    evaluating, training = channels.traced
-    _join_modes(training, evaluating)
-    _cut_layers(channels, training, stays)
-    _cut_literals(channels, training, stays)
-    for layer in training.owner.modules():
-        # the network's own `train` keeps it in evaluation mode, and that of a graph module would
-        # not
-        if not layer.training:
-            layer.train = partial(_stays, layer)  # type: ignore[method-assign]
-    return fx.GraphModule(_root_of_names(training), training.graph, type(network).__name__)
+    made = by_config(network, width_ratio, example)
+    if made is not None:
+        for name in stored:
+            _refuse(name)
+        return made
+    problems: dict[Any, str] = {}
+    for attempt in _ATTEMPTS:
+        try:
+            whole = attempt.make(network)
+        except InputError as error:
+            if attempt.make is copied:
+                raise
+            problems[attempt.make] = str(error).split(": ")[0]
+            continue
+        try:
+            return _narrow(whole, width_ratio, example, attempt, stored)
+        except _Misfit as error:
+            problems.setdefault((attempt.make, attempt.numbers), str(error))
+    told = "; ".join(dict.fromkeys(problems.values()))
+    raise InputError(
+        f"{type(network).__name__} can't be narrowed ({told[:300]}): its code names "
+        "numbers of channels where they can't be changed: take them from x.shape[1], say, or keep "
+        "them as attributes of its modules"
+    )
 
 
-def least_share(network: nn.Module) -> float:
+def least_share(network: nn.Module, example: Any) -> float:
     """The smallest possible width ratio, at which each layer keeps one channel.
 
     It raises the same errors as `narrowed`.
     """
-    channels = read(network)
-    widths = [len(labels) for labels in alike(channels, channels.labels.roots(), channels.arrays)]
+    axes = watched_work(copied(network), example).axes
+    axes.resolve(whole_rows=False)
+    widths = [len(labels) for labels in hidden(axes)]
     return len(widths) / max(sum(widths), 1)
 
 
-def narrow_model(model: Callable[[], nn.Module], width_ratio: float) -> nn.Module:
-    """A newly initialised network, narrowed.
+def narrow_model(
+    model: Callable[[], nn.Module], width_ratio: float, example: Any, stored: Sequence[str] = ()
+) -> nn.Module:
+    """A newly initialised network, narrowed; the arguments are those of `narrowed`.
 
     With `functools.partial` it is a factory that can be sent to other processes.
     """
-    return narrowed(model(), width_ratio)
+    return narrowed(model(), width_ratio, example, stored)
 
 
-def _stays(layer: nn.Module, mode: bool = True) -> nn.Module:  # noqa: FBT001, FBT002  torch's
-    """The `train` of a layer that always stays in evaluation mode."""
-    return layer
-
-
-def _join_modes(training: Traced, evaluating: Traced) -> None:
-    """Makes the training graph one for both modes.
-
-    Functional dropout, which has its mode as an argument, becomes a layer.
+def _narrow(
+    network: nn.Module, width_ratio: float, example: Any, attempt: _Attempt, stored: Sequence[str]
+) -> nn.Module:
+    """Narrows a network that nobody else has.
 
     Raises:
-        InputError: The graphs differ in something else.
+        InputError: There is nothing to narrow, or it is pre-trained.
+        _Misfit: The result does other things than it should.
     """
-    nodes, twins = list(training.graph.nodes), list(evaluating.graph.nodes)
-    if len(nodes) != len(twins):
+    known: dict[fx.Node, Any] = {}
+    twin = copied(network)  # whose buffers and attributes change
+    work = watched_work(twin, example, known)
+    multiples = work.axes.resolve(whole_rows=attempt.whole_rows)
+    groups = hidden(work.axes)
+    if not groups and work.axes.unknown:
         raise InputError(
-            "the network does other things in training than in evaluation, so no single graph "
-            "can be narrowed: use layers that know their mode, such as nn.Dropout"
+            f"{type(network).__name__} has no hidden channels that could be fewer: what "
+            f"{work.axes.unknown[0]} sees stays whole, as this operation is not understood"
         )
-    texts = [
-        [str((node.target, node.args, node.kwargs)) for node in graph] for graph in (nodes, twins)
-    ]
-    for node, twin, text, twin_text in zip(nodes, twins, *texts, strict=True):
-        if text == twin_text:
-            continue
-        if node.target not in _DROPOUT or node.target is not twin.target:
-            refuse(node, "is not the same in training and in evaluation")
-        rate = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-        root, name = training.owner.get_submodule(_ROOT), node.name
-        while hasattr(root, name):  # the network's own, as the rate of a dropout may be
-            name += "_"
-        root.add_module(name, _DROPOUT[node.target](rate))
-        with training.graph.inserting_after(node):
-            layer = training.graph.call_module(f"{_ROOT}.{name}", (node.args[0],))
-        node.replace_all_uses_with(layer)
-        training.graph.erase_node(node)
+    if attempt.even:
+        common = math.gcd(*(len(labels) for labels in groups))
+        multiples, width_ratio = {}, max(1, math.floor(common * width_ratio + 0.5)) / common
+        if width_ratio == 1:
+            raise _Misfit("its widths have no common divisor")
+    stays = kept(work.axes, groups, multiples, width_ratio)
+
+    def left(labels: Array) -> int:
+        return int(stays[labels].sum())
+
+    _check_stored(work.axes, left, stored)
+    sizes = resized(work.axes, left)
+    _cut(network, work.axes, stays, scales(network, work.axes, stays))
+    resize(network, work, left)
+    if isinstance(network, fx.GraphModule) and isinstance(twin, fx.GraphModule):
+        rewrite(twin.graph, known, left, sizes)
+        network.graph = twin.graph
+    elif attempt.numbers:
+        renumber(network, sizes)
+    _check(network, example, work, left, sizes)
+    return network
 
 
-def _root_of_names(network: Traced) -> nn.Module:
-    """The module that the graph's names start from: the network itself where possible.
+def _check_stored(axes: Axes, left: Callable[[Array], int], stored: Sequence[str]) -> None:
+    """Checks that no weight, which is summed over or looked up, is both stored and cut.
 
-    It is the module that holds the network where the network is a single layer, or has a name that
-    a `GraphModule` needs for itself, such as `graph`.
+    Raises:
+        InputError: One is.
     """
-    targets = [node for node in network.graph.nodes if node.op in ("call_module", "get_attr")]
-    if any(
-        node.target == _ROOT or hasattr(fx.GraphModule, node.target.split(".")[1])
-        for node in targets
-    ):
-        return network.owner
-    for node in targets:
-        node.target = node.target.removeprefix(f"{_ROOT}.")
-    return network.owner.get_submodule(_ROOT)
+    for name in stored:
+        cut = any(left(labels) < len(labels) for labels in axes.named.get(name, ()))
+        if cut and (name in axes.fans or name in axes.tables):
+            _refuse(name)
 
 
-def _cut_layers(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
-    """Removes channels from all parameters and buffers, and updates the layers' sizes."""
-    owned = [*network.owner.parameters(), *network.owner.buffers()]
-    cut = {channels.names[id(tensor)]: tensor.detach() for tensor in owned}
-    for (name, axis), labels in channels.axes.items():
-        left = torch.from_numpy(np.flatnonzero(stays[labels]))
-        cut[name] = cut[name].index_select(axis, left.to(cut[name].device))
-    scales: dict[str, float] = {}
-    for layer in network.owner.modules():
-        if isinstance(layer, _WEIGHTED):
-            fewer = layer.weight.shape[1] / cut[channels.names[id(layer.weight)]].shape[1]
-            scales |= {channels.names[id(p)]: math.sqrt(fewer) for p in layer.parameters()}
-    new: dict[str, Tensor] = {}
-    for tensor in owned:
-        name = channels.names[id(tensor)]
-        value = cut[name] * scales[name] if name in scales else cut[name]
+def _refuse(name: str) -> NoReturn:
+    raise InputError(
+        f"'{name}' is the same in all new networks (pre-trained?), and pre-trained weights are "
+        "never cut: do without narrow copies, by two or more whole trainings"
+    )
+
+
+def _cut(
+    network: nn.Module, axes: Axes, stays: NDArray[np.bool_], factors: dict[str, float]
+) -> None:
+    """Removes channels from all parameters and buffers."""
+    new: dict[int, Tensor] = {}
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        value = tensor.detach()
+        for axis, labels in enumerate(axes.named[name]):
+            where = np.flatnonzero(stays[labels])
+            if len(where) < len(labels):
+                value = value.index_select(axis, torch.from_numpy(where).to(value.device))
+        if factors.get(name, 1.0) != 1:
+            value = value * factors[name]
         is_parameter = isinstance(tensor, nn.Parameter)
-        new[name] = nn.Parameter(value, tensor.requires_grad) if is_parameter else value
-    for module in network.owner.modules():
+        new[id(tensor)] = nn.Parameter(value, tensor.requires_grad) if is_parameter else value
+    for module in network.modules():
         for key, old in [*module._parameters.items(), *module._buffers.items()]:
             if old is not None:  # a tied one comes several times
-                setattr(module, key, new[channels.names[id(old)]])
-    for node, layer, before, after in channels.layers:
-        if node.graph is network.graph:
-            _resize(layer, int(stays[before].sum()), int(stays[after].sum()))
+                setattr(module, key, new[id(old)])
 
 
-def _resize(layer: Any, before: int, after: int) -> None:
-    """Sets a layer's numbers of input and output channels."""
-    if isinstance(layer, nn.Linear):
-        layer.in_features, layer.out_features = before, after
-    elif isinstance(layer, nn.modules.conv._ConvNd):
-        layer.in_channels, layer.out_channels = before, after
-        if layer.groups > 1:
-            layer.groups = after
-    elif isinstance(layer, nn.GroupNorm):
-        layer.num_channels, layer.num_groups = after, math.gcd(layer.num_groups, after)
-    elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = after
-    elif isinstance(layer, nn.LayerNorm | nn.RMSNorm):
-        layer.normalized_shape = (after, *layer.normalized_shape[1:])
-    else:
-        layer.num_features = after
+def _check(
+    network: nn.Module,
+    example: Any,
+    work: Work,
+    left: Callable[[Array], int],
+    sizes: dict[int, int],
+) -> None:
+    """Watches the narrower network: all its operations must have the shapes that follow.
 
-
-def _cut_literals(channels: Channels, network: Traced, stays: NDArray[np.bool_]) -> None:
-    """Updates widths of padding and sizes that are written in the graph as numbers."""
-    for node, position, labels in channels.sizes:
-        if node.graph is network.graph:
-            node.update_arg(position, int(stays[labels].sum()))
-    for node, before, _, after in channels.pads:
-        if node.graph is network.graph:
-            positional = len(node.args) > 1
-            widths: Any = node.args[1] if positional else node.kwargs["pad"]
-            new = (*widths[:-2], int(stays[before].sum()), int(stays[after].sum()))
-            if positional:
-                node.update_arg(1, new)
-            else:
-                node.update_kwarg("pad", new)
-
-
-_ROOT = "0"  # the name of the network in the module that holds it while it is traced
-_WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
-_DROPOUT: dict[Any, Any] = {
-    functional.dropout: nn.Dropout,
-    functional.dropout1d: nn.Dropout1d,
-    functional.dropout2d: nn.Dropout2d,
-    functional.dropout3d: nn.Dropout3d,
-    functional.alpha_dropout: nn.AlphaDropout,
-    functional.feature_alpha_dropout: nn.FeatureAlphaDropout,
-}
+    Raises:
+        _Misfit: Some have not.
+    """
+    try:
+        found = watched_work(copied(network), example).steps
+    except InputError as error:
+        raise _Misfit(str(error).rpartition(": ")[2].rstrip(")")) from None
+    for step, own in zip(work.steps, found, strict=False):
+        shapes = [tuple(left(labels) for labels in along) for along in step.results]
+        got = [lengths(along) for along in own.results]
+        if own.name != step.name or got != shapes:
+            raise _Misfit(f"{own.name} gives {got}, needs {step.name} with {shapes}")
+        for i, (number, used) in enumerate(zip(step.numbers, own.numbers, strict=True), 1):
+            expected = [number, renumbered(number, sizes), sizes.get(number)]  # type: ignore[call-overload]
+            if step.root is not None and i == len(step.numbers):
+                labels, power = step.root
+                expected = [left(labels) ** power]
+            if used not in expected and not math.isclose(used, expected[0]):
+                raise _Misfit(f"{own.name} has the number {used:g}, needs {expected[0]:g}")
+    if len(work.steps) != len(found):
+        raise _Misfit("it does other things each time it is evaluated")

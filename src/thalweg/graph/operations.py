@@ -141,10 +141,6 @@ def _reshape(
         result = flattened(node, x, 1, -1)
         if count not in (None, -1):
             result = Value(channels.of(node, result, count), 0, 1)
-    if literal and sizes[1] != -1:
-        if listed:
-            refuse(node, "reshapes to a tuple of sizes: give them one by one")
-        channels.sizes.append((node, 2, _labels(result)))
     return result
 
 

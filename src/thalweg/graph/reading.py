@@ -32,7 +32,6 @@ def read(network: nn.Module) -> Channels:
 
 
 def _read(channels: Channels, network: Traced) -> None:
-    channels.traced.append(network)
     tensors = [*network.owner.named_parameters(), *network.owner.named_buffers()]
     channels.names = {id(tensor): name.partition(".")[2] for name, tensor in tensors}
     results: dict[fx.Node, Any] = {}

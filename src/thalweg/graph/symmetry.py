@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.graph.channels import Channels
 from thalweg.graph.labels import Array
 from thalweg.graph.reading import read
 from thalweg.weights.point import Weights
@@ -65,9 +64,7 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
     roots = channels.labels.roots()
     places: dict[int, list[Place]] = defaultdict(list)
     groups = [
-        labels
-        for labels in alike(channels, roots, [*channels.arrays, *channels.within])
-        if len(labels) > 1
+        labels for labels in alike(roots, [*channels.arrays, *channels.within]) if len(labels) > 1
     ]
     number = {label: i for i, labels in enumerate(groups) for label in labels}
     for (tensor, axis), array in channels.axes.items():
@@ -78,7 +75,7 @@ def symmetries(network: nn.Module) -> tuple[Group, ...]:
     return tuple(Group(len(labels), tuple(places[i])) for i, labels in enumerate(groups))
 
 
-def alike(channels: Channels, roots: Array, arrays: Sequence[Array]) -> list[list[int]]:
+def alike(roots: Array, arrays: Sequence[Array]) -> list[list[int]]:
     """Sets of labels that occur equally often in each of some arrays, in the order of the graph.
 
     The label 0 is left out.

@@ -39,7 +39,12 @@ from thalweg.metrics.spread import (
     reference_disagreement,
     spread_ratio,
 )
-from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
+from thalweg.metrics.uncertainty import (
+    ReferenceU,
+    left_out_curve,
+    u_curve,
+    uncertainty_equivalents,
+)
 from thalweg.outputs import Outputs, Probabilities
 from thalweg.predictions import Predictions
 
@@ -51,21 +56,22 @@ class Truth:
 
     Attributes:
         reference: Held-out retrainings `[retrainings, inputs, columns]`.
-        labels: `[inputs]`; of values, targets `[inputs, outputs]`.
+        labels: `[inputs]`; of values, targets `[inputs, outputs]`; None where nobody knows them.
         resamples: Bootstrap weights of the inputs and the reference retrainings.
         spacing: D, the mean distance of two retrainings.
         uncertainty: The reference's standard uncertainty.
         ranks: Its ranks.
         classes: Which classes, or outputs, coverage counts.
-        curves: The pool's deep-ensemble curves: those of the scores (of classes `accuracy`, `nll`,
-            `brier`, `calibrated_nll`) and `u_error`.
+        curves: The pool's deep-ensemble curves, or those of the reference's own subsets: of the
+            scores, where there are labels (of classes `accuracy`, `nll`, `brier`,
+            `calibrated_nll`), and `u_error`.
         elsewhere: The reference's standard uncertainty on out-of-distribution inputs; None without
             a reference there.
         seed: Seed of everything that is drawn.
     """
 
     reference: Predictions
-    labels: Tensor
+    labels: Tensor | None
     resamples: Resamples
     spacing: PairMean
     uncertainty: ReferenceU
@@ -88,8 +94,8 @@ class Truth:
     @staticmethod
     def of(
         reference: Predictions,
-        pool: Predictions,
-        labels: Any,
+        pool: Predictions | None = None,
+        labels: Any = None,
         ood_reference: Predictions | None = None,
         *,
         seed: int = 0,
@@ -102,9 +108,10 @@ class Truth:
             reference: Held-out retrainings `[retrainings, inputs, classes]`, two or more. With
                 fewer than four the error of u is not defined; two are always drawn together, so
                 that no interval holds what they differ by chance.
-            pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves.
+            pool: Other retrainings `[pool, inputs, classes]`, for the deep-ensemble curves; None
+                takes subsets of the reference (`metrics.uncertainty` says how).
             labels: Class indices `[inputs]`, or a regression's targets `[inputs]` or `[inputs,
-                outputs]`: a tensor, an array or a list.
+                outputs]`: a tensor, an array or a list. None leaves out what needs them.
             ood_reference: The reference on out-of-distribution inputs `[retrainings, ood inputs,
                 classes]`.
             seed: Seed of the replicates, subsets, halvings and temperature folds.
@@ -120,9 +127,10 @@ class Truth:
                 "the reference has 1 retraining, needs 2 or more (30 for narrow intervals): "
                 "raise the plan's reference size"
             )
-        _check(pool, reference, "the pool")
+        if pool is not None:
+            _check(pool, reference, "the pool")
         scoring = scoring_of(reference.outputs)
-        labels = scoring.check(labels, reference)
+        labels = None if labels is None else scoring.check(labels, reference)
         resamples = Resamples.of(reference.inputs, reference.members, replicates, seed)
         uncertainty = ReferenceU.of(reference, resamples)
         elsewhere = None
@@ -136,9 +144,19 @@ class Truth:
                 ood_reference.inputs, ood_reference.members, replicates, seed, "ood inputs"
             )
             elsewhere = ReferenceU.of(ood_reference, away)
-        curves = ensemble_curve(
-            pool, lambda ensemble: scoring.scores(ensemble, labels, seed), resamples, sizes, seed
-        )
+        curves = {
+            "u_error": left_out_curve(reference, uncertainty, sizes)
+            if pool is None
+            else u_curve(pool, uncertainty, sizes, seed)
+        }
+        if labels is not None:
+            curves |= ensemble_curve(
+                pool or reference,
+                lambda ensemble: scoring.scores(ensemble, labels, seed),
+                resamples,
+                sizes,
+                seed,
+            )
         return Truth(
             reference=reference,
             labels=labels,
@@ -147,7 +165,7 @@ class Truth:
             uncertainty=uncertainty,
             ranks=ReferenceRanks.of(uncertainty),
             classes=Coverage.of(reference),
-            curves=curves | {"u_error": u_curve(pool, uncertainty, sizes, seed)},
+            curves=curves,
             elsewhere=elsewhere,
             seed=seed,
         )
@@ -156,7 +174,7 @@ class Truth:
 def evaluate(
     truth: Truth,
     methods: Sequence[Predictions],
-    trivial: Sequence[Tensor],
+    trivial: Sequence[Tensor] | None = None,
     ood: Sequence[Predictions] | None = None,
 ) -> dict[str, Estimate]:
     """Every metric of a method that is made of predictions and is for their kind of outputs; the
@@ -166,12 +184,13 @@ def evaluate(
         truth: What it is judged against.
         methods: Its predictions `[members, inputs, columns]` from each base.
         trivial: The baseline 1 - sum p^2 of one network `[inputs]` for each base
-            (`predictions.baseline`).
+            (`predictions.baseline`); without it there is no partial correlation.
         ood: Its predictions on out-of-distribution inputs, from each base.
 
     Returns:
         Means over bases with 95 % intervals over inputs, reference retrainings, bases and the
-        pool's subsets; nan where a metric isn't defined for the method.
+        pool's subsets; nan where a metric isn't defined for the method. Without labels there are
+        no scores.
 
     Raises:
         InputError: Shapes or numbers of bases don't fit, or `ood` is given and the truth has no
@@ -179,16 +198,17 @@ def evaluate(
     """
     if (
         not methods
-        or len(trivial) != len(methods)
+        or (trivial is not None and len(trivial) != len(methods))
         or (ood is not None and len(ood) != len(methods))
     ):
         raise InputError(
-            f"evaluate got predictions from {len(methods)} bases, {len(trivial)} trivial "
+            f"evaluate got predictions from {len(methods)} bases, {len(trivial or ())} trivial "
             f"baselines and {len(ood or ())} out-of-distribution sets: need one of each for "
             "every base"
         )
-    for method, baseline in zip(methods, trivial, strict=True):
+    for method in methods:
         _check(method, truth.reference, "a method")
+    for baseline in trivial or ():
         if tuple(baseline.shape) != (truth.reference.inputs,):
             raise InputError(
                 f"a trivial baseline has shape {tuple(baseline.shape)}, needs "
@@ -205,7 +225,7 @@ def evaluate(
 
 
 Methods = Sequence[Predictions]
-Baselines = Sequence[Tensor]
+Baselines = Sequence[Tensor] | None
 
 
 def _equivalents(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
@@ -217,6 +237,8 @@ def _equivalents(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str
 
 def _scored(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
     """Scores, and their deep-ensemble equivalents."""
+    if truth.labels is None:
+        return {}
     scoring = scoring_of(truth.outputs)
     contributions = [scoring.scores(method, truth.labels, truth.seed) for method in methods]
     result = {}
@@ -231,12 +253,14 @@ def _scored(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Est
 
 
 def _ece(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
-    bases = truth.resamples.groups("bases", len(methods))
+    if truth.labels is None:
+        return {}
+    labels, bases = truth.labels, truth.resamples.groups("bases", len(methods))
     weights = torch.cat(
         [torch.ones_like(truth.resamples.inputs[:1]), truth.resamples.inputs[:RANKED]]
     )
     errors = torch.stack(
-        [ece(method.log_mean().clamp(min=LEAST_LOG), truth.labels, weights) for method in methods],
+        [ece(method.log_mean().clamp(min=LEAST_LOG), labels, weights) for method in methods],
         1,
     )
     replicates = (errors[1:] * bases[: len(errors) - 1]).sum(1)
@@ -262,7 +286,8 @@ def _coverage(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, E
 
 def _correlations(truth: Truth, methods: Methods, trivial: Baselines) -> dict[str, Estimate]:
     """The partial correlation is left out of what values have: their baseline is constant."""
-    return correlations(_u(methods), torch.stack(list(trivial), 1), truth.ranks, truth.resamples)
+    baselines = None if trivial is None else torch.stack(list(trivial), 1)
+    return correlations(_u(methods), baselines, truth.ranks, truth.resamples)
 
 
 _PARTS: tuple[

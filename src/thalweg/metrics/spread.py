@@ -162,14 +162,15 @@ class ReferenceRanks:
 
 
 def correlations(
-    u: Tensor, trivial: Tensor, truth: ReferenceRanks, resamples: Resamples
+    u: Tensor, trivial: Tensor | None, truth: ReferenceRanks, resamples: Resamples
 ) -> dict[str, Estimate]:
     """`rank_correlation` (Spearman) of u with the reference's, and `partial_correlation`: the same
     given the trivial baseline.
 
     Args:
         u: The method's standard uncertainties `[inputs, bases]`.
-        trivial: The baseline of the base's first network `[inputs, bases]`.
+        trivial: The baseline of the base's first network `[inputs, bases]`; None leaves out the
+            partial correlation.
         truth: The reference's ranks.
         resamples: The replicates' weights. Replicates are moved to have the estimate as their mean.
 
@@ -182,11 +183,11 @@ def correlations(
     weights = torch.cat([torch.ones_like(truth.weights[:1]), truth.weights])
     reference = torch.cat([truth.whole, truth.resampled])
     for base in range(bases):
-        ranks, baseline = (
-            weighted_ranks(u[:, base], weights),
-            weighted_ranks(trivial[:, base], weights),
-        )
+        ranks = weighted_ranks(u[:, base], weights)
         raw.append(correlation(ranks, reference, weights))
+        if trivial is None:
+            continue
+        baseline = weighted_ranks(trivial[:, base], weights)
         given.append(
             partial(
                 raw[-1],
@@ -200,7 +201,8 @@ def correlations(
         table = torch.stack(columns, 1)
         return shifted(float(table[0].mean()), (table[1:] * shares).sum(1), -1, 1)
 
-    return {"rank_correlation": estimate(raw), "partial_correlation": estimate(given)}
+    result = {"rank_correlation": estimate(raw)}
+    return result | ({"partial_correlation": estimate(given)} if given else {})
 
 
 def central(outputs: Outputs, stored: Tensor, level: float) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,10 @@ truth that is left is the mean of what R retrainings would say. The same error o
 from a pool, K = 1 (whose u is 0, exactly), 2, 3, 5, ..., is the curve; K_u is where a straight line
 between its points (both axes logarithmic) has that error.
 
+Without a pool the reference's own subsets take its place: those of K retrainings, K up to
+R / 2, each against the R - K that are not in it, less the noise^2 of these, noise^2 (R - 1) / (R -
+K - 1).
+
 Resampling the reference adds noise^2 a second time (the replicates scatter about u_ref as u_ref
 does about the truth): that is known exactly, and taken out of all replicates.
 """
@@ -118,6 +122,32 @@ def u_curve(
         _root(torch.stack(values), truth.u.mean()),
         _root(torch.stack(replicates, 1), truth.means[:, None]),
     )
+
+
+def left_out_curve(
+    reference: Predictions, truth: ReferenceU, sizes: Sequence[int] = SIZES
+) -> Curve:
+    """The normalised error of u of the reference's own subsets, each against the other retrainings;
+    starts at K = 1, whose u is 0, and is empty where fewer than 4 would be left of 2.
+    """
+    retrainings, seed = reference.members, truth.resamples.seed
+    most = min(retrainings // 2, retrainings - HALVED)
+    if most < 2:
+        return Curve((), torch.empty(0), torch.empty(0, 0))
+    start = u_curve(reference.among(torch.tensor([0])), truth, (1,))
+    fitting = sorted({size for size in (*sizes, most) if 1 < size <= most})
+    values, replicates = [start.values], [start.replicates]
+    for size in fitting:
+        members = subsets(retrainings, size, seed)
+        chosen = torch.zeros(len(members), retrainings).scatter_(1, members, 1.0)
+        u = weighted_u(reference, torch.cat([chosen, 1 - chosen])).double()
+        noise = truth.noise * ((retrainings - 1) / (retrainings - size - 1))
+        squares = (u[: len(members)] - u[len(members) :]).square().T - noise[:, None]
+        drawn = min(retrainings // size, len(members))
+        resampled = truth.resamples.mean_replicates(squares, f"subsets of {size}", drawn)
+        values.append(_root(squares.mean(), truth.u.mean())[None])
+        replicates.append(_root(resampled, truth.means)[:, None])
+    return Curve((1, *fitting), torch.cat(values), torch.cat(replicates, 1))
 
 
 def uncertainty_equivalents(u: Tensor, truth: ReferenceU, curve: Curve) -> dict[str, Estimate]:

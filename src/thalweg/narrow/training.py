@@ -99,8 +99,17 @@ def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | N
     if model is not None:  # not looked at yet, and without a name in the cache
         return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
     identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
-    cut = partial(narrow_model, problem.factory, width_ratio)
+    cut = narrow_factory(problem, width_ratio)
     return replace(narrow, model=cut, meter=Meter(), identity=identity)
+
+
+def narrow_factory(problem: Problem, width_ratio: float) -> MakeNetwork:
+    """A function that makes narrow copies of a problem's network, newly initialised.
+
+    It can be sent to other processes, and raises the errors of `graph.narrowing.narrowed`: also
+    where weights are the same in all of the problem's networks, as pre-trained ones are.
+    """
+    return partial(narrow_model, problem.factory, width_ratio, problem.example, problem.stored)
 
 
 def check_narrow(problem: Problem, model: MakeNetwork) -> None:

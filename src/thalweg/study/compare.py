@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -231,6 +231,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         replicates=protocol.replicates,
     )
     u_reference, judged = truth.reference.u(), judged_of(truth.outputs)
+    checked = cast(Tensor, truth.labels)
     comparison, methods, inputs, bins = [], [], [], []
     for number, row in enumerate(runs.context.plan.methods):
         good = runs.good("method", number)
@@ -252,9 +253,9 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
             }
             for name, e in estimates.items()
         ]
-        inputs.append(judged.inputs(row.label, predicted[0], truth.labels, u_reference))
+        inputs.append(judged.inputs(row.label, predicted[0], checked, u_reference))
         if judged.reliability is not None:
-            bins.append(judged.reliability(row.label, predicted, truth.labels))
+            bins.append(judged.reliability(row.label, predicted, checked))
     if not comparison:
         raise InputError("every run of every method failed: look at their records, runs/*/run.json")
     costs = DataFrame(methods)

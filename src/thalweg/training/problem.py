@@ -326,6 +326,11 @@ class Problem:
             self._cache.put(self.fingerprint(k), weights, cost)
 
     @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of weights that are the same in all new networks, as pre-trained ones are."""
+        return self._seen.stored
+
+    @property
     def factory(self) -> Callable[[], nn.Module]:
         """It makes an unwrapped network of this problem, with the sizes of lazy layers."""
         return partial(built, self.model, "cpu", self._seen.example)
