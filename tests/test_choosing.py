@@ -122,7 +122,8 @@ def test_what_is_foreseen_is_the_least_expected_error() -> None:
             if k + n * cost <= budget + 1e-9
         )[1]
         assert foreseen(costs, budget) == best
-    assert foreseen(costs, 0.1) is None
+    with pytest.raises(InputError, match=r"needs 0\.18 or more for 2 narrow copies"):
+        foreseen(costs, 0.1)
 
 
 def test_bad_input_is_one_line() -> None:

@@ -143,17 +143,17 @@ class Bench:
 
     def planned(self, budget: float) -> State | None:
         """What is planned before anything is seen."""
-        found = foreseen(self.narrow, budget)
-        if found is None:
+        if self.by_law(budget) is None:
             return None
+        found = foreseen(self.narrow, budget)
         copies = min(found.copies, self.count(found.width_ratio))
         return State(1 + found.whole, found.width_ratio, copies)
 
     def looked(self, base: int, budget: float, prior: Prior = PRIOR) -> Choice | None:
         """What the rule buys: the first part of the plan, then what it chooses."""
-        found = foreseen(self.narrow, budget)
-        if found is None:
+        if self.by_law(budget) is None:
             return None
+        found = foreseen(self.narrow, budget)
         ratio, cost = found.width_ratio, self.narrow[found.width_ratio]
         state, left, chosen = State(1, ratio, FIRST), budget - FIRST * cost, list[str]()
         while True:

@@ -95,6 +95,7 @@ class Purchase:
     Attributes:
         whole: Full trainings.
         copies: Narrow copies, where there are no full trainings.
+        cost: What they cost, in trainings.
         expected_error: Squared error of the centre to expect once all of the budget is spent so, in
             variances of a retraining.
         reason: Why, in words.
@@ -102,6 +103,7 @@ class Purchase:
 
     whole: int
     copies: int
+    cost: float
     expected_error: float
     reason: str
 
@@ -126,7 +128,7 @@ class Spending:
     copies: int
 
 
-def foreseen(costs: Mapping[float, float], budget: float, whole: int = 1) -> Spending | None:
+def foreseen(costs: Mapping[float, float], budget: float, whole: int = 1) -> Spending:
     """The way to spend a budget on full trainings and narrow copies, two at least, that is expected
     to err least before anything is seen (`narrow.width.feared_error`).
 
@@ -135,8 +137,8 @@ def foreseen(costs: Mapping[float, float], budget: float, whole: int = 1) -> Spe
         budget: What there is to spend, in trainings.
         whole: How many full trainings are there.
 
-    Returns:
-        The best way, or None where the budget is not enough for two copies.
+    Raises:
+        InputError: The budget is not enough for two copies.
 
     Example:
         >>> foreseen({0.5: 0.3, 0.25: 0.1}, budget=1.0)
@@ -150,10 +152,14 @@ def foreseen(costs: Mapping[float, float], budget: float, whole: int = 1) -> Spe
         for more in range(affordable(budget, 1.0) + 1)
     ]
     enough = [way for way in ways if way.copies >= FIRST]
+    if not enough:
+        raise InputError(
+            f"budget got {budget:g} trainings, needs {FIRST * min(costs.values()):.3g} or more for "
+            f"{FIRST} narrow copies"
+        )
     return min(
         enough,
         key=lambda way: 1 / (whole + way.whole + 1 / feared_error(way.width_ratio, way.copies)),
-        default=None,
     )
 
 
@@ -194,7 +200,7 @@ def choose(
     most = affordable(budget, 1.0)
     if not copies:
         reason = "no narrow copy learned the task"
-        return Purchase(min(most, 1), 0, 1 / (whole + most), reason)
+        return Purchase(min(most, 1), 0, min(most, 1), 1 / (whole + most), reason)
     found = witnesses(Group.of(known), prior)
     ways = [(k, affordable(budget - k, copy_cost)) for k in range(most + 1)]
     error, more, extra = min((found.error(whole + k, copies + m), k, m) for k, m in ways)
@@ -206,11 +212,14 @@ def choose(
     )
     if not cost or (worth(error) - worth(now)) / cost < LEAST_WORTH:
         what = "nothing more is affordable" if not cost else "more of anything is not worth its cost"
-        return Purchase(0, 0, now, f"{about}: {what}")
+        return Purchase(0, 0, 0.0, now, f"{about}: {what}")
     gain = f"the squared error to expect of the mean falls from {now:.2f} to {error:.2f}"
     with_copies = f" and {extra} copies" * bool(extra)
     what = f"with {more} full training{'s' * (more > 1)}{with_copies}" if more else f"{extra} copies"
-    return Purchase(min(more, 1), 0 if more else extra, error, f"{about}: with {what} {gain}")
+    reason = f"{about}: with {what} {gain}"
+    if more:
+        return Purchase(1, 0, 1.0, error, reason)
+    return Purchase(0, extra, extra * copy_cost, error, reason)
 
 
 def worth(error: float) -> float:
