@@ -20,7 +20,7 @@ INPUTS, OUTPUTS = 3000, 4
 def world(
     whole: int, copies: int, *, variance: float, bias: float, ratio: float = 0.5, seed: int = 0
 ) -> Observations:
-    """Networks of unit variance, and copies with another variance and a bias in a fixed direction."""
+    """Networks of unit variance, and copies with another variance and a fixed bias."""
     random = generator(seed, "world")
 
     def drawn(count: int) -> Tensor:
@@ -61,7 +61,8 @@ def test_nothing_seen_leaves_the_prior() -> None:
 def test_the_estimate_has_no_units() -> None:
     known = world(1, 2, variance=1.3, bias=0.4)
     anchors, proxies = (
-        Predictions.from_values(1e6 * own.values().double()) for own in (known.anchors, known.proxies)
+        Predictions.from_values(1e6 * own.values().double())
+        for own in (known.anchors, known.proxies)
     )
     scaled = Observations(anchors, proxies, width_ratio=0.5)
     first, second = (witnesses(Group.of(own)) for own in (known, scaled))

@@ -1,4 +1,4 @@
-"""A budget that is spent in parts: what is trained, in what order, and never more than it allows."""
+"""A budget that is spent in parts: what is trained, in what order, never more than it allows."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,9 @@ X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 
 
 def network() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
+    return nn.Sequential(
+        nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,16 @@
 """How a budget is best spent: `python -m research.choosing train measure choose judge page`.
 
-`train` trains the networks of all tasks, which are kept outside the repository. `measure` writes what
-every purchase gives to research/choosing/results, `choose` what the rule buys, with a prior that is
-fitted to the other tasks, `judge` what the forest makes of what was bought; `page` fills the tables
-of docs. What is there is not done again; `--minutes` says after how many of them to stop.
+`train` trains the networks of all tasks, which are kept outside the repository. `measure` writes
+what every purchase gives to research/choosing/results, `choose` what the rule buys, with a prior
+that is fitted to the other tasks, `judge` what the forest makes of what was bought; `page` fills
+the tables of docs. What is there is not done again; `--minutes` says after how many of them to
+stop.
 """
 
 import json
 import statistics
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from research.choosing.tasks import TASKS
 from research.choosing.worth import BUDGETS, Bench, State
 from research.skeleton import parser, put, run, stored
 from thalweg import files
+from thalweg.choosing import Prior
 from thalweg.meter import now
 
+GIVEN = (0.25, 0.35)  # width ratios, where there is no choice of them
 BASES = networks.POOL  # each whole network of the pool is the first one of a base
 
 
@@ -90,23 +92,17 @@ def choose(name: str, results: Path, until: float) -> None:
     content = json.loads(file.read_text())
     others = [task for task in tasks if task["name"] != name]
     known = {"tasks": sorted(task["name"] for task in others), **asdict(fitted(others))}
-    if content.get("prior") == known:
+    if content.get("prior") == known and "given" in content:
         return
-    bench, content["prior"], content["looked"] = _bench(name), known, {}
-    for budget in BUDGETS:
-        found = [bench.looked(base, budget, fitted(others)) for base in range(BASES)]
-        content["looked"][str(budget)] = [
-            None
-            if choice is None
-            else {
-                "state": str(choice.state),
-                "cost": choice.state.cost(bench.costs),
-                "chosen": choice.chosen,
-                "expected": choice.expected,
-                "error": bench.error(base, choice.state),
-            }
-            for base, choice in enumerate(found)
-        ]
+    bench, prior, content["prior"] = _bench(name), fitted(others), known
+    content["looked"] = {
+        str(budget): [_looked(bench, base, budget, prior) for base in range(BASES)]
+        for budget in BUDGETS
+    }
+    content["given"] = {
+        str(ratio): [_looked(bench, base, BUDGETS[-1], prior, ratio) for base in range(BASES)]
+        for ratio in GIVEN
+    }
     files.write_json(file, content)
     print(f"{name}: chosen", flush=True)
 
@@ -143,6 +139,21 @@ def _errors(bench: Bench, state: State) -> dict[str, Any]:
         "cost": round(state.cost(bench.costs), 4),
         "error": statistics.fmean(found),
         "deviation": statistics.stdev(found),
+    }
+
+
+def _looked(
+    bench: Bench, base: int, budget: float, prior: Prior, given: float | None = None
+) -> dict[str, Any] | None:
+    choice = bench.looked(base, budget, prior, given)
+    if choice is None:
+        return None
+    return {
+        "state": str(choice.state),
+        "cost": choice.state.cost(bench.costs),
+        "chosen": choice.chosen,
+        "expected": choice.expected,
+        "error": bench.error(base, choice.state),
     }
 
 

@@ -113,7 +113,35 @@ def _summary(tasks: Results) -> str:
             digits = ".3f" if key == "u_error" else ".2f"
             rows.append([budget, title, *(_cell(got, way, _typical, digits) for way in WAYS)])
         spent = {way: [_cost(task, budget, way) for task in usable] for way in ways}
-        rows.append([budget, "spent", *(_cell(spent, way, statistics.fmean, ".2f") for way in WAYS)])
+        rows.append(
+            [budget, "spent", *(_cell(spent, way, statistics.fmean, ".2f") for way in WAYS)]
+        )
+    return table(head, rows)
+
+
+def _given(tasks: Results) -> str:
+    """The largest budget where the width ratio is given: narrow copies alone, and what else."""
+    budget = str(BUDGETS[-1])
+    head = ["width ratio", *WAYS.values(), "the rule bought full trainings in"]
+    rows = []
+    for ratio in tasks[0]["given"]:
+        found: dict[str, list[float]] = {way: [] for way in ("best", "rule", "law", "whole")}
+        bought = []
+        for task in tasks:
+            looked = task["given"][ratio]
+            own = {
+                state: task["states"][state]["error"]
+                for state in task["affordable"][budget]
+                if state.endswith(f" of {ratio}") or " of " not in state
+            }
+            alone = next(state for state in own if state.startswith("1 + "))
+            found["best"].append(min(own.values()))
+            found["rule"].append(statistics.fmean(choice["error"] for choice in looked))
+            found["law"].append(own[alone])
+            found["whole"].append(error(task, budget, "whole"))
+            bought += [not choice["state"].startswith("1 ") for choice in looked]
+        cells = [_cell(found, way, _typical, ".3f") for way in WAYS]
+        rows.append([ratio, *cells, f"{statistics.fmean(bought):.0%} of all bases"])
     return table(head, rows)
 
 
@@ -185,6 +213,7 @@ TABLES = {
     "facts": _facts,
     "errors": _errors,
     "summary": _summary,
+    "given": _given,
     "calibration": _calibration,
     "prior": _prior,
 }

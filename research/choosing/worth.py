@@ -16,7 +16,7 @@ from torch import Tensor
 from research.choosing.networks import POOL, Material, Networks
 from research.choosing.tasks import Task
 from research.ideas.centre import Truth
-from thalweg.choosing import FIRST, PRIOR, Prior, Purchase, affordable, choose, foreseen
+from thalweg.choosing import FIRST, Prior, Purchase, affordable, choose, foreseen
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, Scale
 from thalweg.narrow.width import feared_error
@@ -91,7 +91,9 @@ class Bench:
             for ratio, copies in self.material.copies.items()
         }
 
-    def observed(self, base: int, state: State, part: str, *, features: bool = False) -> Observations:
+    def observed(
+        self, base: int, state: State, part: str, *, features: bool = False
+    ) -> Observations:
         """What the networks of a state say, from a base."""
         groups = [_chosen(self.material.pool, _whole(base)[: state.whole], part)]
         if state.copies:
@@ -107,10 +109,7 @@ class Bench:
     def error(self, base: int, state: State) -> float:
         """The squared error of the centre."""
         known, test = (Group.of(self.observed(base, state, part)) for part in ("known", "test"))
-        if not state.copies:
-            centre = test.own.mean(0)
-        else:
-            centre = Scale.of(known).centre(test)
+        centre = Scale.of(known).centre(test) if state.copies else test.own.mean(0)
         return self.truth.shared(centre, centre)
 
     def reference_values(self, part: str) -> Tensor:
@@ -149,12 +148,17 @@ class Bench:
         copies = min(found.copies, self.count(found.width_ratio))
         return State(1 + found.whole, found.width_ratio, copies)
 
-    def looked(self, base: int, budget: float, prior: Prior = PRIOR) -> Choice | None:
-        """What the rule buys: the first part of the plan, then what it chooses."""
-        if self.by_law(budget) is None:
+    def looked(
+        self, base: int, budget: float, prior: Prior, given: float | None = None
+    ) -> Choice | None:
+        """What the rule buys: the first part, then what it chooses; `given` is the width ratio
+        where there is no choice of that.
+        """
+        costs = self.narrow if given is None else {given: self.narrow[given]}
+        if FIRST * min(costs.values()) > budget:
             return None
-        found = foreseen(self.narrow, budget)
-        ratio, cost = found.width_ratio, self.narrow[found.width_ratio]
+        found = foreseen(costs, budget)
+        ratio, cost = found.width_ratio, costs[found.width_ratio]
         state, left, chosen = State(1, ratio, FIRST), budget - FIRST * cost, list[str]()
         while True:
             purchase: Purchase = choose(
@@ -165,7 +169,10 @@ class Bench:
             if purchase.nothing or state.whole + whole > MOST_WHOLE:
                 return Choice(state, purchase.expected_error, chosen[0])
             copies = min(state.copies + copies, self.count(ratio))
-            state, left = State(state.whole + whole, ratio, copies), left - whole - purchase.copies * cost
+            state, left = (
+                State(state.whole + whole, ratio, copies),
+                left - whole - purchase.copies * cost,
+            )
             if not whole:
                 return Choice(state, purchase.expected_error, chosen[0])
 
