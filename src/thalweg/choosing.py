@@ -38,7 +38,7 @@ from thalweg.narrow.width import feared_error
 FIRST = 2  # narrow copies that are trained before anything is chosen: two have a scatter
 LEAST_WORTH = 0.5  # retraining equivalents a training
 _SLACK = 1 + 1e-9
-_GRID = torch.linspace(-3, 3, 41, dtype=torch.float64)  # of the prior's deviations
+_GRID = torch.linspace(-5, 5, 81, dtype=torch.float64)  # of the prior's deviations
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,14 @@ class Purchase:
     cost: float
     expected_error: float
     reason: str
+
+    def __str__(self) -> str:
+        what = "nothing more"
+        if self.whole:
+            what = "a full training"
+        elif self.copies:
+            what = f"{self.copies} more narrow copies"
+        return f"bought: {what}; {self.reason}"
 
     @property
     def nothing(self) -> bool:
@@ -213,12 +221,10 @@ def choose(known: Observations, budget: float, copy_cost: float, prior: Prior = 
             "nothing more is affordable" if not cost else "more of anything is not worth its cost"
         )
         return Purchase(0, 0, 0.0, now, f"{about}: {what}")
+    parts = [f"{more} full training{'s' * (more > 1)}"] * bool(more)
+    parts += [f"{extra} cop{'ies' if extra > 1 else 'y'} more"] * bool(extra)
     gain = f"the squared error to expect of the mean falls from {now:.2f} to {error:.2f}"
-    with_copies = f" and {extra} copies" * bool(extra)
-    what = (
-        f"with {more} full training{'s' * (more > 1)}{with_copies}" if more else f"{extra} copies"
-    )
-    reason = f"{about}: with {what} {gain}"
+    reason = f"{about}: with {' and '.join(parts)} {gain}"
     if more:
         return Purchase(1, 0, 1.0, error, reason)
     return Purchase(0, extra, extra * copy_cost, error, reason)

@@ -38,6 +38,14 @@ def first_part(
     return Method(DeepEnsemble(anchors), narrow=narrow, emulator=emulator)
 
 
+def cut_problem(problem: Problem, method: Method, model: MakeNetwork | None = None) -> Problem:
+    """The problem of a method's narrow copies, or that of the whole network where it has none."""
+    narrow = method.narrow
+    if narrow is None or narrow.width_ratio is None:
+        return problem
+    return narrow_problem(problem, narrow.width_ratio, model)
+
+
 def spend(
     problem: Problem,
     method: Method,
@@ -62,7 +70,7 @@ def spend(
         look(method)
         return ()
     copies = narrow.members
-    cost = relative_cost(problem, narrow_problem(problem, narrow.width_ratio, model))
+    cost = relative_cost(problem, cut_problem(problem, method, model))
     while True:
         left = narrow.budget - (whole - method.anchors) - copies * cost
         beside = replace(narrow, members=copies)
