@@ -145,6 +145,18 @@ class Records(Dataset):
         return {"image": self.x[i], "label": self.y[i], "file": f"{i}.png"}
 
 
+class Named(nn.Module):
+    """Its code names a number of channels, and its graph can't be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(36, 8), nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.flatten(1))
+        return self.head(x.view(-1, 8) if bool(x.sum() < 1e9) else x)
+
+
 def batches() -> Batches:
     return Batches(*task(), size=SIZE)
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import cases
+import shapes
 import thalweg
 from thalweg.explorers.base import _registry, explorers
 from thalweg.study.plan import read_plan
@@ -99,6 +100,26 @@ def test_guide_quantify_code_runs():
     exec(code("docs/guide.md", "thalweg.Values("), space)
     assert space["predictions"].u().shape == (20,)
     assert space["predictions"].mean().shape == (20, 1)
+
+
+def test_guide_code_of_inputs_by_name_runs():
+    words, mask, y = shapes.sentences(60)
+    sentences = [
+        {"input_ids": row[kept == 1], "attention_mask": kept[kept == 1], "labels": label}
+        for row, kept, label in zip(words, mask, y, strict=True)
+    ]
+    space = {
+        "thalweg": thalweg,
+        "torch": torch,
+        "Classifier": shapes.Reader,
+        "recipe": thalweg.Recipe(epochs=1),
+        "sentences": sentences,
+        "more": {"input_ids": words, "attention_mask": mask},
+        "ids": words[:5],
+        "mask": mask[:5],
+    }
+    exec(code("docs/guide.md", "def collate("), space)
+    assert space["predictions"].inputs == 5
 
 
 def test_guide_code_on_arrays_runs(capsys):

@@ -17,7 +17,7 @@ ROOMS = [
     ["stopping"],
     ["errors", "formats"],
     ["registry", "names"],
-    ["seeds", "meter", "files"],
+    ["seeds", "meter", "files", "trees"],
     ["processes"],
     ["outputs", "arrays"],
     ["predictions"],

@@ -14,7 +14,9 @@ fewer training inputs):
                      nearest, their mean distance, distance to the farthest, share of them whose
                      label is the network's top class, entropy of the histogram of their labels
                      (nats), and sum_c histogram_c p_c
-    inputs-...       the same of the k nearest training inputs in input space
+    inputs-...       the same of the k nearest training inputs in input space, where inputs are real
+                     numbers: those of several tensors are taken together. Between whole numbers,
+                     such as words, distances mean nothing, and these features are left out
     impurity         1 - sum p^2
 
 Of a regression there are the network's values as they are (`value-1`, ...), the leverage and the
@@ -36,11 +38,14 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
 from thalweg.outputs import Outputs, Probabilities, Values, multinomial
-from thalweg.predicting import in_batches, inputs_of, outputs_of, sample
+from thalweg.predicting import in_batches, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, joined
+from thalweg.training.batches import Batches, Loader
 from thalweg.training.nearest import BLOCK, Nearest, nearest
+from thalweg.training.padding import joined
 from thalweg.training.problem import Problem
+from thalweg.training.unlabelled import inputs_of
+from thalweg.trees import Inputs, flattened, is_space, moved, rows, taken
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -87,17 +92,17 @@ class InputFeatures:
                 problem.network(ready).eval(),
                 ready.masks,
             )
-            x = next(iter(batches))[0].to(problem.device)
+            x = moved(next(iter(batches))[0], problem.device)
             self._side: Side = "input" if layer is None else "output"
-            self._layer = _penultimate(problem, self._network, x[:2], layer)
-            rows, outputs, labels = [], [], []
+            self._layer = _penultimate(problem, self._network, taken(x, slice(2)), layer)
+            found, outputs, labels = [], [], []
             with watched(self._layer, self._side) as features:
                 for number, (x, y) in enumerate(batches):
-                    outputs.append(self._logits(x.to(problem.device), number))
-                    rows.append(_few(features(len(x))))
+                    outputs.append(self._logits(moved(x, problem.device), number))
+                    found.append(_few(features(rows(x))))
                     labels.append(problem.outputs.labels(y))
             self._features, self._labels, logits = (
-                _finite(rows),
+                _finite(found),
                 torch.cat(labels).to(problem.device),
                 problem.outputs.logits(_finite(outputs)),
             )
@@ -110,7 +115,11 @@ class InputFeatures:
             self._factors = [
                 _factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))
             ]
-        self._columns = [column for column in _COLUMNS if isinstance(problem.outputs, column.of)]
+        self._columns = [
+            column
+            for column in _COLUMNS
+            if isinstance(problem.outputs, column.of) and (is_space(x) or not column.in_space)
+        ]
         self.names: tuple[str, ...] = tuple(
             name.format(c + 1)
             for column in self._columns
@@ -118,13 +127,13 @@ class InputFeatures:
             for name in column.names
         )
 
-    def features(self, inputs: Loader | Tensor, near: Nearest) -> Tensor:
+    def features(self, inputs: Loader | Inputs, near: Nearest) -> Tensor:
         """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says
         what they are. As `look`.
         """
         return self.look(inputs, near)[1]
 
-    def look(self, inputs: Loader | Tensor, near: Nearest) -> tuple[Tensor, Tensor]:
+    def look(self, inputs: Loader | Inputs, near: Nearest) -> tuple[Tensor, Tensor]:
         """What the network predicts, and its features, by one evaluation of the inputs.
 
         Args:
@@ -140,13 +149,13 @@ class InputFeatures:
                 is that of other inputs.
         """
         problem = self._problem
-        rows, outputs = [], []
+        found, outputs = [], []
         with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
             with watched(self._layer, self._side) as features:
                 for number, x in enumerate(_asked(problem, inputs)):
                     outputs.append(self._logits(x, number))
-                    rows.append(features(len(x)))
-            here, seen = _finite(rows), _finite(outputs)
+                    found.append(features(rows(x)))
+            here, seen = _finite(found), _finite(outputs)
             kind = problem.outputs
             stored, logits = kind.store(seen).cpu(), kind.logits(seen).double().cpu()
             if len(here) != len(near.labels):
@@ -160,7 +169,7 @@ class InputFeatures:
         columns = [column.make(looked).reshape(len(logits), -1) for column in self._columns]
         return stored, torch.cat(columns, 1).float()
 
-    def _logits(self, x: Tensor, batch: int) -> Tensor:
+    def _logits(self, x: Inputs, batch: int) -> Tensor:
         logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
         self._problem.meter.forward(logits)
         return logits
@@ -174,19 +183,21 @@ def check_layer(problem: Problem, layer: str | None = None) -> None:
         InputError: There is none, as in `InputFeatures`.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        network, x = problem.build("network").eval(), next(iter(batches))[0].to(problem.device)
+        network = problem.build("network").eval()
+        x = moved(next(iter(batches))[0], problem.device)
         with watched(
             _penultimate(problem, network, x, layer), "input" if layer is None else "output"
         ) as features:
             problem.meter.forward(network(x))
-            _few(features(len(x)))
+            _few(features(rows(x)))
 
 
-def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
+def training_neighbours(problem: Problem, inputs: Loader | Inputs) -> Nearest:
     """The nearest training inputs of inputs, in input space: the same for all networks.
 
     The training set is read batch by batch and prepared as it is read, so that it is never in
-    memory as a whole but in the form that it is kept in; the asked inputs are.
+    memory as a whole but in the form that it is kept in; the asked inputs are. Where inputs are
+    whole numbers, each has no neighbours: `[inputs, 0]`.
 
     Args:
         problem: The training set, as in `InputFeatures`, and the meter, for time.
@@ -197,15 +208,17 @@ def training_neighbours(problem: Problem, inputs: Loader | Tensor) -> Nearest:
             training inputs.
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
-        asked = joined([x.reshape(len(x), -1) for x in _asked(problem, inputs)])
+        if not is_space(next(iter(batches))[0]):
+            return nearest(torch.empty(sum(map(rows, _asked(problem, inputs))), 0), [], 0)
+        asked = joined([flattened(x) for x in _asked(problem, inputs)])
         known = (
-            (x.to(problem.device).reshape(len(x), -1), problem.outputs.labels(y).to(problem.device))
+            (flattened(moved(x, problem.device)), problem.outputs.labels(y).to(problem.device))
             for x, y in batches
         )
-        return nearest(asked, known, NEIGHBOURS)
+        return nearest(flattened(asked), known, NEIGHBOURS)
 
 
-def _penultimate(problem: Problem, network: nn.Module, x: Tensor, layer: str | None) -> nn.Module:
+def _penultimate(problem: Problem, network: nn.Module, x: Inputs, layer: str | None) -> nn.Module:
     """The layer of a name, or the last linear one, found by evaluating a batch."""
     if layer is not None:
         return named_layer(network, layer)
@@ -231,12 +244,12 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
         yield batches
 
 
-def _asked(problem: Problem, inputs: Loader | Tensor) -> Iterator[Tensor]:
+def _asked(problem: Problem, inputs: Loader | Inputs) -> Iterator[Inputs]:
     """Batches of inputs, on the problem's device."""
     empty = True
-    for batch in in_batches(inputs):
-        x = inputs_of(batch).to(problem.device)
-        if len(x):
+    for batch in in_batches(inputs, problem.example):
+        x = moved(inputs_of(batch, problem.example), problem.device)
+        if rows(x):
             empty = False
             yield x
     if empty:
@@ -321,12 +334,14 @@ class _Column:
         names: Its name, or theirs.
         make: From what was looked at to numbers `[inputs, ...]`.
         each: There is one for each column of the predictions, whose number the name gets.
+        in_space: It is about input space.
     """
 
     of: type[Outputs]
     names: tuple[str, ...]
     make: Callable[[_Seen], Tensor]
     each: bool = False
+    in_space: bool = False
 
 
 def _distances(near: Nearest) -> Tensor:
@@ -368,7 +383,9 @@ _COLUMNS = (
     _Column(Outputs, ("leverage",), lambda s: _log(s.leverage)),
     _Column(Outputs, _spaced("features", *_FAR), lambda s: _distances(s.own)),
     _Column(Probabilities, _spaced("features", *_LABELS), lambda s: _around(s.own, s.p)),
-    _Column(Outputs, _spaced("inputs", *_FAR), lambda s: _distances(s.near)),
-    _Column(Probabilities, _spaced("inputs", *_LABELS), lambda s: _around(s.near, s.p)),
+    _Column(Outputs, _spaced("inputs", *_FAR), lambda s: _distances(s.near), in_space=True),
+    _Column(
+        Probabilities, _spaced("inputs", *_LABELS), lambda s: _around(s.near, s.p), in_space=True
+    ),
     _Column(Probabilities, ("impurity",), lambda s: multinomial(s.p)[0]),
 )

@@ -10,10 +10,23 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.predicting import check_order, inputs_of, outputs_of
+from thalweg.predicting import check_order, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
+from thalweg.training.unlabelled import are_inputs, inputs_of
+from thalweg.trees import (
+    Inputs,
+    described,
+    flattened,
+    gathered,
+    is_space,
+    moved,
+    rows,
+    shapes,
+    taken,
+    tensors,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,7 @@ class CheckedInputs:
         classes: How many outputs the network has for each.
     """
 
-    inputs: Loader | Tensor
+    inputs: Loader | Inputs
     count: int
     classes: int
 
@@ -38,42 +51,49 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
 
     Args:
         problem: The network and the training set.
-        given: Inputs `[inputs, ...]` (a tensor or a NumPy array), or a loader in fixed order.
+        given: Inputs `[inputs, ...]` (a tensor or a NumPy array, or what training inputs are made
+            of), or a loader in fixed order.
         name: What errors call them.
         alike: Whether they must all have one shape, with as many numbers as a training input, as
-            where distances are taken between them.
+            where distances are taken between them. Inputs of whole numbers need not: there are no
+            distances.
 
     Raises:
         InputError: They are no inputs, there are none, they are not finite, the network can't read
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
-    example = problem.example[0]
+    example = taken(problem.example, slice(1))
     loader = _loader(given, name, example)
-    check_order(loader)
-    first: Tensor | None = None
+    check_order(loader, example)
+    alike = alike and is_space(example)
+    first: Inputs | None = None
     count = 0
-    for number, batch in enumerate(_read(loader, name)):
-        x = inputs_of(batch)
+    for number, batch in enumerate(_read(loader, example)):
+        x = inputs_of(batch, example)
         _check_batch(x, first, name, number, alike=alike)
-        if first is None and len(x):
+        if first is None and rows(x):
             first = x
-        count += len(x)
+        count += rows(x)
     if first is None:
         raise InputError(
             f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
             "some"
         )
-    if alike and first[0].numel() != example.numel():
+    if alike and flattened(taken(first, slice(1))).numel() != flattened(example).numel():
         raise InputError(
-            f"{name} got inputs of shape {tuple(first.shape[1:])}, needs as many numbers as "
-            f"those of the training set, {tuple(example.shape)}: give the inputs prepared as it "
+            f"{name} got inputs of shape {_shapes(first)}, needs as many numbers as "
+            f"those of the training set, {_shapes(example)}: give the inputs prepared as it "
             "is"
         )
-    return CheckedInputs(loader, count, _classes(problem, first[:2], name))
+    return CheckedInputs(loader, count, _classes(problem, taken(first, slice(2)), name))
 
 
-def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
-    """A loader or a tensor as it is; a tensor of an array."""
+def _shapes(x: Inputs) -> str:
+    return ", ".join(str(tuple(shape)) for shape in shapes(x))
+
+
+def _loader(given: Any, name: str, example: Inputs) -> Loader | Inputs:
+    """A loader as it is; inputs as tensors, of the training inputs' type where they are one."""
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiub":
             raise InputError(
@@ -87,11 +107,12 @@ def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
                 f"{name} got a tensor of shape {tuple(given.shape)}, needs one input or more, "
                 "[inputs, ...]"
             )
-        return (
-            given.to(example.dtype)
-            if given.is_floating_point() and example.is_floating_point()
-            else given
-        )
+        return gathered(_typed, [given, example]) if isinstance(example, Tensor) else given
+    if are_inputs(given, example) and not isinstance(example, Tensor):
+        found = inputs_of(given, example)
+        if not rows(found):
+            raise InputError(f"{name} got {described(found)}, needs one input or more")
+        return gathered(_typed, [found, example])
     if given is None or isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
         raise InputError(
             f"{name} got a {type(given).__name__}, needs inputs: give a tensor [inputs, ...] or "
@@ -106,13 +127,29 @@ def _loader(given: Any, name: str, example: Tensor) -> Loader | Tensor:
     return loader
 
 
-def _read(loader: Any, name: str) -> Any:
+def _typed(parts: list[Tensor]) -> Tensor:
+    """Real numbers in the type of those of the training set."""
+    x, like = parts
+    return x.to(like.dtype) if x.is_floating_point() and like.is_floating_point() else x
+
+
+def _read(loader: Any, example: Inputs) -> Any:
     with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
-        yield from [loader] if isinstance(loader, Tensor) else loader
+        yield from [loader] if are_inputs(loader, example) else loader
 
 
-def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, alike: bool) -> None:
+def _check_batch(x: Inputs, first: Inputs | None, name: str, number: int, *, alike: bool) -> None:
     where = name if number == 0 else f"batch {number} of {name}"
+    for part in tensors(x):
+        _check_tensor(part, where)
+    if alike and first is not None and shapes(x) != shapes(first):
+        raise InputError(
+            f"{where} has inputs of shape {_shapes(x)}, those before it have "
+            f"{_shapes(first)}: pad them to one shape"
+        )
+
+
+def _check_tensor(x: Tensor, where: str) -> None:
     if x.is_meta or x.layout != torch.strided:
         raise InputError(
             f"{where} got a tensor {'without data' if x.is_meta else f'of {x.layout}'}, needs a "
@@ -124,23 +161,18 @@ def _check_batch(x: Tensor, first: Tensor | None, name: str, number: int, *, ali
         raise InputError(
             f"{where} has NaN or infinite inputs: clean the data, or leave these inputs out"
         )
-    if alike and first is not None and x.shape[1:] != first.shape[1:]:
-        raise InputError(
-            f"{where} has inputs of shape {tuple(x.shape[1:])}, those before it have "
-            f"{tuple(first.shape[1:])}: pad them to one shape"
-        )
 
 
-def _classes(problem: Problem, x: Tensor, name: str) -> int:
+def _classes(problem: Problem, x: Inputs, name: str) -> int:
     network = problem.build("network").eval()
     with torch.no_grad(), seeded(0, "asked"):
         try:
-            outputs = outputs_of(network, {}, x.to(problem.device), Rewind(), None, 0)
+            outputs = outputs_of(network, {}, moved(x, problem.device), Rewind(), None, 0)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != len(x):
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or len(outputs) != rows(x):
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError(
-            f"{name}: the network's output is {got} for {len(x)} inputs, needs [inputs, outputs]"
+            f"{name}: the network's output is {got} for {rows(x)} inputs, needs [inputs, outputs]"
         )
     return problem.outputs.columns(outputs.shape[1])

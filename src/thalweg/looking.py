@@ -2,10 +2,10 @@
 trained.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
 
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
@@ -22,6 +22,7 @@ from thalweg.narrow.training import MakeNetwork, check_narrow, narrow_problem, r
 from thalweg.narrow.width import WIDTH_RATIOS
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs
 
 MOST = 100  # trainings: whoever can pay for more has retrainings enough to look at
 LEAST_KNOWN = 10  # unlabelled inputs
@@ -73,7 +74,7 @@ class Request:
             )
 
     def checked_inputs(
-        self, problem: Problem, inputs: Loader | Tensor
+        self, problem: Problem, inputs: Loader | Inputs
     ) -> tuple[CheckedInputs, CheckedInputs]:
         """The problem's unlabelled inputs and those that are asked about, both read once.
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from thalweg import trees
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import untrained
 from thalweg.features import InputFeatures, training_neighbours
@@ -24,7 +25,7 @@ from thalweg.training.problem import Problem
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
-Inputs = Mapping[str, Loader | Tensor]
+Inputs = Mapping[str, Loader | trees.Inputs]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -13,9 +12,11 @@ from torch.func import functional_call
 from thalweg.errors import InputError, whole
 from thalweg.predictions import Predictions
 from thalweg.seeds import Rewind, parts, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, shuffles
+from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.problem import Problem
 from thalweg.training.trial import advice
+from thalweg.training.unlabelled import are_inputs, inputs_of
+from thalweg.trees import Inputs, described, equal, moved, split
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.distribution import Members, WeightDistribution
 from thalweg.weights.masks import Masks, active
@@ -25,7 +26,7 @@ from thalweg.weights.point import Weights
 def predict(
     problem: Problem,
     networks: WeightDistribution | Weights,
-    inputs: Loader | Tensor,
+    inputs: Loader | Inputs,
     *,
     draws: int | None = None,
     seed: int = 0,
@@ -38,8 +39,9 @@ def predict(
     Args:
         problem: Architecture, training set and meter.
         networks: What an explorer returned, or one network's weights.
-        inputs: Inputs `[inputs, ...]`, a tensor or a NumPy array, or a loader in fixed order that
-            gives batches of inputs, or of pairs whose first is inputs.
+        inputs: Inputs `[inputs, ...]` in the shape of the training inputs (a tensor or a NumPy
+            array, or a tuple or a dictionary of these), or a loader in fixed order that gives
+            batches of inputs, or of pairs whose first is inputs.
         draws: How many; None for all members of a finite distribution, else 32.
         seed: Seed of the draws.
 
@@ -56,7 +58,7 @@ def predict(
             f"predict got a {type(networks).__name__}, needs what an explorer returned, Weights, "
             "or Members((w1, w2, ...))"
         )
-    loader = in_batches(inputs)
+    loader = in_batches(inputs, problem.example)
     if isinstance(loader, Batches):
         loader = loader.to(problem.device)
     network = problem.build("network")
@@ -121,7 +123,7 @@ def _evaluate(
     evaluated = []
     with torch.no_grad(), seeded(problem.seed, "predict"):
         for number, batch in enumerate(loader):
-            x = inputs_of(batch).to(problem.device)
+            x = moved(inputs_of(batch, problem.example), problem.device)
             rewind = Rewind()
             outputs = torch.stack(
                 [
@@ -148,21 +150,29 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
-def in_batches(inputs: Any) -> Any:
-    """Inputs as a loader: a tensor or an array in parts, a loader as it is.
+def in_batches(inputs: Any, like: Inputs | None) -> Any:
+    """Inputs as a loader: inputs themselves in parts, a loader as it is.
+
+    Args:
+        inputs: As in `predict`.
+        like: Inputs of the training set, whose parts they must have.
 
     Raises:
-        InputError: A loader shuffles or augments.
+        InputError: They have other parts, or a loader shuffles or augments.
     """
-    if isinstance(inputs, Tensor | np.ndarray):
-        return as_tensor(inputs, "inputs").split(256)
-    check_order(inputs)
+    if are_inputs(inputs, like):
+        return split(inputs_of(inputs, like), 256)
+    check_order(inputs, like)
     return inputs
 
 
-def check_order(loader: Any) -> None:
+def check_order(loader: Any, like: Inputs | None) -> None:
     """Checks that a loader gives known inputs in fixed order: by what it is and, of a user's own,
     by its first batch, read twice.
+
+    Args:
+        loader: A loader, or inputs.
+        like: Inputs of the training set, whose parts its batches must have.
 
     Raises:
         InputError: It shuffles or augments.
@@ -178,12 +188,12 @@ def check_order(loader: Any) -> None:
                 "the loader to predict on augments: predictions would be those of changed "
                 "inputs; give augment=None"
             )
-    if isinstance(
-        loader, Tensor | Batches | list | tuple | Iterator
+    if are_inputs(loader, like) or isinstance(
+        loader, Batches | list | tuple | Iterator
     ):  # the latter can be read once only
         return
-    one, other = (_first(loader, purpose) for purpose in ("one", "other"))
-    if one is not None and other is not None and not torch.equal(one, other):
+    one, other = (_first(loader, purpose, like) for purpose in ("one", "other"))
+    if one is not None and other is not None and not equal(one, other):
         raise InputError(
             "the loader to predict on gives other inputs after another seed: it shuffles or "
             "augments, and predictions would not belong to known inputs; give shuffle=False, "
@@ -191,38 +201,15 @@ def check_order(loader: Any) -> None:
         )
 
 
-def _first(loader: Any, purpose: str) -> Tensor | None:
+def _first(loader: Any, purpose: str, like: Inputs | None) -> Inputs | None:
     with seeded(0, "check of order", purpose), seeded_loader(loader, 0, "check of order", purpose):
-        return next((inputs_of(batch) for batch in loader), None)
-
-
-def inputs_of(batch: Any) -> Tensor:
-    """The inputs of a batch: a tensor, or the first of a pair.
-
-    Raises:
-        InputError: There is none.
-    """
-    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    if isinstance(x, np.ndarray):
-        x = as_tensor(x, "a batch to predict on")
-    if isinstance(x, dict):
-        raise InputError(
-            f"a batch to predict on is a dictionary with keys {sorted(map(str, x))}, needs "
-            "inputs or a pair (inputs, ...): wrap the loader, thalweg.map_batches(loader, lambda "
-            "batch: (batch['...'], batch['...']))"
-        )
-    if not isinstance(x, Tensor):
-        raise InputError(
-            f"a batch to predict on is a {type(x).__name__}, needs a tensor or a pair whose "
-            "first is one"
-        )
-    return x
+        return next((inputs_of(batch, like) for batch in loader), None)
 
 
 def outputs_of(
     network: nn.Module,
     state: dict[str, Tensor],
-    x: Tensor,
+    x: Inputs,
     rewind: Rewind,
     masks: Masks | None,
     batch: int,
@@ -238,9 +225,11 @@ def outputs_of(
     with nullcontext() if masks is None else active(network, masks, batch, behaviour):
         try:
             return functional_call(network, state, (x,))
+        except InputError:
+            raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             message = " ".join(str(error).split())[:200]
             raise InputError(
-                f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}: "
+                f"the network can't evaluate inputs of shape {described(x)}: "
                 f"{message}{advice(network, x)}"
             ) from None

@@ -9,8 +9,6 @@ inputs. `docs/ideas.md` shows what it is worth.
 import warnings
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from thalweg.asking import CALIBRATION, ask
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
@@ -22,6 +20,7 @@ from thalweg.narrow.training import MakeNetwork
 from thalweg.predictions import Predictions
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Quantified:
 
 def quantify(
     problem: Problem,
-    inputs: Loader | Tensor,
+    inputs: Loader | Inputs,
     *,
     budget: float = 1.0,
     anchors: int | None = None,

@@ -188,9 +188,9 @@ def test_a_user_s_own_narrow_network():
     assert NarrowEnsemble(width_ratio=0.5).chosen(given, own) == (0.5, int(1 / ratio))
 
 
-def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
-    given = cases.problem("buffers")
-    with pytest.raises(InputError, match="outside of a layer"):
+def test_a_network_that_can_not_be_narrowed_is_refused_before_anything_is_trained():
+    given = Problem(cases.Named, cases.batches(), cases.RECIPE)
+    with pytest.raises(InputError, match=r"can't be narrowed \(.*traced.*\): its code names"):
         NarrowEnsemble().train(given)
     assert given.cost.backward_examples == 0
 

@@ -125,10 +125,8 @@ def test_bad_settings(settings, message):
         PackedEnsemble(**settings)
 
 
-def test_a_network_that_is_not_understood_is_refused_before_anything_is_trained():
-    given = cases.problem("buffers")
-    with pytest.raises(
-        InputError, match=r"outside of a layer.*alignment, packed-ensemble and narrow-ensemble"
-    ):
+def test_a_network_that_can_not_be_narrowed_is_refused_before_anything_is_trained():
+    given = Problem(cases.Named, cases.batches(), cases.RECIPE)
+    with pytest.raises(InputError, match=r"can't be narrowed \(.*traced.*\): its code names"):
         PackedEnsemble().train(given)
     assert given.cost.backward_examples == 0

@@ -207,6 +207,42 @@ def test_what_is_not_understood_stays_whole():
     assert found.second.weight.shape == (4, 8) and found.head.weight.shape == (3, 4)
 
 
+SIZES = {
+    "view": (lambda x, n: x.view(-1, n), 12),
+    "reshape to a tuple": (lambda x, n: x.reshape((-1, n)), 12),
+    "slices": (lambda x, n: x[:, : n // 2].relu() * x[:, n // 2 :], 6),
+    "slices from the end": (lambda x, n: x[..., : -n // 2] - x[..., -n // 2 :], 6),
+    "split": (lambda x, n: torch.stack(x.split(n // 2, 1)).amax(0), 6),
+    "split into a list": (lambda x, n: torch.split(x, [n // 2, n // 2], dim=-1)[1].relu(), 6),
+    "unflatten": (lambda x, n: x.unflatten(1, (2, n // 2)).tanh().sum(1), 6),
+    "layer norm": (lambda x, n: F.layer_norm(x, (n,)), 12),
+    "zeros": (lambda x, n: torch.maximum(x.new_zeros(len(x), n), x), 12),
+    "padding": (lambda x, n: x + F.pad(x[:, : n // 2], (n // 2, 0)), 12),
+    "expanded": (lambda x, n: x * x.mean(1, keepdim=True).expand(-1, n), 12),
+}
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_sizes_that_the_code_names(kind):
+    """They are changed in the network's graph, to those of the code that its author would have
+    written.
+    """
+    does, width = SIZES[kind]
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.head = nn.Linear(4, 12), nn.Linear(width, 3)
+
+        def forward(self, x):
+            return self.head(does(self.first(x), 12))
+
+    x = torch.randn(5, 4)
+    found = narrowed(Named(), 0.5, x)
+    assert found.first.weight.shape == (6, 4) and found.head.weight.shape == (3, width // 2)
+    torch.testing.assert_close(found(x), found.head(does(found.first(x), 6)))
+
+
 @pytest.mark.parametrize("root", ["attribute", "literal"])
 def test_a_scale_goes_with_the_size_of_heads(root):
     """Where it is an attribute, and where it stands in the code."""

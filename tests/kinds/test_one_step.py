@@ -161,9 +161,12 @@ REFUSED = {
     ),
     "a tuple in evaluation mode": (
         lambda: Tuple(when="evaluation"),
-        "output is tuple for 2 inputs",
+        "output is tuple, with .*say which of it is the tensor of logits, Problem",
     ),
-    "a dict": (lambda: Tuple(when="always", kind=dict), "output is dict .*wrap it in a module"),
+    "a dict in training mode": (
+        lambda: Tuple(when="training", kind=dict),
+        r"output is dict for 50 inputs in training mode, with logits: .*pick='logits'",
+    ),
     "a list in training mode": (lambda: Tuple(when="training", kind=list), "output is list"),
     "one logit": (lambda: Counts(1), r"output is \(2,\)"),
     "one logit with an axis": (lambda: nn.Linear(6, 1), "one logit each.*give it two outputs"),

@@ -166,7 +166,7 @@ def test_no_unlabelled_inputs_or_too_few():
         ),
         (
             {"narrow": lambda: nn.LSTM(FEATURES, 3), "width_ratio": 0.5},
-            r"narrow\(\) has outputs tuple",
+            "narrow: the network's output is tuple",
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_no_problem():
 
 
 class Branching(nn.Module):
-    """Its graph can't be read."""
+    """Its flow depends on numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -190,17 +190,30 @@ class Branching(nn.Module):
         return self.layers(-x if float(x.sum()) > 1e9 else x)
 
 
-def grouped() -> nn.Module:
-    return nn.Sequential(
-        nn.Unflatten(1, (FEATURES, 1)),
-        nn.Conv1d(FEATURES, 12, 1),
-        nn.Conv1d(12, 12, 1, groups=3),
-        nn.Flatten(),
-        nn.Linear(12, CLASSES),
-    )
+class Named(nn.Module):
+    """Its code names a number of channels, and its graph can't be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(FEATURES, 12), nn.Linear(12, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.head(x.view(-1, 12) if bool(x.sum() < 1e9) else x)
 
 
-@pytest.mark.parametrize("network", [Branching, grouped])
+class Spectrum(nn.Module):
+    """All of its channels meet in an operation that is not understood."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(FEATURES, 12), nn.Linear(7, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.fft.rfft(self.first(x)).abs())
+
+
+@pytest.mark.parametrize("network", [Named, Spectrum])
 def test_a_network_that_can_t_be_narrowed_is_told_the_ways_out(network):
     given = problem(model=network)
     with pytest.raises(InputError) as caught:

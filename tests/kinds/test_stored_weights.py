@@ -33,7 +33,7 @@ def test_they_are_not_cut(frozen):
     found = problem(lambda: fine_tuned(frozen=frozen), unlabelled=KNOWN)
     assert found.inspection.stored == ("0.weight",)
     with pytest.raises(InputError, match=r"'0\.weight' is the same in all new networks"):
-        thalweg.quantify(found, X[:20], budget=2.0, draws=5)
+        thalweg.quantify(found, X[:20], budget=2.0, draws=5, width_ratio=0.5)
     with pytest.raises(InputError, match="pre-trained weights are never cut: do without"):
         NarrowEnsemble(width_ratio=0.5, members=2).train(found)
     assert found.cost.trainings == 0

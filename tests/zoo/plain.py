@@ -5,6 +5,7 @@ are, what it evaluated.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,8 @@ def watch() -> Iterator[Seen]:
     """
     seen = Seen()
 
-    def count(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, given: tuple[Tensor, ...], output: Any) -> None:
+        output = among(output)
         if not getattr(module, "is_marked", False) or not isinstance(output, Tensor):
             return
         seen.evaluated += len(output)
@@ -93,7 +95,12 @@ def loaded(make: Callable[[], nn.Module], weights: Weights, x: Tensor) -> nn.Mod
 
 def logits(module: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return module(x)
+        return among(module(x))
+
+
+def among(outputs: Any) -> Any:
+    """The logits among outputs by name; anything else as it is."""
+    return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 
 def probs(module: nn.Module, x: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ and only its scale and shift are shared.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, cast
 
 import torch
@@ -28,7 +27,9 @@ from torch.func import functional_call
 
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.errors import InputError, check_range, whole
+from thalweg.training.calling import Derived
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs, rows, taken
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Tensors, Weights
 
@@ -75,7 +76,7 @@ class BatchEnsemble(Baseline):
         problem.check_batches(self)
         problem.behaviour.check_new_points()  # members' batch-norm statistics are not trained
         problem.behaviour.check_recomputed("batch-ensemble")
-        model = partial(RankOne, problem.factory, self.members)
+        model = Derived(RankOne, problem.factory, self.members)
         converted = replace(problem, model=model, networks=None)
         network = cast(RankOne, converted.build("batch-ensemble"))
         recipe = replace(problem.recipe, epochs=problem.recipe.epochs * self.budget)
@@ -121,9 +122,10 @@ class RankOne(nn.Module):
         for bias in biases.values():
             bias.requires_grad = False  # each member has its own
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         """`[batch, ...]` to `[batch, classes]`, each part of the batch by another member."""
-        parts = x.tensor_split(max(1, min(self.size, len(x) // 2)))
+        count = max(1, min(self.size, rows(x) // 2))
+        parts = [taken(x, index) for index in torch.arange(rows(x)).tensor_split(count)]
         chosen = torch.randperm(self.size)[: len(parts)].tolist()
         outputs = [
             functional_call(self.network, self._params(k), (part,))

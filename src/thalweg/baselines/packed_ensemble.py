@@ -31,6 +31,7 @@ from thalweg.narrow.flops import flops
 from thalweg.narrow.training import narrow_factory
 from thalweg.training.loop import Loss
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -98,7 +99,7 @@ class SideBySide(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         return torch.stack([network(x) for network in self.networks])
 
 

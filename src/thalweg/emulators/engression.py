@@ -95,14 +95,15 @@ class Engression(Learner):
             context, order = _context(known, [k for k in range(n) if k != left_out])
             contexts.append(context)
             targets.append(known.log_probs[left_out].gather(1, order).float())
+        seen = torch.cat(contexts)
         batches = Batches(
-            torch.cat(contexts),
+            seen,
             torch.cat(targets),
             128,
             order_seed=derive(seed, "engression", "order"),
         )
         with seeded(seed, "engression"):
-            network = _Network(batches.inputs, known.columns, n, self.hidden, self.noise)
+            network = _Network(seen, known.columns, n, self.hidden, self.noise)
             train(
                 network,
                 batches,

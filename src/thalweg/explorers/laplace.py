@@ -25,6 +25,7 @@ from thalweg.graph.penultimate import last_linear
 from thalweg.seeds import seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.problem import Problem
+from thalweg.trees import moved
 from thalweg.weights.laplace import LastLayerGaussian
 from thalweg.weights.point import Weights
 
@@ -160,7 +161,7 @@ def _factor(matrix: Tensor) -> Tensor:
 
 def _last_linear(problem: Problem, network: nn.Module, batches: Loader) -> nn.Linear:
     """The linear layer whose output is the network's, found by evaluating a batch."""
-    last, times, outputs = last_linear(network, next(iter(batches))[0].to(problem.device))
+    last, times, outputs = last_linear(network, moved(next(iter(batches))[0], problem.device))
     problem.meter.forward(outputs)
     plain = (nn.Parameter, type(None))
     if last is None or not (isinstance(last.weight, plain) and isinstance(last.bias, plain)):
@@ -207,7 +208,7 @@ def _evaluated(
         lambda _, given, named: seen.append(given[0] if given else named["input"]), with_kwargs=True
     )
     for x, y in batches:
-        outputs = network(x.to(problem.device))
+        outputs = network(moved(x, problem.device))
         problem.meter.forward(outputs)
         loss = usual(outputs, y.to(problem.device)).detach().double() * len(y)
         losses.append(torch.stack([loss.cpu(), torch.tensor(float(len(y)), dtype=torch.float64)]))

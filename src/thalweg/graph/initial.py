@@ -31,7 +31,7 @@ def scales(network: nn.Module, axes: Axes, stays: NDArray[np.bool_]) -> dict[str
     Weights of recurrent layers are drawn by the number of their states, those of other layers by
     the number of their inputs, unless their standard deviation is that of another usual rule; a
     layer whose standard deviation is of no usual rule follows most of the others. A bias goes with
-    its weight.
+    its weight, unless it is drawn by the number of inputs, as torch's layers do.
 
     Args:
         network: The whole network, newly initialised.
@@ -58,8 +58,11 @@ def scales(network: nn.Module, axes: Axes, stays: NDArray[np.bool_]) -> dict[str
             cell = "weight_hh" if "weight_hh" in own else "weight_hh_l0"
             ratio = math.sqrt(fewer.get(own[cell], 1.0))
             result |= dict.fromkeys(own.values(), ratio)
-        elif "weight" in own and "bias" in own and own["weight"] in result:
-            result[own["bias"]] = result[own["weight"]]
+        elif own.get("weight") in result and own.get("bias") in tensors:
+            weight = own["weight"]
+            usual_bias = 1 / math.sqrt(3 * _numbers(axes, weight)["inputs"])
+            follows = _near(tensors[own["bias"]], usual_bias)
+            result[own["bias"]] = math.sqrt(fewer[weight]) if follows else result[weight]
     return result
 
 
@@ -75,12 +78,16 @@ def rule(weight: Tensor, axes: Axes, name: str) -> Rule | None:
     numbers = _numbers(axes, name)
     if weight.numel() < 2 or not weight.is_floating_point():
         return None
-    found, tolerance = float(weight.detach().std()), 2.5 / math.sqrt(weight.numel())
     for kind, gains in _GAINS.items():
-        expected = (gain / math.sqrt(numbers[kind]) for gain in gains)
-        if any(abs(found / value - 1) < tolerance for value in expected):
+        if any(_near(weight, gain / math.sqrt(numbers[kind])) for gain in gains):
             return kind
     return None
+
+
+def _near(tensor: Tensor, expected: float) -> bool:
+    """Whether a standard deviation is the expected one, but for chance."""
+    found = float(tensor.detach().double().std(correction=0))
+    return abs(found / expected - 1) < 2.5 / math.sqrt(tensor.numel())
 
 
 def _numbers(axes: Axes, name: str) -> dict[Rule, float]:

@@ -99,8 +99,8 @@ def _slices(node: Any, known: Known, left: Left) -> None:
         if part is Ellipsis:
             axis = len(along) - sum(p is not None for p in index[i + 1 :])
         elif isinstance(part, slice):
-            ends = (_place(end, along[axis], left) for end in (part.start, part.stop))
-            part, axis = slice(*ends, part.step), axis + 1
+            start, stop = (_place(end, along[axis], left) for end in (part.start, part.stop))
+            part, axis = slice(start, stop, part.step), axis + 1
         elif part is not None:
             axis += 1
         new.append(part)

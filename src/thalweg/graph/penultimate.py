@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, unknown
+from thalweg.trees import Inputs
 
 Side = Literal["input", "output"]
 
 
-def last_linear(network: nn.Module, x: Tensor) -> tuple[nn.Linear | None, int, Tensor]:
+def last_linear(network: nn.Module, x: Inputs) -> tuple[nn.Linear | None, int, Tensor]:
     """The linear layer whose output a network returns, how often it was used, and the outputs.
 
     They are taken from one batch of inputs. The output is the same tensor, not an equal one, as a

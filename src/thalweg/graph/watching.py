@@ -18,11 +18,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
-from thalweg.graph.axes import Along, Axes, lengths
+from thalweg.graph.axes import Along, Axes, Rule, lengths
 from thalweg.graph.computing import ELEMENTWISE, computing, elementwise
 from thalweg.graph.labels import Array, fixed
 from thalweg.graph.shaping import SAME_NUMBERS, SHAPING
 from thalweg.seeds import seeded
+
+_LAYOUT = {"clone", "contiguous", "alias", "detach"}
+"""Operations that are called for or not by how numbers lie in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,12 +131,14 @@ def _plainly() -> Iterator[None]:
     """No gradients, and no kernel that does several operations in one."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    onednn = torch.backends.mkldnn.set_flags(False)
+    onednn: Any = torch.backends.mkldnn
+    enabled = onednn.enabled
+    onednn.enabled = False
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.backends.mkldnn.set_flags(*onednn)
+        onednn.enabled = enabled
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
@@ -169,18 +174,10 @@ class Watch(TorchDispatchMode):
         inputs = tensors([args, kwargs])
         result = func(*args, **kwargs)
         outputs = tensors(result)
-        try:
-            if rule is None and not pointwise:
-                raise NotImplementedError
-            if rule is None:
-                found = [elementwise(self._axes, inputs, output) for output in outputs]
-            else:
-                told = rule(self._axes, given, result)
-                found = told if isinstance(told, list) else [told]
-            if [lengths(along) for along in found] != [tuple(out.shape) for out in outputs]:
-                raise NotImplementedError
-        except (NotImplementedError, KeyError, IndexError, TypeError, ValueError):
+        if rule is None and not pointwise:
             found = self._whole(name, inputs, outputs)
+        else:
+            found = self._passed_on(given, rule, inputs, result)
         same = inputs[0] if name in SAME_NUMBERS and inputs else None
         for output, along in zip(outputs, found, strict=True):
             if id(output) not in map(id, inputs):
@@ -194,8 +191,27 @@ class Watch(TorchDispatchMode):
         if name == "slice":
             dim, start = given.get("dim", 0), given.get("start") or 0
             found.append((self._axes.of(inputs[0])[dim][:start],))
-        self._work.steps.append(Step(name, tuple(found), numbers, root))
+        if name not in _LAYOUT:
+            name = "view" if name == "_unsafe_view" else name
+            self._work.steps.append(Step(name, tuple(found), numbers, root))
         return result
+
+    def _passed_on(
+        self, given: dict[str, Any], rule: Rule | None, inputs: list[Tensor], result: Any
+    ) -> list[Along]:
+        """The labels of an operation's results; without a rule it is one on each number."""
+        outputs = tensors(result)
+        try:
+            if rule is None:
+                found = [elementwise(self._axes, inputs, output) for output in outputs]
+            else:
+                told = rule(self._axes, given, result)
+                found = list(told) if isinstance(told, list) else [told]
+        except (NotImplementedError, KeyError, IndexError, TypeError, ValueError):
+            return self._whole(given["name"], inputs, outputs)
+        if [lengths(along) for along in found] != [tuple(out.shape) for out in outputs]:
+            return self._whole(given["name"], inputs, outputs)
+        return found
 
     def _root(
         self, name: str, inputs: list[Tensor], numbers: tuple[float, ...]

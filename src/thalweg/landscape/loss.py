@@ -11,6 +11,7 @@ from torch.func import functional_call
 from thalweg.predicting import sample
 from thalweg.seeds import seeded
 from thalweg.training.problem import Problem
+from thalweg.trees import moved
 from thalweg.weights.distribution import Members
 from thalweg.weights.masks import active
 from thalweg.weights.point import Weights
@@ -56,7 +57,7 @@ def evaluate(
     loss = problem.criterion
     network = problem.build("network")
     network.eval()
-    batches = [(x.to(problem.device), y.to(problem.device)) for x, y in batches]
+    batches = [(moved(x, problem.device), y.to(problem.device)) for x, y in batches]
     examples = sum(len(y) for _, y in batches)
     results = []
     with torch.no_grad(), problem.meter.clock():

@@ -8,6 +8,7 @@ from thalweg.errors import InputError
 from thalweg.seeds import seeded
 from thalweg.training.loop import both_ways
 from thalweg.training.problem import Problem
+from thalweg.trees import Inputs, described, moved
 
 
 def flops(problem: Problem) -> float:
@@ -23,15 +24,15 @@ def flops(problem: Problem) -> float:
     with seeded(0, "flops"):
         network = problem.build("flops").to("meta")
         try:
-            operations = _counted(network, x.to("meta"))
+            operations = _counted(network, moved(x, "meta"))
         except Exception:  # a user's network may raise anything where there are no numbers
             try:
-                operations = _counted(_contiguous(problem.build("flops")), x.to(problem.device))
+                operations = _counted(_contiguous(problem.build("flops")), moved(x, problem.device))
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 message = " ".join(str(error).split())[:200]
                 raise InputError(
                     "the network can't be evaluated with a backward pass on inputs of shape "
-                    f"{tuple(x.shape)} and {x.dtype}: {message}"
+                    f"{described(x)}: {message}"
                 ) from None
     return operations or sum(p.numel() for p in network.parameters())
 
@@ -40,7 +41,7 @@ def _contiguous(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def _counted(network: nn.Module, x: torch.Tensor) -> float:
+def _counted(network: nn.Module, x: Inputs) -> float:
     with FlopCounterMode(display=False) as counter:
         both_ways(network, x)
     return float(counter.get_total_flops())

@@ -5,10 +5,9 @@ charged for these.
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from thalweg.errors import InputError
 from thalweg.graph.narrowing import narrow_model
@@ -17,7 +16,9 @@ from thalweg.narrow.flops import flops
 from thalweg.predicting import outputs_of
 from thalweg.seeds import Rewind, derive, seeded
 from thalweg.training.anchors import train_together
+from thalweg.training.calling import Derived
 from thalweg.training.problem import Problem
+from thalweg.trees import moved
 from thalweg.weights.distribution import Members
 
 MakeNetwork = Callable[[], nn.Module]
@@ -100,7 +101,15 @@ def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | N
         return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
     identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
     cut = narrow_factory(problem, width_ratio)
-    return replace(narrow, model=cut, meter=Meter(), identity=identity)
+    made = replace(narrow, model=cut, meter=Meter(), identity=identity)
+    other = problem.train is not None and not problem.call.is_plain
+    if other and isinstance(made.build("narrow"), fx.GraphModule):
+        raise InputError(
+            "the narrow copy is a graph, which is a function of one argument, and the training "
+            "function calls the network in another way: give narrow=, a function that makes a "
+            "narrow network, and width_ratio="
+        )
+    return made
 
 
 def narrow_factory(problem: Problem, width_ratio: float) -> MakeNetwork:
@@ -109,7 +118,7 @@ def narrow_factory(problem: Problem, width_ratio: float) -> MakeNetwork:
     It can be sent to other processes, and raises the errors of `graph.narrowing.narrowed`: also
     where weights are the same in all of the problem's networks, as pre-trained ones are.
     """
-    return partial(narrow_model, problem.factory, width_ratio, problem.example, problem.stored)
+    return Derived(narrow_model, problem.factory, width_ratio, problem.example, problem.stored)
 
 
 def check_narrow(problem: Problem, model: MakeNetwork) -> None:
@@ -125,7 +134,7 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
             f"narrow got a {type(model).__name__}, needs a function that makes a new narrow network"
         )
     with seeded(0, "narrow"), torch.no_grad():
-        x = problem.example.to(problem.device)
+        x = moved(problem.example, problem.device)
         try:
             network = model()
         except Exception as error:  # a user's factory may raise anything
@@ -135,6 +144,7 @@ def check_narrow(problem: Problem, model: MakeNetwork) -> None:
             ) from error
         if not isinstance(network, nn.Module):
             raise InputError(f"narrow() gave a {type(network).__name__}, needs a torch.nn.Module")
+        replace(problem.call, picks=True).prepare(network)
         try:
             outputs, expected = (
                 outputs_of(either.to(problem.device).eval(), {}, x, Rewind(), None, 0)

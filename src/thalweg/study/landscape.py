@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from thalweg import files
+from thalweg import files, trees
 from thalweg.errors import InputError, unknown
 from thalweg.explorers.base import Explorer
 from thalweg.explorers.connecting_curve import ConnectingCurve
@@ -118,7 +118,7 @@ def measured(
     problem, images = _looking(context)
     labels, unseen_labels = images.targets.cpu(), context.splits.validation_labels[:IMAGES]
     seen, unseen = (
-        context.loader(images.inputs.cpu()),
+        context.loader(trees.tensors(images.inputs)[0].cpu()),
         context.loader(context.splits.validation[:IMAGES]),
     )
 

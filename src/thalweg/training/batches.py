@@ -3,11 +3,10 @@
 Any sized iterable of (inputs, targets) will do; `Batches` is the fast one for tensors in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
@@ -15,13 +14,28 @@ from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, Wei
 from thalweg.errors import InputError, whole
 from thalweg.processes.following import Following
 from thalweg.seeds import generator, parts
+from thalweg.trees import (
+    Inputs,
+    as_inputs,
+    as_tensor,
+    moved,
+    rows,
+    split,
+    taken,
+    tensors,
+)
 
-Transform = Callable[[Tensor, torch.Generator], Tensor]
+LABELS = "labels"  # what targets are called in batches that are one dictionary
+Transform = Callable[[Any, torch.Generator], Any]  # of one tensor
 
 
 @runtime_checkable
 class Loader(Protocol):
-    """A sized iterable of (inputs `[batch, ...]`, targets `[batch]`), such as a `DataLoader`."""
+    """A sized iterable of (inputs `[batch, ...]`, targets `[batch]`), such as a `DataLoader`.
+
+    Several inputs are a tuple or a dictionary of tensors. Batches may be dictionaries that hold the
+    targets, too, as `labels`.
+    """
 
     def __iter__(self) -> Iterator[Any]: ...
 
@@ -59,75 +73,82 @@ class Batches:
         [(4, 3), (4, 3), (2, 3)]
 
     Attributes:
-        inputs: The inputs `[examples, ...]`, a tensor or a NumPy array; uint8 where `prepare` makes
-            floating-point numbers of them.
+        inputs: The inputs `[examples, ...]`, a tensor or a NumPy array, or a tuple or dictionary of
+            these; uint8 where `prepare` makes floating-point numbers of them.
         targets: The labels `[examples]`, a tensor, a NumPy array or a list.
         size: The number of examples per batch; the last batch may be shorter.
         shuffle: Whether each epoch has a new order.
         prepare: It maps raw examples to what the network reads (scale, normalise), each example by
             itself, alike in training and test.
-        augment: It changes a prepared batch at random, drawn from a generator; None changes
-            nothing.
+        augment: It changes a prepared batch, one tensor, at random, drawn from a generator; None
+            changes nothing.
         order_seed: The seed of the order of the examples.
         augmentation_seed: The seed of the augmentation.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Tensor
     size: int = 128
     shuffle: bool = True
-    prepare: Callable[[Tensor], Tensor] | None = None
+    prepare: Callable[[Any], Any] | None = None
     augment: Transform | None = None
     order_seed: int = 0
     augmentation_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "targets"):
-            object.__setattr__(self, name, as_tensor(getattr(self, name), f"Batches.{name}"))
+        inputs: Inputs = as_inputs(self.inputs, "Batches.inputs")
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "targets", as_tensor(self.targets, "Batches.targets"))
         if (
-            self.inputs.dim() == 4
-            and self.inputs.device.type == "cpu"
-            and not self.inputs.is_contiguous()
+            isinstance(inputs, Tensor)
+            and inputs.dim() == 4
+            and inputs.device.type == "cpu"
+            and not inputs.is_contiguous()
         ):
             # images as [height, width, channels], permuted: convolutions would work in
             # channels-last order, which not all can
-            object.__setattr__(self, "inputs", self.inputs.contiguous())
-        if not self.inputs.dim() or not self.targets.dim():
+            object.__setattr__(self, "inputs", inputs.contiguous())
+        if not tensors(inputs)[0].dim() or not self.targets.dim():
             raise InputError(
-                f"Batches got inputs of shape {tuple(self.inputs.shape)} and targets of shape "
-                f"{tuple(self.targets.shape)}, needs [examples, ...] and [examples]"
+                f"Batches got inputs of shape {tuple(tensors(inputs)[0].shape)} and targets of "
+                f"shape {tuple(self.targets.shape)}, needs [examples, ...] and [examples]"
             )
-        if len(self.inputs) != len(self.targets) or not len(self.inputs):
+        if rows(inputs) != len(self.targets) or not rows(inputs):
             raise InputError(
-                f"Batches got {len(self.inputs)} inputs and {len(self.targets)} targets: needs "
+                f"Batches got {rows(inputs)} inputs and {len(self.targets)} targets: needs "
                 "as many of both"
+            )
+        if self.augment is not None and not isinstance(inputs, Tensor):
+            raise InputError(
+                "Batches got augment beside inputs of several tensors, needs one tensor there: "
+                "augment in a data set of your own"
             )
         whole("Batches.size", self.size, 1)
         object.__setattr__(self, "size", int(self.size))
 
     def __len__(self) -> int:
-        return -(-len(self.inputs) // self.size)
+        return -(-len(self.targets) // self.size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         return self.epoch(0)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """One pass over the data. Each epoch number has its own order and augmentation."""
         augmenting = self.augmenting(number)
-        order = self.order(number).to(self.inputs.device)
+        order = self.order(number).to(self.targets.device)
         for chosen in order.split(self.size * self._together):
-            x, y = self.inputs[chosen], self.targets[chosen]
+            x, y = taken(self.inputs, chosen), self.targets[chosen]
             if self.prepare is not None:
                 x = self.prepare(x)
-            for part, labels in zip(x.split(self.size), y.split(self.size), strict=True):
+            for part, labels in zip(split(x, self.size), y.split(self.size), strict=True):
                 yield part if self.augment is None else self.augment(part, augmenting), labels
 
     def order(self, number: int) -> Tensor:
         """The order of the examples in an epoch `[examples]`."""
         if not self.shuffle:
-            return torch.arange(len(self.inputs))
+            return torch.arange(len(self.targets))
         return torch.randperm(
-            len(self.inputs), generator=generator(self.order_seed, "epoch", number)
+            len(self.targets), generator=generator(self.order_seed, "epoch", number)
         )
 
     def augmenting(self, number: int) -> torch.Generator:
@@ -136,15 +157,17 @@ class Batches:
 
     def to(self, device: str | torch.device) -> "Batches":
         """The same data on a device."""
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        return replace(self, inputs=moved(self.inputs, device), targets=self.targets.to(device))
 
     @property
     def _together(self) -> int:
         """Batches that are gathered and prepared at once: some ten small ones, which would cost
         more one by one.
         """
-        one = self.size * self.inputs[:1].numel() * self.inputs.element_size()
-        return max(1, 2**20 // one)
+        row = tensors(taken(self.inputs, slice(1)))
+        return max(
+            1, 2**20 // (self.size * sum(part.numel() * part.element_size() for part in row))
+        )
 
     def reseeded(self, order: int, augmentation: int) -> "Batches":
         """The same data in another order, with other augmentation."""
@@ -152,46 +175,7 @@ class Batches:
 
     def chosen(self, index: Tensor) -> "Batches":
         """Some of the examples, in the order of the index `[examples]`."""
-        return replace(self, inputs=self.inputs[index], targets=self.targets[index])
-
-
-def as_tensor(given: Any, name: str) -> Tensor:
-    """A tensor as it is; a NumPy array or list of numbers as one.
-
-    Args:
-        given: What the user gave.
-        name: How an error calls it.
-
-    Raises:
-        InputError: It holds something else than numbers.
-    """
-    if isinstance(given, Tensor):
-        return given.detach() if given.requires_grad else given
-    try:
-        array = np.ascontiguousarray(given)  # torch knows no negative strides
-        if array.dtype.byteorder == ">":
-            array = array.astype(array.dtype.newbyteorder("="))
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} got a {type(given).__name__}, needs a tensor or an array of numbers "
-            f"({' '.join(str(error).split())[:80]})"
-        ) from None
-
-
-def joined(batches: Sequence[Tensor]) -> Tensor:
-    """Batches of inputs as one tensor.
-
-    Raises:
-        InputError: Their examples differ in shape, as with padding to the longest of each batch.
-    """
-    shapes = sorted({tuple(batch.shape[1:]) for batch in batches})
-    if len(shapes) > 1:
-        raise InputError(
-            f"batches have examples of shapes {shapes[0]} and {shapes[-1]}, which can't be put "
-            "together: pad all of them to one length"
-        )
-    return torch.cat(list(batches))
+        return replace(self, inputs=taken(self.inputs, index), targets=self.targets[index])
 
 
 def shuffles(loader: Any) -> bool:
@@ -218,16 +202,16 @@ def end_with_us(loader: Any) -> None:
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     loader: Loader
-    pick: Callable[[Any], tuple[Tensor, Tensor]]
+    pick: Callable[[Any], tuple[Any, Tensor]]
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         return (self.pick(batch) for batch in self.loader)
 
 
-def map_batches(loader: Loader, pick: Callable[[Any], tuple[Tensor, Tensor]]) -> Loader:
+def map_batches(loader: Loader, pick: Callable[[Any], tuple[Any, Tensor]]) -> Loader:
     """A loader whose batches are something else than (inputs, targets), such as dictionaries.
 
     Example:
@@ -237,3 +221,16 @@ def map_batches(loader: Loader, pick: Callable[[Any], tuple[Tensor, Tensor]]) ->
         (4, 2)
     """
     return _Pairs(loader, pick)
+
+
+def in_pairs(loader: Loader) -> Loader:
+    """A loader whose batches may be dictionaries with their targets, as one of pairs."""
+    paired = isinstance(loader, Batches) or (isinstance(loader, _Pairs) and loader.pick is as_pair)
+    return loader if paired else _Pairs(loader, as_pair)
+
+
+def as_pair(batch: Any) -> Any:
+    """A batch as a pair, where it is a dictionary that holds its targets; any other as it is."""
+    if not isinstance(batch, Mapping) or LABELS not in batch:
+        return batch
+    return {key: part for key, part in batch.items() if key != LABELS}, batch[LABELS]

@@ -11,14 +11,21 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.seeds import seeded
+from thalweg.training.calling import Call, Derived
+from thalweg.trees import Inputs, described, moved
 
 Model = Callable[[], nn.Module]
 _BLOCK = 16  # channels that the widest vector instructions of a CPU take at once
 
 
-def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module:
+def built(
+    model: Model,
+    device: str,
+    example: Inputs | None = None,
+    call: Call = Call(),  # noqa: B008  frozen
+) -> nn.Module:
     """A new network, as the factory gives it, without the wrappers that belong to one way of
-    running it.
+    running it, as a function of one argument.
 
     `nn.DataParallel` and `torch.compile` are taken off: how trainings run is said with
     `Execution(device=..., compile=...)`.
@@ -27,6 +34,7 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
         model: The factory.
         device: Where the network goes.
         example: A batch of inputs `[batch, ...]`, with which lazy layers get their sizes.
+        call: How the network is called.
 
     Raises:
         InputError: The factory raises, or gives something else than a module that can be evaluated
@@ -57,8 +65,10 @@ def built(model: Model, device: str, example: Tensor | None = None) -> nn.Module
                 "make the network on the CPU"
             )
         network = network.to(device)
+        if not isinstance(model, Derived):
+            call.prepare(network)
         if example is not None and is_lazy(network):
-            _materialise(network, example.to(device))
+            _materialise(network, moved(example, device))
     # the user's own factory may have ordered them
     return in_plain_order(network) if unsafe_channels_last(network, device) is not None else network
 
@@ -151,7 +161,12 @@ class Builds:
     stored: tuple[str, ...]
 
 
-def check_factory(model: Model, device: str, example: Tensor) -> Builds:
+def check_factory(
+    model: Model,
+    device: str,
+    example: Inputs,
+    call: Call = Call(),  # noqa: B008  frozen
+) -> Builds:
     """Builds three networks and compares them: the first two for different purposes, the third for
     the first one's.
 
@@ -159,6 +174,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
         model: The factory.
         device: Where networks go.
         example: A batch of inputs, as in `built`.
+        call: How networks are called.
 
     Raises:
         InputError: It is no factory, gives one network twice, networks that share tensors, or
@@ -177,7 +193,7 @@ def check_factory(model: Model, device: str, example: Tensor) -> Builds:
     networks, after = [], []
     for purpose in ("first", "other", "first"):
         with seeded(0, "inspection", purpose):
-            networks.append(built(model, device, example))
+            networks.append(built(model, device, example, call))
             after.append(torch.get_rng_state())
     first, other, again = networks
     if len({id(network) for network in networks}) < 3:
@@ -262,7 +278,7 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: t.detach() for name, t in [*network.named_parameters(), *network.named_buffers()]}
 
 
-def _materialise(network: nn.Module, example: Tensor) -> None:
+def _materialise(network: nn.Module, example: Inputs) -> None:
     """Evaluates lazy layers once.
 
     Batch-norm statistics are not touched: it is in evaluation mode.
@@ -273,8 +289,8 @@ def _materialise(network: nn.Module, example: Tensor) -> None:
             network.eval()(example)
     except Exception as error:
         raise InputError(
-            f"the network's lazy layers can't take inputs of shape {tuple(example.shape)} and "
-            f"{example.dtype} ({_line(error)})"
+            f"the network's lazy layers can't take inputs of shape {described(example)} "
+            f"({_line(error)})"
         ) from error
     network.train(was_training)
     if is_lazy(network):

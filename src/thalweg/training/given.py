@@ -17,6 +17,7 @@ from thalweg.outputs import Outputs
 from thalweg.seeds import seeded
 from thalweg.training.batches import Loader
 from thalweg.training.reading import first_batch
+from thalweg.trees import moved
 from thalweg.weights.point import Weights
 
 Network = Weights | nn.Module | Mapping[str, Any] | str | Path
@@ -72,9 +73,9 @@ def warn_of_weights(network: nn.Module, train: Loader, kind: Outputs) -> None:
         kind: What the outputs mean.
     """
     device = next(network.parameters()).device
-    x, y = (part.to(device) for part in first_batch(train, "first", kind=kind))
+    x, y = first_batch(train, "first", kind=kind)
     with torch.no_grad(), seeded(0, "initial weights"):
-        doubt = kind.doubt(y, network.eval()(x))
+        doubt = kind.doubt(y.to(device), network.eval()(moved(x, device)))
     if doubt:
         warnings.warn(doubt, stacklevel=4)
 

@@ -78,7 +78,7 @@ def key_of(
         seed: The problem's seed.
         k: The number of the training.
         device: The device. Only its kind counts: `cuda:1` trains as `cuda:0` does.
-        loss: What identifies a loss of the user's; None for the recipe's own.
+        loss: What identifies a loss of the user's, and whatever else is not usual; or None.
     """
     kind = torch.device(device).type
     facts = [identity, asdict(recipe), sorted(sources), seed, k, kind, *(loss or ())]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import set_epoch
 from thalweg.training.batches import ByEpoch, Loader
 from thalweg.training.recipe import Optimizer, Recipe, optimizer_for
+from thalweg.trees import Inputs, mapped
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ def train(
     """Trains a module in place.
 
     Args:
-        module: Maps inputs `[batch, ...]` to outputs `[batch, classes]` or, with several draws,
-            `[draws, batch, classes]`. What is trained is its parameters that require gradients.
+        module: Maps inputs `[batch, ...]`, one argument, to outputs `[batch, classes]` or, with
+            several draws, `[draws, batch, classes]`. What is trained is its parameters that require
+            gradients.
         batches: Yields (inputs, targets); read again each epoch.
         recipe: Epochs, optimiser, schedule.
         meter: Counts every evaluation from the shape of the outputs.
@@ -116,7 +119,7 @@ def _train(
         for p in params:
             p.grad = None
         with _precision(recipe, device):
-            outputs = module(_moved(x, device))
+            outputs = module(mapped(partial(_moved, device=device), x))
         meter.backward(outputs)
         data_loss = _loss_of(
             loss,
@@ -144,7 +147,7 @@ def _train(
 
 
 def _moved(x: Tensor, device: torch.device) -> Tensor:
-    """Inputs on a device.
+    """A tensor of inputs on a device.
 
     On a CPU the weights choose the order of memory, where it is safe (`training.building`), not
     they.
@@ -181,7 +184,7 @@ def per_draw(loss: Loss, kind: Outputs = Classes()) -> Loss:  # noqa: B008  froz
     return averaged
 
 
-def both_ways(module: nn.Module, x: Tensor) -> None:
+def both_ways(module: nn.Module, x: Inputs) -> None:
     """One evaluation of inputs `[batch, ...]` in training, with its backward pass, for counting
     operations: nothing is kept.
     """

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from thalweg.seeds import derive, generator, seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader, as_tensor, end_with_us, joined, shuffles
+from thalweg.training.batches import Batches, Loader, shuffles
 from thalweg.training.recipe import Recipe
+from thalweg.trees import rows
 
 
 def first_batches(batches: Loader, examples: int) -> Iterator[Any]:
@@ -18,7 +18,7 @@ def first_batches(batches: Loader, examples: int) -> Iterator[Any]:
     seen = 0
     for batch in batches:
         yield batch
-        seen += len(batch[0] if isinstance(batch, list | tuple) else batch)
+        seen += rows(batch[0] if isinstance(batch, list | tuple) else batch)
         if seen >= examples:
             return
 
@@ -69,7 +69,7 @@ def bootstrapped(batches: Batches, seed: int) -> Batches:
     """As many examples as there are, drawn with replacement."""
     n = len(batches.targets)
     chosen = torch.randint(n, (n,), generator=generator(seed))
-    return batches.chosen(chosen.to(batches.inputs.device))
+    return batches.chosen(chosen.to(batches.targets.device))
 
 
 def read_examples(recipe: Recipe, loader: Loader, examples: int) -> int:
@@ -86,22 +86,3 @@ def read_examples(recipe: Recipe, loader: Loader, examples: int) -> int:
     if rest and isinstance(loader, Batches):
         return epochs * examples + rest * loader.size
     return round(steps * examples / batches)
-
-
-def as_unlabelled(given: Any) -> Any:
-    """Unlabelled inputs as they are read: an array of NumPy's is made a tensor, and the processes
-    of a loader end with this one.
-    """
-    if type(given).__module__ == "numpy":
-        return as_tensor(given, "unlabelled")
-    end_with_us(given)
-    return given
-
-
-def unlabelled_inputs(train: Loader, unlabelled: Tensor | Loader | None, limit: int) -> Tensor:
-    """Up to so many inputs `[inputs, ...]` without labels, those of the training set if None."""
-    if isinstance(unlabelled, Tensor):
-        return unlabelled[:limit]
-    batches = fixed_part(train, limit) if unlabelled is None else first_batches(unlabelled, limit)
-    inputs = [batch[0] if isinstance(batch, list | tuple) else batch for batch in batches]
-    return joined(inputs)[:limit]

@@ -13,8 +13,9 @@ from thalweg.meter import Cost, Meter, Tally
 from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
-from thalweg.training.batches import Batches, Loader, NoBatches, end_with_us
+from thalweg.training.batches import Batches, Loader, NoBatches, end_with_us, in_pairs
 from thalweg.training.building import built, ordered
+from thalweg.training.calling import Call, Pick, as_made, checked_pick
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
 from thalweg.training.function import TrainFunction, check_differs, train_by
@@ -25,6 +26,8 @@ from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
 from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.training.sources import Source
+from thalweg.training.unlabelled import as_unlabelled, unlabelled_inputs
+from thalweg.trees import Inputs, moved
 from thalweg.weights.batchnorm import refresh
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.point import Weights
@@ -45,10 +48,13 @@ class Problem:
         1.0
 
     Attributes:
-        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`.
-        train_loader: The training set, a loader of (inputs, targets). Beside `train` it may be left
-            out: then there is no geometry of the training data to learn from (`Forest` learns from
-            predictions alone), and explorers that train by batches refuse.
+        model: It makes a new, randomly initialised network `[batch, ...] -> [batch, outputs]`. One
+            of several inputs is called with them: `network(*inputs)` where they are a tuple,
+            `network(**inputs)` where they are a dictionary.
+        train_loader: The training set, a loader of (inputs, targets), or of dictionaries of inputs
+            with the targets under `labels`. Beside `train` it may be left out: then there is no
+            geometry of the training data to learn from (`Forest` learns from predictions alone),
+            and explorers that train by batches refuse.
         recipe: How a full training goes. Beside `train` it is the explorers' own: how they train
             around an anchor.
         seed: Everything random is derived from it. Another seed is another base: other anchors.
@@ -66,8 +72,8 @@ class Problem:
         cache: Where trained networks are kept between runs; None keeps them as long as this problem
             lives, and so does a loss that can't be told from another (it holds an open file, say).
         identity: It names data and network for the cache, since no function has a fingerprint.
-        unlabelled: Inputs without labels that methods may calibrate themselves on, a tensor or a
-            loader in fixed order; None is the training inputs.
+        unlabelled: Inputs without labels that methods may calibrate themselves on, in the shape of
+            the training inputs or as a loader in fixed order; None is the training inputs.
         meter: It counts the work.
         inspection: What a look at loader and network found; None looks when the problem is made.
         bn_examples: How many examples batch-norm statistics are estimated on, rounded up to whole
@@ -75,8 +81,12 @@ class Problem:
             from those with 5,000 by less than a twentieth of the draws' spread (`research/bench/`).
         outputs: What the network's outputs mean: classes (or None), `Binary()` (one logit, labels 0
             and 1) or `Values(units="mg/l")` (a regression, of one value or several).
-        train: A training function of your own, `train(module, seed)`. It trains a new network in
-            place, by whatever loop, or returns the trained one; where it takes them apart, it is
+        pick: What of all that the network returns these outputs are: a name (of an attribute or a
+            key), a number (of a tuple's part) or a function. None is the tensor that it returns, or
+            else what is called `logits` in it.
+        train: A training function of your own, `train(module, seed)`. It trains a new network (as
+            `model` makes it, whatever that reads and gives) in place, by whatever loop, or returns
+            the trained one; where it takes them apart, it is
             `train(module, order, augmentation, data)`, or some of these. Seeds are whole numbers
             below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
             call. Its work is counted by watching the module; the first training is the unit of
@@ -94,11 +104,12 @@ class Problem:
     loss: Loss | None = None
     cache: Cache | None = None
     identity: str = ""
-    unlabelled: Tensor | Loader | None = None
+    unlabelled: Inputs | Loader | None = None
     meter: Meter = field(default_factory=Meter)
     inspection: Inspection | None = None
     bn_examples: int = 2048
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
+    pick: Pick = None
     train: TrainFunction | None = None
     _kept: Kept = field(repr=False, init=False)
     _seeds: tuple[Any, ...] = field(repr=False, init=False)  # what the training function takes
@@ -107,7 +118,9 @@ class Problem:
     def __post_init__(self) -> None:
         if self.train_loader is None:
             object.__setattr__(self, "train_loader", NoBatches())
-        object.__setattr__(self, "outputs", checking.checked_outputs(self.outputs))
+        outputs, pick = checked_pick(self.outputs, self.pick)
+        object.__setattr__(self, "outputs", checking.checked_outputs(outputs))
+        object.__setattr__(self, "pick", pick)
         checking.check_surroundings(self.execution)
         checking.check_recipe_and_loss(
             self.recipe, self.loss, self.outputs, warn=self.inspection is None
@@ -118,13 +131,15 @@ class Problem:
         checking.check_cache(self.cache, self.identity)
         derive(self.seed)  # says so where it is no whole number
         object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "unlabelled", parts.as_unlabelled(self.unlabelled))
+        object.__setattr__(self, "unlabelled", as_unlabelled(self.unlabelled))
         end_with_us(self.train_loader)
         if isinstance(self.train_loader, Batches):  # whole: batch by batch would be slow
             object.__setattr__(self, "train_loader", self.train_loader.to(self.device))
         if self.inspection is None:
             object.__setattr__(self, "inspection", self._inspected())
             sources.warn_of_sources(self._seen, self.sources)
+        if isinstance(self._seen.example, dict) and self.has_loader:  # targets may be among them
+            object.__setattr__(self, "train_loader", in_pairs(self.train_loader))
         checking.check_execution(self.execution, self._seen, own=self.train is not None)
         sources.check_sources(self.inspection, self.sources)
         if self.train is None:
@@ -148,8 +163,8 @@ class Problem:
                     "so that nobody knows what inputs the network reads: give unlabelled=, some "
                     "thousand inputs that were not trained on"
                 )
-            x = parts.unlabelled_inputs(self.train_loader, self.unlabelled, 64)
-            seen = inspect_network(self.model, x, self.device, kind=self.outputs)
+            x = unlabelled_inputs(self.train_loader, self.unlabelled, 64, None)
+            seen = inspect_network(self.model, x, self.device, kind=self.outputs, pick=self.pick)
         else:
             loss = None if self.loss is None else self.criterion
             seen = inspect(
@@ -159,6 +174,7 @@ class Problem:
                 recipe=self.recipe,
                 loss=loss,
                 kind=self.outputs,
+                pick=self.pick,
             )
         if self.train is None:
             return seen
@@ -222,9 +238,16 @@ class Problem:
         return parts.read_examples(self.recipe, self.train_loader, self._seen.examples)
 
     @property
-    def example(self) -> Tensor:
-        """Two inputs `[2, ...]` as the network reads them, on the CPU."""
-        return cast(Tensor, self._seen.example)
+    def example(self) -> Inputs:
+        """Two inputs `[2, ...]` as the network reads them, on the CPU. All other inputs have their
+        parts.
+        """
+        return cast(Inputs, self._seen.example)
+
+    @property
+    def call(self) -> Call:
+        """How the network is called."""
+        return self._seen.call(self.pick)
 
     @property
     def criterion(self) -> Loss:
@@ -283,7 +306,7 @@ class Problem:
 
     def _trained_by(self, function: TrainFunction, k: int) -> tuple[Weights, Cost]:
         seeds = {name: self._seed(name, "anchor", k) for name in self._seeds}
-        network, trained = self.build("anchor", k), list[Weights]()
+        network, trained = as_made(self.build("anchor", k)), list[Weights]()
 
         def work() -> None:
             with self.meter.clock(), seeded(next(iter(seeds.values()))):
@@ -332,13 +355,15 @@ class Problem:
 
     @property
     def factory(self) -> Callable[[], nn.Module]:
-        """It makes an unwrapped network of this problem, with the sizes of lazy layers."""
-        return partial(built, self.model, "cpu", self._seen.example)
+        """It makes an unwrapped network of this problem, with the sizes of lazy layers, as a
+        function of one argument: what is made of it is `Derived`.
+        """
+        return partial(built, self.model, "cpu", self.example, self.call)
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""
         with seeded(self._seed("init", *name)):
-            network = built(self.model, self.device, self._seen.example)
+            network = built(self.model, self.device, self.example, self.call)
         asked = self.execution.channels_last
         last = self._seen.channels_last if asked is None else asked
         return ordered(network, self.device, channels_last=last)
@@ -407,9 +432,10 @@ class Problem:
         with self.meter.clock(), seeded(0, "refresh"), seeded_loader(loader, 0, "refresh"):
             return refresh(network, points, batches, self.meter, self.behaviour)
 
-    def inputs(self, limit: int = 1000) -> Tensor:
+    def inputs(self, limit: int = 1000) -> Inputs:
         """Up to so many unlabelled inputs `[inputs, ...]`, as the network reads them."""
-        return parts.unlabelled_inputs(self.train_loader, self.unlabelled, limit).to(self.device)
+        found = unlabelled_inputs(self.train_loader, self.unlabelled, limit, self.example)
+        return moved(found, self.device)
 
     def training_part(self, examples: int) -> list[Any]:
         """A fixed part of the training set, as batches: see `parts.fixed_part`."""
@@ -420,7 +446,8 @@ class Problem:
         loss = [] if self.loss is None else [self._loss_identity]
         outputs = [] if self.outputs == Classes() else [repr(self.outputs)]
         function = [] if self.train is None else [f"train {self._function}"]
-        more = loss + outputs + function + self._names[k : k + 1] or None
+        pick = [] if self.pick is None else [f"pick {self._pick}"]
+        more = loss + outputs + pick + function + self._names[k : k + 1] or None
         return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
 
     @cached_property
@@ -433,6 +460,10 @@ class Problem:
         return identity_of(self.loss)
 
     @cached_property
+    def _pick(self) -> str | None:
+        return identity_of(self.pick)
+
+    @cached_property
     def _function(self) -> str | None:
         return identity_of(self.train)
 
@@ -440,7 +471,11 @@ class Problem:
     def _cache(self) -> Cache | None:
         if self.cache is None:
             return None
-        for name, known in (("loss", self._loss_identity), ("training function", self._function)):
+        for name, known in (
+            ("loss", self._loss_identity),
+            ("pick", self._pick),
+            ("training function", self._function),
+        ):
             if known is None:
                 warn_not_kept(name)
                 return None

@@ -2,7 +2,7 @@
 changes what comes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from thalweg.errors import InputError
 from thalweg.meter import now
 from thalweg.outputs import Classes, Outputs
 from thalweg.seeds import seeded, seeded_loader
-from thalweg.training.batches import Batches, Loader
+from thalweg.training.batches import LABELS, Batches, Loader, as_pair
+from thalweg.trees import Inputs, check_rows, equal, shapes, split, taken, tensors
 
 _TOGETHER = 1024  # examples in memory that are looked at together
 _SHAPES = 32  # of examples that are tried, where batches are padded to their own lengths
@@ -67,7 +68,7 @@ def first_batch(
     train: Loader,
     *purpose: str,
     kind: Outputs = Classes(),  # noqa: B008  frozen
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Inputs, Tensor]:
     """The first batch, as a training reads it, with the random numbers of a purpose.
 
     Raises:
@@ -93,7 +94,7 @@ def read(
     train: Loader,
     outputs: int,
     enough: float,
-    evaluate: Callable[[Tensor], object],
+    evaluate: Callable[[Inputs], object],
     kind: Outputs = Classes(),  # noqa: B008  frozen
 ) -> Reading:
     """Reads the training set once, and checks every batch of it that is read.
@@ -117,13 +118,13 @@ def read(
     if isinstance(train, Batches):
         return _in_memory(train, outputs, now() + enough, kind)
     known, until = _known_examples(train), now() + enough
-    examples, batches, has_single, shapes = 0, 0, False, set[torch.Size]()
+    examples, batches, has_single, met = 0, 0, False, set[tuple[torch.Size, ...]]()
     with seeded(0, "inspection"), seeded_loader(train, 0, "inspection"):
         for number, batch in enumerate(_iterated(train)):
             x, y = pair(batch, number, kind)
             check_values(x, y, outputs, number, kind)
-            if x.shape[1:] not in shapes and len(shapes) < _SHAPES:
-                shapes.add(x.shape[1:])
+            if shapes(x) not in met and len(met) < _SHAPES:
+                met.add(shapes(x))
                 evaluate(x)
             examples, batches, has_single = (
                 examples + len(y),
@@ -147,7 +148,7 @@ def read(
 
 
 def check_values(
-    x: Tensor,
+    x: Inputs,
     y: Tensor,
     outputs: int,
     number: int,
@@ -158,50 +159,79 @@ def check_values(
     Raises:
         InputError: They are not.
     """
-    if (
-        x.is_floating_point() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all()
-    ):  # the sum alone is faster
-        raise InputError(
-            f"batch {number} of the training loader has NaN or infinite inputs: clean the data"
-        )
+    for part in tensors(x):
+        if (
+            part.is_floating_point()
+            and not torch.isfinite(part.sum())  # the sum alone is faster
+            and not torch.isfinite(part).all()
+        ):
+            raise InputError(
+                f"batch {number} of the training loader has NaN or infinite inputs: clean the data"
+            )
     kind.check_targets(y, outputs, number)
 
 
-def pair(batch: Any, number: int, kind: Outputs = Classes()) -> tuple[Tensor, Tensor]:  # noqa: B008  frozen
-    """A batch as inputs `[batch, ...]` and targets `[batch, ...]` of this kind.
+def pair(batch: Any, number: int, kind: Outputs = Classes()) -> tuple[Inputs, Tensor]:  # noqa: B008  frozen
+    """A batch as inputs `[batch, ...]` and targets `[batch, ...]` of this kind. A batch that is one
+    dictionary holds its targets under `labels`.
 
     Raises:
         InputError: It is something else.
     """
-    if isinstance(batch, dict):
+    batch = as_pair(batch)
+    if isinstance(batch, Mapping):
         raise InputError(
             f"batch {number} is a dictionary with keys {sorted(map(str, batch))}, needs a pair "
-            "(inputs, labels): wrap the loader, thalweg.map_batches(loader, lambda batch: "
-            "(batch['...'], batch['...']))"
+            f"(inputs, labels), or the targets as '{LABELS}': wrap the loader, "
+            "thalweg.map_batches(loader, lambda batch: (batch['...'], batch['...']))"
         )
     if (
         not isinstance(batch, list | tuple)
         or len(batch) != 2
-        or not all(isinstance(part, Tensor) for part in batch)
+        or not isinstance(batch[0], Tensor | Mapping | list | tuple)
+        or not isinstance(batch[1], Tensor)
     ):
         size = len(batch) if hasattr(batch, "__len__") else "?"
         raise InputError(
             f"batch {number} is {type(batch).__name__} of {size}, needs a pair of tensors "
-            "(inputs, labels): wrap the loader with thalweg.map_batches"
+            "(inputs, labels), of which inputs may be a tuple or a dictionary of tensors: wrap the "
+            "loader with thalweg.map_batches"
         )
-    x, y = batch
-    if x.is_nested or y.is_nested:
+    x, y = _parts(batch[0], number), batch[1]
+    if any(part.is_nested for part in (*tensors(x), y)):
         raise InputError(
             f"batch {number} has nested tensors, needs plain ones: pad its examples to one length "
             "(torch.nested.to_padded_tensor)"
         )
-    kind.check_pair(x, y, number)
+    if not isinstance(x, Tensor):
+        check_rows(x, f"batch {number} of the training loader")
+    kind.check_pair(tensors(x)[0], y, number)
     return x, y
+
+
+def _parts(x: Any, number: int) -> Inputs:
+    """Inputs of a batch, of which a list is a tuple.
+
+    Raises:
+        InputError: Something in them is no tensor.
+    """
+    if isinstance(x, Tensor):
+        return x
+    named = {str(key): part for key, part in x.items()} if isinstance(x, Mapping) else None
+    items = list(enumerate(x)) if named is None else list(named.items())
+    for key, part in items:
+        if not isinstance(part, Tensor):
+            raise InputError(
+                f"batch {number} has inputs with a {type(part).__name__} at {key!r}, needs a "
+                "tuple or a dictionary of tensors: take out what the network does not read "
+                "(thalweg.map_batches)"
+            )
+    return tuple(x) if named is None else named
 
 
 def redraws(
     train: Loader,
-    first: tuple[Tensor, Tensor],
+    first: tuple[Inputs, Tensor],
     kind: Outputs = Classes(),  # noqa: B008  frozen
 ) -> tuple[dict[str, bool], bool]:
     """Which sources another seed changes, and whether the same seed gives the same first batch
@@ -228,8 +258,8 @@ def redraws(
     )
 
 
-def _same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def _same(one: tuple[Inputs, Tensor], other: tuple[Inputs, Tensor]) -> bool:
+    return all(equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _iterated(train: Loader) -> Iterator[Any]:
@@ -260,21 +290,20 @@ def _iterated(train: Loader) -> Iterator[Any]:
 def _in_memory(train: Batches, outputs: int, until: float, kind: Outputs) -> Reading:
     """Examples are prepared by thousands: the look costs no augmentation."""
     x, y = train.inputs, train.targets
-    kind.check_pair(x, y, 0)
-    check_values(x[:0], y, outputs, 0, kind)
-    for number, i in enumerate(range(0, len(x), _TOGETHER)):
-        part = x[i : i + _TOGETHER]
+    kind.check_pair(tensors(x)[0], y, 0)
+    check_values(taken(x, slice(0)), y, outputs, 0, kind)
+    for number, (part, labels) in enumerate(
+        zip(split(x, _TOGETHER), y.split(_TOGETHER), strict=True)
+    ):
         check_values(
-            *pair(
-                (train.prepare(part) if train.prepare else part, y[i : i + _TOGETHER]), number, kind
-            ),
+            *pair((train.prepare(part) if train.prepare else part, labels), number, kind),
             outputs,
             number,
             kind,
         )
         if now() > until:
             break
-    return Reading(len(x), len(x) % train.size == 1 or train.size == 1)
+    return Reading(len(y), len(y) % train.size == 1 or train.size == 1)
 
 
 def _known_examples(train: Any) -> int | None:

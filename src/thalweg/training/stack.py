@@ -17,6 +17,7 @@ from torch.func import functional_call
 from thalweg.errors import InputError
 from thalweg.outputs import Loss
 from thalweg.training.mixed import mixed_inside_vmap
+from thalweg.trees import Inputs, tensors
 from thalweg.weights.batchnorm import BatchNorm
 from thalweg.weights.copying import copied
 from thalweg.weights.point import Weights
@@ -61,18 +62,18 @@ class Stack(nn.Module):
                     setattr(module, key, stacked[names[id(part)]])  # a tied one comes several times
         self.size = len(networks)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         params, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
 
         def member(
-            params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+            params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Inputs
         ) -> tuple[Tensor, dict[str, Tensor]]:
             state = {**params, **buffers}
             outputs = functional_call(self.network, state, (x,))
             return outputs, {name: state[name] for name in buffers}
 
         try:
-            with mixed_inside_vmap(x.device.type):
+            with mixed_inside_vmap(tensors(x)[0].device.type):
                 outputs, after = torch.vmap(member, randomness="different")(params, buffers, x)
         except (torch.OutOfMemoryError, InputError):
             raise

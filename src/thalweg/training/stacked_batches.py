@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from thalweg.training.batches import Batches
+from thalweg.trees import gathered, mapped, taken
 
 
 @runtime_checkable
@@ -36,27 +38,29 @@ class StackedBatches:
     def __len__(self) -> int:
         return len(self.members[0])
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         return self.epoch(0)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """One pass over the data."""
         first = self.members[0]
         if any(
             m.inputs is not first.inputs or m.targets is not first.targets for m in self.members
         ):
             for parts in zip(*(m.epoch(number) for m in self.members), strict=True):
-                yield torch.stack([x for x, _ in parts]), torch.stack([y for _, y in parts])
+                inputs, targets = zip(*parts, strict=True)
+                yield gathered(torch.stack, inputs), torch.stack(targets)
             return
-        orders = torch.stack([m.order(number) for m in self.members]).to(first.inputs.device)
+        orders = torch.stack([m.order(number) for m in self.members]).to(first.targets.device)
         augmenting = [m.augmenting(number) for m in self.members]
         for chosen in orders.split(first.size, 1):
-            x = first.inputs[chosen.flatten()]
+            x: Any = taken(first.inputs, chosen.flatten())
             if first.prepare is not None:
                 x = first.prepare(x)
             if first.augment is not None:
                 x = _augmented(first.augment, x, augmenting)
-            yield x.unflatten(0, chosen.shape), first.targets[chosen]
+            members = partial(Tensor.unflatten, dim=0, sizes=chosen.shape)
+            yield mapped(members, x), first.targets[chosen]
 
 
 def _augmented(

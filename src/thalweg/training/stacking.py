@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from thalweg.errors import InputError, TrainingFailed
 from thalweg.meter import Cost, Meter
@@ -14,6 +13,7 @@ from thalweg.training.loop import train
 from thalweg.training.problem import Problem
 from thalweg.training.stack import Stack, clipped, summed
 from thalweg.training.stacked_batches import StackedBatches
+from thalweg.trees import Inputs, equal, gathered, taken
 from thalweg.weights.point import Weights
 
 Wanted = Sequence[tuple[Problem, int]]
@@ -22,7 +22,7 @@ Trained = tuple[Weights, Cost] | None  # nothing where a training failed
 
 def alike(first: Problem, other: Problem) -> bool:
     """Whether the anchors of two problems can be members of one stack."""
-    names = ("model", "train", "recipe", "execution", "sources", "loss", "outputs")
+    names = ("model", "train", "recipe", "execution", "sources", "loss", "outputs", "pick")
     if first is other:
         return True
     if any(getattr(first, name) != getattr(other, name) for name in names):
@@ -37,8 +37,8 @@ def alike(first: Problem, other: Problem) -> bool:
     return same and _equal(one.inputs, two.inputs) and _equal(one.targets, two.targets)
 
 
-def _equal(one: Tensor, two: Tensor) -> bool:
-    return one is two or (one.dtype == two.dtype and torch.equal(one, two))
+def _equal(one: Inputs, two: Inputs) -> bool:
+    return one is two or equal(one, two)
 
 
 def train_group(group: Wanted) -> list[Trained]:
@@ -113,6 +113,7 @@ def check_stack(problem: Problem) -> None:
             "a loader of your own can't be stacked: give thalweg.Batches, or set stack = 1"
         )
     train = problem.train_loader
-    x = train.inputs[:2] if train.prepare is None else train.prepare(train.inputs[:2])
+    x = taken(train.inputs, slice(2))
+    x = x if train.prepare is None else train.prepare(x)
     with seeded(problem.seed, "stack"), torch.no_grad():
-        Stack([problem.build("stack", k) for k in range(2)])(torch.stack([x, x]))
+        Stack([problem.build("stack", k) for k in range(2)])(gathered(torch.stack, [x, x]))

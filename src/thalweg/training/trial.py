@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,45 +16,68 @@ from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter, now
 from thalweg.outputs import Classes, Loss, Outputs
 from thalweg.seeds import seeded
+from thalweg.training.calling import not_picked
 from thalweg.training.loop import train
 from thalweg.training.recipe import Recipe
+from thalweg.trees import Inputs, described, gathered, rows, taken, tensors
 
 _ROUNDING = 1e-3  # in the largest output: GPUs may round to ten bits
 
 
-def evaluated(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -> Tensor:  # noqa: B008  frozen
+def evaluated(network: nn.Module, x: Inputs, kind: Outputs = Classes()) -> Tensor:  # noqa: B008  frozen
     """The network's outputs `[batch, outputs]`, of this kind.
 
     Raises:
         InputError: It can't evaluate these inputs, or gives something else.
     """
     mode = " in training mode" if network.training else ""
+    return checked(attempted(network, x), rows(x), kind, mode)
+
+
+def checked(outputs: Any, inputs: int, kind: Outputs, mode: str = "") -> Tensor:
+    """What a network gave for so many inputs; `mode` says in which mode it did.
+
+    Raises:
+        InputError: It is something else than outputs `[batch, outputs]` of this kind.
+    """
+    if not isinstance(outputs, Tensor):
+        raise not_picked(outputs, where=f" for {inputs} inputs{mode}")
+    kind.check_outputs(outputs, inputs, mode)
+    return outputs
+
+
+def attempted(network: nn.Module, x: Inputs) -> Any:
+    """Whatever the network gives.
+
+    Raises:
+        InputError: It can't evaluate these inputs.
+    """
+    mode = " in training mode" if network.training else ""
     try:
-        outputs = network(x)
+        return network(x)
     except InputError:
         raise
     except Exception as error:  # a user's network may raise anything
         raise InputError(
-            f"the network can't evaluate inputs of shape {tuple(x.shape)} and {x.dtype}{mode}: "
+            f"the network can't evaluate inputs of shape {described(x)}{mode}: "
             f"{_line(error)}{advice(network, x)}"
         ) from error
-    kind.check_outputs(outputs, len(x), mode)
-    return cast(Tensor, outputs)
 
 
-def advice(network: nn.Module, x: Tensor) -> str:
+def advice(network: nn.Module, x: Inputs) -> str:
     """What to do about inputs of another precision than the network's, for an error's end; '' where
     that is not the reason.
     """
-    dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), x.dtype)
-    if x.dtype == dtype or not x.is_floating_point():
+    dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), None)
+    given = [part.dtype for part in tensors(x) if part.is_floating_point()]
+    if dtype is None or all(one == dtype for one in given):
         return ""
     return f"; its weights are {dtype}: give inputs of that type, x.to({dtype})"
 
 
 def trial_step(
     network: nn.Module,
-    x: Tensor,
+    x: Inputs,
     y: Tensor,
     recipe: Recipe,
     loss: Loss | None,
@@ -133,21 +156,21 @@ def check_shapes(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int,
         )
 
 
-def depends_on_batch(network: nn.Module, x: Tensor, kind: Outputs = Classes()) -> bool:  # noqa: B008  frozen
+def depends_on_batch(network: nn.Module, x: Inputs, kind: Outputs = Classes()) -> bool:  # noqa: B008  frozen
     """Whether what a network predicts for an example hangs on the others in its batch, as of batch
     norm without statistics.
     """
-    if len(x) < 3:
+    if rows(x) < 3:
         return False
     with torch.no_grad(), _evaluating(network):
         predicted = []
         for other in (1, 2):
             with seeded(0, "inspection", "batch"):
-                predicted.append(evaluated(network, x[[0, other]], kind)[0])
+                predicted.append(evaluated(network, taken(x, [0, other]), kind)[0])
     return bool((predicted[0] - predicted[1]).abs().max() > _ROUNDING * predicted[0].abs().max())
 
 
-def repeats(network: nn.Module, x: Tensor) -> bool:
+def repeats(network: nn.Module, x: Inputs) -> bool:
     """Whether two evaluations in training mode, with the same seed, parameters and buffers, give
     the same outputs.
     """
@@ -161,9 +184,7 @@ def repeats(network: nn.Module, x: Tensor) -> bool:
         }
         with torch.no_grad(), seeded(0, "inspection", "again"):
             try:
-                evaluations.append(
-                    functional_call(network, state, (torch.cat([x, x]) if len(x) < 2 else x,))
-                )
+                evaluations.append(functional_call(network, state, (two_or_more(x),)))
             except Exception:  # what is wrong with it, the trial step says
                 return True
     network.train(was_training)
@@ -176,7 +197,12 @@ def repeats(network: nn.Module, x: Tensor) -> bool:
     )
 
 
-def check_single(network: nn.Module, x: Tensor) -> None:
+def two_or_more(x: Inputs) -> Inputs:
+    """Inputs, of which a single one is taken twice."""
+    return x if rows(x) > 1 else gathered(torch.cat, [x, x])
+
+
+def check_single(network: nn.Module, x: Inputs) -> None:
     """Batch norm of vectors has no variance in a batch of one example.
 
     Raises:
@@ -199,7 +225,7 @@ class _Checked(nn.Module):
         super().__init__()
         self.network, self.kind = network, kind
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         outputs = evaluated(self.network, x, self.kind)
         if not outputs.requires_grad:
             raise InputError(

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call
 
 from thalweg.meter import Meter
 from thalweg.seeds import Rewind
+from thalweg.trees import Inputs, moved, rows
 from thalweg.weights.behaviour import Behaviour, eager
 from thalweg.weights.point import Tensors, Weights
 from thalweg.weights.spectral import follow
@@ -71,7 +72,7 @@ def refresh(
     try:
         with torch.no_grad(), eager():
             for x, state in _evaluations(batches, states, device, one_by_one=behaviour.uneven):
-                with averaged.weighted(len(x)):
+                with averaged.weighted(rows(x)):
                     outputs = functional_call(network, state, (x,))
                 meter.forward(outputs)
     finally:
@@ -82,7 +83,7 @@ def refresh(
 
 def _evaluations(
     batches: Iterable[Any], states: Sequence[Tensors], device: torch.device, *, one_by_one: bool
-) -> Iterator[tuple[Tensor, Tensors]]:
+) -> Iterator[tuple[Inputs, Tensors]]:
     """Yields the inputs of each batch with each state, with the same dropout for every state.
 
     Args:
@@ -98,10 +99,10 @@ def _evaluations(
         for state in states:
             rewind()
             for x, _ in kept:
-                yield x.to(device), state
+                yield moved(x, device), state
         return
     for x, _ in batches:
-        x = x.to(device)
+        x = moved(x, device)
         rewind = Rewind()
         for state in states:
             rewind()

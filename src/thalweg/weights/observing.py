@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from thalweg.errors import InputError
 from thalweg.seeds import Rewind, numpy_position, position, seeded
+from thalweg.trees import Inputs, rows, taken
 from thalweg.weights.behaviour import Behaviour, eager, seedable, some, switched
 from thalweg.weights.point import Weights
 from thalweg.weights.spectral import spectral_norms
@@ -20,7 +21,7 @@ from thalweg.weights.statistics import Seen, tracked
 Objective = Callable[[Any, Tensor], Tensor]
 
 
-def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> Behaviour:
+def observe(network: nn.Module, x: Inputs, y: Tensor, objective: Objective) -> Behaviour:
     """Observes a network in three or four evaluations and one backward pass.
 
     Args:
@@ -33,7 +34,8 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
     Raises:
         Exception: Whatever the network raises.
     """
-    half = len(x) // 2 if len(x) > 3 else len(x)
+    half = rows(x) // 2 if rows(x) > 3 else rows(x)
+    first, last = taken(x, slice(half)), taken(x, slice(-half, None))
     watch = _Watch(network)
     with (
         eager(),
@@ -46,20 +48,20 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
         rewind = Rewind()
         network.train()
         with watch.running():
-            watch.backward(objective(network(x[:half]), y[:half]))
+            watch.backward(objective(network(first), y[:half]))
         before, uses = _numbers(network), watch.uses()
         rewind()
         with torch.no_grad(), watch.running():
-            network(x[-half:])
+            network(last)
         in_training, moved, idle = watch.drew(), watch.moved(), watch.idle()
         after = _numbers(network)
         uneven, follows = watch.uses() != uses, spectral_norms(network)
         network.eval()
         with torch.no_grad(), watch.running():
-            outputs = network(x[:half])
+            outputs = network(first)
         always = watch.drew()
         random = tuple(name for name in in_training if name not in always)
-        switchable = not random or _switchable(network, random, x[:half], outputs, watch)
+        switchable = not random or _switchable(network, random, first, outputs, watch)
     known = {*moved, *(name for one in follows for name in (one.u, one.v))}
     return Behaviour(
         refreshed=tuple(dict.fromkeys([*(name.rpartition(".")[0] for name in moved), *idle])),
@@ -75,7 +77,7 @@ def observe(network: nn.Module, x: Tensor, y: Tensor, objective: Objective) -> B
     )
 
 
-def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
+def check_complete(network: nn.Module, other: nn.Module, x: Inputs) -> None:
     """Checks that a network keeps all its state in parameters and buffers, and uses these.
 
     Args:
@@ -112,7 +114,7 @@ def check_complete(network: nn.Module, other: nn.Module, x: Tensor) -> None:
         )
 
 
-def _outputs(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> Any:
+def _outputs(network: nn.Module, state: dict[str, Tensor], x: Inputs) -> Any:
     """The outputs in evaluation mode, with `state` in the place of parameters and buffers."""
     with eager(), torch.no_grad(), seeded(0, "complete"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -231,7 +233,7 @@ class _Recorded(TorchDispatchMode):
 
 
 def _switchable(
-    network: nn.Module, names: Sequence[str], x: Tensor, expected: Any, watch: _Watch
+    network: nn.Module, names: Sequence[str], x: Inputs, expected: Any, watch: _Watch
 ) -> bool:
     """Whether a network with some modules alone in training mode draws in them, and only that."""
     before = _numbers(network)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.seeds import generator
+from thalweg.trees import Inputs
 from thalweg.weights.behaviour import Behaviour
 from thalweg.weights.coefficients import (
     Bezier,
@@ -211,7 +212,7 @@ class SubspaceModule(nn.Module):
         # those of the free vertices in the last evaluation, until gradients are carried over
         self._awaited: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         network = self.network[0]
         if network.training != self.training:
             network.train(self.training)
@@ -224,7 +225,7 @@ class SubspaceModule(nn.Module):
         outputs = [self._evaluated(network, x, draw) for draw in self.leaves.each()]
         return outputs[0] if self.draws == 1 else torch.stack(outputs)
 
-    def _evaluated(self, network: nn.Module, x: Tensor, draw: int) -> Tensor:
+    def _evaluated(self, network: nn.Module, x: Inputs, draw: int) -> Tensor:
         if self.behaviour.follows:
             state = dict([*network.named_parameters(), *network.named_buffers()])
             follow(state, self.behaviour.follows)
