@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from research.choosing.networks import COPIES
 from research.choosing.priors import fitted
-from research.choosing.worth import BUDGETS
+from research.choosing.worth import BUDGETS, State
 from research.ideas.centre import most
 from research.skeleton import DOCS, ROOT, stored, table
+from thalweg.choosing import foreseen
 
 RESULTS = ROOT / "research" / "choosing" / "results"
 MARK = re.compile(r"(<!-- choosing (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -111,7 +113,8 @@ def _summary(tasks: Results) -> str:
         for key, title in (("k_eq", "K_eq"), ("k_u", "K_u"), ("u_error", "error of u")):
             got = {way: [own[way][key] for own in judged] for way in ways}
             digits = ".3f" if key == "u_error" else ".2f"
-            rows.append([budget, title, *(_cell(got, way, _typical, digits) for way in WAYS)])
+            about = f"{title}, {len(judged)} tasks"
+            rows.append([budget, about, *(_cell(got, way, _typical, digits) for way in WAYS)])
         spent = {way: [_cost(task, budget, way) for task in usable] for way in ways}
         rows.append(
             [budget, "spent", *(_cell(spent, way, statistics.fmean, ".2f") for way in WAYS)]
@@ -125,7 +128,7 @@ def _given(tasks: Results) -> str:
     head = ["width ratio", *WAYS.values(), "the rule bought full trainings in"]
     rows = []
     for ratio in tasks[0]["given"]:
-        found: dict[str, list[float]] = {way: [] for way in ("best", "rule", "law", "whole")}
+        found: dict[str, list[float]] = {way: [] for way in WAYS}
         bought = []
         for task in tasks:
             looked = task["given"][ratio]
@@ -138,6 +141,9 @@ def _given(tasks: Results) -> str:
             found["best"].append(min(own.values()))
             found["rule"].append(statistics.fmean(choice["error"] for choice in looked))
             found["law"].append(own[alone])
+            plan = foreseen({float(ratio): task["costs"][ratio]}, BUDGETS[-1])
+            copies = min(plan.copies, COPIES[float(ratio)])
+            found["planned"].append(own[str(State(1 + plan.whole, float(ratio), copies))])
             found["whole"].append(error(task, budget, "whole"))
             bought += [not choice["state"].startswith("1 ") for choice in looked]
         cells = [_cell(found, way, _typical, ".3f") for way in WAYS]

@@ -12,11 +12,10 @@ import torch
 from sklearn.datasets import make_friedman1
 from torch import Tensor, nn
 
-from research.ideas.tasks import Part, flipped, normed, sequences, table, vector, waves
+from research.ideas.tasks import Part, flipped, normed, table, vector
 from thalweg.data.datasets import load
 from thalweg.models.cnn import cnn
 from thalweg.models.mlp import mlp
-from thalweg.models.resnet import resnet
 from thalweg.outputs import Classes, Outputs, Values
 from thalweg.seeds import generator
 from thalweg.training.batches import Batches, Transform
@@ -130,27 +129,8 @@ TASKS = {
         Recipe(epochs=6),
         augment=flipped,
     ),
-    "fashion-long": Task(
-        "Fashion-MNIST 14 x 14, MLP, four times as long",
-        partial(images, "fashion-mnist", 2000, 2),
-        partial(mlp, (1, 14, 14), 10),
-        Recipe(epochs=40),
-    ),
     "fashion-brief": Task(
         "Fashion-MNIST, MLP, two epochs", _FASHION, _MLP, Recipe(epochs=2, lr=0.02)
-    ),
-    "cifar-resnet": Task(
-        "CIFAR-10 8 x 8, ResNet-8, far from converged",
-        partial(images, "cifar10", 2000, 4),
-        partial(resnet, (3, 8, 8), 10, depth=8, width=8),
-        Recipe(epochs=5, lr=0.1),
-        augment=flipped,
-    ),
-    "waves": Task(
-        "sequences, 1-D CNN without norm, linear schedule",
-        partial(waves, 1500, known=MORE),
-        partial(sequences, 5, 16),
-        Recipe(epochs=15, lr=0.05, schedule="linear", weight_decay=1e-3, nesterov=True),
     ),
     "mnist-norm": Task(
         "MNIST 14 x 14, MLP with LayerNorm, AdamW with warmup",
@@ -163,14 +143,6 @@ TASKS = {
         partial(friedman, 1500),
         partial(mlp, (10, 1, 1), 1, hidden=(64, 64)),
         Recipe(epochs=20, lr=0.02),
-        32,
-        outputs=Values(mean=14.4, std=4.9),
-    ),
-    "regression-adamw": Task(
-        "the same of fewer rows, with LayerNorm and AdamW",
-        partial(friedman, 1000),
-        partial(normed, 10, 1, 64),
-        Recipe(epochs=15, lr=2e-3, optimizer="adamw", weight_decay=0.01),
         32,
         outputs=Values(mean=14.4, std=4.9),
     ),

@@ -102,13 +102,13 @@ def table(
 
 
 @cache
-def waves(train: int, length: int = 32, known: int = KNOWN) -> tuple[Part, Part]:
+def waves(train: int, length: int = 32) -> tuple[Part, Part]:
     """Noisy sequences of two channels: five rates of a chirp, of random phase and place.
 
     `[sequences, 2, length]`.
     """
     random = generator(0, "tasks", "waves")
-    count = train + known
+    count = train + KNOWN
     y = torch.randint(5, (count,), generator=random)
     place, phase = torch.rand(2, count, 1, generator=random)
     t = torch.linspace(0, 1, length)[None]
