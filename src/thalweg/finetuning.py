@@ -12,9 +12,10 @@ from thalweg.explorers.fge import FGE
 from thalweg.method import Method
 from thalweg.training.problem import Problem
 
-MOST_OF = (
-    0.5  # of the numbers in weight matrices: an embedding of places by sines is no pre-training
-)
+# of the numbers in weight matrices: an embedding of places by sines is no pre-training
+MOST_OF = 0.5
+# of cycles, in trainings: those of a whole one led too far on one of the tasks
+LONGEST = 0.5
 
 
 def pre_trained(problem: Problem) -> str | None:
@@ -44,7 +45,7 @@ def pre_trained(problem: Problem) -> str | None:
 def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulator) -> Method:
     """What was best for its cost on the tasks of `docs/finetuning.md`: a further fine-tuning for
     each whole training of the budget; where it has less than one, members along cycles of the
-    learning rate from the network that is there.
+    learning rate from the network that is there, in half a training at most.
 
     Args:
         problem: Network, training set and recipe.
@@ -59,11 +60,12 @@ def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulat
     if whole > 1:
         return Method(DeepEnsemble(whole), emulator=emulator)
     problem.check_batches(FGE())
-    steps = problem.recipe.epochs * budget * len(problem.train_loader)
-    if steps < 2 * FGE.cycles:
-        least = 2 * FGE.cycles / (problem.recipe.epochs * len(problem.train_loader))
+    share, training = min(budget, LONGEST), problem.recipe.epochs * len(problem.train_loader)
+    least = 2 * FGE.cycles / training
+    if share < least:
         raise InputError(
-            f"budget got {budget:g}, which is {steps:.0f} steps of a training, needs "
-            f"{min(least, 1):.2g} or more: in as many steps, networks are taken along the way"
+            f"budget got {budget:g}, which buys {share * training:.0f} steps along cycles of the "
+            f"learning rate, needs {2 * FGE.cycles}: give {least if least <= LONGEST else 1:.2g} "
+            "or more"
         )
-    return Method(FGE(start="anchor", share=budget), emulator=emulator)
+    return Method(FGE(start="anchor", share=share), emulator=emulator)

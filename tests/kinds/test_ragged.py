@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 import thalweg
 from small import X, Y, problem
 from thalweg.errors import InputError
-from thalweg.features import training_neighbours
 
 IDS = torch.randint(0, 10, (200, 8), generator=torch.Generator().manual_seed(0))
 PARTS = [IDS[i : i + 50, : 4 + k] for k, i in enumerate(range(0, 200, 50))]
@@ -45,11 +44,7 @@ def test_networks_that_take_them_are_trained_and_predict(loader):
     assert predictions.inputs == 200 and torch.isfinite(predictions.log_probs).all()
 
 
-@pytest.mark.parametrize("ask", [
-    lambda p: p.inputs(200), lambda p: training_neighbours(p, PARTS),
-    lambda p: thalweg.quantify(p, PARTS, draws=5), lambda p: thalweg.quantify(p, IDS, draws=5),
-])  # fmt: skip
-def test_what_puts_inputs_together_is_one_line(ask):
+def test_what_puts_inputs_together_is_one_line():
     found = problem(
         bag,
         train_loader=listed(),
@@ -58,7 +53,7 @@ def test_what_puts_inputs_together_is_one_line(ask):
         unlabelled=PARTS,
     )
     with pytest.raises(InputError, match=r"shape|pad|as many in both|numbers") as caught:
-        ask(found)
+        found.inputs(200)
     assert "\n" not in str(caught.value) and found.cost.trainings == 0
 
 
