@@ -82,10 +82,12 @@ def images(name: str, train: int, pooled: int = 1) -> tuple[Part, Part]:
 
 
 @cache
-def table(train: int, classes: int, noise: float, features: int = 20) -> tuple[Part, Part]:
+def table(
+    train: int, classes: int, noise: float, features: int = 20, known: int = KNOWN
+) -> tuple[Part, Part]:
     """Points in clusters, some with a random label."""
     x, y = make_classification(
-        train + KNOWN,
+        train + known,
         features,
         n_informative=8,
         n_redundant=4,
@@ -100,13 +102,13 @@ def table(train: int, classes: int, noise: float, features: int = 20) -> tuple[P
 
 
 @cache
-def waves(train: int, length: int = 32) -> tuple[Part, Part]:
+def waves(train: int, length: int = 32, known: int = KNOWN) -> tuple[Part, Part]:
     """Noisy sequences of two channels: five rates of a chirp, of random phase and place.
 
     `[sequences, 2, length]`.
     """
     random = generator(0, "tasks", "waves")
-    count = train + KNOWN
+    count = train + known
     y = torch.randint(5, (count,), generator=random)
     place, phase = torch.rand(2, count, 1, generator=random)
     t = torch.linspace(0, 1, length)[None]
