@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.transfer import Transfer
 from thalweg.looking import check_problem
@@ -30,6 +31,8 @@ class Quantified:
         transfer: The check that narrow copies and network are alike, as they are by one recipe;
             None where no narrow copy learned the task.
         cost: All that it rests on, the network's own training included, whenever that was done.
+        bought: What was bought after the first part of the budget, and why; the last of these
+            purchases is nothing, with the reason.
 
     Example:
         >>> import torch
@@ -48,6 +51,7 @@ class Quantified:
     narrow_copies: int
     transfer: Transfer | None
     cost: Cost
+    bought: tuple[Purchase, ...] = ()
 
     def __str__(self) -> str:
         known = self.predictions.outside
@@ -55,7 +59,7 @@ class Quantified:
         return (
             f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
             f"inputs, {outside:.1%} of them outside of what the method knows\n"
-            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer)
+            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer, self.bought)
         )
 
 
@@ -79,7 +83,8 @@ def quantify(
             (one is trained here if there are none), `unlabelled` are some thousand inputs like
             those that are asked about, which were not trained on.
         inputs: What is asked about, as `predict` takes it.
-        budget: Trainings to spend beyond the anchors.
+        budget: Trainings to spend beyond the anchors, at most: two narrow copies come first, and
+            what they show decides on the rest (`thalweg.choosing`).
         anchors: How many full trainings to start from, the given networks first; None for these,
             and for one where there are none.
         draws: How many retrainings to draw.
@@ -136,4 +141,5 @@ def quantify(
         quantifier.narrow_copies_,
         quantifier.check_,
         spent.cost,
+        quantifier.bought_,
     )
