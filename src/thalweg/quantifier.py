@@ -203,9 +203,11 @@ class Quantifier:
 
         with problem.measured() as spent:
             bought = spend(problem, method, look, self.narrow)
-            with nothing_lost(len(fitted[-1].witnesses)):
-                with shown("learning", float, wanted=watched):
-                    fitted[-1].learn()
+            with (
+                nothing_lost(len(fitted[-1].witnesses)),
+                shown("learning", float, wanted=watched),
+            ):
+                fitted[-1].learn()
         self._take(fitted[-1], spent.cost, bought)
         if folder is not None:
             self._write(folder.folder)
