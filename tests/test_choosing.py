@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from thalweg.choosing import Spending, Witnesses, choose, foreseen, witnesses, worth
+from research.choosing import page
+from research.choosing.priors import fitted
+from research.choosing.worth import State
+from research.skeleton import stored
+from thalweg.choosing import PRIOR, Prior, Spending, Witnesses, choose, foreseen, witnesses, worth
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.errors import InputError
@@ -136,3 +140,39 @@ def test_bad_input_is_one_line() -> None:
         choose(known, 1.0, copy_cost=0.0)
     with pytest.raises(InputError, match="no narrow copy"):
         witnesses(Group.of(world(2, 0, variance=1.0, bias=0.0)))
+
+
+def test_a_prior_is_fitted_to_the_facts_of_tasks() -> None:
+    known = Prior(0.5, 0.2, 0.3, 1.2, 0.8, 0.1)
+    random = generator(1, "tasks")
+    tasks = []
+    for _ in range(400):
+        deviations = torch.randn(2, 4, generator=random).tolist()
+        narrow = {
+            str(ratio): (
+                ratio**-known.variance * math.exp(known.variance_deviation * x),
+                known.bias
+                * (1 / ratio - 1) ** known.bias_power
+                * math.exp(known.bias_deviation * y),
+            )
+            for ratio, x, y in zip((0.7, 0.5, 0.35, 0.25), *deviations, strict=True)
+        }
+        tasks.append({"narrow": narrow, "noise": 0.1})
+    found = fitted(tasks)
+    for name, value in vars(known).items():
+        assert getattr(found, name) == pytest.approx(value, rel=0.12), name
+
+
+def test_the_prior_is_that_of_the_committed_tasks() -> None:
+    found = fitted(stored(page.RESULTS))
+    for name, value in vars(PRIOR).items():
+        assert value == round(getattr(found, name), 2), name
+
+
+def test_the_page_is_made_of_the_committed_results() -> None:
+    assert not page.stale(), "python -m research.choosing page"
+
+
+@pytest.mark.parametrize("state", [State(1), State(3), State(2, 0.35, 12)])
+def test_a_state_is_read_from_its_text(state: State) -> None:
+    assert State.of(str(state)) == state

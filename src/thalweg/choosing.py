@@ -197,8 +197,8 @@ def choose(known: Observations, budget: float, copy_cost: float, prior: Prior = 
         >>> random = torch.Generator().manual_seed(0)
         >>> values = torch.randn(3, 2000, 5, generator=random)  # copies without bias
         >>> said = [Predictions.from_values(own) for own in (values[:1], values[1:])]
-        >>> choose(Observations(*said, width_ratio=0.5), budget=1.4, copy_cost=0.25).copies
-        5
+        >>> choose(Observations(*said, width_ratio=0.5), budget=0.8, copy_cost=0.25).copies
+        3
     """
     check_range("choose.budget", budget, 0)
     check_range("choose.copy_cost", copy_cost, 1e-12)
