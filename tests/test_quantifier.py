@@ -52,18 +52,25 @@ def test_the_numbers_are_those_of_quantify_and_of_the_method():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         once = thalweg.quantify(problem(seed=3), ASKED, budget=2.0, draws=5, seed=7, emulator=SMALL)
-        method = Method(DeepEnsemble(1), narrow=NarrowEnsemble(budget=2.0), emulator=SMALL)
+        whole, copies = quantifier.networks_.size, quantifier.narrow_copies_
+        narrow = NarrowEnsemble(width_ratio=0.5, members=copies)
+        method = Method(DeepEnsemble(whole), narrow=narrow, emulator=SMALL)
         parts = {"calibration": KNOWN, "asked": ASKED}
         computed = compute(method, problem(seed=3), parts, emulator_draws=5, seed=7, check=True)
     assert same(predictions, once.predictions)
     assert same(predictions, computed.predictions["asked"])
-    assert (once.width_ratio, once.narrow_copies) == (0.5, 4)
-    assert (quantifier.width_ratio_, quantifier.narrow_copies_) == (0.5, 4)
-    assert str(once.transfer) == str(quantifier.check_) == str(computed.check)
+    assert (once.width_ratio, once.narrow_copies) == (0.5, copies)
+    assert quantifier.width_ratio_ == 0.5 and 1 < whole + copies * 0.5 <= 3
+    assert once.bought == quantifier.bought_ and once.bought[-1].nothing
+    assert str(once.transfer) == str(quantifier.check_)
+    if whole == 1:
+        assert str(once.transfer) == str(computed.check)
     assert once.cost.backward_examples == computed.cost.backward_examples
     assert once.cost.forward_examples == computed.cost.forward_examples
     spent = once.cost.forward_examples - quantifier.cost_.forward_examples
-    assert spent == 30 * (1 + 4 * 0.5), "each network evaluates each input that is asked about once"
+    assert spent == 30 * (whole + copies * 0.5), (
+        "each network evaluates each input that is asked about once"
+    )
 
 
 def test_asking_again_trains_nothing_and_gives_the_same(monkeypatch):
@@ -108,7 +115,7 @@ def test_habits_of_scikit_learn():
         quantifier.predict(ASKED)
     found = fitted(budget=2.0, width_ratio=0.25)
     learned = {name for name in vars(found) if name.endswith("_")}
-    assert {"networks_", "narrow_copies_", "width_ratio_", "check_", "cost_"} == learned
+    assert {"networks_", "narrow_copies_", "width_ratio_", "check_", "cost_", "bought_"} == learned
     copy = clone(found)
     assert copy.get_params() == found.get_params() and not hasattr(copy, "cost_")
     assert same(fitted(**copy.get_params()).predict(ASKED), found.predict(ASKED))
@@ -117,7 +124,10 @@ def test_habits_of_scikit_learn():
     assert copy.set_params(budget=1.0).budget == 1.0
     with pytest.raises(InputError, match="budget got -1"):
         Quantifier(budget=-1).fit(problem())
-    assert str(found).startswith("8 narrow copies of width ratio 0.25; cost: 3.0")
+    copies, lines = found.narrow_copies_, str(found).splitlines()
+    assert lines[0].startswith(f"{copies} narrow copies of width ratio 0.25; cost: ")
+    assert lines[2:] == [str(purchase) for purchase in found.bought_]
+    assert 0 < found.cost_.trainings <= 3 * (1 + 1e-6)
 
 
 def test_another_real_retraining_counts_as_if_it_had_been_there():

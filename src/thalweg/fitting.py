@@ -175,6 +175,8 @@ class Fitted:
         asking: What they are asked with.
         witnesses: The networks, narrow copies last.
         whole: How many are whole networks.
+        given: How many of these, the first ones, were there before anything was bought: narrow
+            copies are checked against them, as what was bought is trained as the copies are.
         width_ratio: The hidden channels of a narrow copy over those of a whole network.
         emulator: What learns.
         seed: Seed of what is random in learning.
@@ -184,6 +186,7 @@ class Fitted:
     asking: Asking
     witnesses: tuple[Witness, ...]
     whole: int
+    given: int
     width_ratio: float
     emulator: Emulator
     seed: int
@@ -233,7 +236,7 @@ class Fitted:
             tick()
         width_ratio = 1.0 if narrow is None else narrow.width_ratio
         count = len(trained.members.points)
-        return made(asking, tuple(witnesses), count, width_ratio, emulator, seed)
+        return made(asking, tuple(witnesses), count, count, width_ratio, emulator, seed)
 
     @cached_property
     def used(self) -> tuple[Witness, ...]:
@@ -271,7 +274,9 @@ class Fitted:
         """Whether whole networks and narrow copies are alike; None without narrow copies."""
         if not self.learned:
             return None
-        return transfer(Group.of(self.known), [own.portrait for own in self.used])
+        checked = [*self.used[: self.given], *self.used[self.whole :]]
+        known = self._observations([(own.log_probs, None) for own in checked])
+        return transfer(Group.of(known), [own.portrait for own in checked])
 
     def predict(self, inputs: Iterable[Inputs], draws: int, seed: int) -> Predictions:
         """Draws of retrainings for any inputs: each network evaluates them once, some thousand
@@ -296,6 +301,32 @@ class Fitted:
         with self.asking.meter.emulating():
             return ask(asked, draws, seed)
 
+    def grown(self, trained: Trained, tick: Callable[[], None] = lambda: None) -> "Fitted":
+        """The same with the networks that were trained since, which are asked now.
+
+        Args:
+            trained: All networks, those that were asked already first among whole and narrow ones.
+            tick: Called after each network that is asked.
+
+        Raises:
+            InputError: As by `Witness.of`.
+        """
+        whole, copies = self.witnesses[: self.whole], self.witnesses[self.whole :]
+        narrow, more = trained.narrow, [*whole]
+        for weights in trained.members.points[len(whole) :]:
+            more.append(Witness.of(whole[0].architecture, weights, 1.0, self.asking))
+            tick()
+        count = len(more)
+        more += copies
+        if narrow is not None:
+            for weights in narrow.members.points[len(copies) :]:
+                more.append(
+                    Witness.of(copies[0].architecture, weights, narrow.cost_ratio, self.asking)
+                )
+                tick()
+        facts = self.given, self.width_ratio, self.emulator, self.seed
+        return made(self.asking, tuple(more), count, *facts)
+
     def with_network(self, weights: Weights) -> "Fitted":
         """The same with one more whole network, which is asked now.
 
@@ -305,13 +336,12 @@ class Fitted:
         architecture = self.witnesses[0].architecture
         witness = Witness.of(architecture, weights, 1.0, self.asking.aligned())
         witnesses = (
-            *self.witnesses[: self.whole],
+            *self.witnesses[: self.given],
             witness,
-            *self.witnesses[self.whole :],
+            *self.witnesses[self.given :],
         )
-        return made(
-            self.asking, witnesses, self.whole + 1, self.width_ratio, self.emulator, self.seed
-        )
+        facts = self.given + 1, self.width_ratio, self.emulator, self.seed
+        return made(self.asking, witnesses, self.whole + 1, *facts)
 
     def _observations(self, said: list[tuple[Tensor, Tensor | None]]) -> Observations:
         known = [features for _, features in said if features is not None]
@@ -328,6 +358,7 @@ def made(
     asking: Asking,
     witnesses: tuple[Witness, ...],
     whole: int,
+    given: int,
     width_ratio: float,
     emulator: Emulator,
     seed: int,
@@ -335,7 +366,7 @@ def made(
     """What a fit leaves of networks that were asked; arguments as the attributes of `Fitted`."""
     said = [own.log_probs for own in witnesses]
     learned = learned_the_task(said, whole, asking.outputs)
-    return Fitted(asking, witnesses, whole, width_ratio, emulator, seed, learned)
+    return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned)
 
 
 def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:

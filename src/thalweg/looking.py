@@ -11,7 +11,6 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
-from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
 from thalweg.finetuning import fine_tunings, pre_trained
 from thalweg.graph.narrowing import least_share
@@ -20,6 +19,7 @@ from thalweg.meter import Meter
 from thalweg.method import Method
 from thalweg.narrow.training import MakeNetwork, check_narrow, narrow_problem, relative_cost
 from thalweg.narrow.width import WIDTH_RATIOS
+from thalweg.spending import cut_problem, first_part
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
@@ -124,8 +124,8 @@ class Request:
             )
 
     def method(self, problem: Problem) -> Method:
-        """The method that answers: anchors, narrow copies whose width ratio and number are chosen,
-        and the emulator. All that will be asked of the networks is tried on new ones.
+        """What is trained first: anchors, and narrow copies of a width ratio that is chosen; with
+        the emulator. All that will be asked of the networks is tried on new ones.
 
         Raises:
             InputError: The network can't be narrowed so far, the budget is too small, or there is
@@ -139,13 +139,12 @@ class Request:
         else:
             self._check_narrow_model(problem, self.narrow)
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
-        width_ratio, members = beside.chosen(problem, self.narrow)
         emulator = self.emulator_for(problem)
+        method = first_part(problem, self.anchors, beside, emulator, self.narrow)
         if emulator.uses_features:
-            for network in (problem, narrow_problem(problem, width_ratio, self.narrow)):
+            for network in (problem, cut_problem(problem, method, self.narrow)):
                 check_layer(replace(network, meter=Meter()), self.layer)
-        beside = replace(beside, width_ratio=width_ratio, members=members)
-        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=emulator)
+        return method
 
     def _without_copies(self, problem: Problem, stored: str) -> Method:
         """What the budget buys of a fine-tuned network; a warning says so."""

@@ -28,6 +28,7 @@ class Plan:
             function of the user's tells only by training.
         memory: The memory of the process in these steps and of what is kept of the training
             inputs for predictions, in bytes.
+        more: What may then be bought, as these networks show, in trainings; it is not in the time.
 
     Example:
         >>> plan = Plan(1, 2, 0.5, 0.29, 1, 0.58, 130.0, 420_000_000)
@@ -44,6 +45,7 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
     trainings: float
     seconds: float | None
     memory: int
+    more: float = 0.0
 
     def __str__(self) -> str:
         networks = f"{self.anchors} network{'s' * (self.anchors > 1)}"
@@ -57,6 +59,7 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
         return (
             f"{networks}{kept}: {self.trainings:.2f} trainings to "
             f"do{time}; about {self.memory / 1e9:.1f} GB of memory"
+            + (f"; then up to {self.more:.2f} trainings, as these show" if self.more else "")
         )
 
 
@@ -106,7 +109,8 @@ def planned(
     width_ratio = 1.0 if method.narrow is None else method.narrow.width_ratio or 1.0
     copies, ratio = (0, 1.0) if len(networks) < 2 else networks[1][1:]
     left = seconds if problem.train is None else None
-    return Plan(method.anchors, copies, width_ratio, ratio, kept, trainings, left, memory)
+    after = 0.0 if method.narrow is None else max(0.0, method.narrow.budget - copies * ratio)
+    return Plan(method.anchors, copies, width_ratio, ratio, kept, trainings, left, memory, after)
 
 
 def trained_share(

@@ -1,21 +1,24 @@
 """The quantifier: fitted once to a trained network, then asked about inputs as often as one likes.
 
 The network is the anchor; the budget buys narrow copies (`baselines.narrow_ensemble`), whose width
-ratio is chosen by the law of width; the forest (`emulators.forest`) learns from both on unlabelled
-inputs. `docs/ideas.md` shows what it is worth.
+ratio is chosen by the law of width, and full trainings, as a first part of it shows
+(`thalweg.choosing`); the forest (`emulators.forest`) learns from all on unlabelled inputs.
+`docs/ideas.md` shows what it is worth.
 """
 
 import inspect
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from thalweg import files
+from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
+from thalweg.emulators.observations import Observations
 from thalweg.emulators.transfer import Transfer
 from thalweg.errors import InputError, unknown
 from thalweg.features import can_be_held
@@ -23,10 +26,12 @@ from thalweg.fitting import Fitted
 from thalweg.inputs import as_loader, checked_batches
 from thalweg.looking import FEW_KNOWN, Request, check_problem
 from thalweg.meter import Cost
+from thalweg.method import Method
 from thalweg.narrow.training import MakeNetwork, kept_in
 from thalweg.planning import Plan, needed, planned, trained_share
 from thalweg.predictions import Predictions
 from thalweg.progress import DELAY, Counter, is_terminal, shown
+from thalweg.spending import spend
 from thalweg.storing.fits import check_storable, read_fit, write_fit
 from thalweg.storing.folder import FIT, FitFolder
 from thalweg.training.batches import Loader
@@ -47,7 +52,8 @@ class Quantifier:
     `fit` finds has names that end with `_`; `sklearn.base.clone` makes an unfitted one.
 
     Args:
-        budget: Trainings to spend beyond the anchors.
+        budget: Trainings to spend beyond the anchors, at most. Two narrow copies come first; what
+            they show decides on the rest: more of them, full trainings, or nothing.
         anchors: How many full trainings to start from, the given networks among them; None for
             those alone, or one where there are none.
         draws: How many retrainings `predict` draws.
@@ -73,6 +79,8 @@ class Quantifier:
             where no narrow copy learned the task.
         cost_: All that it rests on, the network's own training included, whenever that was done.
             Predictions are not in it: each evaluates every network once per input.
+        bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
+            the last of these purchases is nothing, with the reason.
 
     Example:
         >>> import torch
@@ -167,24 +175,41 @@ class Quantifier:
         watched = self.progress and is_terminal()
         if watched:
             _tell(planned(method, problem, self.narrow, self.layer))
-        done = trained_share(method, problem, self.narrow) if watched else float
-        with problem.measured() as spent:
+        fitted: list[Fitted] = []
+
+        def look(wanted: Method) -> Observations:
+            done = trained_share(wanted, problem, self.narrow) if watched else float
             with shown("training", done, wanted=watched):
-                trained = method.train(problem, narrow_model=self.narrow)
-            looked = Counter(trained.networks)
-            with nothing_lost(trained.networks):
-                with shown("looking at the training set", looked.share, wanted=watched):
-                    fitted = Fitted.of(
+                trained = wanted.train(problem, narrow_model=self.narrow)
+            asked = len(fitted[-1].witnesses) if fitted else 0
+            looked = Counter(trained.networks - asked)
+            with (
+                nothing_lost(trained.networks),
+                shown("looking at the training set", looked.share, wanted=watched),
+            ):
+                if fitted:
+                    fitted.append(fitted[-1].grown(trained, looked.tick))
+                else:
+                    emulator, seed = request.emulator_for(problem), request.seed
+                    first = Fitted.of(
                         trained,
-                        request.emulator_for(problem),
+                        emulator,
                         known.inputs,
                         layer=self.layer,
-                        seed=request.seed,
+                        seed=seed,
                         tick=looked.tick,
                     )
-                with shown("learning", float, wanted=watched):
-                    fitted.learn()
-        self._take(fitted, spent.cost)
+                    fitted.append(first)
+            return fitted[-1].known
+
+        with problem.measured() as spent:
+            bought = spend(problem, method, look, self.narrow)
+            with (
+                nothing_lost(len(fitted[-1].witnesses)),
+                shown("learning", float, wanted=watched),
+            ):
+                fitted[-1].learn()
+        self._take(fitted[-1], spent.cost, bought)
         if folder is not None:
             self._write(folder.folder)
         return self
@@ -255,7 +280,7 @@ class Quantifier:
             meter.charge(Cost(given=1))
             fitted = fitted.with_network(weights)
             fitted.learn()
-        self._take(fitted, self.cost_.plus(spent.cost))
+        self._take(fitted, self.cost_.plus(spent.cost), self.bought_)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -285,7 +310,8 @@ class Quantifier:
         fitted, settings = self._known(), self.get_params()
         del settings["emulator"], settings["narrow"], settings["folder"]
         settings |= {"seed": int(self.seed), "draws": int(self.draws)}
-        write_fit(place, fitted, settings, self.cost_, own_narrow=self.narrow is not None)
+        own = self.narrow is not None
+        write_fit(place, fitted, settings, self.cost_, self.bought_, own_narrow=own)
 
     @classmethod
     def stored(
@@ -300,7 +326,7 @@ class Quantifier:
         """One that was saved; as `thalweg.load`."""
         found = read_fit(folder, model, narrow, device, pick)
         made = cls(**found.settings, emulator=found.fitted.emulator, narrow=narrow)
-        made._take(found.fitted, found.cost)
+        made._take(found.fitted, found.cost, found.bought)
         return made
 
     def request(self, problem: Problem | None = None) -> Request:
@@ -333,7 +359,9 @@ class Quantifier:
     def __str__(self) -> str:
         if not hasattr(self, "_fitted"):
             return f"{self!r}: not fitted"
-        return summary(self.narrow_copies_, self.width_ratio_, self.cost_, self.check_)
+        return summary(
+            self.narrow_copies_, self.width_ratio_, self.cost_, self.check_, self.bought_
+        )
 
     def _known(self) -> Fitted:
         if not hasattr(self, "_fitted"):
@@ -370,10 +398,10 @@ class Quantifier:
             )
         except InputError:
             return None
-        self._take(found.fitted, found.cost)
+        self._take(found.fitted, found.cost, found.bought)
         return self
 
-    def _take(self, fitted: Fitted, cost: Cost) -> None:
+    def _take(self, fitted: Fitted, cost: Cost, bought: tuple[Purchase, ...]) -> None:
         self._fitted = fitted
         whole = fitted.witnesses[: fitted.whole]
         self.networks_ = Members(tuple(own.weights for own in whole))
@@ -381,6 +409,7 @@ class Quantifier:
         self.width_ratio_ = fitted.width_ratio
         self.check_: Transfer | None = fitted.check
         self.cost_ = cost
+        self.bought_ = bought
         if self.check_ is not None and not self.check_.holds:
             warnings.warn(self.check_.warning(), stacklevel=3)
 
@@ -397,8 +426,14 @@ def _tell(plan: Plan) -> None:
         print(f"to fit: {plan}", file=sys.stderr)  # noqa: T201  a terminal, as was seen
 
 
-def summary(narrow_copies: int, width_ratio: float, cost: Cost, check: Transfer | None) -> str:
-    """What predictions rest on, in two lines."""
+def summary(
+    narrow_copies: int,
+    width_ratio: float,
+    cost: Cost,
+    check: Transfer | None,
+    bought: Sequence[Purchase] = (),
+) -> str:
+    """What predictions rest on, a line for each fact."""
     copies = f"{narrow_copies} narrow copies of width ratio {width_ratio:g}"
     said = "not checked: no narrow copy learned the task" if check is None else str(check)
     if width_ratio == 1:
@@ -407,7 +442,7 @@ def summary(narrow_copies: int, width_ratio: float, cost: Cost, check: Transfer 
         f"{copies}; cost: "
         f"{cost.trainings:.2f} trainings, the network's own among them, "
         f"{cost.total:.2f} with forward work; the emulator took {cost.emulator_seconds:.1f} s\n"
-        f"{said}"
+        f"{said}" + "".join(f"\n{purchase}" for purchase in bought)
     )
 
 

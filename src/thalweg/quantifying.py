@@ -4,6 +4,7 @@ retrainings, in one call. It fits a `Quantifier` (`thalweg.quantifier`), and ask
 
 from dataclasses import dataclass
 
+from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.transfer import Transfer
 from thalweg.looking import check_problem
@@ -29,6 +30,8 @@ class Quantified:
         transfer: The check that narrow copies and network are alike, as they are by one recipe;
             None where no narrow copy learned the task.
         cost: All that it rests on, the network's own training included, whenever that was done.
+        bought: What was bought after the first part of the budget, and why; the last of these
+            purchases is nothing, with the reason.
 
     Example:
         >>> import torch
@@ -47,6 +50,7 @@ class Quantified:
     narrow_copies: int
     transfer: Transfer | None
     cost: Cost
+    bought: tuple[Purchase, ...] = ()
 
     def __str__(self) -> str:
         known = self.predictions.outside
@@ -54,7 +58,7 @@ class Quantified:
         return (
             f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
             f"inputs, {outside:.1%} of them outside of what the method knows\n"
-            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer)
+            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer, self.bought)
         )
 
 
@@ -78,7 +82,8 @@ def quantify(
             (one is trained here if there are none), `unlabelled` are some thousand inputs like
             those that are asked about, which were not trained on.
         inputs: What is asked about, as `predict` takes it.
-        budget: Trainings to spend beyond the anchors.
+        budget: Trainings to spend beyond the anchors, at most: two narrow copies come first, and
+            what they show decides on the rest (`thalweg.choosing`).
         anchors: How many full trainings to start from, the given networks first; None for these,
             and for one where there are none.
         draws: How many retrainings to draw.
@@ -135,4 +140,5 @@ def quantify(
         quantifier.narrow_copies_,
         quantifier.check_,
         spent.cost,
+        quantifier.bought_,
     )

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from thalweg import files
+from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator, emulators, find_emulator
 from thalweg.emulators.transfer import Portrait
 from thalweg.errors import InputError
@@ -47,11 +48,13 @@ class StoredFit:
         fitted: The fit.
         settings: The settings of the quantifier, but for functions and the emulator.
         cost: What the fit cost.
+        bought: What was bought after its first part.
     """
 
     fitted: Fitted
     settings: dict[str, Any]
     cost: Cost
+    bought: tuple[Purchase, ...]
 
 
 def check_storable(emulator: Emulator, *, held: bool) -> None:
@@ -74,7 +77,13 @@ def check_storable(emulator: Emulator, *, held: bool) -> None:
 
 
 def write_fit(
-    folder: Path, fitted: Fitted, settings: Mapping[str, Any], cost: Cost, *, own_narrow: bool
+    folder: Path,
+    fitted: Fitted,
+    settings: Mapping[str, Any],
+    cost: Cost,
+    bought: Sequence[Purchase],
+    *,
+    own_narrow: bool,
 ) -> None:
     """Stores a fit in a folder.
 
@@ -83,6 +92,7 @@ def write_fit(
         fitted: The fit.
         settings: Settings that JSON can hold.
         cost: What the fit cost.
+        bought: What was bought after its first part.
         own_narrow: Whether a function of the user's makes the narrow network.
 
     Raises:
@@ -109,11 +119,13 @@ def write_fit(
         "seed": fitted.seed,
         "networks": names,
         "whole": fitted.whole,
+        "given": fitted.given,
         "width_ratio": fitted.width_ratio,
         "layer": asking.layer,
         "inputs": _write(folder, "inputs", *_of_inputs(asking, architectures)),
         "training": training,
         "cost": asdict(cost),
+        "bought": [asdict(purchase) for purchase in bought],
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONS}},
     }
     files.write_record(folder / RECORD, record)
@@ -214,11 +226,18 @@ def _read(
     settings = record["settings"]
     emulator = find_emulator(record["emulator"]["name"])(**record["emulator"]["settings"])
     fitted = made(
-        asking, witnesses, record["whole"], record["width_ratio"], emulator, record["seed"]
+        asking,
+        witnesses,
+        record["whole"],
+        record["given"],
+        record["width_ratio"],
+        emulator,
+        record["seed"],
     )
     for number, own in enumerate(fitted.used):
         _check_alike(own, asking, "model" if number < fitted.whole else "narrow")
-    return StoredFit(fitted, settings, cost)
+    bought = tuple(Purchase(**purchase) for purchase in record["bought"])
+    return StoredFit(fitted, settings, cost, bought)
 
 
 def _check_alike(own: Witness, asking: Asking, name: str) -> None:

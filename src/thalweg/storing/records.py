@@ -38,11 +38,13 @@ class FitRecord(TypedDict):
     own_narrow: bool  # a function of the user's makes the narrow network
     networks: Annotated[list[str], Field(min_length=1)]
     whole: Annotated[int, Field(ge=1)]
+    given: Annotated[int, Field(ge=1)]
     width_ratio: Annotated[float, Field(gt=0, le=1)]
     layer: str | None
     inputs: str
     training: str | None
     cost: dict[str, Any]
+    bought: list[dict[str, Any]]
     versions: dict[str, str]
 
 
