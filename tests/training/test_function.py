@@ -229,7 +229,13 @@ def test_what_is_no_training_function_is_refused(function, said):
         lambda net, s: fit(net, s),
         lambda net, *, seed: fit(net, seed),
         lambda net, seed, epochs=3: fit(net, seed),
+        lambda net, seed=0: fit(net, seed),
+        lambda net, seed=0, data="mine": fit(net, seed, evaluate=data != "mine"),
+        lambda net, seed, data="mine": fit(net, seed, evaluate=data != "mine"),
         functools.partial(lambda loader, net, seed: fit(net, seed), None),
+        functools.partial(
+            lambda net, seed, data: fit(net, seed, evaluate=data != "mine"), data="mine"
+        ),
     ],
 )
 def test_other_forms_of_a_training_function(function):

@@ -43,10 +43,13 @@ def seeds_of(function: Any) -> tuple[str, ...]:
         first, *rest = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin, or a function without arguments
         raise InputError(f"train got {function!r}, {needs}") from None
-    named = tuple(p.name for p in rest if p.name in (_SEED, *_APART))
     needed = [
         p for p in rest if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+    # one that has a value, by default or bound by a partial, may be a data set called `data`
+    named = tuple(p.name for p in needed or rest if p.name in (_SEED, *_APART))
+    if not needed and _SEED in named:
+        named = (_SEED,)
     if not named and len(needed) == 1 and needed[0].kind is not inspect.Parameter.KEYWORD_ONLY:
         return (_SEED,)  # by another name
     others = [p for p in needed if p.name not in named]
