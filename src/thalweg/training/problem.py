@@ -90,7 +90,8 @@ class Problem:
             `train(module, order, augmentation, data)`, or some of these. Seeds are whole numbers
             below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
             call. Its work is counted by watching the module; the first training is the unit of
-            cost. None is the recipe.
+            cost. Of a regression it trains the network to standardised targets, by the mean and std
+            of `Values`. It may return the trained module or its state_dict. None is the recipe.
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
     """
 
@@ -315,12 +316,16 @@ class Problem:
         network, trained = as_made(self.build("anchor", k)), list[Weights]()
 
         def work() -> None:
-            with self.meter.clock(), seeded(next(iter(seeds.values()))):
-                trained.append(train_by(function, network, seeds, self.meter))
+            first, *others = seeds.values()
+            with self.meter.clock(), seeded(first, *others):
+                new = partial(self.build, "network")
+                trained.append(train_by(function, network, seeds, self.meter, new))
 
         cost = self.meter.apart(work)
         unit = self.meter.training_examples or round(cost.backward_examples)
         self.meter.training_examples = unit
+        if self.has_loader and not self.outputs.simplex:  # it may train on another scale
+            warn_of_weights(self.network(trained[0]), self.train_loader, self.outputs)
         return trained[0], replace(cost, training_examples=unit)
 
     def lean(self) -> "Problem":
