@@ -1,4 +1,4 @@
-"""A loop of your own, with Adam, mixup and a schedule: what would another training of it predict?"""
+"""A loop of your own, with Adam, mixup and a schedule: what would another training of it say?"""
 
 import numpy as np
 import torch
