@@ -64,7 +64,8 @@ class Net(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:the network is")
-def test_guide_quantify_code_runs():
+def test_guide_quantify_code_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     x = torch.randn(200, 16)
     train = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32, shuffle=True)
@@ -77,6 +78,8 @@ def test_guide_quantify_code_runs():
     }
     exec(code("docs/guide.md", "thalweg.quantify("), space)
     assert space["u"].shape == (20,) and space["found"].narrow_copies >= 2
+    exec(code("docs/guide.md", "thalweg.Quantifier("), space)
+    assert torch.equal(space["u"], space["predictions"].u())
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
     x = torch.randn(40, 4)

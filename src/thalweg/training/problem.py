@@ -262,6 +262,12 @@ class Problem:
         return self._seen.behaviour
 
     @property
+    def channels_last(self) -> bool:
+        """Whether the weights of convolutions are in channels-last memory order."""
+        asked = self.execution.channels_last
+        return self._seen.channels_last if asked is None else asked
+
+    @property
     def _seen(self) -> Inspection:
         return cast(Inspection, self.inspection)
 
@@ -328,6 +334,31 @@ class Problem:
         }
         return replace(self, **unread, meter=Meter(), execution=here)
 
+    @property
+    def examples(self) -> int:
+        """How many examples one epoch has."""
+        return self._seen.examples
+
+    @property
+    def in_memory(self) -> int:
+        """How many trained networks are in memory."""
+        return len(self._kept.networks)
+
+    def kept_in(self, cache: Cache, identity: str) -> "Problem":
+        """The same problem with a cache, which gets the networks that are in memory; both share
+        them from now on.
+
+        Args:
+            cache: Where trained networks are kept between runs.
+            identity: The name of data and network, as the attribute.
+        """
+        kept = replace(self, cache=cache, identity=identity)
+        object.__setattr__(kept, "_kept", self._kept)
+        for k, (weights, cost) in self._kept.networks.items():
+            if cache.get(kept.fingerprint(k)) is None:
+                cache.put(kept.fingerprint(k), weights, cost)
+        return kept
+
     def has(self, k: int) -> bool:
         """Whether the k-th training is in memory or in the cache."""
         return self._kept.find(k, self._cache, self.fingerprint)
@@ -364,9 +395,7 @@ class Problem:
         """A new network, initialised for a purpose."""
         with seeded(self._seed("init", *name)):
             network = built(self.model, self.device, self.example, self.call)
-        asked = self.execution.channels_last
-        last = self._seen.channels_last if asked is None else asked
-        return ordered(network, self.device, channels_last=last)
+        return ordered(network, self.device, channels_last=self.channels_last)
 
     def network(self, weights: Weights) -> nn.Module:
         """A new network with given weights."""
