@@ -147,8 +147,7 @@ def test_guide_training_code_runs():
     }
     exec(code("docs/guide.md", "def train(module, seed)"), space)
     assert space["found"].narrow_copies >= 2 and space["found"].predictions.u().min() > 0
-    narrow, one = next(iter(space["problem"].narrowed.values())), 10 * len(x)
-    assert narrow.cost.backward_examples == space["found"].narrow_copies * one
+    assert space["found"].cost.given == 1 and 1.2 < space["found"].cost.trainings <= 2
 
 
 @pytest.mark.filterwarnings("ignore:the network is")

@@ -111,7 +111,7 @@ def test_a_network_unlike_its_proxies_is_noticed():
     with pytest.warns(
         UserWarning,
         match="NOT like its narrow copies.*it is less sure.*See first that the network was "
-        "trained by this",
+        "trained by it, too",
     ):
         found = quantify(given, ASKED, budget=3.0, draws=3)
     assert (

@@ -144,10 +144,10 @@ class Transfer:
         )
         return (
             "the network is NOT like its narrow copies, which were trained by the recipe, or the "
-            f"training function, that you told: {what}; do not trust the scale of u. See first that "
-            "the network was trained by it, too: rate and schedule, optimiser, weight decay, epochs, "
-            "batch size, data and labels (of values, their mean and std), augmentation, mixup, label "
-            "smoothing. If it was, give a larger width_ratio, or anchors=2"
+            f"training function, that you told: {what}; do not trust the scale of u. See first "
+            "that the network was trained by it, too: rate and schedule, optimiser, weight decay, "
+            "epochs, batch size, data and labels (of values, their mean and std), augmentation, "
+            "mixup, label smoothing. If it was, give a larger width_ratio, or anchors=2"
         )
 
 
