@@ -7,7 +7,7 @@ JOBS ?= 2
 SMOKE := tests/test_docs.py tests/test_surface.py tests/training tests/explorers/test_contract.py \
 	--deselect tests/test_docs.py::test_the_page_of_reliability_counts_what_is_there
 
-.PHONY: study test test-lowest lint bench setup clean
+.PHONY: study test test-lowest test-adapters lint bench setup clean
 
 study: setup  ## the main job: every method on the embedded digits, and the report
 	$(BIN)/thalweg study studies/digits.toml
@@ -18,6 +18,9 @@ test: setup  ## all tests
 # gigabytes: old versions of torch have no CPU build on a package index
 test-lowest: .setup-lowest  ## a part of the tests, with the lowest versions that pyproject.toml claims
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -p no:xdist $(SMOKE)
+
+test-adapters: .setup-adapters  ## the examples, those that train by other libraries among them
+	OMP_NUM_THREADS=1 .venv-adapters/bin/python -m pytest -p no:xdist tests/test_examples.py
 
 lint: setup  ## format, style and types
 	$(BIN)/ruff format --check .
@@ -42,5 +45,10 @@ setup: .setup
 	.venv-lowest/bin/python -m pip install --quiet --no-deps -e .
 	touch .setup-lowest
 
+.setup-adapters: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-adapters
+	.venv-adapters/bin/python -m pip install --quiet -c constraints.txt -e '.[adapters]' pytest
+	touch .setup-adapters
+
 clean:
-	rm -rf .venv .setup .venv-lowest .setup-lowest results
+	rm -rf .venv .setup .venv-lowest .setup-lowest .venv-adapters .setup-adapters results

@@ -96,7 +96,7 @@ def test_the_floor_augments_every_image_by_itself():
 
 
 @pytest.mark.parametrize(
-    "name", ["training", "simplex", "spro", "swag", "draws", "refreshing", "stack"]
+    "name", ["training", "simplex", "spro", "swag", "draws", "refreshing", "stack", "quantifier"]
 )
 def test_a_benchmark_in_small(name, tmp_path, capsys):
     rows = command.BENCHMARKS[name](Settings(repeats=1, quick=True))

@@ -17,20 +17,11 @@ from thalweg.explorers.base import _registry, explorers
 from thalweg.study.plan import read_plan
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 def code(page, marker):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     return next(block for block in blocks if marker in block)
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_run_and_are_short(example):
-    assert len(example.read_text().splitlines()) <= 50
-    done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "cost:" in done.stdout
 
 
 def test_readme_code_runs_in_at_most_12_lines():
@@ -73,7 +64,8 @@ class Net(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:the network is")
-def test_guide_quantify_code_runs():
+def test_guide_quantify_code_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     x = torch.randn(200, 16)
     train = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32, shuffle=True)
@@ -86,6 +78,8 @@ def test_guide_quantify_code_runs():
     }
     exec(code("docs/guide.md", "thalweg.quantify("), space)
     assert space["u"].shape == (20,) and space["found"].narrow_copies >= 2
+    exec(code("docs/guide.md", "thalweg.Quantifier("), space)
+    assert torch.equal(space["u"], space["predictions"].u())
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
     x = torch.randn(40, 4)
@@ -136,6 +130,24 @@ def test_guide_code_on_arrays_runs(capsys):
     assert space["u"].shape == (100,)
     exec(code("docs/guide.md", "thalweg.compare("), space)
     assert capsys.readouterr().out.startswith("K_eq ")
+
+
+@pytest.mark.filterwarnings("ignore:the network is")
+def test_guide_training_code_runs():
+    torch.manual_seed(0)
+    x = torch.randn(100, 16)
+    space = {
+        "torch": torch,
+        "thalweg": thalweg,
+        "Net": Net,
+        "network": Net(),
+        "loader": DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 20, shuffle=True),
+        "unlabelled": torch.randn(300, 16),
+        "inputs": torch.randn(20, 16),
+    }
+    exec(code("docs/guide.md", "def train(module, seed)"), space)
+    assert space["found"].narrow_copies >= 2 and space["found"].predictions.u().min() > 0
+    assert space["found"].cost.given == 1 and 1.2 < space["found"].cost.trainings <= 2
 
 
 @pytest.mark.filterwarnings("ignore:the network is")

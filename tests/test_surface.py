@@ -27,6 +27,7 @@ TOP = [
     "predict",
     "quantify",
     "Quantified",
+    "Quantifier",
     "Method",
     "compute",
     "compare",

@@ -9,7 +9,17 @@ import time
 
 import torch
 
-from research.bench import ensembles, looking, metrics, page, predicting, scaling, stack, training
+from research.bench import (
+    ensembles,
+    looking,
+    metrics,
+    page,
+    predicting,
+    quantifier,
+    scaling,
+    stack,
+    training,
+)
 from research.bench.measure import Settings, store
 from research.skeleton import ROOT
 
@@ -25,6 +35,7 @@ BENCHMARKS = {
         predicting.draws,
         predicting.refreshing,
         predicting.refresh,
+        quantifier.quantifier,
         metrics.k_eq,
         metrics.imports,
         metrics.memory,

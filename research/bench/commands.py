@@ -1,5 +1,5 @@
-"""Commands that are killed: a study, anchors of a problem, trainings with a loader's workers; and
-the processes that they are.
+"""Commands that are killed: a study, anchors of a problem, trainings with a loader's workers, the
+fit of a quantifier; and the processes that they are.
 
 One start in four of a study is the command itself, so that it is killed while it imports, too. The
 others are forks of this process, which has imported all already: importing would be most of the
@@ -84,7 +84,17 @@ problem = Problem(model, loader, Recipe(epochs=3), **kept)
 train_anchors(problem, 4)
 """
 )
-SCRIPTS = {"anchors": ANCHORS, "loader": LOADER}
+FIT = (
+    START
+    + """
+import warnings
+from thalweg import Quantifier
+warnings.simplefilter("ignore")
+problem = Problem(model, Batches(x[:400], y[:400], 20), Recipe(epochs=6), unlabelled=x[400:800])
+Quantifier(budget=2.0, anchors=2, folder=sys.argv[1]).fit(problem)
+"""
+)
+SCRIPTS = {"anchors": ANCHORS, "loader": LOADER, "fit": FIT}
 
 
 @dataclass(frozen=True)

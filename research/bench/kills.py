@@ -1,10 +1,10 @@
 """Random kills, `python -m research.bench.kills --count 200`: nobody is left, and the same command
 ends with the same bits.
 
-A command (a study, anchors of a problem, trainings with a loader's workers) is begun, gets a signal
-at a random moment, and is begun again in the same folder, until it comes to its own end; then every
-stored tensor, table and record is compared with those of a run that was never disturbed, bit for
-bit except for clocks. Then a new folder is begun.
+A command (a study, anchors of a problem, trainings with a loader's workers, the fit of a
+quantifier) is begun, gets a signal at a random moment, and is begun again in the same folder, until
+it comes to its own end; then every stored tensor, table and record is compared with those of a run
+that was never disturbed, bit for bit except for clocks. Then a new folder is begun.
 """
 
 import argparse
@@ -27,11 +27,12 @@ from research.bench.stored import content, count, differences
 LINE = "stopped: what is done is stored, the same command goes on from there"
 CASES = (
     Case("study", 1, 0.25),
-    Case("study", 2, 0.35),
+    Case("study", 2, 0.3),
     Case("anchors", 1, 0.05),
     Case("anchors", 2, 0.25),
     Case("loader", 1, 0.05),
     Case("loader", 2, 0.05),
+    Case("fit", 1, 0.05),
 )
 
 

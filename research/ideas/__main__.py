@@ -2,8 +2,9 @@
 -m research.ideas page` fills the tables of docs.
 
 `python -m research.ideas recipes` measures whether the check of quantify notices a recipe told
-wrongly (`research.ideas.recipes`). Measured numbers go to research/ideas/results, one JSON file a
-plan, written as it goes; the tables of docs are made of them.
+wrongly (`research.ideas.recipes`), `python -m research.ideas loops` whether u is right where the
+user's own loop trains (`research.ideas.loops`). Measured numbers go to research/ideas/results, one
+JSON file a plan, written as it goes; the tables of docs are made of them.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from research.ideas import page, recipes
+from research.ideas import loops, page, recipes
 from research.ideas.centre import Pair, Truth
 from research.ideas.kinds import KINDS, copies
 from research.ideas.tasks import TASKS
@@ -97,10 +98,13 @@ def row(name: str, problems: Sequence[Problem], test: Batches, truth: Truth) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    names = "plans (TOML); 'recipes' tries recipes told wrongly; 'page' fills the tables of docs"
+    names = (
+        "plans (TOML); 'recipes' tries recipes told wrongly; 'loops' tries own loops; 'page' fills "
+        "the tables of docs"
+    )
     options = parser("ideas", "What moves the centre.", names, page.RESULTS)
     options.add_argument("--bases", type=int, default=10)
-    for name, known in (("tasks", TASKS), ("kinds", KINDS)):
+    for name, known in (("tasks", TASKS), ("kinds", KINDS), ("loops", loops.LOOPS)):
         options.add_argument(
             f"--{name}",
             nargs="+",
@@ -122,6 +126,8 @@ def work(given: argparse.Namespace) -> int:
                 return 1
         elif name == "recipes":
             recipes.measure(given.results / "recipes", Path("results") / "recipes", given.tasks)
+        elif name == "loops":
+            loops.measure(given.results / "loops", Path("results") / "loops", given.loops)
         else:
             own = {"quick": given.quick, "data_dir": given.data_dir}
             measure(Path(name), given.bases, given.results, given.kinds, **own)

@@ -3,7 +3,8 @@ research/ideas/results.
 
 No number in them is written by hand. They are between `<!-- ideas FAMILY -->` and `<!-- end -->`,
 where `all` means every family. The tables of wrongly stated recipes are between
-`<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all roles.
+`<!-- recipes ROLE -->` and `<!-- end -->`, where `summary` counts all roles; that of own loops is
+between `<!-- loops -->` and `<!-- end -->`.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from research.ideas import recipes
+from research.ideas import loops, recipes
 from research.ideas.centre import Pair, average, least, most, standard_error
 from research.ideas.kinds import KINDS
 from research.skeleton import DOCS, stored, table
@@ -19,6 +20,7 @@ from thalweg.errors import unknown
 
 RESULTS = Path(__file__).parent / "results"
 RECIPES = re.compile(r"(<!-- recipes (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+LOOPS = re.compile(r"(<!-- loops -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- ideas (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = [
     "study",
@@ -38,15 +40,23 @@ HEAD = [
 
 def stale(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
     """Returns the pages whose tables are out of date, with their new texts."""
-    studies, told = stored(results), stored(results / "recipes")
+    studies, told, own = (stored(results / part) for part in ("", "recipes", "loops"))
     pages = {path: path.read_text() for path in sorted(docs.glob("*.md"))}
-    new = {path: filled(text, studies, told) for path, text in pages.items()}
+    new = {path: filled(text, studies, told, own) for path, text in pages.items()}
     return {path: text for path, text in new.items() if text != pages[path]}
 
 
-def filled(text: str, studies: list[dict[str, Any]], told: Sequence[dict[str, Any]] = ()) -> str:
-    """Returns a page with its tables filled: of kinds of networks, and of wrong recipes."""
+def filled(
+    text: str,
+    studies: list[dict[str, Any]],
+    told: Sequence[dict[str, Any]] = (),
+    own: Sequence[dict[str, Any]] = (),
+) -> str:
+    """Returns a page with its tables filled: of kinds of networks, of wrong recipes, and of own
+    loops.
+    """
     text = MARK.sub(lambda mark: mark[1] + rows(studies, mark[2]) + mark[3], text)
+    text = LOOPS.sub(lambda mark: mark[1] + loops.filled(own) + mark[2], text)
     return RECIPES.sub(lambda mark: mark[1] + recipes.filled(mark[2], told) + mark[3], text)
 
 

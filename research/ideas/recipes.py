@@ -27,7 +27,7 @@ from thalweg import files
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, Scale
-from thalweg.emulators.transfer import LIMITS, Portrait, portrait, transfer
+from thalweg.emulators.transfer import EXAMPLES, LIMITS, Portrait, portrait, transfer
 from thalweg.errors import unknown
 from thalweg.meter import Meter
 from thalweg.narrow.training import narrow_problem
@@ -132,7 +132,8 @@ def seen(path: Path, problem: Problem, count: int, told: Problem | None = None) 
     log_probs = torch.stack(
         [predict(looking, weights, _unlabelled(looking)).log_probs[0] for weights in networks]
     )
-    found = Seen(log_probs, [portrait(looking, weights) for weights in networks])
+    part = looking.training_part(EXAMPLES)
+    found = Seen(log_probs, [portrait(looking, weights, part) for weights in networks])
     found.save(path)
     return found
 

@@ -82,10 +82,12 @@ def images(name: str, train: int, pooled: int = 1) -> tuple[Part, Part]:
 
 
 @cache
-def table(train: int, classes: int, noise: float, features: int = 20) -> tuple[Part, Part]:
+def table(
+    train: int, classes: int, noise: float, features: int = 20, known: int = KNOWN
+) -> tuple[Part, Part]:
     """Points in clusters, some with a random label."""
     x, y = make_classification(
-        train + KNOWN,
+        train + known,
         features,
         n_informative=8,
         n_redundant=4,

@@ -17,6 +17,7 @@ from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
 from thalweg.errors import Diverged, InputError
 from thalweg.explorers.base import Explorer, register_explorer
+from thalweg.loading import load
 from thalweg.meter import Cost
 from thalweg.method import Method
 from thalweg.metrics.comparison import Comparison, compare
@@ -24,6 +25,7 @@ from thalweg.metrics.evaluate import Truth, evaluate
 from thalweg.outputs import Binary, Classes, Outputs, Values
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
@@ -31,7 +33,7 @@ from thalweg.training.execution import Execution
 from thalweg.training.executor import Executor
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.weights.distribution import Members, WeightDistribution, load, save
+from thalweg.weights.distribution import Members, WeightDistribution, save
 from thalweg.weights.point import Weights
 
 try:
@@ -58,6 +60,7 @@ __all__ = [
     "Predictions",
     "Problem",
     "Quantified",
+    "Quantifier",
     "Recipe",
     "Truth",
     "Values",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
-from thalweg.emulators.transfer import Transfer, portrait, transfer
+from thalweg.emulators.transfer import EXAMPLES, Transfer, portrait, transfer
 from thalweg.errors import InputError
 from thalweg.meter import Cost
 from thalweg.method import Method, Trained
@@ -204,8 +204,9 @@ def _check(trained: Trained, known: Observations) -> Transfer | None:
     problem, narrow = trained.problem, trained.narrow
     if narrow is None:
         return None
-    portraits = [portrait(problem, weights) for weights in trained.members.points]
+    part = problem.training_part(EXAMPLES) if problem.has_loader else []
+    portraits = [portrait(problem, weights, part) for weights in trained.members.points]
     with charged(problem, narrow.problem, narrow.cost_ratio):
         copies = [narrow.members.points[number] for number in known.learned or ()]
-        portraits += [portrait(narrow.problem, weights) for weights in copies]
+        portraits += [portrait(narrow.problem, weights, part) for weights in copies]
     return transfer(Group.of(known), portraits)

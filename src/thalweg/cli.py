@@ -11,19 +11,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from thalweg import __version__
 from thalweg.errors import InputError, TrainingFailed, WorkerDied
 from thalweg.meter import now
+from thalweg.progress import bars, duration
 from thalweg.stopping import LINE, STOPPED, stopping_at_once
 
 app = typer.Typer(
@@ -365,21 +358,14 @@ class _Progress:
 
     def __init__(self, plan: Any, jobs: int) -> None:
         self.plan, self.jobs, self.begun, self.done, self.told = plan, jobs, 0.0, 0.0, 0.0
-        self.bars: Bars | None = None
+        self.bars: Any = None
 
     def begin(self, preflight: Any) -> None:
         """Says what is left to do."""
         _say(f"{self.plan.title}: {preflight.text(self.jobs)}")
         self.begun, self.total, self.preflight = now(), len(preflight.todo), preflight
         if _console().is_terminal and preflight.todo:
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-            )
-            self.bars = Bars(*columns, console=_console())
+            self.bars = bars(_console(), counted=True)
             self.bars.start()
             self.bar = self.bars.add_task("study", total=self.total)
 
@@ -392,8 +378,6 @@ class _Progress:
             return
         elapsed = now() - self.begun
         if failed or self.done == self.total or elapsed - self.told > 10:
-            from thalweg.study.run import duration
-
             self.told = elapsed
             left = elapsed / self.done * (self.total - self.done)
             word = f"FAILED ({record['error']})" if failed else "done"

@@ -28,9 +28,10 @@ set is read without augmentation, and whole where each retraining has a bootstra
 is the same for all networks. An asked input that is in it is its own nearest.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +39,14 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.graph.penultimate import Side, last_linear, named_layer, watched
 from thalweg.outputs import Outputs, Probabilities, Values, multinomial
-from thalweg.predicting import in_batches, outputs_of, sample
+from thalweg.predicting import Evaluable, in_batches, outputs_of, sample
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader
 from thalweg.training.nearest import BLOCK, Nearest, nearest
 from thalweg.training.padding import joined
 from thalweg.training.problem import Problem
 from thalweg.training.unlabelled import inputs_of
-from thalweg.trees import Inputs, flattened, is_space, moved, rows, taken
+from thalweg.trees import Inputs, flattened, is_space, moved, rows, taken, tensors
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
@@ -53,6 +54,83 @@ NEIGHBOURS = 20
 # penultimate features: two matrices of half a GiB, and 1.5 GiB of features of 50,000 training
 # inputs
 LARGEST = 8192
+LARGEST_HELD = 2**32  # bytes of training inputs in memory
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFeatures:
+    """What a network makes of the training set: all that its features of other inputs rest on.
+
+    Attributes:
+        layer: The name of the layer whose input or output are the penultimate features.
+        side: Which of both.
+        columns: How many outputs the network has, as features of an input.
+        features: Those of all training inputs `[training inputs, features]`.
+        labels: Their classes `[training inputs]`.
+        factors: The Cholesky factors of Phi' W Phi + I, for the Laplace variance and the leverage.
+    """
+
+    layer: str
+    side: Side
+    columns: int
+    features: Tensor
+    labels: Tensor
+    factors: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingInputs:
+    """The training inputs, in which the nearest of others are looked for.
+
+    Attributes:
+        batches: Pairs of inputs and targets, the same ones each time that they are read.
+        device: Where they are compared.
+        held: Whether they are in memory, so that they can be stored.
+    """
+
+    batches: Iterable[Any]
+    device: str
+    held: bool = True
+
+    @staticmethod
+    def of(problem: Problem) -> "TrainingInputs":
+        """Those of a problem, not augmented. A loader other than `Batches` is read now, and kept in
+        memory where that takes 4 GiB or less; else it is read whenever it is needed.
+        """
+        loader = problem.train_loader
+        if isinstance(loader, Batches):
+            return TrainingInputs(replace(loader, shuffle=False, augment=None), problem.device)
+        if not can_be_held(problem):
+            return TrainingInputs(_Streamed(problem), problem.device, held=False)
+        with problem.meter.clock():
+            return TrainingInputs(list(_Streamed(problem)), problem.device)
+
+    def nearest(self, asked: Inputs, outputs: Outputs) -> Nearest:
+        """The nearest ones of inputs, in input space.
+
+        Raises:
+            InputError: Inputs have not as many numbers as training inputs.
+        """
+        with torch.no_grad(), seeded(0, "features"):
+            return _nearest(moved(asked, self.device), self.batches, self.device, outputs)
+
+
+def can_be_held(problem: Problem) -> bool:
+    """Whether a problem's training inputs are in memory, or are few enough to be."""
+    one = tensors(taken(problem.example, slice(1)))
+    size = problem.examples * sum(part.numel() * part.element_size() for part in one)
+    return isinstance(problem.train_loader, Batches) or size <= LARGEST_HELD
+
+
+@dataclass(frozen=True, eq=False)
+class _Streamed:
+    """A problem's training set, read anew each time."""
+
+    problem: Problem
+
+    def __iter__(self) -> Iterator[Any]:
+        with _training_set(self.problem) as batches:
+            yield from batches
 
 
 class InputFeatures:
@@ -87,43 +165,78 @@ class InputFeatures:
         """
         with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
             (ready,) = sample(problem, Members((weights,)))
-            self._problem, self._network, self._masks = (
-                problem,
-                problem.network(ready).eval(),
-                ready.masks,
-            )
-            x = moved(next(iter(batches))[0], problem.device)
-            self._side: Side = "input" if layer is None else "output"
-            self._layer = _penultimate(problem, self._network, taken(x, slice(2)), layer)
-            found, outputs, labels = [], [], []
-            with watched(self._layer, self._side) as features:
-                for number, (x, y) in enumerate(batches):
-                    outputs.append(self._logits(moved(x, problem.device), number))
-                    found.append(_few(features(rows(x))))
-                    labels.append(problem.outputs.labels(y))
-            self._features, self._labels, logits = (
-                _finite(found),
-                torch.cat(labels).to(problem.device),
-                problem.outputs.logits(_finite(outputs)),
-            )
-            unsure = torch.cat(
-                [
-                    problem.outputs.baseline(_values(problem.outputs, part))
-                    for part in logits.split(BLOCK)
-                ]
-            ).to(logits.device)
-            self._factors = [
-                _factor(self._features, weight) for weight in (unsure, torch.ones_like(unsure))
+            self._evaluates(problem, ready)
+            self.seen = self._look_at(problem, batches, layer)
+        self._names()
+
+    @classmethod
+    def of(
+        cls, evaluable: Evaluable, weights: Weights, training: TrainingInputs, layer: str | None
+    ) -> "InputFeatures":
+        """Those of a network that is ready to predict; it evaluates the training inputs.
+
+        Raises:
+            InputError: As when they are made of a problem.
+        """
+        made = cls.__new__(cls)
+        with evaluable.meter.clock(), torch.no_grad(), seeded(0, "features"):
+            made._evaluates(evaluable, weights)
+            made.seen = made._look_at(evaluable, training.batches, layer)
+        made._names()
+        return made
+
+    @classmethod
+    def again(
+        cls, evaluable: Evaluable, weights: Weights, seen: TrainingFeatures
+    ) -> "InputFeatures":
+        """Those of a network that has seen the training set: nothing is evaluated."""
+        made = cls.__new__(cls)
+        made._evaluates(evaluable, weights)
+        made._layer = named_layer(made._network, seen.layer) if seen.layer else made._network
+        made.seen = seen
+        made._names()
+        return made
+
+    def _evaluates(self, problem: Evaluable, weights: Weights) -> None:
+        self._problem, self._masks = problem, weights.masks
+        self._network = problem.network(weights).eval()
+
+    def _look_at(
+        self, problem: Evaluable, batches: Iterable[Any], layer: str | None
+    ) -> TrainingFeatures:
+        x = moved(next(iter(batches))[0], problem.device)
+        side: Side = "input" if layer is None else "output"
+        self._layer = _penultimate(problem, self._network, taken(x, slice(2)), layer)
+        name = next(name for name, own in self._network.named_modules() if own is self._layer)
+        found, outputs, labels = [], [], []
+        with watched(self._layer, side) as features:
+            for number, (x, y) in enumerate(batches):
+                outputs.append(self._logits(moved(x, problem.device), number))
+                found.append(_few(features(rows(x))))
+                labels.append(problem.outputs.labels(y))
+        known, logits = _finite(found), problem.outputs.logits(_finite(outputs))
+        unsure = torch.cat(
+            [
+                problem.outputs.baseline(_values(problem.outputs, part))
+                for part in logits.split(BLOCK)
             ]
+        ).to(logits.device)
+        factors = _factor(known, unsure), _factor(known, torch.ones_like(unsure))
+        classes = torch.cat(labels).to(problem.device)
+        return TrainingFeatures(name, side, logits.shape[1], known, classes, factors)
+
+    def _names(self) -> None:
+        kind = self._problem.outputs
         self._columns = [
             column
             for column in _COLUMNS
-            if isinstance(problem.outputs, column.of) and (is_space(x) or not column.in_space)
+            if isinstance(kind, column.of)
+            and (is_space(self._problem.example) or not column.in_space)
         ]
         self.names: tuple[str, ...] = tuple(
             name.format(c + 1)
             for column in self._columns
-            for c in range(logits.shape[1] if column.each else 1)
+            for c in range(self.seen.columns if column.each else 1)
             for name in column.names
         )
 
@@ -151,7 +264,7 @@ class InputFeatures:
         problem = self._problem
         found, outputs = [], []
         with problem.meter.clock(), torch.no_grad(), seeded(problem.seed, "predict"):
-            with watched(self._layer, self._side) as features:
+            with watched(self._layer, self.seen.side) as features:
                 for number, x in enumerate(_asked(problem, inputs)):
                     outputs.append(self._logits(x, number))
                     found.append(features(rows(x)))
@@ -163,8 +276,9 @@ class InputFeatures:
                     f"features got {len(here)} inputs and the neighbours of {len(near.labels)}: "
                     "give those of the same inputs, training_neighbours(problem, inputs)"
                 )
-            variance, leverage = (_form(here, factor).cpu() for factor in self._factors)
-            nearest_rows = nearest(here, [(self._features, self._labels)], NEIGHBOURS)
+            variance, leverage = (_form(here, factor).cpu() for factor in self.seen.factors)
+            known = [(self.seen.features, self.seen.labels)]
+            nearest_rows = nearest(here, known, NEIGHBOURS)
         looked = _Seen(logits, _values(kind, logits), variance, leverage, nearest_rows, near)
         columns = [column.make(looked).reshape(len(logits), -1) for column in self._columns]
         return stored, torch.cat(columns, 1).float()
@@ -175,9 +289,12 @@ class InputFeatures:
         return logits
 
 
-def check_layer(problem: Problem, layer: str | None = None) -> None:
+def check_layer(problem: Problem, layer: str | None = None) -> int:
     """Finds the layer whose features `InputFeatures` will ask for, on an untrained network: before
     anything is trained.
+
+    Returns:
+        How many features an input has there.
 
     Raises:
         InputError: There is none, as in `InputFeatures`.
@@ -189,7 +306,7 @@ def check_layer(problem: Problem, layer: str | None = None) -> None:
             _penultimate(problem, network, x, layer), "input" if layer is None else "output"
         ) as features:
             problem.meter.forward(network(x))
-            _few(features(rows(x)))
+            return _few(features(rows(x))).shape[1]
 
 
 def training_neighbours(problem: Problem, inputs: Loader | Inputs) -> Nearest:
@@ -209,16 +326,22 @@ def training_neighbours(problem: Problem, inputs: Loader | Inputs) -> Nearest:
     """
     with problem.meter.clock(), torch.no_grad(), _training_set(problem) as batches:
         if not is_space(next(iter(batches))[0]):
-            return nearest(torch.empty(sum(map(rows, _asked(problem, inputs))), 0), [], 0)
+            return nowhere(sum(map(rows, _asked(problem, inputs))))
         asked = joined([flattened(x) for x in _asked(problem, inputs)])
-        known = (
-            (flattened(moved(x, problem.device)), problem.outputs.labels(y).to(problem.device))
-            for x, y in batches
-        )
-        return nearest(flattened(asked), known, NEIGHBOURS)
+        return _nearest(asked, batches, problem.device, problem.outputs)
 
 
-def _penultimate(problem: Problem, network: nn.Module, x: Inputs, layer: str | None) -> nn.Module:
+def _nearest(asked: Inputs, batches: Iterable[Any], device: str, outputs: Outputs) -> Nearest:
+    known = ((flattened(moved(x, device)), outputs.labels(y).to(device)) for x, y in batches)
+    return nearest(flattened(asked), known, NEIGHBOURS)
+
+
+def nowhere(inputs: int) -> Nearest:
+    """No neighbours of so many inputs."""
+    return nearest(torch.empty(inputs, 0), [], 0)
+
+
+def _penultimate(problem: Evaluable, network: nn.Module, x: Inputs, layer: str | None) -> nn.Module:
     """The layer of a name, or the last linear one, found by evaluating a batch."""
     if layer is not None:
         return named_layer(network, layer)
@@ -244,7 +367,7 @@ def _training_set(problem: Problem) -> Iterator[Loader]:
         yield batches
 
 
-def _asked(problem: Problem, inputs: Loader | Inputs) -> Iterator[Inputs]:
+def _asked(problem: Evaluable, inputs: Loader | Inputs) -> Iterator[Inputs]:
     """Batches of inputs, on the problem's device."""
     empty = True
     for batch in in_batches(inputs, problem.example):

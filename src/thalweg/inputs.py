@@ -2,15 +2,16 @@
 in seconds.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.predicting import check_order, outputs_of
+from thalweg.predicting import check_order, in_batches, outputs_of
 from thalweg.seeds import Rewind, seeded, seeded_loader
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
@@ -63,37 +64,69 @@ def check_inputs(problem: Problem, given: Any, name: str, *, alike: bool) -> Che
             them, they are not alike, or the loader shuffles, augments, or can be read once only.
     """
     example = taken(problem.example, slice(1))
-    loader = _loader(given, name, example)
-    check_order(loader, example)
-    alike = alike and is_space(example)
+    loader = as_loader(given, name, example)
     first: Inputs | None = None
     count = 0
-    for number, batch in enumerate(_read(loader, example)):
-        x = inputs_of(batch, example)
-        _check_batch(x, first, name, number, alike=alike)
-        if first is None and rows(x):
-            first = x
+    for x in checked_batches(loader, name, example, alike=alike):
+        first = x if first is None and rows(x) else first
         count += rows(x)
+    seen = example if first is None else first  # which is never None here
+    return CheckedInputs(loader, count, _classes(problem, taken(seen, slice(2)), name))
+
+
+def checked_batches(
+    loader: Loader | Inputs, name: str, example: Inputs, *, alike: bool
+) -> Generator[Inputs, None, None]:
+    """Batches of inputs, each checked when it is read.
+
+    Args:
+        loader: What `as_loader` gave.
+        name: What errors call it.
+        example: A training input `[1, ...]`.
+        alike: As in `check_inputs`.
+
+    Raises:
+        InputError: There are none, or they are not finite or not alike.
+    """
+    alike, whole = alike and is_space(example), are_inputs(loader, example)
+    first: Inputs | None = None
+    with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
+        # inputs are one batch here, and cut when it is known that they can be
+        for number, batch in enumerate(cast(Any, [loader] if whole else loader)):
+            x = inputs_of(batch, example)
+            _check_batch(x, first, name, number, alike=alike)
+            if first is None and rows(x):
+                first = x
+                one = flattened(taken(first, slice(1)))
+                if alike and one.numel() != flattened(example).numel():
+                    raise InputError(
+                        f"{name} got inputs of shape {_shapes(first)}, needs as many numbers as "
+                        f"those of the training set, {_shapes(example)}: give the inputs prepared "
+                        "as it is"
+                    )
+            yield from in_batches(x, example) if whole else (x,)
     if first is None:
         raise InputError(
             f"{name} is empty, needs inputs: give a tensor [inputs, ...] or a loader that gives "
             "some"
         )
-    if alike and flattened(taken(first, slice(1))).numel() != flattened(example).numel():
-        raise InputError(
-            f"{name} got inputs of shape {_shapes(first)}, needs as many numbers as "
-            f"those of the training set, {_shapes(example)}: give the inputs prepared as it "
-            "is"
-        )
-    return CheckedInputs(loader, count, _classes(problem, taken(first, slice(2)), name))
 
 
 def _shapes(x: Inputs) -> str:
     return ", ".join(str(tuple(shape)) for shape in shapes(x))
 
 
-def _loader(given: Any, name: str, example: Inputs) -> Loader | Inputs:
-    """A loader as it is; inputs as tensors, of the training inputs' type where they are one."""
+def as_loader(given: Any, name: str, example: Inputs) -> Loader | Inputs:
+    """A loader as it is; inputs as tensors, of the training inputs' type where they are one.
+
+    Args:
+        given: Inputs, or a loader.
+        name: What errors call them.
+        example: A training input `[1, ...]`.
+
+    Raises:
+        InputError: They are no inputs, or the loader shuffles, augments, or can be read once only.
+    """
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiub":
             raise InputError(
@@ -123,6 +156,7 @@ def _loader(given: Any, name: str, example: Inputs) -> Loader | Inputs:
             f"{name} got a {type(given).__name__}, which can be read once only, and each network "
             "reads it: give a tensor, a DataLoader or a list of batches"
         )
+    check_order(given, example)
     loader: Loader = given
     return loader
 
@@ -131,11 +165,6 @@ def _typed(parts: list[Tensor]) -> Tensor:
     """Real numbers in the type of those of the training set."""
     x, like = parts
     return x.to(like.dtype) if x.is_floating_point() and like.is_floating_point() else x
-
-
-def _read(loader: Any, example: Inputs) -> Any:
-    with seeded(0, "asked"), seeded_loader(loader, 0, "asked"):
-        yield from [loader] if are_inputs(loader, example) else loader
 
 
 def _check_batch(x: Inputs, first: Inputs | None, name: str, number: int, *, alike: bool) -> None:

@@ -11,7 +11,6 @@ from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
-from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
 from thalweg.finetuning import fine_tunings, pre_trained
 from thalweg.graph.narrowing import least_share
@@ -20,6 +19,7 @@ from thalweg.meter import Meter
 from thalweg.method import Method
 from thalweg.narrow.training import MakeNetwork, check_narrow, narrow_problem, relative_cost
 from thalweg.narrow.width import WIDTH_RATIOS
+from thalweg.spending import cut_problem, first_part
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
@@ -73,14 +73,11 @@ class Request:
                 f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network"
             )
 
-    def checked_inputs(
-        self, problem: Problem, inputs: Loader | Inputs
-    ) -> tuple[CheckedInputs, CheckedInputs]:
-        """The problem's unlabelled inputs and those that are asked about, both read once.
+    def checked_unlabelled(self, problem: Problem) -> CheckedInputs:
+        """The problem's unlabelled inputs, read once.
 
         Raises:
-            InputError: There are too few unlabelled inputs, inputs that can't be predicted on, or
-                more draws than memory holds.
+            InputError: There are none or too few, or they can't be predicted on.
         """
         if problem.unlabelled is None:
             raise InputError(
@@ -88,27 +85,47 @@ class Request:
                 "networks agree on what they were trained on: give Problem(unlabelled=...), "
                 "inputs that were not trained on"
             )
-        alike = self._emulator(problem).uses_features
-        known, asked = (
-            check_inputs(problem, given, name, alike=alike)
-            for given, name in ((problem.unlabelled, "unlabelled"), (inputs, "inputs"))
+        known = check_inputs(
+            problem,
+            problem.unlabelled,
+            "unlabelled",
+            alike=self.emulator_for(problem).uses_features,
         )
         if known.count < LEAST_KNOWN:
             raise InputError(
                 f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better "
                 "some thousand: u is learned from how networks differ on them"
             )
-        if self.draws * asked.count * asked.classes > LARGEST:
+        return known
+
+    def checked_inputs(self, problem: Problem, inputs: Loader | Inputs) -> CheckedInputs:
+        """The inputs that are asked about, read once.
+
+        Raises:
+            InputError: They can't be predicted on, or there are more draws than memory holds.
+        """
+        asked = check_inputs(
+            problem, inputs, "inputs", alike=self.emulator_for(problem).uses_features
+        )
+        self.check_draws(asked.count, asked.classes)
+        return asked
+
+    def check_draws(self, inputs: int, columns: int) -> None:
+        """Checks that memory holds the draws of so many inputs.
+
+        Raises:
+            InputError: It does not.
+        """
+        if self.draws * inputs * columns > LARGEST:
             raise InputError(
-                f"quantify got {self.draws} draws of {asked.count} inputs and {asked.classes} "
-                f"classes, needs {LARGEST:.0e} numbers or fewer, to hold them in memory: ask "
-                "about fewer inputs at a time, or for fewer draws"
+                f"quantify got {self.draws} draws of {inputs} inputs and {columns} classes, needs "
+                f"{LARGEST:.0e} numbers or fewer, to hold them in memory: ask about fewer inputs "
+                "at a time, or for fewer draws"
             )
-        return known, asked
 
     def method(self, problem: Problem) -> Method:
-        """The method that answers: anchors, narrow copies whose width ratio and number are chosen,
-        and the emulator. All that will be asked of the networks is tried on new ones.
+        """What is trained first: anchors, and narrow copies of a width ratio that is chosen; with
+        the emulator. All that will be asked of the networks is tried on new ones.
 
         Raises:
             InputError: The network can't be narrowed so far, the budget is too small, or there is
@@ -122,13 +139,12 @@ class Request:
         else:
             self._check_narrow_model(problem, self.narrow)
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
-        width_ratio, members = beside.chosen(problem, self.narrow)
-        emulator = self._emulator(problem)
+        emulator = self.emulator_for(problem)
+        method = first_part(problem, self.anchors, beside, emulator, self.narrow)
         if emulator.uses_features:
-            for network in (problem, narrow_problem(problem, width_ratio, self.narrow)):
+            for network in (problem, cut_problem(problem, method, self.narrow)):
                 check_layer(replace(network, meter=Meter()), self.layer)
-        beside = replace(beside, width_ratio=width_ratio, members=members)
-        return Method(DeepEnsemble(self.anchors), narrow=beside, emulator=emulator)
+        return method
 
     def _without_copies(self, problem: Problem, stored: str) -> Method:
         """What the budget buys of a fine-tuned network; a warning says so."""
@@ -139,7 +155,7 @@ class Request:
                 "cut; leave it out, or give narrow= beside it, which makes a narrow network that "
                 "is pre-trained, too"
             )
-        emulator = self._emulator(problem)
+        emulator = self.emulator_for(problem)
         method = fine_tunings(problem, self.anchors, self.budget, emulator)
         if emulator.uses_features:
             check_layer(replace(problem, meter=Meter()), self.layer)
@@ -155,7 +171,7 @@ class Request:
         )
         return method
 
-    def _emulator(self, problem: Problem) -> Emulator:
+    def emulator_for(self, problem: Problem) -> Emulator:
         """The emulator; a forest looks at predictions alone where there is no training set."""
         if isinstance(self.emulator, Forest) and not problem.has_loader:
             return replace(self.emulator, geometry=False)
@@ -191,3 +207,16 @@ class Request:
                     f"width_ratio got {self.width_ratio:g}, but each layer keeps one channel or "
                     f"more, {least:.2g} of all: give that or more"
                 )
+
+
+def check_problem(problem: Problem) -> None:
+    """Checks that a problem is one.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(
+            f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
+            "training set and recipe"
+        )

@@ -182,6 +182,13 @@ class Meter:
             joined.add(tally)
         return joined.cost
 
+    @property
+    def backward_yet(self) -> float:
+        """Evaluations with a backward pass so far, for a display of progress: another thread may
+        ask, and what is being kept may be missing for a moment.
+        """
+        return self._backward + sum(tally.work.backward_examples for tally in (*self._tallies,))
+
     def backward(self, outputs: Tensor) -> None:
         """Counts the evaluations that gave outputs `[..., classes]` and a backward pass follows."""
         self._backward += math.prod(outputs.shape[:-1])

@@ -117,56 +117,66 @@ def observe(
             problem.meter.charge(cost.of_network(ratio), key, done=kept is None)
         records.append(record)
     whole = len(networks.points)
-    learned = _learned(records, whole, problem.outputs)
+    learned = learned_the_task(
+        [next(iter(record.log_probs.values())) for record in records], whole, problem.outputs
+    )
     records = [*records[:whole], *(records[whole + number] for number in learned)]
+    width_ratio = 1.0 if narrow is None else narrow.width_ratio
     return {
-        part: _joined(
+        part: together(
             [record.log_probs[part] for record in records],
             [record.features[part] for record in records] if features else None,
             learned,
-            narrow,
+            width_ratio,
             problem.outputs,
         )
         for part in inputs
     }
 
 
-def _learned(records: list[NetworkRecord], whole: int, outputs: Outputs) -> tuple[int, ...]:
+def learned_the_task(log_probs: list[Tensor], whole: int, outputs: Outputs) -> tuple[int, ...]:
     """Returns the numbers of the narrow copies that learned the task, and warns of the others.
 
     Args:
-        records: The records of whole networks, then those of narrow copies.
-        whole: How many are those of whole networks.
+        log_probs: What whole networks, then narrow copies, say of some inputs, each `[inputs,
+            columns]`.
+        whole: How many are whole networks.
         outputs: What the networks' outputs mean.
     """
-    first = torch.stack([next(iter(record.log_probs.values())) for record in records])
-    failed = untrained(outputs.values(first.double()), whole)
+    failed = untrained(outputs.values(torch.stack(log_probs).double()), whole)
     if failed:
         warnings.warn(
-            f"{len(failed)} of {len(records) - whole} narrow networks did not learn the task, and "
-            "are left out: give a larger width_ratio, or a recipe that trains narrow networks "
+            f"{len(failed)} of {len(log_probs) - whole} narrow networks did not learn the task, "
+            "and are left out: give a larger width_ratio, or a recipe that trains narrow networks "
             "reliably",
             stacklevel=3,
         )
-    return tuple(k - whole for k in range(whole, len(records)) if k not in failed)
+    return tuple(k - whole for k in range(whole, len(log_probs)) if k not in failed)
 
 
-def _joined(
+def together(
     log_probs: list[Tensor],
     features: list[Tensor] | None,
     learned: tuple[int, ...],
-    narrow: NarrowCopies | None,
+    width_ratio: float,
     outputs: Outputs,
 ) -> Observations:
-    """Joins what whole networks, then narrow copies, say of one set of inputs."""
+    """Joins what whole networks, then narrow copies that learned the task, say of some inputs.
+
+    Args:
+        log_probs: What is stored of their predictions, each `[inputs, columns]`.
+        features: Their features, each `[inputs, features]`, or None.
+        learned: The numbers of these narrow copies among all.
+        width_ratio: The hidden channels of a narrow copy over those of a whole network.
+        outputs: What the networks' outputs mean.
+    """
     predictions, whole = torch.stack(log_probs), len(log_probs) - len(learned)
-    beside = narrow is not None and len(learned) > 0
     return Observations(
         Predictions(predictions[:whole], outputs=outputs),
-        Predictions(predictions[whole:], outputs=outputs) if beside else None,
-        narrow.width_ratio if narrow is not None and beside else 1.0,
+        Predictions(predictions[whole:], outputs=outputs) if learned else None,
+        width_ratio if learned else 1.0,
         None if features is None else torch.stack(features),
-        learned if beside else None,
+        learned or None,
     )
 
 

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.errors import InputError, whole
+from thalweg.meter import Meter
+from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.seeds import Rewind, parts, seeded, seeded_loader
 from thalweg.training.batches import Batches, Loader, shuffles
-from thalweg.training.problem import Problem
 from thalweg.training.trial import advice
 from thalweg.training.unlabelled import are_inputs, inputs_of
 from thalweg.trees import Inputs, described, equal, moved, split
@@ -23,8 +24,47 @@ from thalweg.weights.masks import Masks, active
 from thalweg.weights.point import Weights
 
 
+class Evaluable(Protocol):
+    """What evaluating trained networks needs of their problem: a `Problem`, or an
+    `Architecture`, which has no training set.
+    """
+
+    @property
+    def meter(self) -> Meter:
+        """It counts the work."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the networks' outputs mean."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of what is random in an evaluation."""
+
+    @property
+    def device(self) -> str:
+        """Where networks are evaluated."""
+
+    @property
+    def example(self) -> Inputs:
+        """Two inputs `[2, ...]`, as networks read them."""
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What a network was seen to do."""
+
+    def build(self, *name: str | int) -> nn.Module:
+        """A new network, initialised for a purpose."""
+
+    def network(self, weights: Weights) -> nn.Module:
+        """A new network with given weights."""
+
+    def refresh(self, network: nn.Module, points: Sequence[Weights]) -> list[Weights]:
+        """The same points with batch-norm statistics."""
+
+
 def predict(
-    problem: Problem,
+    problem: Evaluable,
     networks: WeightDistribution | Weights,
     inputs: Loader | Inputs,
     *,
@@ -71,7 +111,7 @@ def predict(
 
 
 def sample(
-    problem: Problem, distribution: WeightDistribution, draws: int | None = None, *, seed: int = 0
+    problem: Evaluable, distribution: WeightDistribution, draws: int | None = None, *, seed: int = 0
 ) -> Iterator[Weights]:
     """Draws weights that are ready to predict: batch-norm statistics are refreshed where they are
     not valid (metered).
@@ -113,7 +153,7 @@ def _grouped(drawn: Iterator[Weights], limit: int = 2**30) -> Iterator[list[Weig
 
 
 def _evaluate(
-    problem: Problem, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]
+    problem: Evaluable, network: nn.Module, group: Sequence[Weights], loader: Iterable[Any]
 ) -> Tensor:
     """What is stored of each draw `[draws, inputs, columns]`, in one pass over the data for all
     draws.

@@ -1,23 +1,17 @@
 """Quantify: the recommended way from one trained network and a budget to u(x) and draws of its
-retrainings.
-
-The network is the anchor; the budget buys narrow copies (`baselines.narrow_ensemble`), whose width
-ratio is chosen by the law of width; the forest (`emulators.forest`) learns from both on unlabelled
-inputs. `docs/ideas.md` shows what it is worth.
+retrainings, in one call. It fits a `Quantifier` (`thalweg.quantifier`), and asks it once.
 """
 
-import warnings
 from dataclasses import dataclass
 
-from thalweg.asking import CALIBRATION, ask
+from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
-from thalweg.emulators.forest import Forest
 from thalweg.emulators.transfer import Transfer
-from thalweg.errors import InputError
-from thalweg.looking import FEW_KNOWN, Request
+from thalweg.looking import check_problem
 from thalweg.meter import Cost
 from thalweg.narrow.training import MakeNetwork
 from thalweg.predictions import Predictions
+from thalweg.quantifier import Quantifier, nothing_lost, summary
 from thalweg.training.batches import Loader
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
@@ -36,6 +30,8 @@ class Quantified:
         transfer: The check that narrow copies and network are alike, as they are by one recipe;
             None where no narrow copy learned the task.
         cost: All that it rests on, the network's own training included, whenever that was done.
+        bought: What was bought after the first part of the budget, and why; the last of these
+            purchases is nothing, with the reason.
 
     Example:
         >>> import torch
@@ -54,23 +50,15 @@ class Quantified:
     narrow_copies: int
     transfer: Transfer | None
     cost: Cost
+    bought: tuple[Purchase, ...] = ()
 
     def __str__(self) -> str:
         known = self.predictions.outside
         outside = 0.0 if known is None else float(known.float().mean())
-        copies = f"{self.narrow_copies} narrow copies of width ratio {self.width_ratio:g}"
-        check = "not checked: no narrow copy learned the task"
-        if self.width_ratio == 1:
-            copies, check = "no narrow copies", "not checked: there are no narrow copies"
-        if self.transfer is not None:
-            check = str(self.transfer)
         return (
             f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
             f"inputs, {outside:.1%} of them outside of what the method knows\n"
-            f"{copies}; cost: "
-            f"{self.cost.trainings:.2f} trainings, the network's own among them, "
-            f"{self.cost.total:.2f} with forward work; the emulator took "
-            f"{self.cost.emulator_seconds:.1f} s\n{check}"
+            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer, self.bought)
         )
 
 
@@ -94,7 +82,8 @@ def quantify(
             (one is trained here if there are none), `unlabelled` are some thousand inputs like
             those that are asked about, which were not trained on.
         inputs: What is asked about, as `predict` takes it.
-        budget: Trainings to spend beyond the anchors.
+        budget: Trainings to spend beyond the anchors, at most: two narrow copies come first, and
+            what they show decides on the rest (`thalweg.choosing`).
         anchors: How many full trainings to start from, the given networks first; None for these,
             and for one where there are none.
         draws: How many retrainings to draw.
@@ -128,48 +117,28 @@ def quantify(
         >>> quantified.predictions.u().shape, quantified.width_ratio, quantified.narrow_copies
         (torch.Size([100]), 0.5, 2)
     """
-    if not isinstance(problem, Problem):
-        raise InputError(
-            f"quantify got a {type(problem).__name__}, needs a thalweg.Problem of network, "
-            "training set and recipe"
-        )
-    if anchors is None:
-        anchors = max(1, problem.given)
-    request = Request(
-        budget, anchors, draws, seed, emulator or Forest(), narrow, width_ratio, layer
+    check_problem(problem)
+    quantifier = Quantifier(
+        budget=budget,
+        anchors=anchors,
+        draws=draws,
+        seed=seed,
+        emulator=emulator,
+        narrow=narrow,
+        width_ratio=width_ratio,
+        layer=layer,
     )
-    known, asked = request.checked_inputs(problem, inputs)
-    method = request.method(problem)
-    if known.count < FEW_KNOWN:
-        warnings.warn(
-            f"quantify got {known.count} unlabelled inputs: u is learned from how networks differ "
-            f"on them, and is rough below {FEW_KNOWN}; give some thousand",
-            stacklevel=2,
-        )
+    request = quantifier.request(problem)
+    asked = request.checked_inputs(problem, inputs)
     with problem.measured() as spent:
-        trained = method.train(problem, narrow_model=narrow)
-        try:
-            computed = ask(
-                method,
-                trained,
-                {CALIBRATION: known.inputs, "asked": asked.inputs},
-                draws=draws,
-                seed=int(seed),
-                layer=layer,
-                check=True,
-            )
-        except ValueError as error:  # of ours, or of an emulator's
-            raise InputError(
-                f"{error} (nothing is lost: all {trained.networks} networks are kept with this "
-                "problem, and the next quantify takes them)"
-            ) from None
-    check = computed.check
-    if check is not None and not check.holds:
-        warnings.warn(check.warning(), stacklevel=2)
+        quantifier.fit(problem)
+        with nothing_lost(request.anchors + quantifier.narrow_copies_):
+            predictions = quantifier.predict(asked.inputs)
     return Quantified(
-        computed.predictions["asked"],
-        computed.width_ratio,
-        computed.narrow_copies,
-        check,
+        predictions,
+        quantifier.width_ratio_,
+        quantifier.narrow_copies_,
+        quantifier.check_,
         spent.cost,
+        quantifier.bought_,
     )

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 import cases
 from thalweg.emulators.scale import Group
-from thalweg.emulators.transfer import LIMITS, Portrait, Reading, Transfer, portrait, transfer
+from thalweg.emulators.transfer import (
+    EXAMPLES,
+    LIMITS,
+    Portrait,
+    Reading,
+    Transfer,
+    portrait,
+    transfer,
+)
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
@@ -135,7 +143,7 @@ def test_a_portrait_by_hand():
     log_probs = torch.log_softmax(x @ weights.params["weight"].T, -1)
     loss = -(log_probs[0, 0] + log_probs[1, 1] + log_probs[2, 1]) / 3
     impurity = (1 - log_probs.exp().square().sum(1)).mean()
-    found = portrait(given, weights)
+    found = portrait(given, weights, given.training_part(EXAMPLES))
     assert found.overconfidence == pytest.approx(
         math.log((loss + 1e-3) / (impurity + 1e-3)), rel=1e-5
     )
@@ -160,8 +168,12 @@ def test_a_portrait_leaves_out_what_is_not_trained_or_begins_at_nothing():
         weights.params["3.weight"].square().mean()
         / given.build("growth")[3].weight.detach().square().mean()
     ).sqrt()
-    assert portrait(given, weights).weights == pytest.approx(math.log(expected), rel=1e-5)
-    assert math.isnan(portrait(cases.problem(model=lambda: Frozen()), Weights.of(Frozen())).weights)
+    assert portrait(given, weights, given.training_part(EXAMPLES)).weights == pytest.approx(
+        math.log(expected), rel=1e-5
+    )
+    assert math.isnan(
+        portrait(cases.problem(model=lambda: Frozen()), Weights.of(Frozen()), []).weights
+    )
 
 
 class Frozen(nn.Module):

@@ -32,8 +32,9 @@ from thalweg.data.svhn import read_svhn
 from thalweg.errors import InputError
 from thalweg.report.reading import ResultFiles, Study
 from thalweg.report.results import load
+from thalweg.storing.records import AnchorRecord
 from thalweg.study.plan import make_plan, plan_of, read_plan
-from thalweg.study.records import AnchorRecord, PlanRecord, RunRecord
+from thalweg.study.records import PlanRecord, RunRecord
 from thalweg.study.store import Store
 
 sys.path.append(str(Path(__file__).parents[1] / "report"))

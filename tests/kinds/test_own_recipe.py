@@ -106,7 +106,7 @@ def test_a_wrong_recipe_is_noticed(name):
     assert found.transfer is not None and not found.transfer.holds
     (warning,) = said
     assert (
-        "See first that the network was trained by this recipe" in warning
+        "See first that the network was trained by it, too" in warning
         and "do not trust the scale of u" in warning
     )
     assert warning in str(found)

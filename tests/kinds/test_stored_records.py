@@ -11,8 +11,9 @@ import tiny
 from stored import ANYTHING, ONE, as_of_0_1, flips, one_line, resealed, runs
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.storing.records import AnchorRecord
 from thalweg.study.compare import compare
-from thalweg.study.records import AnchorRecord, RunRecord
+from thalweg.study.records import RunRecord
 from thalweg.study.store import Store
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from thalweg import Execution, Problem, Recipe, quantify, train_anchors
+from thalweg import Execution, Problem, Recipe, Values, quantify, train_anchors
 from thalweg.baselines.base import baselines
 from thalweg.errors import Diverged, InputError, TrainingFailed
 from thalweg.explorers.base import explorers
@@ -171,8 +171,6 @@ def test_evaluations_are_counted_by_the_first_axis_of_the_first_tensor():
         def forward(self, *, inputs, labels=None):
             return {"loss": None, "logits": self.layer(inputs["x"])}
 
-    with watched(Named()) as evaluations:
-        pass
     module = Named()
     with watched(module) as evaluations:
         module(inputs={"x": X[:9]}, labels=Y[:9])
@@ -214,6 +212,7 @@ def test_a_bootstrap_is_drawn_by_its_own_seed():
         (lambda: None, "needs a function train(module, seed)"),
         (lambda module: None, "a function of (module)"),
         (lambda module, loader, seed: None, "a function of (module, loader, seed)"),
+        (lambda module, epochs: None, "a function of (module, epochs)"),
         (lambda module, seed, order: None, "a function of (module, seed, order)"),
     ],
 )
@@ -229,7 +228,13 @@ def test_what_is_no_training_function_is_refused(function, said):
         lambda net, s: fit(net, s),
         lambda net, *, seed: fit(net, seed),
         lambda net, seed, epochs=3: fit(net, seed),
+        lambda net, seed=0: fit(net, seed),
+        lambda net, seed=0, data="mine": fit(net, seed, evaluate=data != "mine"),
+        lambda net, seed, data="mine": fit(net, seed, evaluate=data != "mine"),
         functools.partial(lambda loader, net, seed: fit(net, seed), None),
+        functools.partial(
+            lambda net, seed, data: fit(net, seed, evaluate=data != "mine"), data="mine"
+        ),
     ],
 )
 def test_other_forms_of_a_training_function(function):
@@ -296,6 +301,106 @@ def test_what_was_trained_before_a_failure_is_kept():
     assert len(calls) == 3
 
 
+def best(module, seed):
+    """As early stopping: what it returns is better than what the module ends with."""
+    fit(module, seed)
+    state = {name: t.clone() for name, t in module.state_dict().items()}
+    with torch.no_grad():
+        module[0].weight.zero_()
+    return state
+
+
+def copied(module, seed):
+    other = copy.deepcopy(module)
+    fit(other, seed)
+    return other, {"loss": [1.0, 0.5]}, torch.tensor(0.5)
+
+
+def averaged(module, seed):
+    mean = torch.optim.swa_utils.AveragedModel(module)
+    fit(module, seed)
+    mean.update_parameters(module)
+    return mean
+
+
+@pytest.mark.parametrize("function", [best, copied, averaged, lambda m, s: (fit(m, s), {"a": 1})])
+def test_what_it_returns_is_what_was_trained(function):
+    solved = problem(function)
+    assert torch.equal(flat(solved.anchor(0)), flat(problem().anchor(0)))
+    assert solved.training_examples == EXAMPLES
+
+
+def test_two_returned_networks_are_one_too_many():
+    with pytest.raises(TrainingFailed, match="returned 2 networks, needs one"):
+        problem(lambda m, s: (fit(m, s), copy.deepcopy(m), copy.deepcopy(m))).anchor(0)
+
+
+def test_the_default_dtype_is_the_caller_s():
+    def double(module, seed):
+        torch.set_default_dtype(torch.float64)
+        fit(module, seed)
+
+    train_anchors(problem(double), 2)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_compiler_makes_one_program():
+    """A counter that is a number would be another program at each step."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    def compiled(module, seed):
+        fit(torch.compile(module, backend=backend, fullgraph=True), seed)
+
+    solved = problem(compiled)
+    assert torch.equal(flat(solved.anchor(0)), flat(problem().anchor(0)))
+    assert solved.training_examples == EXAMPLES and len(graphs) <= 2
+
+
+def test_a_regression_on_another_scale_is_told():
+    targets = 20 + 10 * X[:, :1]
+
+    def raw(module, seed):
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+        for _ in range(60):
+            optimizer.zero_grad()
+            (module(X[:TRAIN]) - targets[:TRAIN]).square().mean().backward()
+            optimizer.step()
+
+    solved = Problem(
+        lambda: nn.Linear(6, 1),
+        Batches(X[:TRAIN], targets[:TRAIN], size=20),
+        outputs=Values(mean=20.0, std=10.0),
+        train=raw,
+    )
+    with pytest.warns(UserWarning, match="is off by"):
+        solved.anchor(0)
+
+
+def test_pairs_of_inputs_are_not_taken_for_inputs_and_labels():
+    with pytest.raises(InputError, match="unlabelled gives batches of 2 parts"):
+        problem(unlabelled=[(X[TRAIN:200], X[TRAIN:200])])
+    problem(unlabelled=[(X[TRAIN:200], Y[TRAIN:200])])
+
+
+def test_a_mask_before_the_inputs_is_no_batch():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, x, mask=None):
+            return self.layer(x if mask is None else x * mask)
+
+    module = Masked()
+    with watched(module) as evaluations:
+        module(mask=torch.ones(6), x=X[:9])
+    assert evaluations.with_graph == 9
+
+
 def test_two_trainings_that_are_one_are_an_error():
     def fixed(module, seed):
         torch.manual_seed(0)
@@ -326,6 +431,11 @@ def test_stacks_and_compilation_are_refused(execution):
 def test_without_inputs_nobody_knows_what_the_network_reads():
     with pytest.raises(InputError, match="neither unlabelled= nor train_loader="):
         problem(unlabelled=None)
+
+
+def test_augmentation_alone_needs_its_seed():
+    with pytest.raises(InputError, match="sources got 'augmentation' without 'order'"):
+        problem(lambda module, order: None, sources=("init", "augmentation"))
 
 
 @pytest.mark.parametrize("sources", [("data",), ("init", "order")])

@@ -105,17 +105,31 @@ class NarrowEnsemble(Baseline):
         """
         if self.width_ratio is not None and self.members is not None:
             return self.width_ratio, self.members
+        costs = self.costs(problem, model)
+        members = {ratio: int(self.budget * _SLACK / cost) for ratio, cost in costs.items()}
+        enough = {ratio: count for ratio, count in members.items() if count >= 2}
+        best = min(enough, key=lambda ratio: feared_error(ratio, enough[ratio]))
+        return best, enough[best]
+
+    def costs(self, problem: Problem, model: MakeNetwork | None = None) -> dict[float, float]:
+        """What a member costs by the width ratios that it may have, in trainings of the whole
+        network; nothing is trained.
+
+        Args:
+            problem: The problem of the whole network.
+            model: Makes a narrow network, where it can't be made from the graph of the whole one.
+
+        Raises:
+            InputError: The budget is not enough for two members, or the network can't be narrowed.
+        """
         costs = {
             ratio: relative_cost(problem, narrow_problem(problem, ratio, model))
             for ratio in (WIDTH_RATIOS if self.width_ratio is None else (self.width_ratio,))
         }
-        members = {ratio: int(self.budget * _SLACK / cost) for ratio, cost in costs.items()}
-        enough = {ratio: count for ratio, count in members.items() if count >= 2}
-        if not enough:
+        if self.budget * _SLACK < 2 * min(costs.values()):
             least = math.ceil(200 * min(costs.values())) / 100
             raise InputError(
                 f"narrow-ensemble got a budget of {self.budget:g} trainings, needs {least:.2f} or "
                 "more for two narrow networks: raise it, or give width_ratio and members"
             )
-        best = min(enough, key=lambda ratio: feared_error(ratio, enough[ratio]))
-        return best, enough[best]
+        return costs

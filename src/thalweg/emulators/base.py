@@ -12,6 +12,8 @@ from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.registry import Registry
 
+Ask = Callable[[Observations, int, int], Predictions]
+
 
 class Emulator(ABC):
     """Learns from what two or more networks know of unlabelled calibration inputs what one more
@@ -76,6 +78,21 @@ class Emulator(ABC):
             InputError: Too few networks, or calibration and asked inputs do not fit each other.
         """
 
+    def learned(self, known: Observations, seed: int) -> Ask:
+        """Learns from calibration inputs, to be asked about others any number of times.
+
+        Args:
+            known: What the networks know of calibration inputs.
+            seed: Seed of what is random in learning.
+
+        Returns:
+            From what they know of other inputs, how many draws and their seed, to predictions.
+
+        Raises:
+            InputError: There are too few networks.
+        """
+        return lambda asked, draws, seed: self.emulate(known, asked, draws=draws, seed=seed)
+
     def emulate_parts(
         self,
         calibration: Observations | Predictions,
@@ -84,13 +101,15 @@ class Emulator(ABC):
         draws: int,
         seed: int,
     ) -> dict[str, Predictions]:
-        """The same for several sets of inputs by name, for emulators that learn once and are asked
-        often.
-        """
-        return {
-            name: self.emulate(calibration, asked, draws=draws, seed=seed)
-            for name, asked in parts.items()
-        }
+        """The same for several sets of inputs by name; it learns once."""
+        known, asked = (
+            Observations.of(calibration),
+            {name: Observations.of(observed) for name, observed in parts.items()},
+        )
+        for observed in asked.values():
+            check_fit(self, known, observed, draws)
+        ask = self.learned(known, seed)
+        return {name: ask(observed, draws, seed) for name, observed in asked.items()}
 
 
 class Learner(Emulator):
@@ -101,12 +120,18 @@ class Learner(Emulator):
     uses_proxies = True
 
     @abstractmethod
-    def learn(
-        self, known: Observations, seed: int
-    ) -> Callable[[Observations, int, int], Predictions]:
+    def learn(self, known: Observations, seed: int) -> Ask:
         """What was learned: from evidence on other inputs, how many draws and their seed, to
         predictions.
         """
+
+    def learned(self, known: Observations, seed: int) -> Ask:
+        if known.members < self.least_members:
+            raise InputError(
+                f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} "
+                "or more, or proxies beside it: their differences are all it learns from"
+            )
+        return self.learn(known, seed)
 
     def emulate(
         self,
@@ -117,28 +142,6 @@ class Learner(Emulator):
         seed: int,
     ) -> Predictions:
         return self.emulate_parts(calibration, {"asked": asked}, draws=draws, seed=seed)["asked"]
-
-    def emulate_parts(
-        self,
-        calibration: Observations | Predictions,
-        parts: Mapping[str, Observations | Predictions],
-        *,
-        draws: int,
-        seed: int,
-    ) -> dict[str, Predictions]:
-        known, asked = (
-            Observations.of(calibration),
-            {name: Observations.of(observed) for name, observed in parts.items()},
-        )
-        for observed in asked.values():
-            check_fit(self, known, observed, draws)
-        if known.members < self.least_members:
-            raise InputError(
-                f"{type(self).__name__} got {known.members} anchor, needs {self.least_members} "
-                "or more, or proxies beside it: their differences are all it learns from"
-            )
-        ask = self.learn(known, seed)
-        return {name: ask(observed, draws, seed) for name, observed in asked.items()}
 
 
 _registry = Registry[Emulator]("emulator", "thalweg.emulators")

@@ -20,14 +20,14 @@ vary more: u is that of the mixture.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from thalweg.emulators.base import Learner, register_emulator
+from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.errors import check_range, whole
 from thalweg.meter import Meter
@@ -71,9 +71,7 @@ class Engression(Learner):
     def uses_features(self) -> bool:
         return True
 
-    def learn(
-        self, known: Observations, seed: int
-    ) -> Callable[[Observations, int, int], Predictions]:
+    def learn(self, known: Observations, seed: int) -> Ask:
         network = self._trained(known, seed)
         random = generator(seed, "engression", "u")
         common = torch.randn(

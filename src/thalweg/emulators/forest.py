@@ -31,16 +31,16 @@ networks' own spread, and `Predictions.outside` says where.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.emulators.base import Learner, register_emulator
+from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, Scale, others
 from thalweg.errors import InputError, check_range, whole
@@ -88,20 +88,20 @@ class Forest(Learner):
     def uses_features(self) -> bool:
         return self.geometry
 
-    def learn(
-        self, known: Observations, seed: int
-    ) -> Callable[[Observations, int, int], Predictions]:
+    def learn(self, known: Observations, seed: int) -> Ask:
         group = Group.of(known)
         measure = _Measure.of(group)
         grown = self._grow(known.outputs, measure.of_group(group), self._features(known), seed)
 
         def ask(asked: Observations, draws: int, seed: int) -> Predictions:
             measured = measure.of_group(Group.of(asked))
-            drawn, u, outside = grown.ask(measured, self._features(asked), draws, seed)
-            if measure.differs:
-                drawn, u = drawn * measure.unit + measure.origin, u * measure.unit
             kind = asked.anchors.stored.dtype
-            return Predictions(drawn.to(kind), u.to(kind), outside, asked.outputs)
+            found = grown.ask(measured, self._features(asked), draws, seed)
+            drawn = torch.empty(draws, asked.inputs, asked.columns, dtype=kind)
+            for block, part in found.blocks:
+                drawn[:, block] = measure.back(part).to(kind).transpose(0, 1)
+            u = found.u * measure.unit if measure.differs else found.u
+            return Predictions(drawn, u.to(kind), found.outside, asked.outputs)
 
         return ask
 
@@ -144,8 +144,8 @@ class Forest(Learner):
             outputs,
             scale,
             trees,
-            np.mean(views, 0),
-            trees.apply(rows),
+            _Space.of(np.mean(views, 0)),
+            [_Leaves.of(own.tree_, rows) for own in trees.estimators_],
             torch.cat(residuals) * factor,
         )
 
@@ -180,6 +180,10 @@ class _Measure:
             return group
         return replace(group, values=(group.values - self.origin) / self.unit)
 
+    def back(self, values: Tensor) -> Tensor:
+        """Values on their own scale again `[..., outputs]`."""
+        return values * self.unit + self.origin if self.differs else values
+
 
 @dataclass(frozen=True)
 class _Grown:
@@ -189,36 +193,49 @@ class _Grown:
         outputs: What predictions are of.
         scale: What the calibration inputs tell of anchors and proxies.
         trees: The trees.
-        rows: What the networks know of the calibration inputs, mean over the ways to leave one out
-            `[inputs, columns]`.
-        leaves: Of each calibration row `[members x inputs, trees]`.
+        space: What the networks know of the calibration inputs, mean over the ways to leave one
+            out.
+        leaves: Of each tree, with the calibration rows in them.
         residuals: Of each calibration row, scaled for draws `[members x inputs, outputs]`.
     """
 
     outputs: Outputs
     scale: Scale
     trees: "ExtraTreesRegressor"
-    rows: NDArray[np.float32]
-    leaves: NDArray[np.int64]
+    space: "_Space"
+    leaves: list["_Leaves"]
     residuals: Tensor
 
-    def ask(
-        self, group: Group, features: Tensor | None, draws: int, seed: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draws `[draws, inputs, outputs]`, u `[inputs]` and which inputs are outside
-        `[inputs]`.
-        """
+    def ask(self, group: Group, features: Tensor | None, draws: int, seed: int) -> "_Asked":
+        """What it says of other inputs."""
         views = _views(self.outputs, group, features)
-        u = torch.from_numpy(np.mean([self.trees.predict(view) for view in views], 0))
-        outside = _outside(self.rows, np.mean(views, 0))
+        found = [self.trees.apply(view) for view in views]
+        u = torch.from_numpy(np.mean([_predicted(self.leaves, own) for own in found], 0))
+        outside = self.space.outside(np.mean(views, 0))
         u = torch.where(outside, (u + self.scale.spread(group)) / 2, u)
-        picked = _alike(self.leaves, [self.trees.apply(view) for view in views], draws, seed)
+        picked = _alike(self.leaves, found, draws, seed)
         centre = self.scale.centre(group)
-        blocks = torch.arange(len(u)).split(_BLOCK)
-        drawn = torch.cat(
-            [self.outputs.draws(centre[block], self.residuals[picked[block]]) for block in blocks]
+        blocks = (
+            (block, self.outputs.draws(centre[block], self.residuals[picked[block]]))
+            for block in torch.arange(len(u)).split(_BLOCK)
         )
-        return drawn.transpose(0, 1).contiguous(), u, outside
+        return _Asked(blocks, u, outside)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a forest says of inputs, on its own scale.
+
+    Attributes:
+        blocks: The numbers of some inputs, and draws for them `[inputs, draws, outputs]`: all of
+            them together would take much memory.
+        u: Standard uncertainties `[inputs]`.
+        outside: Which inputs are outside `[inputs]`.
+    """
+
+    blocks: Iterator[tuple[Tensor, Tensor]]
+    u: Tensor
+    outside: Tensor
 
 
 def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDArray[np.float32]]:
@@ -237,9 +254,41 @@ def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDAr
     return views
 
 
-def _alike(
-    known: NDArray[np.int64], asked: list[NDArray[np.int64]], draws: int, seed: int
-) -> Tensor:
+@dataclass(frozen=True)
+class _Leaves:
+    """The leaves of a tree.
+
+    Attributes:
+        values: The mean target of each node `[nodes]`.
+        rows: The calibration rows, leaf by leaf `[rows]`.
+        first: Where each node's rows begin there `[nodes]`.
+        count: How many each node has `[nodes]`.
+    """
+
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+    @staticmethod
+    def of(tree: Any, rows: NDArray[np.float32]) -> "_Leaves":
+        """Those of a tree of scikit-learn's that was fitted to these rows."""
+        leaf = tree.apply(rows)
+        count = np.bincount(leaf, minlength=tree.node_count)
+        order = np.argsort(leaf, kind="stable")
+        return _Leaves(tree.value[:, 0, 0], order, np.cumsum(count) - count, count)
+
+
+def _predicted(leaves: list[_Leaves], found: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The trees' mean at inputs in these leaves `[inputs, trees]`, as `trees.predict` gives it."""
+    total = np.zeros(len(found))
+    for own, leaf in zip(leaves, found.T, strict=True):
+        total += own.values[leaf]
+    total /= len(leaves)
+    return total
+
+
+def _alike(leaves: list[_Leaves], asked: list[NDArray[np.int64]], draws: int, seed: int) -> Tensor:
     """For each asked input rows of the calibration inputs in the same leaf, each of another tree
     `[inputs, draws]`.
     """
@@ -249,26 +298,45 @@ def _alike(
     shares = torch.rand(draws, inputs, generator=random, dtype=torch.float64).numpy()
     for draw in range(draws):
         tree = draw % trees
-        order = np.argsort(known[:, tree], kind="stable")
-        leaves, leaf = known[order, tree], asked[draw % len(asked)][:, tree]
-        first, last = np.searchsorted(leaves, leaf, "left"), np.searchsorted(leaves, leaf, "right")
-        picked[:, draw] = order[first + (shares[draw] * (last - first)).astype(np.int64)]
+        own, leaf = leaves[tree], asked[draw % len(asked)][:, tree]
+        place = own.first[leaf] + (shares[draw] * own.count[leaf]).astype(np.int64)
+        picked[:, draw] = own.rows[place]
     return torch.from_numpy(picked)
 
 
-def _outside(known: NDArray[np.float32], asked: NDArray[np.float32]) -> Tensor:
-    """Which inputs are farther from all calibration inputs than nearly all of those are from each
-    other `[inputs]`.
+@dataclass(frozen=True)
+class _Space:
+    """Where the calibration inputs lie.
+
+    Attributes:
+        centre: Their mean `[columns]`.
+        scale: Their standard deviations `[columns]`.
+        inputs: They themselves, centred and scaled `[inputs, columns]`.
+        limit: Nearly all of them are nearer to another one.
     """
-    scale = known.std(0) + 1e-6
-    here, there = (torch.from_numpy((rows - known.mean(0)) / scale) for rows in (known, asked))
-    distances = torch.cat(
-        [
-            torch.cdist(block, here).topk(2, largest=False).values[:, 1]
-            for block in here.split(_BLOCK)
-        ]
-    )
-    limit = distances.quantile(_QUANTILE)
-    return (
-        torch.cat([torch.cdist(block, here).min(1).values for block in there.split(_BLOCK)]) > limit
-    )
+
+    centre: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    inputs: Tensor
+    limit: Tensor
+
+    @staticmethod
+    def of(known: NDArray[np.float32]) -> "_Space":
+        """That of calibration inputs `[inputs, columns]`."""
+        centre, scale = known.mean(0), known.std(0) + 1e-6
+        here = torch.from_numpy((known - centre) / scale)
+        distances = torch.cat(
+            [
+                torch.cdist(block, here).topk(2, largest=False).values[:, 1]
+                for block in here.split(_BLOCK)
+            ]
+        )
+        return _Space(centre, scale, here, distances.quantile(_QUANTILE))
+
+    def outside(self, asked: NDArray[np.float32]) -> Tensor:
+        """Which inputs are farther from all calibration inputs than nearly all of those are from
+        each other `[inputs]`.
+        """
+        there = torch.from_numpy((asked - self.centre) / self.scale)
+        nearest = [torch.cdist(block, self.inputs).min(1).values for block in there.split(_BLOCK)]
+        return torch.cat(nearest) > self.limit

@@ -26,14 +26,15 @@ on others.
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from thalweg.emulators.scale import Group, leave_one_out, narrow_spreads
 from thalweg.outputs import Outputs, Probabilities
-from thalweg.predicting import predict
-from thalweg.training.problem import Problem
+from thalweg.predicting import Evaluable, predict
 from thalweg.weights.point import Weights
 
 EXAMPLES = 1000  # of the training set
@@ -142,11 +143,11 @@ class Transfer:
             _SAID[reading.name][reading.ratio > 1].format(reading) for reading in self.off
         )
         return (
-            "the network is NOT like its narrow copies, which were trained by the recipe that "
-            f"you told: {what}; do not trust the scale of u. See first that the network was "
-            "trained by this recipe: rate and schedule, optimiser, weight decay, epochs, batch "
-            "size, data and labels (of values, their mean and std), augmentation, mixup, label "
-            "smoothing. If it was, give a larger width_ratio, or anchors=2"
+            "the network is NOT like its narrow copies, which were trained by the recipe, or the "
+            f"training function, that you told: {what}; do not trust the scale of u. See first "
+            "that the network was trained by it, too: rate and schedule, optimiser, weight decay, "
+            "epochs, batch size, data and labels (of values, their mean and std), augmentation, "
+            "mixup, label smoothing. If it was, give a larger width_ratio, or anchors=2"
         )
 
 
@@ -172,15 +173,19 @@ _SAID = {
 }
 
 
-def portrait(problem: Problem, weights: Weights) -> Portrait:
-    """Looks at one network; forward evaluations of up to 1,000 training inputs are metered in the
-    problem.
+def portrait(problem: Evaluable, weights: Weights, part: Sequence[Any]) -> Portrait:
+    """Looks at one network; forward evaluations are metered in the problem.
+
+    Args:
+        problem: What evaluates it.
+        weights: The network.
+        part: A fixed part of the training set, about `EXAMPLES` of them, as batches of inputs and
+            labels; empty where there is none.
     """
-    if not problem.has_loader or not isinstance(problem.outputs, LIMITS["overconfidence"].of):
+    if not part or not isinstance(problem.outputs, LIMITS["overconfidence"].of):
         return Portrait(math.nan, _growth(problem, weights))
-    batches = problem.training_part(EXAMPLES)
-    log_probs = predict(problem, weights, batches).log_probs[0].double()
-    labels = torch.cat([y for _, y in batches]).long().cpu().reshape(-1)
+    log_probs = predict(problem, weights, part).log_probs[0].double()
+    labels = torch.cat([y for _, y in part]).long().cpu().reshape(-1)
     loss = -log_probs.gather(1, labels[:, None]).mean()
     impurity = (1 - log_probs.exp().square().sum(1)).mean().clamp_min(0)
     return Portrait(float(((loss + _FLOOR) / (impurity + _FLOOR)).log()), _growth(problem, weights))
@@ -264,7 +269,7 @@ def _reading(
     )
 
 
-def _growth(problem: Problem, weights: Weights) -> float:
+def _growth(problem: Evaluable, weights: Weights) -> float:
     """Mean over trained weight matrices of the logarithm of their root mean square over that of
     newly initialised ones.
     """

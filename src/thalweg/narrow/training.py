@@ -17,6 +17,8 @@ from thalweg.predicting import outputs_of
 from thalweg.seeds import Rewind, derive, seeded
 from thalweg.training.anchors import train_together
 from thalweg.training.calling import Derived
+from thalweg.training.identity import identity_of
+from thalweg.training.keeping import Cache
 from thalweg.training.problem import Problem
 from thalweg.trees import moved
 from thalweg.weights.distribution import Members
@@ -97,9 +99,12 @@ def _narrow_problem(problem: Problem, width_ratio: float, model: MakeNetwork | N
         meter=Meter(),
         seed=derive(problem.seed, "narrow", repr(width_ratio)),
     )
-    if model is not None:  # not looked at yet, and without a name in the cache
-        return replace(narrow, model=model, meter=Meter(), inspection=None, identity="", cache=None)
-    identity = f"{problem.identity}, narrowed to {width_ratio!r}" if problem.identity else ""
+    identity = _identity(problem.identity, width_ratio, model)
+    if model is not None:  # not looked at yet; without a name it is not in the cache
+        cache = problem.cache if identity else None
+        return replace(
+            narrow, model=model, meter=Meter(), inspection=None, identity=identity, cache=cache
+        )
     cut = narrow_factory(problem, width_ratio)
     made = replace(narrow, model=cut, meter=Meter(), identity=identity)
     other = problem.train is not None and not problem.call.is_plain
@@ -119,6 +124,31 @@ def narrow_factory(problem: Problem, width_ratio: float) -> MakeNetwork:
     where weights are the same in all of the problem's networks, as pre-trained ones are.
     """
     return Derived(narrow_model, problem.factory, width_ratio, problem.example, problem.stored)
+
+
+def kept_in(problem: Problem, cache: Cache, identity: str) -> Problem:
+    """The same problem, and its narrow ones, with a cache, which gets the networks that are in
+    memory; all share them from now on.
+
+    Args:
+        problem: The problem of the whole network.
+        cache: Where trained networks are kept between runs.
+        identity: The name of data and network.
+    """
+    kept = problem.kept_in(cache, identity)
+    for (width_ratio, number), narrow in problem.narrowed.items():
+        model = None if number == id(None) else narrow.model
+        if name := _identity(identity, width_ratio, model):
+            kept.narrowed[width_ratio, number] = narrow.kept_in(cache, name)
+    return kept
+
+
+def _identity(whole: str, width_ratio: float, model: MakeNetwork | None) -> str:
+    """The name of a narrow network and its data; nothing where there is none."""
+    name = "" if model is None else identity_of(model)
+    if not whole or name is None:
+        return ""
+    return f"{whole}, narrowed to {width_ratio!r}" + (f" by {name}" if name else "")
 
 
 def check_narrow(problem: Problem, model: MakeNetwork) -> None:

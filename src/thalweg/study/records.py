@@ -2,20 +2,16 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-# a count or a measured quantity: 0 or more and finite, an integer being small enough for a double
-Amount = Annotated[int, Field(ge=0, le=2**63)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Units = Annotated[int, Field(ge=1, le=2**63)]
-Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since 1970, before the year 10000
-_OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
+from thalweg.storing.records import OPEN, Amount, Moment, Units
 
 
 class CostRecord(TypedDict):
     """The cost of a run, as `meter.Cost.as_dict` gives it."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    __pydantic_config__ = OPEN  # type: ignore[misc]
     backward_examples: Amount
     forward_examples: Amount
     training_examples: Units
@@ -30,7 +26,7 @@ class CostRecord(TypedDict):
 class RunRecord(TypedDict):
     """`run.json`: what was done, when it began and ended, and whether it succeeded."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    __pydantic_config__ = OPEN  # type: ignore[misc]
     kind: Literal["reference", "pool", "method", "landscape"]
     index: Annotated[int, Field(ge=0)]
     title: str
@@ -47,23 +43,10 @@ class RunRecord(TypedDict):
     training_seconds: NotRequired[Amount | None]
 
 
-class AnchorRecord(TypedDict):
-    """The cost of a trained network, the fields of `meter.Cost`, and the network's key."""
-
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
-    key: NotRequired[str]
-    backward_examples: Amount
-    forward_examples: Amount
-    training_examples: Units
-    seconds: Amount
-    peak_memory: Amount
-    emulator_seconds: NotRequired[Amount]
-
-
 class Environment(TypedDict):
     """The versions and the hardware of a study, as `study.environment` gives them."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    __pydantic_config__ = OPEN  # type: ignore[misc]
     versions: dict[str, str]
     hardware: dict[str, Any]
     system: str
@@ -81,7 +64,7 @@ class PlannedRun(TypedDict):
 class PlanRecord(TypedDict):
     """`plan.json`: the plan, and all else that the comparison needs without building a network."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    __pydantic_config__ = OPEN  # type: ignore[misc]
     plan: dict[str, Any]
     data_fingerprint: str
     images_fingerprint: NotRequired[str]  # plan.json of thalweg 0.1 has neither this nor runs

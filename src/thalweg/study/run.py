@@ -1,7 +1,6 @@
 """Running a study: it looks at what is stored, says what is left to do, and does it."""
 
 import shutil
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.files import DiskError
+from thalweg.progress import duration
 from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
 from thalweg.study.performing import done, find_record
@@ -18,6 +18,7 @@ from thalweg.study.task import Task
 from thalweg.study.tasks import fingerprint, tasks
 from thalweg.study.workers import one_thread, work
 from thalweg.training.executor import Executor
+from thalweg.training.timing import timed
 
 
 @dataclass(frozen=True)
@@ -172,41 +173,17 @@ def parameters(context: StudyContext) -> int:
     return sum(p.numel() for p in context.problem("reference", None).build("network").parameters())
 
 
-def duration(seconds: float) -> str:
-    """Returns a duration in words.
-
-    Example:
-        >>> duration(40), duration(180), duration(7500)
-        ('40 s', '3 min', '2 h 05 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> float:
     """Returns the time of the tasks, from a few timed steps of a network that is thrown away.
 
     A forward-only evaluation is taken to last a third of one with a backward pass.
     """
     problem = context.problem("preflight", None)
-    batches = len(problem.train_loader)
-    network = problem.build("network")
-    still = replace(problem.recipe, epochs=1 / batches, lr=0.0, final_lr=0.0)
-    seconds = []
     with one_thread():
-        for _ in range(6):
-            before = problem.cost
-            problem.fit(network, still, "preflight")
-            seconds.append(
-                (problem.cost.seconds - before.seconds)
-                / (problem.cost.backward_examples - before.backward_examples)
-            )
+        whole = timed(problem).seconds
     batch_norm = bool(problem.behaviour.refreshed)
     forwards = sum(task.forwards(context, batch_norm=batch_norm) for task in todo)
-    examples = trainings * problem.training_examples + forwards / 3
-    return statistics.median(seconds[1:]) * examples  # the first step is a warm-up
+    return whole * (trainings + forwards / 3 / problem.training_examples)
 
 
 def _existing(folder: Path) -> Path:

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from thalweg.errors import Diverged, InputError, TrainingFailed
 from thalweg.meter import Meter
 from thalweg.training.building import unwrapped
+from thalweg.training.given import given_networks
 from thalweg.training.watching import Evaluations, watched
 from thalweg.weights.point import Weights
 
@@ -43,12 +45,17 @@ def seeds_of(function: Any) -> tuple[str, ...]:
         first, *rest = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin, or a function without arguments
         raise InputError(f"train got {function!r}, {needs}") from None
-    named = tuple(p.name for p in rest if p.name in (_SEED, *_APART))
     needed = [
         p for p in rest if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+    # one that has a value, by default or bound by a partial, may be a data set called `data`
+    named = tuple(p.name for p in needed or rest if p.name in (_SEED, *_APART))
+    if not needed and _SEED in named:
+        named = (_SEED,)
     if not named and len(needed) == 1 and needed[0].kind is not inspect.Parameter.KEYWORD_ONLY:
-        return (_SEED,)  # by another name
+        name = needed[0].name.lower()
+        if len(name) == 1 or any(part in name for part in (_SEED, "random", "rng")):
+            return (_SEED,)  # by another name
     others = [p for p in needed if p.name not in named]
     mixed = _SEED in named and len(named) > 1
     if others or mixed or not named or first.kind is first.KEYWORD_ONLY:
@@ -79,20 +86,31 @@ def check_sources_of(named: Sequence[str], sources: Sequence[str]) -> None:
             "apart: name both or none, or let it take them apart, train(module, order, "
             "augmentation)"
         )
+    if "augmentation" in sources and "order" not in sources and "augmentation" not in named:
+        raise InputError(
+            f"sources got 'augmentation' without 'order', and train(module, {', '.join(named)}) "
+            "takes no seed of that name: let it take one"
+        )
 
 
 def train_by(
-    function: TrainFunction, network: nn.Module, seeds: Mapping[str, int], meter: Meter
+    function: TrainFunction,
+    network: nn.Module,
+    seeds: Mapping[str, int],
+    meter: Meter,
+    make: Callable[[], nn.Module],
 ) -> Weights:
     """Trains a network by a user's function.
 
-    Its evaluations are counted by hooks, in whatever loop they are.
+    Its evaluations are counted by hooks, in whatever loop they are. What it returns beside a
+    network, or a state dict, is ignored.
 
     Args:
         function: The user's.
         network: A new network, which is used up.
         seeds: The seeds that it takes, by name. It is given 31 bits of each.
         meter: Is charged, even where the training fails.
+        make: Makes another network, for weights that the function returns.
 
     Returns:
         The trained network's weights, on the device and of the types that it had before.
@@ -102,7 +120,7 @@ def train_by(
             module, or left other parameters than it got.
         Diverged: Weights are not finite afterwards.
     """
-    before = Weights.of(network)
+    before, real = Weights.of(network), torch.get_default_dtype()
     given = {name: seed % _MOST for name, seed in seeds.items()}
     evaluations = Evaluations()
     try:
@@ -115,8 +133,9 @@ def train_by(
             f"({' '.join(str(error).split())[:300]}) in the training with {told}"
         ) from error
     finally:
+        torch.set_default_dtype(real)
         meter.count(evaluations.with_graph, evaluations.without)
-    trained = Weights.of(unwrapped(result) if isinstance(result, nn.Module) else network)
+    trained = _returned(result, network, make)
     if not evaluations.with_graph:
         raise TrainingFailed(
             "the training function never evaluated the module that it was given with gradients, so "
@@ -149,6 +168,40 @@ def _called(function: TrainFunction, network: nn.Module, given: Mapping[str, int
     places = [p for p in inspect.signature(function).parameters.values() if p.kind < p.KEYWORD_ONLY]
     by_place = list(given) == [_SEED] and len(places) > 1
     return function(network, given[_SEED]) if by_place else function(network, **given)
+
+
+def _returned(result: Any, network: nn.Module, make: Callable[[], nn.Module]) -> Weights:
+    """The weights of a network or a state dict that a training function returned, alone or among
+    other things; else those of the network that it was given.
+    """
+    parts = list(result) if isinstance(result, tuple | list) else [result]
+    networks = [
+        part
+        for part in parts
+        if isinstance(part, nn.Module)
+        or (
+            isinstance(part, Mapping)
+            and len(part) > 0
+            and all(isinstance(value, Tensor) and value.dim() for value in part.values())
+        )
+    ]
+    if not networks or networks[0] is network:
+        return Weights.of(network)
+    if len(networks) > 1:
+        raise TrainingFailed(
+            f"the training function returned {len(networks)} networks, needs one: return the "
+            "trained module, or nothing where it trained the one that it was given"
+        )
+    found = networks[0]
+    if isinstance(found, nn.Module) and unwrapped(found) is network:
+        return Weights.of(network)
+    if isinstance(found, AveragedModel):
+        found = found.module
+    try:
+        (weights,) = given_networks([found], make())
+    except InputError as error:
+        raise TrainingFailed(f"what the training function returned: {error}") from None
+    return weights
 
 
 def _as_before(trained: Weights, before: Weights) -> Weights:

@@ -73,7 +73,7 @@ def _blocks(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, 
 
 
 def _cut(held: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    points, labels = (torch.cat(part) for part in zip(*held, strict=True))
+    points, labels = held[0] if len(held) == 1 else map(torch.cat, zip(*held, strict=True))
     return zip(points.split(BLOCK), labels.split(BLOCK), strict=True)
 
 

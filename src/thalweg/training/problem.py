@@ -90,7 +90,8 @@ class Problem:
             `train(module, order, augmentation, data)`, or some of these. Seeds are whole numbers
             below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
             call. Its work is counted by watching the module; the first training is the unit of
-            cost. None is the recipe.
+            cost. Of a regression it trains the network to standardised targets, by the mean and std
+            of `Values`. It may return the trained module or its state_dict. None is the recipe.
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
     """
 
@@ -262,6 +263,12 @@ class Problem:
         return self._seen.behaviour
 
     @property
+    def channels_last(self) -> bool:
+        """Whether the weights of convolutions are in channels-last memory order."""
+        asked = self.execution.channels_last
+        return self._seen.channels_last if asked is None else asked
+
+    @property
     def _seen(self) -> Inspection:
         return cast(Inspection, self.inspection)
 
@@ -309,12 +316,16 @@ class Problem:
         network, trained = as_made(self.build("anchor", k)), list[Weights]()
 
         def work() -> None:
-            with self.meter.clock(), seeded(next(iter(seeds.values()))):
-                trained.append(train_by(function, network, seeds, self.meter))
+            first, *others = seeds.values()
+            with self.meter.clock(), seeded(first, *others):
+                new = partial(self.build, "network")
+                trained.append(train_by(function, network, seeds, self.meter, new))
 
         cost = self.meter.apart(work)
         unit = self.meter.training_examples or round(cost.backward_examples)
         self.meter.training_examples = unit
+        if self.has_loader and not self.outputs.simplex:  # it may train on another scale
+            warn_of_weights(self.network(trained[0]), self.train_loader, self.outputs)
         return trained[0], replace(cost, training_examples=unit)
 
     def lean(self) -> "Problem":
@@ -327,6 +338,31 @@ class Problem:
             "unlabelled": None,
         }
         return replace(self, **unread, meter=Meter(), execution=here)
+
+    @property
+    def examples(self) -> int:
+        """How many examples one epoch has."""
+        return self._seen.examples
+
+    @property
+    def in_memory(self) -> int:
+        """How many trained networks are in memory."""
+        return len(self._kept.networks)
+
+    def kept_in(self, cache: Cache, identity: str) -> "Problem":
+        """The same problem with a cache, which gets the networks that are in memory; both share
+        them from now on.
+
+        Args:
+            cache: Where trained networks are kept between runs.
+            identity: The name of data and network, as the attribute.
+        """
+        kept = replace(self, cache=cache, identity=identity)
+        object.__setattr__(kept, "_kept", self._kept)
+        for k, (weights, cost) in self._kept.networks.items():
+            if cache.get(kept.fingerprint(k)) is None:
+                cache.put(kept.fingerprint(k), weights, cost)
+        return kept
 
     def has(self, k: int) -> bool:
         """Whether the k-th training is in memory or in the cache."""
@@ -364,9 +400,7 @@ class Problem:
         """A new network, initialised for a purpose."""
         with seeded(self._seed("init", *name)):
             network = built(self.model, self.device, self.example, self.call)
-        asked = self.execution.channels_last
-        last = self._seen.channels_last if asked is None else asked
-        return ordered(network, self.device, channels_last=last)
+        return ordered(network, self.device, channels_last=self.channels_last)
 
     def network(self, weights: Weights) -> nn.Module:
         """A new network with given weights."""

@@ -2,7 +2,7 @@
 themselves on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,25 @@ def unlabelled_inputs(
     if are_inputs(unlabelled, like):
         return taken(_checked(unlabelled, like), slice(limit))
     batches = fixed_part(train, limit) if unlabelled is None else first_batches(unlabelled, limit)
+    if like is None and unlabelled is not None:
+        batches = list(batches)
+        _check_pairs(batches)
     return taken(joined([inputs_of(batch, like) for batch in batches]), slice(limit))
+
+
+def _check_pairs(batches: Sequence[Any]) -> None:
+    """Where nobody has seen a training batch, (a, b) may be two inputs, or inputs and targets."""
+    first = batches[0] if batches else None
+    if not isinstance(first, tuple | list) or len(first) < 2:
+        return
+    second = first[1]
+    labels = isinstance(second, Tensor) and second.dim() == 1 and not second.is_floating_point()
+    if len(first) > 2 or not labels:
+        raise InputError(
+            f"unlabelled gives batches of {len(first)} parts, and without train_loader= nobody "
+            "knows which of them are inputs: give tensors, unlabelled=x, or unlabelled=(a, b) of a "
+            "network with several inputs, or a loader of inputs alone"
+        )
 
 
 def _checked(x: Any, like: Inputs | None) -> Inputs:

@@ -24,12 +24,15 @@ class Evaluations:
 
 @contextmanager
 def watched(module: nn.Module) -> Iterator[Evaluations]:
-    """Counts the evaluations of a module inside a block, from the first axis of its inputs.
+    """Counts the evaluations of a module inside a block, by the first axis of its outputs
+    `[batch, ...]`, or of its inputs where it gives a loss alone.
 
-    A wrapper around it (automatic mixed precision, an accelerator, a trainer) or a copy of it
-    (`copy.deepcopy`) counts with it. Where nobody calls the module as a whole, but its parts, as a
-    `LightningModule` may do in its `training_step`, the part of it that evaluates most examples
-    counts.
+    A wrapper around it (automatic mixed precision, a compiler, a trainer), or a copy of it
+    (`copy.deepcopy`), counts with it. Where nobody calls the module itself, but its `forward` or
+    its parts, as a `LightningModule` may do in its `training_step`, the last of its parts that was
+    evaluated counts. Each evaluation with gradients counts as one with a backward pass: evaluate a
+    validation set under `torch.no_grad()`. A batch inside of `torch.vmap` counts as its examples
+    look there, one each.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -40,35 +43,34 @@ def watched(module: nn.Module) -> Iterator[Evaluations]:
         >>> evaluations
         Evaluations(with_graph=5, without=2)
     """
-    whole, parts = Evaluations(), list[Evaluations]()
-    handles = [module.register_forward_hook(_counting(whole, None), with_kwargs=True)]
-    for part in module.modules():
-        if part is not module:
-            parts.append(Evaluations())
-            hook = _counting(parts[-1], whole)
-            handles.append(part.register_forward_hook(hook, with_kwargs=True))
+    whole, counts = Evaluations(), list[Tensor]()
+    handles = []
+    for part in [module, *module.children()]:
+        # tensors, and no numbers: a compiler takes a number that changes for another program
+        counts.append(torch.zeros(2, dtype=torch.long))
+        handles.append(part.register_forward_hook(_counting(counts[-1]), with_kwargs=True))
     try:
         yield whole
     finally:
         for handle in handles:
             handle.remove()
-    if not whole.with_graph and parts:
-        most = max(parts, key=lambda part: part.with_graph)
-        whole.with_graph, whole.without = most.with_graph, max(whole.without, most.without)
+        found = [(int(count[0]), int(count[1])) for count in counts]
+        whole.with_graph, whole.without = next(
+            (found[k] for k in [0, *range(len(found) - 1, 0, -1)] if found[k][0]), found[0]
+        )
 
 
-def _counting(counts: Evaluations, whole: Evaluations | None) -> Any:
-    """A hook that counts; of a part, as long as the whole was not called."""
+def _counting(counts: Tensor) -> Any:
+    """A hook that adds to the numbers of examples with and without a graph `[2]`."""
 
     # a function, and no object: copies of the module share it
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
-        if whole is not None and whole.with_graph:
-            return
-        rows = next((x.shape[0] for x in _tensors([*args, *kwargs.values()]) if x.dim()), 0)
-        if torch.is_grad_enabled() and any(y.requires_grad for y in _tensors([outputs])):
-            counts.with_graph += rows
-        else:
-            counts.without += rows
+        given = [t for t in _tensors([outputs]) if t.dim()]
+        rows = next(
+            (t.shape[0] for t in [*given, *_tensors([*args, *kwargs.values()])] if t.dim()), 0
+        )
+        graph = torch.is_grad_enabled() and any(t.requires_grad for t in _tensors([outputs]))
+        counts[0 if graph else 1].add_(rows)
 
     return hook
 

@@ -1,0 +1,1 @@
+"""How a budget is best spent beside one network, task by task, and the rule that chooses."""

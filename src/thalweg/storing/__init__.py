@@ -1,0 +1,1 @@
+"""Trained networks, and fits that rest on them, on disk."""
