@@ -138,25 +138,21 @@ def test_an_emulator_that_ignores_narrow_networks_is_refused_before_they_are_tra
 
 
 class Own(nn.Module):
-    """Does something that depends on its inputs, so that its graph can't be read."""
+    """Its width is a number in a function, which nobody can change from outside."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(36, width), nn.Linear(width, cases.CLASSES)
+        self.shifted = lambda x: x + torch.ones(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        if float(x.sum()) > 1e9:
-            x = -x
-        return self.last(self.first(x.flatten(1)).relu())
+        return self.last(self.shifted(self.first(x.flatten(1)).relu()))
 
 
 def test_a_user_s_own_narrow_network():
     def given() -> Problem:
         return Problem(lambda: Own(8), cases.batches(), cases.RECIPE, unlabelled=unlabelled())
 
-    with pytest.raises(InputError) as caught:
-        quantify(given(), ASKED, draws=3)
-    assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="quantify got narrow and no width_ratio, needs both"):
         quantify(given(), ASKED, narrow=lambda: Own(4), draws=3)
     found = quietly(given(), narrow=lambda: Own(4), width_ratio=0.5, budget=1.5, draws=3)

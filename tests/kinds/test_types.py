@@ -105,7 +105,7 @@ def test_numpy_in_batches(inputs, labels):
         ),
         (X, [None] * 200, "Batches.targets got a list"),
         (torch.tensor(3.0), Y, r"inputs of shape \(\)"),
-        ({"a": X}, Y, "got a dict"),
+        ({"a": X, "b": "text"}, Y, "text|str"),
     ],
 )
 def test_what_holds_no_numbers_is_one_line(inputs, labels, message):
