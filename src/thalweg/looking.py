@@ -162,7 +162,8 @@ class Request:
         bought = (
             f"{method.anchors} trainings from these weights"
             if method.explorer.retrainings
-            else "networks along cycles of the learning rate"
+            else "networks along cycles of the learning rate, which may be half as far apart as "
+            "retrainings are: budget=1.0 buys one"
         )
         warnings.warn(
             f"{why}: there are no narrow copies of it, and u is learned from {bought} "
