@@ -124,7 +124,7 @@ def test_what_it_says():
         "the network was" in text
     )
     assert (
-        text.index("recipe: rate and schedule") < text.index("larger width_ratio")
+        text.index("it, too: rate and schedule") < text.index("larger width_ratio")
         and "\n" not in text
     )
 
@@ -186,3 +186,13 @@ class Frozen(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(x.flatten(1)) * self.scale
+
+
+@pytest.mark.parametrize(("start", "read"), [(0.0, False), (math.log(2) / 4, True)])
+def test_growth_is_not_read_where_starts_do_not_depend_on_the_width(start, read):
+    """As those of transformers, 0.02 at any width."""
+    whole, narrow = Portrait(0.0, 0.0, start=0.0), Portrait(0.0, 0.5, start=start)
+    probs = probabilities(3, seed=1)
+    found = transfer(Group(probs, 1, 0.5), [whole, narrow, narrow])
+    assert found is not None
+    assert ("weights" in [reading.name for reading in found.readings]) == read

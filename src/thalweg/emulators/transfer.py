@@ -38,6 +38,7 @@ from thalweg.predicting import Evaluable, predict
 from thalweg.weights.point import Weights
 
 EXAMPLES = 1000  # of the training set
+_APART = 0.1  # of the logarithm of widths, by which starts differ that depend on the width
 _FLOOR = 1e-3
 _PRIOR = 4  # how many differences between networks the usual variation counts as
 
@@ -75,10 +76,12 @@ class Portrait:
         overconfidence: Logarithm of the loss over 1 - sum p^2, on training inputs; NaN for values.
         weights: Logarithm of how many times its weight matrices have grown; NaN where it has none
             that began above 0.
+        start: Logarithm of how large they began.
     """
 
     overconfidence: float
     weights: float
+    start: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -183,12 +186,13 @@ def portrait(problem: Evaluable, weights: Weights, part: Sequence[Any]) -> Portr
             labels; empty where there is none.
     """
     if not part or not isinstance(problem.outputs, LIMITS["overconfidence"].of):
-        return Portrait(math.nan, _growth(problem, weights))
+        return Portrait(math.nan, *_growth(problem, weights))
     log_probs = predict(problem, weights, part).log_probs[0].double()
     labels = torch.cat([y for _, y in part]).long().cpu().reshape(-1)
     loss = -log_probs.gather(1, labels[:, None]).mean()
     impurity = (1 - log_probs.exp().square().sum(1)).mean().clamp_min(0)
-    return Portrait(float(((loss + _FLOOR) / (impurity + _FLOOR)).log()), _growth(problem, weights))
+    sure = float(((loss + _FLOOR) / (impurity + _FLOOR)).log())
+    return Portrait(sure, *_growth(problem, weights))
 
 
 def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
@@ -209,6 +213,8 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
         "overconfidence": [own.overconfidence for own in portraits],
         "weights": [own.weights for own in portraits],
     }
+    if _alike_starts(portraits, full, group.width_ratio):
+        del columns["weights"]
     readings = [
         _reading(
             name,
@@ -231,6 +237,18 @@ def transfer(group: Group, portraits: list[Portrait]) -> Transfer | None:
             _reading("centre", math.log(against / among), singles, full, group.width_ratio, count)
         )
     return Transfer(tuple(readings))
+
+
+def _alike_starts(portraits: list[Portrait], anchors: int, width_ratio: float) -> bool:
+    """Whether weights begin as large in narrow networks as in whole ones, as those of transformers
+    do: then narrow ones grow more by the same training, and what is usual elsewhere is no guide.
+
+    Most rules begin with 1 / sqrt(width), so that the logarithm of the size differs by half of
+    that of the width where both axes of a matrix are narrower, and less in the mean.
+    """
+    starts = [own.start for own in portraits]
+    differ = statistics.fmean(starts[anchors:]) - statistics.fmean(starts[:anchors])
+    return math.isfinite(differ) and differ < _APART * math.log(1 / width_ratio)
 
 
 def _reading(
@@ -269,20 +287,21 @@ def _reading(
     )
 
 
-def _growth(problem: Evaluable, weights: Weights) -> float:
+def _growth(problem: Evaluable, weights: Weights) -> tuple[float, float]:
     """Mean over trained weight matrices of the logarithm of their root mean square over that of
-    newly initialised ones.
+    newly initialised ones, and mean logarithm of the latter.
     """
     new = {
         name: p
         for name, p in problem.build("growth").named_parameters()
         if p.dim() > 1 and p.requires_grad
     }
-    ratios = []
+    ratios, starts = [], []
     for name, p in new.items():
         before, after = (
             float(t.detach().double().square().mean().sqrt()) for t in (p, weights.params[name])
         )
         if before > 0 and after > 0:
             ratios.append(math.log(after / before))
-    return statistics.fmean(ratios) if ratios else math.nan
+            starts.append(math.log(before))
+    return (statistics.fmean(ratios), statistics.fmean(starts)) if ratios else (math.nan, math.nan)
