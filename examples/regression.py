@@ -37,4 +37,4 @@ print(found)
 u, value = found.predictions.u(), found.predictions.mean()  # [inputs] and [inputs, 1], in mg/l
 i = int(u.argmax())
 print(f"least sure of input {i}: {value[i, 0]:.1f} mg/l")
-print(f"training again would move it by about {u[i]:.1f} mg/l")
+print(f"over retrainings it scatters by about {u[i]:.1f} mg/l")

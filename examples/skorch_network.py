@@ -41,4 +41,4 @@ i = int(u.argmax())
 print(
     f"least sure of input {i}: class {int(mean[i].argmax())} with probability {mean[i].max():.2f}"
 )
-print(f"training again would move its probabilities by about {u[i]:.2f}")
+print(f"over retrainings its probabilities scatter by about {u[i]:.2f}")

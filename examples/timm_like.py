@@ -45,5 +45,5 @@ problem = thalweg.Problem(model=network, train=train, unlabelled=x[800:1400])
 found = thalweg.quantify(problem, x[1400:], budget=1.0)  # trains the network, too: none is given
 print(found)
 u = found.predictions.u()
-print(f"least sure of input {int(u.argmax())}: training again would move its probabilities")
+print(f"least sure of input {int(u.argmax())}: over retrainings its probabilities scatter")
 print(f"by about {u.max():.2f}")

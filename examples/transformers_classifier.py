@@ -42,5 +42,5 @@ problem = thalweg.Problem(model=classifier, train=train, unlabelled=unlabelled)
 found = thalweg.quantify(problem, asked, budget=1.0)  # trains the network, too: none is given
 print(found)
 u = found.predictions.u()
-print(f"least sure of input {int(u.argmax())}: training again would move its probabilities")
+print(f"least sure of input {int(u.argmax())}: over retrainings its probabilities scatter")
 print(f"by about {u.max():.2f}")

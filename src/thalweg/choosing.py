@@ -37,6 +37,7 @@ from thalweg.narrow.width import feared_error
 
 FIRST = 2  # narrow copies that are trained before anything is chosen: two have a scatter
 LEAST_WORTH = 0.5  # retraining equivalents a training
+POOR = 0.5  # squared bias, in variances of a retraining
 _SLACK = 1 + 1e-9
 _GRID = torch.linspace(-5, 5, 81, dtype=torch.float64)  # of the prior's deviations
 
@@ -220,7 +221,11 @@ def choose(known: Observations, budget: float, copy_cost: float, prior: Prior = 
         what = (
             "nothing more is affordable" if not cost else "more of anything is not worth its cost"
         )
-        return Purchase(0, 0, 0.0, now, f"{about}: {what}")
+        poor = (
+            f"; with a bias above {POOR:g} they are poor witnesses, and u may be off: a larger "
+            "budget buys full trainings"
+        )
+        return Purchase(0, 0, 0.0, now, f"{about}: {what}{poor * (found.bias > POOR)}")
     parts = [f"{more} full training{'s' * (more > 1)}"] * bool(more)
     parts += [f"{extra} cop{'ies' if extra > 1 else 'y'} more"] * bool(extra)
     gain = f"the squared error to expect of the mean falls from {now:.2f} to {error:.2f}"

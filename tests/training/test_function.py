@@ -414,6 +414,17 @@ def test_two_trainings_that_are_one_are_an_error():
         train_anchors(problem(fixed), 2)
 
 
+def test_a_seed_of_its_own_is_told():
+    def fixed(module, seed):
+        torch.manual_seed(3)
+        by_globals(module, seed)
+
+    solved = problem(fixed)
+    solved.anchor(0)
+    with pytest.warns(UserWarning, match="in the same state after trainings 0 and 1"):
+        solved.anchor(1)
+
+
 def test_several_processes_give_what_one_gives():
     side_by_side = train_anchors(problem(execution=Execution(jobs=2)), 2)
     assert all(

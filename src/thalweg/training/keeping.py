@@ -32,11 +32,29 @@ class Kept:
         device: The device that networks are brought to; a cache on disk gives them on the CPU.
         networks: The networks in memory, each with what its training cost.
         uncharged: The numbers of those that were trained here and have not been used yet.
+        ends: Of trainings by a user's function, the state of the random generators afterwards.
     """
 
     device: str
     networks: dict[int, tuple[Weights, Cost]] = field(default_factory=dict)
     uncharged: set[int] = field(default_factory=set)
+    ends: dict[int, str] = field(default_factory=dict)
+
+    def ended(self, k: int, state: object) -> None:
+        """Notes the state of the random generators after the k-th training by a user's function,
+        and warns where it is that after another one: each began with another seed.
+        """
+        end = hashlib.sha256(repr(state).encode()).hexdigest()
+        same = next((other for other, its in self.ends.items() if its == end and other != k), None)
+        self.ends[k] = end
+        if same is not None:
+            warnings.warn(
+                f"torch's and Python's random generators are in the same state after trainings "
+                f"{same} and {k}: the training function seeds them with a number of its own, so "
+                "that what it draws from them (order, masks, augmentation) is not drawn anew, and "
+                "u does not hold it; let it seed with what it is given, or not at all",
+                stacklevel=2,
+            )
 
     def find(self, k: int, cache: Cache | None, key: Callable[[int], str]) -> bool:
         """Whether the k-th network is in memory, where it is brought from the cache."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from thalweg.errors import Diverged, InputError, whole
 from thalweg.meter import Cost, Meter, Tally
 from thalweg.outputs import Classes, Loss, Outputs
-from thalweg.seeds import EXCLUSIVE, derive, seeded, seeded_loader
+from thalweg.seeds import EXCLUSIVE, derive, position, seeded, seeded_loader
 from thalweg.training import checking, parts, sources
 from thalweg.training.batches import Batches, Loader, NoBatches, end_with_us, in_pairs
 from thalweg.training.building import built, ordered
@@ -154,6 +154,13 @@ class Problem:
             self._kept.networks[k] = weights, Cost(given=1)
             if self.has_loader and not self.outputs.simplex:  # numbers can be in the wrong units
                 warn_of_weights(self.network(weights), self.train_loader, self.outputs)
+
+    def __repr__(self) -> str:
+        how = f"train={self.train!r}" if self.train is not None else f"recipe={self.recipe!r}"
+        return (
+            f"Problem(model={self.model!r}, {how}, seed={self.seed}, sources={self.sources}, "
+            f"outputs={self.outputs!r}, networks={self.given})"
+        )
 
     def _inspected(self) -> Inspection:
         """A look at the network, and at the training set where there is one."""
@@ -320,6 +327,8 @@ class Problem:
             with self.meter.clock(), seeded(first, *others):
                 new = partial(self.build, "network")
                 trained.append(train_by(function, network, seeds, self.meter, new))
+                if set(self.sources) - {"init"}:
+                    self._kept.ended(k, position())
 
         cost = self.meter.apart(work)
         unit = self.meter.training_examples or round(cost.backward_examples)
