@@ -32,7 +32,7 @@ class Kept:
         device: The device that networks are brought to; a cache on disk gives them on the CPU.
         networks: The networks in memory, each with what its training cost.
         uncharged: The numbers of those that were trained here and have not been used yet.
-        ends: Of trainings by a user's function, the state of the random generators afterwards.
+        ends: Of trainings by a user's function, the state of torch's random generators afterwards.
     """
 
     device: str
@@ -41,7 +41,7 @@ class Kept:
     ends: dict[int, str] = field(default_factory=dict)
 
     def ended(self, k: int, state: object) -> None:
-        """Notes the state of the random generators after the k-th training by a user's function,
+        """Notes the state of torch's random generators after the k-th training by a user's function,
         and warns where it is that after another one: each began with another seed.
         """
         end = hashlib.sha256(repr(state).encode()).hexdigest()
@@ -49,10 +49,10 @@ class Kept:
         self.ends[k] = end
         if same is not None:
             warnings.warn(
-                f"torch's and Python's random generators are in the same state after trainings "
-                f"{same} and {k}: the training function seeds them with a number of its own, so "
-                "that what it draws from them (order, masks, augmentation) is not drawn anew, and "
-                "u does not hold it; let it seed with what it is given, or not at all",
+                f"torch's random generator is in the same state after trainings {same} and {k}: the "
+                "training function seeds it with a number of its own, so that what it draws from "
+                "it (order, masks, augmentation) is not drawn anew, and u does not hold it; let it "
+                "seed with what it is given, or not at all",
                 stacklevel=2,
             )
 

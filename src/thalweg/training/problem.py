@@ -328,7 +328,7 @@ class Problem:
                 new = partial(self.build, "network")
                 trained.append(train_by(function, network, seeds, self.meter, new))
                 if set(self.sources) - {"init"}:
-                    self._kept.ended(k, position())
+                    self._kept.ended(k, position()[0])
 
         cost = self.meter.apart(work)
         unit = self.meter.training_examples or round(cost.backward_examples)
