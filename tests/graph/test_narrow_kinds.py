@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from thalweg.errors import InputError
@@ -303,3 +303,58 @@ def test_the_network_and_the_caller_s_random_numbers_are_left_as_they_were():
     narrowed(network, 0.5, IMAGES)
     assert torch.equal(state, torch.get_rng_state()) and network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+class Temperature(nn.Module):
+    """Its number of channels and a constant are the same number."""
+
+    def __init__(self, multiplied: float) -> None:
+        super().__init__()
+        self.first, self.last, self.by = nn.Linear(6, 64), nn.Linear(64, 3), multiplied
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x).relu()) * self.by
+
+
+@pytest.mark.parametrize("number", [64, 64.0, 1 / 64, 63])
+def test_a_factor_that_may_be_a_number_of_channels_is_refused(number):
+    with pytest.raises(InputError, match="multiplies or divides by"):
+        narrowed(Temperature(number), 0.5, torch.randn(2, 6))
+    assert narrowed(Temperature(3.0), 0.5, torch.randn(2, 6)).first.out_features == 32
+
+
+def test_a_network_in_which_nothing_can_be_narrowed_is_refused():
+    class Sorted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 32), nn.Linear(32, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.first(x).sort(-1).values)
+
+    with pytest.raises(InputError, match="no hidden channels that could be fewer"):
+        narrowed(Sorted(), 0.5, torch.randn(2, 6))
+
+
+class Sizes:
+    hidden_size, num_attention_heads = 32, 2
+
+
+class Configured(nn.Module):
+    def __init__(self, config: Sizes, rate: float = 0.0) -> None:
+        super().__init__()
+        self.config, self.first = config, nn.Linear(6, config.hidden_size)
+        self.drop, self.last = nn.Dropout(rate), nn.Linear(config.hidden_size, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.drop(self.first(x).relu()))
+
+
+def test_what_a_factory_did_beside_the_configuration_stays():
+    network = Configured(Sizes(), rate=0.5)
+    network.first.requires_grad_(False)
+    nn.init.constant_(network.last.bias, 7.0)
+    found = narrowed(network, 0.5, torch.randn(4, 6))
+    assert found.first.out_features == 16 and found.drop.p == 0.5
+    assert not found.first.weight.requires_grad and found.last.weight.requires_grad
+    assert found.last.bias.tolist() == [7.0] * 3

@@ -401,6 +401,7 @@ def test_a_mask_before_the_inputs_is_no_batch():
     assert evaluations.with_graph == 9
 
 
+@pytest.mark.filterwarnings("ignore:torch's random generator is in the same state")
 def test_two_trainings_that_are_one_are_an_error():
     def fixed(module, seed):
         torch.manual_seed(0)

@@ -20,6 +20,8 @@ _INNER = (
     "intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "d_ff", "encoder_ffn_dim",
     "decoder_ffn_dim", "embedding_size",
 )  # fmt: skip
+_ROUNDED = 0.2  # of the width ratio, as heads allow
+_FEW, _ALIKE = 64, 0.5  # initial numbers whose deviation tells, and by how much it varies
 _PER_HEAD = ("head_dim", "d_kv")
 _HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
@@ -39,8 +41,9 @@ def by_config(network: nn.Module, width_ratio: float, example: Any) -> nn.Module
         example: Two inputs or more, on which both are evaluated.
 
     Returns:
-        None where the network has no such configuration, or where what is made of a smaller one
-        has other layers or other outputs.
+        None where the network has no such configuration, is not what its class makes of it (its
+        factory froze a part, say), or where what is made of a smaller one has another width than
+        was asked for, other layers or other outputs.
     """
     config = getattr(network, "config", None)
     widths = [name for name in _WIDTHS if isinstance(getattr(config, name, None), int)]
@@ -53,11 +56,15 @@ def by_config(network: nn.Module, width_ratio: float, example: Any) -> nn.Module
         unit = heads * 2 if whole % (2 * heads) == 0 else heads
         setattr(smaller, name, unit * max(1, math.floor(whole / unit * width_ratio + 0.5)))
     kept = getattr(smaller, widths[0]) / getattr(config, widths[0])
+    if not math.isclose(kept, width_ratio, rel_tol=_ROUNDED):
+        return None
     for name in (*_INNER, *_PER_HEAD):
         whole = getattr(config, name, None)
         if isinstance(whole, int):
             setattr(smaller, name, max(1, math.floor(whole * kept + 0.5)))
     try:
+        if not _as_made(network, type(network)(copy.deepcopy(config))):
+            return None
         found = type(network)(smaller)
         for name in _HOOKS:  # by which it is called
             setattr(found, name, copy.copy(getattr(network, name)))
@@ -69,6 +76,34 @@ def by_config(network: nn.Module, width_ratio: float, example: Any) -> nn.Module
     except Exception:  # a class that is not made of its configuration alone may raise anything
         return None
     return found.train(network.training) if same else None
+
+
+def _as_made(network: nn.Module, twin: nn.Module) -> bool:
+    """Whether a network is as its class makes it: layers with their settings, what is trained, and
+    initial values that are constants or random numbers of one size.
+    """
+    settings = [
+        [(name, type(layer), layer.extra_repr()) for name, layer in either.named_modules()]
+        for either in (network, twin)
+    ]
+    own, made = dict(network.named_parameters()), dict(twin.named_parameters())
+    return (
+        settings[0] == settings[1]
+        and own.keys() == made.keys()
+        and all(_alike(p, made[name]) for name, p in own.items())
+    )
+
+
+def _alike(one: nn.Parameter, other: nn.Parameter) -> bool:
+    if one.requires_grad != other.requires_grad or one.shape != other.shape:
+        return False
+    (a, b), (c, d) = (
+        (float(t.std(correction=0)), float(t.mean()))
+        for t in (one.detach().float(), other.detach().float())
+    )
+    if not a or not c:
+        return a == c and b == d
+    return one.numel() < _FEW or abs(math.log(a / c)) < _ALIKE
 
 
 def _layers(network: nn.Module) -> list[tuple[str, type[nn.Module]]]:

@@ -63,7 +63,11 @@ def scales(network: nn.Module, axes: Axes, stays: NDArray[np.bool_]) -> dict[str
             usual_bias = 1 / math.sqrt(3 * _numbers(axes, weight)["inputs"])
             follows = _near(tensors[own["bias"]], usual_bias)
             result[own["bias"]] = math.sqrt(fewer[weight]) if follows else result[weight]
-    return result
+    return {
+        name: factor
+        for name, factor in result.items()
+        if tensors[name].numel() == 1 or bool((tensors[name] != tensors[name].flatten()[0]).any())
+    }  # constants stay
 
 
 def rule(weight: Tensor, axes: Axes, name: str) -> Rule | None:

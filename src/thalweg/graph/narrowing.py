@@ -5,7 +5,7 @@ It does not need the settings of the network's author: the network is watched at
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ from thalweg.graph.literals import graph_of, rewrite
 from thalweg.graph.resizing import renumber, renumbered, resize
 from thalweg.graph.watching import Work, watched_work
 from thalweg.weights.copying import copied
+
+_FEWEST = 16  # channels: smaller numbers are often something else
 
 
 @dataclass(frozen=True)
@@ -154,10 +156,15 @@ def _narrow(
     work = watched_work(twin, example, known)
     multiples = work.axes.resolve(whole_rows=attempt.whole_rows)
     groups = hidden(work.axes)
-    if not groups and work.axes.unknown:
+    several = sum(p.dim() > 1 for p in network.parameters()) > 1
+    if not groups and (several or work.axes.unknown):  # one layer alone has nothing between
+        why = (
+            f"what {work.axes.unknown[0]} sees stays whole, as this operation is not understood"
+            if work.axes.unknown
+            else "all of them are told apart by their place, or are inputs and outputs"
+        )
         raise InputError(
-            f"{type(network).__name__} has no hidden channels that could be fewer: what "
-            f"{work.axes.unknown[0]} sees stays whole, as this operation is not understood"
+            f"{type(network).__name__} has no hidden channels that could be fewer: {why}"
         )
     if attempt.even:
         common = math.gcd(*(len(labels) for labels in groups))
@@ -192,6 +199,24 @@ def _check_stored(axes: Axes, left: Callable[[Array], int], stored: Sequence[str
         cut = any(left(labels) < len(labels) for labels in axes.named.get(name, ()))
         if cut and (name in axes.fans or name in axes.tables):
             _refuse(name)
+
+
+def _check_factors(name: str, numbers: Sequence[float], sizes: Mapping[int, int]) -> None:
+    """Checks that no factor or divisor is a number of channels that changes, or one less: nobody
+    can tell whether it means that number, and would change with it, or is a constant.
+
+    Raises:
+        InputError: One is.
+    """
+    for number in numbers:
+        whole = number if abs(number) >= 1 else 1 / number if number else 0.0
+        for old, new in sizes.items():
+            if new != old >= _FEWEST and whole in (old, old - 1):
+                raise InputError(
+                    f"{name} can't be narrowed: it multiplies or divides by {number:g}, and has "
+                    f"{old} channels that would be {new}; nobody can tell whether that is their "
+                    "number: take it from x.shape, or write mean(), where it is"
+                )
 
 
 def _refuse(name: str) -> NoReturn:
@@ -243,6 +268,8 @@ def _check(
         got = [lengths(along) for along in own.results]
         if own.name != step.name or got != shapes:
             raise _Misfit(f"{own.name} gives {got}, needs {step.name} with {shapes}")
+        if step.name in ("mul", "div") and step.root is None:
+            _check_factors(type(network).__name__, step.numbers, sizes)
         for i, (number, used) in enumerate(zip(step.numbers, own.numbers, strict=True), 1):
             expected = [number, renumbered(number, sizes), sizes.get(number)]  # type: ignore[call-overload]
             if step.root is not None and i == len(step.numbers):

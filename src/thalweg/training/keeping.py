@@ -41,18 +41,18 @@ class Kept:
     ends: dict[int, str] = field(default_factory=dict)
 
     def ended(self, k: int, state: object) -> None:
-        """Notes the state of torch's random generators after the k-th training by a user's function,
-        and warns where it is that after another one: each began with another seed.
+        """Notes the state of torch's random generators after the k-th training by a user's
+        function, and warns where it is that after another one: each began with another seed.
         """
         end = hashlib.sha256(repr(state).encode()).hexdigest()
         same = next((other for other, its in self.ends.items() if its == end and other != k), None)
         self.ends[k] = end
         if same is not None:
             warnings.warn(
-                f"torch's random generator is in the same state after trainings {same} and {k}: the "
-                "training function seeds it with a number of its own, so that what it draws from "
-                "it (order, masks, augmentation) is not drawn anew, and u does not hold it; let it "
-                "seed with what it is given, or not at all",
+                f"torch's random generator is in the same state after trainings {same} and {k}: "
+                "the training function seeds it with a number of its own, so that what it draws "
+                "from it (order, masks, augmentation) is not drawn anew, and u does not hold it; "
+                "let it seed with what it is given, or not at all",
                 stacklevel=2,
             )
 
