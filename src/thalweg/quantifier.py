@@ -80,7 +80,7 @@ class Quantifier:
         cost_: All that it rests on, the network's own training included, whenever that was done.
             Predictions are not in it: each evaluates every network once per input.
         bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
-            the last of these purchases is nothing, with the reason.
+            the last of these purchases is nothing, with the reason. Empty for a fine-tuned network.
 
     Example:
         >>> import torch
@@ -241,7 +241,8 @@ class Quantifier:
         Returns:
             Draws of retrainings `[draws, inputs, classes]`; `u()` is the standard uncertainty
             `[inputs]`, and `outside` says which inputs are unlike all unlabelled ones, so that u is
-            a guess there. The same inputs get the same draws.
+            a guess there. The same set of inputs in the same order gets the same draws; u and
+            `outside` of an input do not hang on what else is asked.
 
         Raises:
             InputError: It is not fitted, the inputs can't be predicted on, or there are more draws
