@@ -53,6 +53,7 @@ TOP = [
     "register_baseline",
     "InputError",
     "Diverged",
+    "TrainingFailed",
     "__version__",
 ]
 METHODS = {

@@ -15,7 +15,7 @@ from thalweg import baselines, emulators, explorers, landscape, metrics, weights
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
-from thalweg.errors import Diverged, InputError
+from thalweg.errors import Diverged, InputError, TrainingFailed
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.loading import load
 from thalweg.meter import Cost
@@ -62,6 +62,7 @@ __all__ = [
     "Quantified",
     "Quantifier",
     "Recipe",
+    "TrainingFailed",
     "Truth",
     "Values",
     "WeightDistribution",
