@@ -16,6 +16,8 @@ import contract
 from thalweg.baselines.base import Baseline, baselines, find_baseline
 from thalweg.errors import InputError
 from thalweg.explorers.base import explorers
+from thalweg.graph import narrowing
+from thalweg.graph.watching import watched_work
 from thalweg.models.resnet import resnet
 from thalweg.narrow import training as narrow_training
 from thalweg.narrow.flops import flops
@@ -82,9 +84,18 @@ def test_contract_on_loaders(name, loader, tmp_path):
 def test_counted_cost_equals_measured_flops(name, network, monkeypatch):
     """In trainings of the network that was given, whichever network was trained in its place.
 
-    Less the few examples on which it is measured what a network costs.
+    Less the few examples on which it is measured what a network costs, and the two on which its
+    channels are watched, each time that one is narrowed.
     """
     looking = []
+
+    def watched(*given, **named):
+        with FlopCounterMode(display=False) as look:
+            found = watched_work(*given, **named)
+        looking.append(look.get_total_flops())
+        return found
+
+    monkeypatch.setattr(narrowing, "watched_work", watched)
 
     def counted(problem):
         looking.append(flops(problem))
