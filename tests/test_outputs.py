@@ -202,7 +202,7 @@ def test_files_say_what_they_are_of(kind, tmp_path):
     [
         (lambda: Predictions.from_values(torch.tensor([[[math.nan]]])), "NaN or infinite"),
         (lambda: Predictions.from_values(torch.zeros(3)), r"\[members, inputs, outputs\]"),
-        (lambda: Predictions.from_probabilities([[[0.5, 0.6]]]), "sum to 1.1"),
+        (lambda: Predictions.from_probabilities([[[0.5, 0.6]]]), "to 1.1 over classes"),
         (lambda: Predictions.from_probabilities([[[-0.5, 1.5]]]), "outside of 0 .. 1"),
         (lambda: Predictions.from_binary([[1.5]]), "outside of 0 .. 1"),
         (lambda: Predictions.from_binary(), "one of them"),
@@ -285,7 +285,7 @@ def one(n: int) -> nn.Module:
         (Values(mean=(0.0, 1.0, 2.0)), 2, torch.zeros(120, 2), "3 numbers, and the network 2"),
         (Binary(), 1, torch.arange(120) % 3, "label 2, needs 0 or 1"),
         (Binary(), 2, torch.arange(120) % 2, r"needs \[batch, 1\]"),
-        ("values", 1, torch.zeros(120), "a str, needs thalweg.Classes"),
+        ("values", 1, torch.zeros(120), r"say outputs=Values\(\)"),  # a name of logits
         (Values, 1, torch.zeros(120), "the class Values, needs thalweg.Classes"),
     ],
 )

@@ -166,7 +166,8 @@ def test_the_page_is_that_of_the_results():
     told = [
         json.loads(file.read_text()) for file in sorted((page.RESULTS / "recipes").glob("*.json"))
     ]
-    assert told and page.filled(text, [], told) == text
+    own = [json.loads(file.read_text()) for file in sorted((page.RESULTS / "loops").glob("*.json"))]
+    assert told and own and page.filled(text, [], told, own) == text
     for limits in ("0.37 to 1 ", "0.78 to 1.11", "0.78 to 1.08", "0.5 to 2"):
         assert limits in text
     assert [
