@@ -69,20 +69,20 @@ def test_the_share_that_is_trained_comes_from_what_is_metered(jobs, monkeypatch)
     assert share() == 1.0 and planning.trained_share(method, given, None)() == 1.0
     assert seen == sorted(seen)
     if jobs == 1:
-        steps = 5 * given.recipe.steps(len(given.train_loader))
-        assert len(seen) == steps and seen[steps // 5 - 1] == pytest.approx(1 / 3, abs=0.02)
+        steps = 3 * given.recipe.steps(len(given.train_loader))
+        assert len(seen) == steps and seen[steps // 3 - 1] == pytest.approx(1 / 2, abs=0.02)
 
 
 def test_a_plan_trains_nothing():
     given = problem()
     plan = Quantifier(budget=2.0, emulator=SMALL).plan(given)
-    assert (plan.anchors, plan.copies, plan.width_ratio, plan.kept) == (1, 4, 0.5, 0)
-    assert plan.ratio == pytest.approx(0.5) and plan.trainings == pytest.approx(3.0)
+    assert (plan.anchors, plan.copies, plan.width_ratio, plan.kept) == (1, 2, 0.5, 0)
+    assert plan.ratio == pytest.approx(0.5) and plan.trainings == pytest.approx(2.0)
     assert 0 < plan.seconds < 60 and plan.memory > 1e7
     assert given.cost.backward_examples == 0 and not given.has(0)
     fitted(given, budget=2.0)
     again = Quantifier(budget=2.0, emulator=SMALL).plan(given)
-    assert (again.kept, again.trainings) == (5, 0.0) and again.seconds < plan.seconds
-    assert "5 of them trained already: 0.00 trainings to do" in str(again)
+    assert (again.kept, again.trainings) == (3, 0.0) and again.seconds < plan.seconds
+    assert "3 of them trained already: 0.00 trainings to do" in str(again)
     with pytest.raises(InputError, match="without unlabelled inputs"):
         Quantifier().plan(cases.problem())

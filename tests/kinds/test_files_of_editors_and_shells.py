@@ -150,7 +150,7 @@ def test_what_is_no_file_is_one_line_and_not_waited_for(what, things):
         lambda p: files.read_record(p, dict),
     ):
         with pytest.raises(
-            InputError, match=r"needs a file|give the path of a|does not exist"
+            InputError, match=r"needs a file|give the path of a|does not exist|and no model"
         ) as caught:
             use(things / what)
         one_line(caught)

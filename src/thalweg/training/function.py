@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from thalweg.errors import Diverged, InputError, TrainingFailed
 from thalweg.meter import Meter
@@ -195,7 +194,7 @@ def _returned(result: Any, network: nn.Module, make: Callable[[], nn.Module]) ->
     found = networks[0]
     if isinstance(found, nn.Module) and unwrapped(found) is network:
         return Weights.of(network)
-    if isinstance(found, AveragedModel):
+    if isinstance(found, nn.Module) and hasattr(found, "n_averaged"):  # torch's AveragedModel
         found = found.module
     try:
         (weights,) = given_networks([found], make())
