@@ -171,3 +171,13 @@ def test_what_can_t_be_asked_about_is_one_line():
         quantifier.predict(ASKED)
     with pytest.raises(InputError, match=r"quantify got a int, needs a thalweg\.Problem"):
         Quantifier().fit(3)
+
+
+def test_unlabelled_inputs_that_were_trained_on_are_told():
+    """Whatever else is told: they are few, and u is too small."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Quantifier(draws=3, emulator=SMALL).fit(problem(unlabelled=cases.batches().inputs))
+        Quantifier(draws=3, emulator=SMALL).fit(problem())
+    texts = [str(one.message) for one in told]
+    assert sum("100% of the unlabelled inputs are training inputs" in text for text in texts) == 1

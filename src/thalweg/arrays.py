@@ -20,8 +20,8 @@ KEYS = ("member", "input")
 
 
 def read(given: Any) -> Any:
-    """What is given as an array, where it is a table, the path of a file, or a list of either; as
-    it is where it is anything else.
+    """Returns what is given as an array, where it is a table, the path of a file, or a list of
+    either; as it is where it is anything else.
 
     Args:
         given: A table of pandas or pyarrow, say, or the path of a .npy, .npz or .parquet file.
@@ -55,8 +55,8 @@ def as_parquet(values: Tensor) -> bytes:
 
 
 def numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
-    """What is given as a tensor on the CPU in single or double precision, without gradients, and
-    the type that it had.
+    """Returns what is given as a tensor on the CPU in single or double precision, without
+    gradients, and the type that it had.
 
     Raises:
         InputError: It is no array of real numbers.

@@ -44,7 +44,7 @@ _GRID = torch.linspace(-5, 5, 81, dtype=torch.float64)  # of the prior's deviati
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of narrow copies before any is seen, as normal distributions of logarithms.
+    """The prior: how good narrow copies are before any is seen, as normal laws of logarithms.
 
     Attributes:
         variance: The median of v at a width ratio s is s to the power of minus this.
@@ -91,7 +91,7 @@ class Witnesses:
 
 @dataclass(frozen=True)
 class Purchase:
-    """What to train next.
+    """A purchase: the networks to train next, with the reason.
 
     Attributes:
         whole: Full trainings.
@@ -178,7 +178,7 @@ def affordable(budget: float, cost: float) -> int:
 
 
 def choose(known: Observations, budget: float, copy_cost: float, prior: Prior = PRIOR) -> Purchase:
-    """What the rest of a budget is best spent on.
+    """Returns what the rest of a budget is best spent on.
 
     All ways to spend it on full trainings and narrow copies of the same width ratio are compared by
     the error to expect. Where the best has full trainings, one of them is bought first: then there
@@ -243,7 +243,8 @@ def worth(error: float) -> float:
 
 
 def witnesses(group: Group, prior: Prior = PRIOR) -> Witnesses:
-    """What anchors and proxies tell of the proxies' variance and bias: their posterior means.
+    """Returns what anchors and proxies tell of the proxies' variance and bias: their posterior
+    means.
 
     Args:
         group: What they say of unlabelled inputs; one anchor and one proxy at least.

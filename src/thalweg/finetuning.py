@@ -43,9 +43,9 @@ def pre_trained(problem: Problem) -> str | None:
 
 
 def fine_tunings(problem: Problem, anchors: int, budget: float, emulator: Emulator) -> Method:
-    """What was best for its cost on the tasks of `docs/finetuning.md`: a further fine-tuning for
-    each whole training of the budget; where it has less than one, members along cycles of the
-    learning rate from the network that is there, in half a training at most.
+    """Returns what was best for its cost on the tasks of `docs/finetuning.md`: a further
+    fine-tuning for each whole training of the budget; where it has less than one, members along
+    cycles of the learning rate from the network that is there, in half a training at most.
 
     Args:
         problem: Network, training set and recipe.

@@ -146,7 +146,7 @@ class Witness:
     def say(
         self, inputs: Loader | Inputs, near: Nearest | None, meter: Meter
     ) -> tuple[Tensor, Tensor | None]:
-        """What is stored of its predictions, and its features, as `log_probs` and `rows`."""
+        """Returns what is stored of its predictions, and its features, as in `Witness`."""
         said: list[tuple[Tensor, Tensor | None]] = []
         ask = partial(_said, self.architecture, self.weights, self.features, inputs, near)
         meter.charge(
@@ -246,7 +246,7 @@ class Fitted:
 
     @cached_property
     def known(self) -> Observations:
-        """What they said of the unlabelled inputs."""
+        """Returns what they said of the unlabelled inputs."""
         return self._observations([(own.log_probs, own.rows) for own in self.used])
 
     @property
@@ -265,7 +265,7 @@ class Fitted:
 
     @cached_property
     def ask(self) -> Ask:
-        """What the emulator learned; it learns when this is first read."""
+        """Returns what the emulator learned; it learns when this is first read."""
         with self.asking.meter.emulating():
             return self.emulator.learned(self.known, self.seed)
 
@@ -363,7 +363,9 @@ def made(
     emulator: Emulator,
     seed: int,
 ) -> Fitted:
-    """What a fit leaves of networks that were asked; arguments as the attributes of `Fitted`."""
+    """Returns what a fit leaves of networks that were asked; arguments as the attributes of
+    `Fitted`.
+    """
     said = [own.log_probs for own in witnesses]
     learned = learned_the_task(said, whole, asking.outputs)
     return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned)

@@ -124,8 +124,8 @@ class Request:
             )
 
     def method(self, problem: Problem) -> Method:
-        """What is trained first: anchors, and narrow copies of a width ratio that is chosen; with
-        the emulator. All that will be asked of the networks is tried on new ones.
+        """Returns what is trained first: anchors, and narrow copies of a width ratio that is
+        chosen; with the emulator. All that will be asked of the networks is tried on new ones.
 
         Raises:
             InputError: The network can't be narrowed so far, the budget is too small, or there is
@@ -147,7 +147,7 @@ class Request:
         return method
 
     def _without_copies(self, problem: Problem, stored: str) -> Method:
-        """What the budget buys of a fine-tuned network; a warning says so."""
+        """Returns what the budget buys of a fine-tuned network; a warning says so."""
         why = f"'{stored}' is the same in all new networks (pre-trained?)"
         if self.width_ratio is not None:
             raise InputError(

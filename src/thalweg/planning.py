@@ -29,6 +29,7 @@ class Plan:
         memory: The memory of the process in these steps and of what is kept of the training
             inputs for predictions, in bytes.
         more: What may then be bought, as these networks show, in trainings; it is not in the time.
+        drawn_anew: What a retraining draws anew, and how far a seed reaches it.
 
     Example:
         >>> plan = Plan(1, 2, 0.5, 0.29, 1, 0.58, 130.0, 420_000_000)
@@ -46,6 +47,7 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
     seconds: float | None
     memory: int
     more: float = 0.0
+    drawn_anew: str = ""
 
     def __str__(self) -> str:
         networks = f"{self.anchors} network{'s' * (self.anchors > 1)}"
@@ -60,6 +62,7 @@ trained already: 0.58 trainings to do, about 2 min; about 0.4 GB of memory
             f"{networks}{kept}: {self.trainings:.2f} trainings to "
             f"do{time}; about {self.memory / 1e9:.1f} GB of memory"
             + (f"; then up to {self.more:.2f} trainings, as these show" if self.more else "")
+            + (f"; each draws anew: {self.drawn_anew}" if self.drawn_anew else "")
         )
 
 
@@ -110,7 +113,8 @@ def planned(
     copies, ratio = (0, 1.0) if len(networks) < 2 else networks[1][1:]
     left = seconds if problem.train is None else None
     after = 0.0 if method.narrow is None else max(0.0, method.narrow.budget - copies * ratio)
-    return Plan(method.anchors, copies, width_ratio, ratio, kept, trainings, left, memory, after)
+    counts = method.anchors, copies, width_ratio, ratio, kept
+    return Plan(*counts, trainings, left, memory, after, problem.drawn_anew)
 
 
 def trained_share(

@@ -35,7 +35,7 @@ class Evaluable(Protocol):
 
     @property
     def outputs(self) -> Outputs:
-        """What the networks' outputs mean."""
+        """Returns what the networks' outputs mean."""
 
     @property
     def seed(self) -> int:
@@ -51,7 +51,7 @@ class Evaluable(Protocol):
 
     @property
     def behaviour(self) -> Behaviour:
-        """What a network was seen to do."""
+        """Returns what a network was seen to do."""
 
     def build(self, *name: str | int) -> nn.Module:
         """A new network, initialised for a purpose."""

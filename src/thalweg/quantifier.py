@@ -200,6 +200,7 @@ class Quantifier:
                         tick=looked.tick,
                     )
                     fitted.append(first)
+                    _warn_of_trained_on(first)
             return fitted[-1].known
 
         with problem.measured() as spent:
@@ -215,8 +216,8 @@ class Quantifier:
         return self
 
     def plan(self, problem: Problem) -> Plan:
-        """What `fit` would train, about how long it would take, and how much memory, from a few
-        steps of networks that are thrown away; nothing is trained.
+        """Returns what `fit` would train, about how long it would take, and how much memory, from a
+        few steps of networks that are thrown away; nothing is trained.
 
         Args:
             problem: As in `fit`.
@@ -421,6 +422,22 @@ def _settings() -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
+def _warn_of_trained_on(fitted: Fitted) -> None:
+    """Warns where half or more of the unlabelled inputs are training inputs."""
+    near = fitted.asking.near
+    if near is None or not near.distances.shape[1]:
+        return
+    first, last = near.distances[:, 0], near.distances[:, -1]
+    share = float((first <= 1e-5 * last).double().mean())
+    if share >= 0.5:
+        warnings.warn(
+            f"{share:.0%} of the unlabelled inputs are training inputs, on which networks agree: u "
+            "is learned too small, and other inputs seem outside; give unlabelled inputs that were "
+            "not trained on",
+            stacklevel=4,
+        )
+
+
 def _tell(plan: Plan) -> None:
     """Says what will be trained, before that, where it takes more than two seconds."""
     if plan.seconds is None or plan.seconds > DELAY:
@@ -434,10 +451,10 @@ def summary(
     check: Transfer | None,
     bought: Sequence[Purchase] = (),
 ) -> str:
-    """What predictions rest on, a line for each fact."""
+    """Returns what predictions rest on, a line for each fact."""
     copies = f"{narrow_copies} narrow copies of width ratio {width_ratio:g}"
     said = "not checked: no narrow copy learned the task" if check is None else str(check)
-    if width_ratio == 1:
+    if width_ratio == 1 and not narrow_copies:
         copies, said = "no narrow copies", "not checked: there are no narrow copies"
     return (
         f"{copies}; cost: "

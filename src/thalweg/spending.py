@@ -20,8 +20,8 @@ def first_part(
     emulator: Emulator,
     model: MakeNetwork | None = None,
 ) -> Method:
-    """What is trained before anything is chosen: anchors, and two narrow copies of the width ratio
-    with which the whole budget is expected to do best. Nothing is trained here.
+    """Returns what is trained before anything is chosen: anchors, and two narrow copies of the
+    width ratio with which the whole budget is expected to do best. Nothing is trained here.
 
     Args:
         problem: The problem of the whole network.

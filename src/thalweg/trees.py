@@ -22,7 +22,8 @@ tensor.
 
 
 def as_inputs(given: Any, name: str) -> Inputs:
-    """What a user gave as inputs: tensors, or arrays of NumPy, alone, in a tuple or by name.
+    """Returns what a user gave as inputs: tensors, or arrays of NumPy, alone, in a tuple or by
+    name.
 
     Args:
         given: What the user gave. A list is one tensor.
@@ -104,7 +105,7 @@ def check_form(x: Inputs, needed: Form, name: str) -> None:
 
 
 def form(x: Inputs) -> Form:
-    """What parts inputs have."""
+    """Returns what parts inputs have."""
     if isinstance(x, Tensor):
         return None
     return tuple(sorted(x)) if isinstance(x, Mapping) else len(x)

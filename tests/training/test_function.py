@@ -213,6 +213,7 @@ def test_a_bootstrap_is_drawn_by_its_own_seed():
         (lambda module: None, "a function of (module)"),
         (lambda module, loader, seed: None, "a function of (module, loader, seed)"),
         (lambda module, epochs: None, "a function of (module, epochs)"),
+        (lambda module, data=X: None, "a function of (module, data)"),
         (lambda module, seed, order: None, "a function of (module, seed, order)"),
     ],
 )
@@ -310,6 +311,10 @@ def best(module, seed):
     return state
 
 
+def checkpoint(module, seed):
+    return {"epoch": 4, "model": best(module, seed)}, {"loss": torch.tensor([1.0, 0.5])}
+
+
 def copied(module, seed):
     other = copy.deepcopy(module)
     fit(other, seed)
@@ -323,11 +328,30 @@ def averaged(module, seed):
     return mean
 
 
-@pytest.mark.parametrize("function", [best, copied, averaged, lambda m, s: (fit(m, s), {"a": 1})])
+@pytest.mark.parametrize(
+    "function", [best, checkpoint, copied, averaged, lambda m, s: (fit(m, s), {"a": 1})]
+)
 def test_what_it_returns_is_what_was_trained(function):
     solved = problem(function)
     assert torch.equal(flat(solved.anchor(0)), flat(problem().anchor(0)))
     assert solved.training_examples == EXAMPLES
+
+
+def test_a_returned_state_of_batch_norm_is_taken():
+    """It has a number without axes, how many batches it saw."""
+
+    def normed():
+        return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+    states = []
+
+    def returning(module, seed):
+        states.append(best(module, seed))
+        return states[-1]
+
+    solved = Problem(normed, train=returning, unlabelled=X[TRAIN:400])
+    assert torch.equal(solved.anchor(0).params["0.weight"], states[0]["0.weight"])
+    assert not bool((states[0]["0.weight"] == 0).all())
 
 
 def test_two_returned_networks_are_one_too_many():

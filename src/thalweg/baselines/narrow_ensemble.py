@@ -112,8 +112,8 @@ class NarrowEnsemble(Baseline):
         return best, enough[best]
 
     def costs(self, problem: Problem, model: MakeNetwork | None = None) -> dict[float, float]:
-        """What a member costs by the width ratios that it may have, in trainings of the whole
-        network; nothing is trained.
+        """Returns what a member costs by the width ratios that it may have, in trainings of the
+        whole network; nothing is trained.
 
         Args:
             problem: The problem of the whole network.

@@ -207,7 +207,7 @@ class _Grown:
     residuals: Tensor
 
     def ask(self, group: Group, features: Tensor | None, draws: int, seed: int) -> "_Asked":
-        """What it says of other inputs."""
+        """Returns what it says of other inputs."""
         views = _views(self.outputs, group, features)
         found = [self.trees.apply(view) for view in views]
         u = torch.from_numpy(np.mean([_predicted(self.leaves, own) for own in found], 0))

@@ -197,7 +197,7 @@ class Axes:
         return multiples
 
     def _kind(self, grid: Grid) -> str | None:
-        """What is settled of a grid by the labels as they are now."""
+        """Returns what is settled of a grid by the labels as they are now."""
         elements, rows, columns = (
             self.labels.now(array) for array in (grid.elements, grid.rows, grid.columns)
         )

@@ -42,7 +42,7 @@ def kept(
 
 
 def resized(axes: Axes, left: Callable[[Array], int]) -> dict[int, int]:
-    """What becomes of a number of channels, where that is one number."""
+    """Returns what becomes of a number of channels, where that is one number."""
     found: dict[int, set[int]] = {}
     for labels in axes.arrays:
         if left(labels) < len(labels):

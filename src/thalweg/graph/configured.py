@@ -21,7 +21,7 @@ _INNER = (
     "decoder_ffn_dim", "embedding_size",
 )  # fmt: skip
 _ROUNDED = 0.2  # of the width ratio, as heads allow
-_FEW, _ALIKE = 64, 0.5  # initial numbers whose deviation tells, and by how much it varies
+_FEW, _ALIKE = 256, 0.5  # initial numbers whose deviation tells, and by how much it varies
 _PER_HEAD = ("head_dim", "d_kv")
 _HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",

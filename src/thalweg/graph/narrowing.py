@@ -211,7 +211,8 @@ def _check_factors(name: str, numbers: Sequence[float], sizes: Mapping[int, int]
     for number in numbers:
         whole = number if abs(number) >= 1 else 1 / number if number else 0.0
         for old, new in sizes.items():
-            if new != old >= _FEWEST and whole in (old, old - 1):
+            meant = any(math.isclose(whole, count) for count in (old, old - 1))
+            if meant and new != old and old >= _FEWEST:
                 raise InputError(
                     f"{name} can't be narrowed: it multiplies or divides by {number:g}, and has "
                     f"{old} channels that would be {new}; nobody can tell whether that is their "

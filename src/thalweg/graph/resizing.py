@@ -45,7 +45,9 @@ def renumber(network: nn.Module, sizes: Mapping[int, int]) -> None:
 
 
 def renumbered(value: Any, sizes: Mapping[int, int]) -> Any:
-    """What becomes of a number of channels, of a root of one, or of a tuple of such numbers."""
+    """Returns what becomes of a number of channels, of a root of one, or of a tuple of such
+    numbers.
+    """
     if type(value) is tuple:
         return tuple(renumbered(part, sizes) for part in value)
     if type(value) is int:

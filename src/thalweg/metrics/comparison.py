@@ -80,7 +80,7 @@ def compare(
     cost: Cost | float | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """What a method's predictions are worth beside real retrainings, on the same inputs.
+    """Returns what a method's predictions are worth beside real retrainings, on the same inputs.
 
     Args:
         reference: Predictions of retrainings `[retrainings, inputs, columns]`, three at least, and

@@ -316,7 +316,7 @@ def _form(facts: Mapping[str, Any]) -> Form:
 
 
 def _architecture(facts: Mapping[str, Any], device: str | None, pick: Pick) -> dict[str, Any]:
-    """What is stored of an architecture, on the device that it had, or on another one."""
+    """Returns what is stored of an architecture, on the device that it had, or on another one."""
     try:
         check_device(device or facts["device"], "device")
     except InputError as error:

@@ -65,7 +65,8 @@ def as_made(network: nn.Module) -> nn.Module:
 
 
 def checked_pick(outputs: Any, pick: Any) -> tuple[Any, Pick]:
-    """What the user says of a network's outputs, as what they mean and what of them are the logits.
+    """Returns what the user says of a network's outputs, as what they mean and what of them are the
+    logits.
 
     Args:
         outputs: A kind of outputs, or what to pick, which are then logits of classes.

@@ -48,7 +48,8 @@ def seeds_of(function: Any) -> tuple[str, ...]:
         p for p in rest if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     # one that has a value, by default or bound by a partial, may be a data set called `data`
-    named = tuple(p.name for p in needed or rest if p.name in (_SEED, *_APART))
+    free = needed or [p for p in rest if p.default is None or isinstance(p.default, int)]
+    named = tuple(p.name for p in free if p.name in (_SEED, *_APART))
     if not needed and _SEED in named:
         named = (_SEED,)
     if not named and len(needed) == 1 and needed[0].kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -174,15 +175,11 @@ def _returned(result: Any, network: nn.Module, make: Callable[[], nn.Module]) ->
     other things; else those of the network that it was given.
     """
     parts = list(result) if isinstance(result, tuple | list) else [result]
+    needed = network.state_dict()
     networks = [
         part
         for part in parts
-        if isinstance(part, nn.Module)
-        or (
-            isinstance(part, Mapping)
-            and len(part) > 0
-            and all(isinstance(value, Tensor) and value.dim() for value in part.values())
-        )
+        if isinstance(part, nn.Module) or (isinstance(part, Mapping) and _has_weights(part, needed))
     ]
     if not networks or networks[0] is network:
         return Weights.of(network)
@@ -191,7 +188,7 @@ def _returned(result: Any, network: nn.Module, make: Callable[[], nn.Module]) ->
             f"the training function returned {len(networks)} networks, needs one: return the "
             "trained module, or nothing where it trained the one that it was given"
         )
-    found = networks[0]
+    found: Any = networks[0]
     if isinstance(found, nn.Module) and unwrapped(found) is network:
         return Weights.of(network)
     if isinstance(found, nn.Module) and hasattr(found, "n_averaged"):  # torch's AveragedModel
@@ -201,6 +198,19 @@ def _returned(result: Any, network: nn.Module, make: Callable[[], nn.Module]) ->
     except InputError as error:
         raise TrainingFailed(f"what the training function returned: {error}") from None
     return weights
+
+
+def _has_weights(given: Mapping[Any, Any], needed: Mapping[str, Any]) -> bool:
+    """Whether a mapping is, or holds, a state dict of such a network, whatever wrappers' names come
+    before those of its weights; a history of losses is none.
+    """
+    ends = {name.rpartition(".")[2] for name in needed}
+    return any(
+        _has_weights(value, needed)
+        if isinstance(value, Mapping)
+        else isinstance(value, Tensor) and str(name).rpartition(".")[2] in ends
+        for name, value in given.items()
+    )
 
 
 def _as_before(trained: Weights, before: Weights) -> Weights:

@@ -167,7 +167,9 @@ def _chosen(given: Mapping[str, Any], network: nn.Module, what: str) -> Mapping[
 
 
 def _state_dicts(given: Mapping[Any, Any], name: str = "") -> Iterator[tuple[str, Any]]:
-    """What can be state dicts in a mapping, itself first, each with the keys that lead there."""
+    """Returns what can be state dicts in a mapping, itself first, each with the keys that lead
+    there.
+    """
     named = all(isinstance(key, str) for key in given)
     if named and any(isinstance(value, Tensor) for value in given.values()):
         yield name, given

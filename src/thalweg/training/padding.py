@@ -66,7 +66,7 @@ def _is_padded(mask: Tensor) -> bool:
 
 
 def _fill(key: str, parts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor | None:
-    """What stands in padded places, where that is one number."""
+    """Returns what stands in padded places, where that is one number."""
     if key == MASK:
         return parts[0].new_zeros(())
     lengths = [p.shape[:2] == m.shape for p, m in zip(parts, masks, strict=True)]

@@ -192,8 +192,8 @@ class Problem:
 
     @property
     def drawn_anew(self) -> str:
-        """What a retraining draws anew, in words: its sources of randomness, and how far a seed
-        reaches them.
+        """Returns what a retraining draws anew, in words: its sources of randomness, and how far a
+        seed reaches them.
         """
         masks = "masks" in self._seen.redrawn
         seen = [s for s in self.sources if s in (*self._seen.redrawn, "data")] + ["masks"] * masks

@@ -35,7 +35,7 @@ def evaluated(network: nn.Module, x: Inputs, kind: Outputs = Classes()) -> Tenso
 
 
 def checked(outputs: Any, inputs: int, kind: Outputs, mode: str = "") -> Tensor:
-    """What a network gave for so many inputs; `mode` says in which mode it did.
+    """Returns what a network gave for so many inputs; `mode` says in which mode it did.
 
     Raises:
         InputError: It is something else than outputs `[batch, outputs]` of this kind.
