@@ -126,15 +126,18 @@ def loaded(folder, model=cases.no_norm, **settings) -> Quantifier:
 
 
 def test_what_is_kept_and_what_is_replaced(tmp_path):
+    mine = tmp_path / "networks" / "best.safetensors"
+    mine.parent.mkdir()
+    mine.write_bytes(b"a network of the user's own")
     quantifier = fitted(budget=2.0)
     quantifier.save(tmp_path)
     found = loaded(tmp_path)
     assert str(found) == str(quantifier) and found.cost_ == quantifier.cost_
     assert found.get_params() == {**quantifier.get_params(), "emulator": SMALL}
     assert same(found.predict(ASKED), quantifier.predict(ASKED))
-    before = {path.name for path in tmp_path.glob("*/*.safetensors")}
+    before = {path.name for path in tmp_path.glob("*/*.safetensors") if path != mine}
     found.save(tmp_path)
-    assert {path.name for path in tmp_path.glob("*/*.safetensors")} == before, "nothing is new"
+    assert {p.name for p in tmp_path.glob("*/*.safetensors") if p != mine} == before, "nothing new"
     quantifier.set_params(seed=5, draws=3).save(tmp_path / "other")  # of the draws alone
     again = loaded(tmp_path / "other").predict(ASKED)
     assert again.members == 3 and same(again, quantifier.predict(ASKED))
@@ -142,7 +145,22 @@ def test_what_is_kept_and_what_is_replaced(tmp_path):
     other.save(tmp_path)
     assert same(loaded(tmp_path).predict(ASKED), other.predict(ASKED))
     assert not before & {path.name for path in tmp_path.glob("networks/*")}
+    assert mine.read_bytes() == b"a network of the user's own"
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".pt", ".part")]
+
+
+def test_another_activation_is_noticed(tmp_path):
+    """The weights fit as well."""
+    fitted(problem(model=wide)).save(tmp_path)
+    assert thalweg.load(tmp_path, model=wide).narrow_copies_ == 2
+
+    def leaky():
+        network = wide()
+        network[2] = nn.LeakyReLU(0.02)
+        return network
+
+    with pytest.raises(InputError, match="predicts otherwise than the stored one"):
+        thalweg.load(tmp_path, model=leaky)
 
 
 def test_what_is_wrong_is_one_line(tmp_path):

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 Amount = Annotated[int, Field(ge=0, le=2**63)] | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Units = Annotated[int, Field(ge=1, le=2**63)]
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since 1970, before the year 10000
+Name = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]  # of a file: no path leaves the folder
 OPEN = ConfigDict(extra="allow", strict=True)  # later versions may add facts
 
 
@@ -36,13 +37,13 @@ class FitRecord(TypedDict):
     architectures: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=2)]
     seed: int
     own_narrow: bool  # a function of the user's makes the narrow network
-    networks: Annotated[list[str], Field(min_length=1)]
+    networks: Annotated[list[Name], Field(min_length=1)]
     whole: Annotated[int, Field(ge=1)]
     given: Annotated[int, Field(ge=1)]
     width_ratio: Annotated[float, Field(gt=0, le=1)]
     layer: str | None
-    inputs: str
-    training: str | None
+    inputs: Name
+    training: Name | None
     cost: dict[str, Any]
     bought: list[dict[str, Any]]
     versions: dict[str, str]
