@@ -36,7 +36,7 @@ from thalweg.trees import Form, Inputs, rows, taken
 from thalweg.weights.distribution import pack, unpack
 
 RECORD = "quantifier.json"
-_NEAR = 1e-3  # in probabilities, or in standard deviations: other machines round otherwise
+_NEAR = 1e-4  # in probabilities, or in standard deviations: other machines round otherwise
 _NEAR_ELSEWHERE = 0.02  # GPUs may round to ten bits
 _VERSIONS = ("torch", "numpy", "scikit-learn")
 
