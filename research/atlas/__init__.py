@@ -1,0 +1,1 @@
+"""The atlas: the retrainings of many small tasks, and what is learned from them."""
