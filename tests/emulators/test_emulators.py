@@ -51,8 +51,9 @@ def test_it_is_a_documented_frozen_dataclass(name):
 @pytest.mark.parametrize("name", emulators())
 def test_bad_anchors(name):
     emulator = find_emulator(name)()
+    few = [(anchors(1), anchors(1), "got 1 anchor, needs 2 or more")]
     for calibration, asked, message in [
-        (anchors(1), anchors(1), "got 1 anchor, needs 2 or more"),
+        *(few if emulator.least_members > 1 else []),
         (anchors(2), anchors(3), r"\[2, inputs, 4\].*\[3, inputs, 4\]"),
         (anchors(2), anchors(2, classes=5), r"\[2, inputs, 5\]"),
     ]:
@@ -62,6 +63,25 @@ def test_bad_anchors(name):
     for draws in (0, -1):
         with pytest.raises(InputError):
             emulator.emulate(anchors(), anchors(), draws=draws, seed=0)
+
+
+@pytest.mark.parametrize("name", emulators())
+def test_without_features_it_is_the_same_but_for_these(name):
+    emulator = find_emulator(name)()
+    alone = emulator.without_features()
+    assert type(alone) is type(emulator) and alone.without_features() == alone
+    if hasattr(emulator, "geometry"):
+        assert emulator.uses_features and not alone.uses_features
+        assert dataclasses.replace(alone, geometry=True) == emulator
+    else:  # there is nothing that can be turned off
+        assert alone is emulator
+
+
+@pytest.mark.parametrize("name", [n for n, own in emulators().items() if own.least_members == 1])
+def test_one_network_is_enough_where_an_emulator_says_so(name):
+    emulator = find_emulator(name)()
+    found = emulator.emulate(anchors(1), anchors(1, inputs=30, seed=1), draws=6, seed=0)
+    assert found.stored.shape == (6, 30, 4) and torch.isfinite(found.u()).all()
 
 
 def test_by_name():

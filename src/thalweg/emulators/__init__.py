@@ -1,5 +1,6 @@
 """Emulators: from the predictions of a few networks to those of many retrainings."""
 
+from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.base import Emulator, _registry
 from thalweg.emulators.engression import Engression
 from thalweg.emulators.forest import Forest
@@ -8,6 +9,7 @@ from thalweg.emulators.observations import Observations
 from thalweg.emulators.trivial import Trivial
 
 __all__ = [
+    "Atlas",
     "Engression",
     "Forest",
     "Neighbours",

@@ -16,7 +16,7 @@ Ask = Callable[[Observations, int, int], Predictions]
 
 
 class Emulator(ABC):
-    """Learns from what two or more networks know of unlabelled calibration inputs what one more
+    """Learns from what one or more networks know of unlabelled calibration inputs what one more
     retraining would predict.
 
     Subclasses are frozen dataclasses whose fields all have defaults. One file each, registered by
@@ -39,6 +39,12 @@ class Emulator(ABC):
     def uses_features(self) -> bool:
         """Whether it looks at features of inputs."""
         return False
+
+    def without_features(self) -> "Emulator":
+        """The same, looking at predictions alone, where features of inputs can't be had; itself
+        where it has no such setting.
+        """
+        return self
 
     def check_takes(self, outputs: Outputs) -> None:
         """Checks that it can learn from predictions of such outputs.

@@ -88,6 +88,9 @@ class Forest(Learner):
     def uses_features(self) -> bool:
         return self.geometry
 
+    def without_features(self) -> "Forest":
+        return replace(self, geometry=False)
+
     def learn(self, known: Observations, seed: int) -> Ask:
         group = Group.of(known)
         measure = _Measure.of(group)
