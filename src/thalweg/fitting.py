@@ -216,10 +216,11 @@ class Fitted:
             InputError: As by `Witness.of`.
         """
         problem, narrow = trained.problem, trained.narrow
+        drawn = narrow is not None and problem.has_loader  # only for comparing them with copies
         asking = Asking(
             unlabelled,
             TrainingInputs.of(problem) if emulator.uses_features else None,
-            problem.training_part(EXAMPLES) if problem.has_loader else [],
+            problem.training_part(EXAMPLES) if drawn else [],
             layer,
             problem.outputs,
             problem.example,

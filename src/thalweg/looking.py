@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.base import Emulator
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError, check_range, whole
+from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.features import check_layer
 from thalweg.finetuning import fine_tunings, pre_trained
 from thalweg.graph.narrowing import least_share
@@ -38,7 +40,7 @@ class Request:
     anchors: int
     draws: int
     seed: int
-    emulator: Emulator
+    emulator: Emulator | None
     narrow: MakeNetwork | None
     width_ratio: float | None
     layer: str | None
@@ -47,31 +49,73 @@ class Request:
         whole("draws", self.draws, 1)
         whole("anchors", self.anchors, 1)
         check_range("anchors", self.anchors, 1, MOST)
-        check_range("budget", self.budget, 1e-9, MOST)
+        check_range("budget", self.budget, 0, MOST)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer):
             raise InputError(f"seed got {self.seed!r}, needs a whole number")
         if self.width_ratio is not None:
             check_range("width_ratio", self.width_ratio, 1e-9, 1)
+        if self.budget == 0:
+            self._check_nothing_narrow()
         if self.narrow is not None and self.width_ratio is None:
             raise InputError(
                 "quantify got narrow and no width_ratio, needs both: give its hidden channels "
                 "over those of the network"
             )
-        if not isinstance(self.emulator, Emulator):
-            raise InputError(
-                f"emulator got {self.emulator!r}, needs one such as thalweg.emulators.Forest() or "
-                "thalweg.emulators.Engression()"
-            )
-        if not self.emulator.uses_proxies:
-            raise InputError(
-                f"quantify got {type(self.emulator).__name__}, which makes nothing of narrow "
-                "networks: give Forest() or Engression(), or call its emulate on anchors' "
-                "predictions"
-            )
+        if self.emulator is not None:
+            self._check_emulator(self.emulator)
         if self.layer is not None and not isinstance(self.layer, str):
             raise InputError(
                 f"layer got a {type(self.layer).__name__}, needs the name of a layer of the network"
             )
+
+    def _check_nothing_narrow(self) -> None:
+        given = [name for name in ("narrow", "width_ratio") if getattr(self, name) is not None]
+        if given:
+            raise InputError(
+                f"quantify got {' and '.join(given)} with a budget of 0, which trains no narrow "
+                f"copies: leave {'them' if len(given) > 1 else 'it'} out, or give a budget, such "
+                "as budget=1.0"
+            )
+
+    def _check_emulator(self, emulator: Emulator) -> None:
+        if not isinstance(emulator, Emulator):
+            raise InputError(
+                f"emulator got {emulator!r}, needs one such as thalweg.emulators.Forest() or "
+                "thalweg.emulators.Engression()"
+            )
+        if self.budget > 0 and not emulator.uses_proxies:
+            raise InputError(
+                f"quantify got {type(emulator).__name__}, which makes nothing of narrow "
+                "networks: give Forest() or Engression(), or call its emulate on anchors' "
+                "predictions"
+            )
+
+    @property
+    def what_is_learned(self) -> str:
+        """Returns what unlabelled inputs are for, in words."""
+        if self.budget == 0 and self.anchors == 1:
+            return "they say what is typical"
+        return "u is learned from how networks differ on them"
+
+    def emulator_for(self, problem: Problem) -> Emulator:
+        """The emulator, the usual one if none was given; where there is no training set it looks at
+        predictions alone.
+
+        Raises:
+            InputError: Nothing is bought, and it needs more networks than there will be.
+        """
+        usual = Atlas() if self.budget == 0 else Forest()
+        emulator = usual if self.emulator is None else self.emulator
+        least = emulator.least_members
+        if self.budget == 0 and self.anchors < least:
+            there = f"{self.anchors} network{'s' * (self.anchors > 1)}"
+            raise InputError(
+                f"quantify got {there} and a budget of 0, and {type(emulator).__name__} learns "
+                f"from the differences of {least} networks or more: give more (networks= of the "
+                f"problem, or anchors={least}), a budget, or an emulator that needs one, such as "
+                "Atlas()"
+            )
+        return emulator if problem.has_loader else emulator.without_features()
 
     def checked_unlabelled(self, problem: Problem) -> CheckedInputs:
         """The problem's unlabelled inputs, read once.
@@ -94,7 +138,7 @@ class Request:
         if known.count < LEAST_KNOWN:
             raise InputError(
                 f"unlabelled got {known.count} inputs, needs {LEAST_KNOWN} or more, and better "
-                "some thousand: u is learned from how networks differ on them"
+                f"some thousand: {self.what_is_learned}"
             )
         return known
 
@@ -125,28 +169,35 @@ class Request:
 
     def method(self, problem: Problem) -> Method:
         """Returns what is trained first: anchors, and narrow copies of a width ratio that is
-        chosen; with the emulator. All that will be asked of the networks is tried on new ones.
+        chosen, or none where the budget is 0; with the emulator. All that will be asked of the
+        networks is tried on new ones.
 
         Raises:
             InputError: The network can't be narrowed so far, the budget is too small, or there is
                 no layer whose output are the features.
         """
+        emulator = self.emulator_for(problem)
+        if self.budget == 0:
+            return self._looked_at(Method(DeepEnsemble(self.anchors), emulator=emulator), problem)
         stored = pre_trained(problem) if self.narrow is None else None
         if stored is not None:
-            return self._without_copies(problem, stored)
+            return self._without_copies(problem, stored, emulator)
         if self.narrow is None:
             self._check_narrowing(problem)
         else:
             self._check_narrow_model(problem, self.narrow)
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
-        emulator = self.emulator_for(problem)
         method = first_part(problem, self.anchors, beside, emulator, self.narrow)
-        if emulator.uses_features:
-            for network in (problem, cut_problem(problem, method, self.narrow)):
+        return self._looked_at(method, problem, cut_problem(problem, method, self.narrow))
+
+    def _looked_at(self, method: Method, *problems: Problem) -> Method:
+        """A method, after a look for the layer of the features in the networks of some problems."""
+        if method.uses_features:
+            for network in problems:
                 check_layer(replace(network, meter=Meter()), self.layer)
         return method
 
-    def _without_copies(self, problem: Problem, stored: str) -> Method:
+    def _without_copies(self, problem: Problem, stored: str, emulator: Emulator) -> Method:
         """Returns what the budget buys of a fine-tuned network; a warning says so."""
         why = f"'{stored}' is the same in all new networks (pre-trained?)"
         if self.width_ratio is not None:
@@ -155,10 +206,8 @@ class Request:
                 "cut; leave it out, or give narrow= beside it, which makes a narrow network that "
                 "is pre-trained, too"
             )
-        emulator = self.emulator_for(problem)
         method = fine_tunings(problem, self.anchors, self.budget, emulator)
-        if emulator.uses_features:
-            check_layer(replace(problem, meter=Meter()), self.layer)
+        self._looked_at(method, problem)
         bought = (
             f"{method.anchors} trainings from these weights"
             if method.explorer.retrainings
@@ -171,12 +220,6 @@ class Request:
             stacklevel=3,
         )
         return method
-
-    def emulator_for(self, problem: Problem) -> Emulator:
-        """The emulator; a forest looks at predictions alone where there is no training set."""
-        if isinstance(self.emulator, Forest) and not problem.has_loader:
-            return replace(self.emulator, geometry=False)
-        return self.emulator
 
     def _check_narrow_model(self, problem: Problem, model: MakeNetwork) -> None:
         check_narrow(problem, model)

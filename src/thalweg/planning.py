@@ -10,7 +10,7 @@ from thalweg.method import Method
 from thalweg.narrow.training import MakeNetwork, narrow_problem, relative_cost
 from thalweg.progress import duration
 from thalweg.training.problem import Problem
-from thalweg.training.timing import timed
+from thalweg.training.timing import timed, timed_look
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def needed(
 def planned(
     method: Method, problem: Problem, narrow_model: MakeNetwork | None, layer: str | None
 ) -> Plan:
-    """Looks at a problem and times a few steps of networks that are thrown away; nothing is
-    trained.
+    """Looks at a problem and times a few steps of networks that are thrown away, or evaluations
+    where nothing is left to train; nothing is trained.
 
     Args:
-        method: Anchors, narrow copies with width ratio and number, and an emulator.
+        method: Anchors, narrow copies, if any, with width ratio and number, and an emulator.
         problem: Network, training set and recipe.
         narrow_model: Makes a narrow network, or None.
         layer: The layer whose output are the features, or None.
@@ -99,13 +99,13 @@ def planned(
         missing = sum(not own.has(k) for k in range(count))
         kept, trainings = kept + count - missing, trainings + missing * ratio
         if own.train is None:
-            of_steps = timed(own)
-            memory = max(memory, of_steps.memory)
+            trained = missing + (beyond if own is problem else 0.0)
+            of_one = timed(own) if trained else timed_look(own)
+            # each network looks at the training set once, forward: a third of an epoch's steps
+            look = of_one.seconds / (3 * own.recipe.epochs if trained else 1)
             at_once = min(own.execution.jobs, max(missing, 1))
-            # each network evaluates the training set once, forward: a third of an epoch's steps
-            looks = count * of_steps.seconds / own.recipe.epochs / 3
-            more = beyond if own is problem else 0.0
-            seconds += of_steps.seconds * (missing / at_once + more) + looks
+            seconds += of_one.seconds * (missing / at_once + trained - missing) + count * look
+            memory = max(memory, of_one.memory)
         if method.uses_features:
             features = check_layer(replace(own, meter=Meter()), layer)
             memory += count * 4 * own.examples * features

@@ -17,7 +17,6 @@ from typing import Any, Self
 from thalweg import files
 from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
-from thalweg.emulators.forest import Forest
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.transfer import Transfer
 from thalweg.errors import InputError, unknown
@@ -160,8 +159,8 @@ class Quantifier:
         method = request.method(problem)
         if known.count < FEW_KNOWN:
             warnings.warn(
-                f"quantify got {known.count} unlabelled inputs: u is learned from how networks "
-                f"differ on them, and is rough below {FEW_KNOWN}; give some thousand",
+                f"quantify got {known.count} unlabelled inputs: {request.what_is_learned}, and u "
+                f"is rough below {FEW_KNOWN}; give some thousand",
                 stacklevel=2,
             )
         folder = self._opened(problem, request)
@@ -346,7 +345,7 @@ class Quantifier:
             given if self.anchors is None else self.anchors,
             self.draws,
             self.seed,
-            Forest() if self.emulator is None else self.emulator,
+            self.emulator,
             self.narrow,
             self.width_ratio,
             self.layer,
@@ -381,7 +380,7 @@ class Quantifier:
         check_storable(emulator, held=not emulator.uses_features or can_be_held(problem))
         own = {"budget", "anchors", "seed", "width_ratio", "layer"}
         settings = {f"{name}=": repr(getattr(self, name)) for name in sorted(own)}
-        settings["emulator="] = repr(request.emulator)
+        settings["emulator="] = repr(emulator)
         if self.narrow is not None:
             settings["narrow="] = named("narrow", self.narrow)
         folder = FitFolder(files.given(self.folder), {**parts_of(problem), **settings})

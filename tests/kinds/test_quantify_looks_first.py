@@ -133,7 +133,7 @@ def test_no_unlabelled_inputs_or_too_few():
         ({"draws": 10**9}, "numbers or fewer, to hold them in memory"),
         ({"anchors": 0}, "anchors got 0"),
         ({"anchors": 10**6}, "anchors got 1000000, needs 1 to 100"),
-        ({"budget": 1e9}, r"budget got 1000000000.0, needs 1e-09 to 100"),
+        ({"budget": 1e9}, r"budget got 1000000000.0, needs 0 to 100"),
         ({"budget": float("nan")}, "budget got nan"),
         ({"budget": 0.01}, "needs .* or more for two narrow networks"),
         ({"seed": "a"}, "seed got 'a'"),

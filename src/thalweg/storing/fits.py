@@ -73,7 +73,7 @@ def check_storable(emulator: Emulator, *, held: bool) -> None:
     if not held:
         raise InputError(
             "this fit can't be stored: its emulator looks for nearest training inputs, and they "
-            "are too many to be stored; give emulator=Forest(geometry=False)"
+            f"are too many to be stored; give emulator={type(emulator).__name__}(geometry=False)"
         )
 
 
