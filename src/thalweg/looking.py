@@ -173,9 +173,11 @@ class Request:
         networks is tried on new ones.
 
         Raises:
-            InputError: The network can't be narrowed so far, the budget is too small, or there is
-                no layer whose output are the features.
+            InputError: The network can't be narrowed so far, the budget is too small, there is no
+                layer whose output are the features, the emulator needs more networks, or there is
+                something to train and no way to do it.
         """
+        self._check_can_train(problem)
         emulator = self.emulator_for(problem)
         if self.budget == 0:
             return self._looked_at(Method(DeepEnsemble(self.anchors), emulator=emulator), problem)
@@ -189,6 +191,15 @@ class Request:
         beside = NarrowEnsemble(budget=self.budget, width_ratio=self.width_ratio)
         method = first_part(problem, self.anchors, beside, emulator, self.narrow)
         return self._looked_at(method, problem, cut_problem(problem, method, self.narrow))
+
+    def _check_can_train(self, problem: Problem) -> None:
+        if not problem.can_train and (self.budget > 0 or self.anchors > problem.given):
+            there = f"{problem.given} trained network{'s' * (problem.given > 1)}"
+            raise InputError(
+                f"quantify got a problem of {there} alone, which can't be trained again: give "
+                f"budget=0 and anchors={problem.given} at most, or the problem's train_loader= and "
+                "recipe=, or train="
+            )
 
     def _looked_at(self, method: Method, *problems: Problem) -> Method:
         """A method, after a look for the layer of the features in the networks of some problems."""

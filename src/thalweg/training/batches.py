@@ -47,8 +47,8 @@ class NoBatches:
 
     def __len__(self) -> int:
         raise InputError(
-            "this reads the training set in batches, and the problem has a training function and "
-            "no train_loader: give train_loader=, a loader of (inputs, targets), beside train="
+            "this reads the training set in batches, and the problem has no train_loader: give "
+            "train_loader=, a loader of (inputs, targets)"
         )
 
     def __iter__(self) -> Iterator[Any]:

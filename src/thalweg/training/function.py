@@ -20,6 +20,10 @@ TrainFunction = Callable[..., Any]
 
 _APART = ("order", "augmentation", "data")
 _SEED = "seed"
+NOTHING = (
+    "this trains a network, and the problem has trained networks alone: give train_loader= and "
+    "recipe= (or train=, a function that trains) beside networks="
+)
 _MOST = 2**31  # NumPy's legacy generator takes no larger seed than 2**32 - 1
 
 
@@ -62,6 +66,15 @@ def seeds_of(function: Any) -> tuple[str, ...]:
         got = ", ".join(p.name for p in (first, *rest))
         raise InputError(f"train got a function of ({got}), {needs}; a partial binds the others")
     return named
+
+
+def trains_nothing(module: nn.Module, seed: int) -> None:
+    """Stands for the training function of a problem of trained networks alone.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError(NOTHING)
 
 
 def check_sources_of(named: Sequence[str], sources: Sequence[str]) -> None:

@@ -18,7 +18,13 @@ from thalweg.training.building import built, ordered
 from thalweg.training.calling import Call, Pick, as_made, checked_pick
 from thalweg.training.execution import Execution
 from thalweg.training.executor import Sent
-from thalweg.training.function import TrainFunction, check_differs, train_by
+from thalweg.training.function import (
+    NOTHING,
+    TrainFunction,
+    check_differs,
+    train_by,
+    trains_nothing,
+)
 from thalweg.training.given import Network, given_networks, name_of, warn_of_weights
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, inspect, inspect_network
@@ -119,6 +125,9 @@ class Problem:
     def __post_init__(self) -> None:
         if self.train_loader is None:
             object.__setattr__(self, "train_loader", NoBatches())
+        if self.train is None and not self.has_loader:
+            self._check_networks_alone()
+            object.__setattr__(self, "train", trains_nothing)
         outputs, pick = checked_pick(self.outputs, self.pick)
         object.__setattr__(self, "outputs", checking.checked_outputs(outputs))
         object.__setattr__(self, "pick", pick)
@@ -155,6 +164,13 @@ class Problem:
             if self.has_loader and not self.outputs.simplex:  # numbers can be in the wrong units
                 warn_of_weights(self.network(weights), self.train_loader, self.outputs)
 
+    def _check_networks_alone(self) -> None:
+        if self.networks is None:
+            raise InputError(
+                "a problem got neither a training set nor trained networks: give train_loader= and "
+                "recipe=, or train=, a function that trains, or networks="
+            )
+
     def __repr__(self) -> str:
         how = f"train={self.train!r}" if self.train is not None else f"recipe={self.recipe!r}"
         return (
@@ -167,7 +183,7 @@ class Problem:
         if self.train is not None and not self.has_loader:
             if self.unlabelled is None:
                 raise InputError(
-                    "a problem with a training function got neither unlabelled= nor train_loader=, "
+                    "a problem without a training set got neither unlabelled= nor train_loader=, "
                     "so that nobody knows what inputs the network reads: give unlabelled=, some "
                     "thousand inputs that were not trained on"
                 )
@@ -193,8 +209,10 @@ class Problem:
     @property
     def drawn_anew(self) -> str:
         """Returns what a retraining draws anew, in words: its sources of randomness, and how far a
-        seed reaches them.
+        seed reaches them; empty where nothing can be trained.
         """
+        if not self.can_train:
+            return ""
         masks = "masks" in self._seen.redrawn
         seen = [s for s in self.sources if s in (*self._seen.redrawn, "data")] + ["masks"] * masks
         drawn = ", ".join(seen) or "nothing"
@@ -210,6 +228,11 @@ class Problem:
         """Whether there is a training set in batches."""
         return not isinstance(self.train_loader, NoBatches)
 
+    @property
+    def can_train(self) -> bool:
+        """Whether there is a way to train, and not trained networks alone."""
+        return self.train is not trains_nothing
+
     def check_batches(self, asked: object) -> None:
         """Checks that there is a training set in batches and a recipe, before an explorer that
         trains by them pays for anything.
@@ -218,10 +241,15 @@ class Problem:
             asked: The explorer or baseline.
 
         Raises:
-            InputError: There is a training function, and one of them is missing.
+            InputError: There is a training function, or nothing, and one of them is missing.
         """
         if self.train is None or (self.has_loader and self.recipe is not _UNTOLD):
             return
+        if not self.can_train:
+            raise InputError(
+                f"{type(asked).__name__} trains by batches, and the problem has trained networks "
+                "alone: give train_loader= and recipe= beside networks="
+            )
         missing = "recipe=" if self.has_loader else "train_loader= and recipe="
         raise InputError(
             f"{type(asked).__name__} trains by batches, a loss and a rate of its own, and the "
@@ -311,6 +339,8 @@ class Problem:
         Raises:
             TrainingFailed: As by `anchor`.
         """
+        if not self.can_train:
+            raise InputError(NOTHING)
         if self.train is not None:
             return self._trained_by(self.train, k)
         network = self.build("anchor", k)
