@@ -2,8 +2,9 @@
 
 The network is the anchor; the budget buys narrow copies (`baselines.narrow_ensemble`), whose width
 ratio is chosen by the law of width, and full trainings, as a first part of it shows
-(`thalweg.choosing`); the forest (`emulators.forest`) learns from all on unlabelled inputs.
-`docs/ideas.md` shows what it is worth.
+(`thalweg.choosing`); the forest (`emulators.forest`) learns from all on unlabelled inputs. A budget
+of 0 buys nothing: the atlas (`emulators.atlas`) needs the network alone. `docs/ideas.md` shows what
+it is worth.
 """
 
 import inspect
@@ -52,12 +53,14 @@ class Quantifier:
 
     Args:
         budget: Trainings to spend beyond the anchors, at most. Two narrow copies come first; what
-            they show decides on the rest: more of them, full trainings, or nothing.
+            they show decides on the rest: more of them, full trainings, or nothing. With 0 nothing
+            is trained beyond the anchors, and the network need not be one that can be narrowed.
         anchors: How many full trainings to start from, the given networks among them; None for
             those alone, or one where there are none.
         draws: How many retrainings `predict` draws.
         seed: Seed of what is random in learning, and of the draws.
-        emulator: What learns from the networks; `Forest()` if None.
+        emulator: What learns from the networks; if None, `Forest()`, or `Atlas()` with a budget of
+            0.
         narrow: Makes a narrow network, where it can't be made from the graph of the whole one;
             `width_ratio` then says how narrow.
         width_ratio: The hidden channels of a narrow copy over those of the network, above 0 and up
@@ -75,11 +78,12 @@ class Quantifier:
         narrow_copies_: How many narrow copies it rests on: those that learned the task.
         width_ratio_: The hidden channels of a narrow copy over those of the network.
         check_: The check that narrow copies and network are alike, as they are by one recipe; None
-            where no narrow copy learned the task.
+            where no narrow copy learned the task, or none was trained.
         cost_: All that it rests on, the network's own training included, whenever that was done.
             Predictions are not in it: each evaluates every network once per input.
         bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
-            the last of these purchases is nothing, with the reason. Empty for a fine-tuned network.
+            the last of these purchases is nothing, with the reason. Empty for a fine-tuned network
+            and with a budget of 0.
 
     Example:
         >>> import torch
@@ -93,6 +97,12 @@ class Quantifier:
         >>> quantifier = Quantifier(budget=1.0, draws=20).fit(problem)
         >>> quantifier.predict(x[600:]).u().shape, quantifier.narrow_copies_
         (torch.Size([100]), 2)
+
+        Right after training, from the network alone:
+
+        >>> at_once = Quantifier(budget=0, draws=20).fit(problem)
+        >>> at_once.predict(x[600:]).u().shape, at_once.narrow_copies_, at_once.cost_.trainings
+        (torch.Size([100]), 0, 1.0)
     """
 
     def __init__(
@@ -150,7 +160,8 @@ class Quantifier:
 
         Raises:
             InputError: There are no unlabelled inputs, the budget is too small, the network can't
-                be narrowed, or it has no layer whose output are the features.
+                be narrowed, or it has no layer whose output are the features; or, with a budget of
+                0, the emulator needs more networks than there are.
             Diverged: The loss of a training became infinite.
         """
         check_problem(problem)

@@ -28,10 +28,10 @@ class Quantified:
         width_ratio: The hidden channels of a narrow copy over those of the network.
         narrow_copies: How many narrow copies it rests on: those that learned the task.
         transfer: The check that narrow copies and network are alike, as they are by one recipe;
-            None where no narrow copy learned the task.
+            None where no narrow copy learned the task, or none was trained.
         cost: All that it rests on, the network's own training included, whenever that was done.
         bought: What was bought after the first part of the budget, and why; the last of these
-            purchases is nothing, with the reason.
+            purchases is nothing, with the reason. Empty with a budget of 0.
 
     Example:
         >>> import torch
@@ -83,12 +83,14 @@ def quantify(
             those that are asked about, which were not trained on.
         inputs: What is asked about, as `predict` takes it.
         budget: Trainings to spend beyond the anchors, at most: two narrow copies come first, and
-            what they show decides on the rest (`thalweg.choosing`).
+            what they show decides on the rest (`thalweg.choosing`). With 0 nothing is trained
+            beyond the anchors.
         anchors: How many full trainings to start from, the given networks first; None for these,
             and for one where there are none.
         draws: How many retrainings to draw.
         seed: Seed of the draws.
-        emulator: What learns from the networks; `Forest()` if None.
+        emulator: What learns from the networks; if None, `Forest()`, or `Atlas()` with a budget of
+            0.
         narrow: Makes a narrow network, where it can't be made from the graph of the whole one;
             `width_ratio` then says how narrow.
         width_ratio: The hidden channels of a narrow copy over those of the network, above 0 and up
@@ -101,7 +103,8 @@ def quantify(
 
     Raises:
         InputError: There are no unlabelled inputs, the budget is too small, the network can't be
-            narrowed, or it has no layer whose output are the features.
+            narrowed, or it has no layer whose output are the features; or, with a budget of 0, the
+            emulator needs more networks than there are, or a narrow network is given.
         Diverged: The loss of a training became infinite.
 
     Example:
@@ -116,6 +119,12 @@ def quantify(
         >>> quantified = quantify(problem, x[600:], budget=1.0, draws=20)
         >>> quantified.predictions.u().shape, quantified.width_ratio, quantified.narrow_copies
         (torch.Size([100]), 0.5, 2)
+
+        Right after training, from the network alone:
+
+        >>> at_once = quantify(problem, x[600:], budget=0, draws=20)
+        >>> at_once.predictions.u().shape, at_once.narrow_copies, at_once.cost.trainings
+        (torch.Size([100]), 0, 1.0)
     """
     check_problem(problem)
     quantifier = Quantifier(
