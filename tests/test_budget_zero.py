@@ -223,6 +223,17 @@ def test_emulators_that_need_two_networks_take_two(trained, no_training):
         assert same(found.predictions, expected.predictions["asked"])
 
 
+def test_the_network_is_kept_whatever_goes_wrong(monkeypatch):
+    def fails(*_):
+        raise InputError("no luck")
+
+    monkeypatch.setattr(Atlas, "learn", fails)
+    given = problem()
+    with pytest.raises(InputError, match=r"no luck \(nothing is lost: the network is kept with"):
+        thalweg.quantify(given, ASKED, budget=0)
+    assert given.has(0)
+
+
 def test_habits_of_scikit_learn(trained):
     quantifier = Quantifier(budget=0, draws=4)
     assert repr(quantifier) == "Quantifier(budget=0, draws=4)"

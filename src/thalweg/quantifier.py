@@ -480,7 +480,8 @@ def nothing_lost(networks: int) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        kept = f"all {networks} networks are" if networks > 1 else "the network is"
         raise InputError(
-            f"{error} (nothing is lost: all {networks} networks are kept with this problem, and "
-            "the next quantify takes them)"
+            f"{error} (nothing is lost: {kept} kept with this problem, and the next quantify takes "
+            f"{'them' if networks > 1 else 'it'})"
         ) from None
