@@ -5,6 +5,7 @@ What they say is kept outside the repository, so that a run that was stopped goe
 runs share the work: each takes tasks of its own.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from research.atlas.plan import Task
+from research.atlas.plan import TASKS, Task
 from thalweg import files
+from thalweg.emulators.observations import Observations
+from thalweg.emulators.scale import untrained
 from thalweg.errors import InputError, TrainingFailed
 from thalweg.explorers.fge import FGE
 from thalweg.explorers.restarts import Restarts
@@ -23,6 +26,7 @@ from thalweg.meter import now
 from thalweg.narrow.training import narrow_problem, relative_cost
 from thalweg.outputs import Values
 from thalweg.predicting import predict
+from thalweg.predictions import Predictions
 from thalweg.seeds import generator
 from thalweg.training.anchors import train_together
 from thalweg.training.nearest import Nearest
@@ -202,3 +206,102 @@ def _walk(
         print(f"{name}: {file.stem}: {error}", flush=True)
         said, facts = {part: torch.empty(0) for part in asked.inputs}, {"failed": str(error)}
     files.write_tensors(file, said, facts)
+
+
+@dataclass(frozen=True, order=True)
+class State:
+    """What there is to learn from.
+
+    Attributes:
+        whole: Full trainings, the base among them.
+        ratio: The width ratio of the narrow copies; 1 where there are none.
+        copies: How many.
+    """
+
+    whole: int
+    ratio: float = 1.0
+    copies: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.whole}" + (f" + {self.copies} of {self.ratio:g}" if self.copies else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What all networks of a task say.
+
+    Attributes:
+        task: The task.
+        whole: Of each whole network, what is in its file: bases, then the reference, then the pool.
+        copies: By width ratio, the same of narrow copies.
+        costs: By width ratio, the work of evaluating a copy over that of the whole network.
+    """
+
+    task: Task
+    whole: list[dict[str, Tensor]]
+    copies: dict[float, list[dict[str, Tensor]]]
+    costs: dict[float, float]
+
+    @property
+    def inputs(self) -> int:
+        return sum(len(self.whole[0][part]) for part in PARTS)
+
+    @property
+    def reference(self) -> Predictions:
+        """The truth that methods are judged by, on test inputs."""
+        return self._predictions(self.whole[BASES : BASES + REFERENCE], "test")
+
+    @property
+    def pool(self) -> Predictions:
+        """Networks of which ensembles are made, on test inputs."""
+        return self._predictions(self.whole[BASES + REFERENCE :], "test")
+
+    def truth(self) -> dict[str, Tensor]:
+        """By part, u over all networks that are no bases `[inputs]`."""
+        return {part: self._predictions(self.whole[BASES:], part).u().double() for part in PARTS}
+
+    def observed(
+        self, base: int, state: State, part: str, *, features: bool = False
+    ) -> Observations:
+        """What the networks of a state say from a base; copies that did not learn the task are left
+        out.
+        """
+        chosen = [self.whole[(base + k) % BASES] for k in range(state.whole)]
+        extra = []
+        if state.copies:
+            there = self.copies[state.ratio]
+            order = torch.randperm(
+                len(there), generator=generator(base, "atlas", repr(state.ratio))
+            ).tolist()
+            extra = [there[k] for k in order[: state.copies]]
+            values = [self.task.outputs.values(own["known"].double()) for own in chosen + extra]
+            failed = untrained(torch.stack(values), len(chosen))
+            extra = [own for k, own in enumerate(extra) if k + len(chosen) not in failed]
+        rows = torch.stack([own[f"{part} features"] for own in chosen + extra])
+        return Observations(
+            self._predictions(chosen, part),
+            self._predictions(extra, part) if extra else None,
+            width_ratio=state.ratio if extra else 1.0,
+            features=rows if features else None,
+        )
+
+    def _predictions(self, networks: list[dict[str, Tensor]], part: str) -> Predictions:
+        said = torch.stack([own[part] for own in networks])
+        return Predictions(said, outputs=self.task.outputs)
+
+
+def read(name: str) -> Said:
+    """What is kept of a task."""
+
+    def group(kind: str, count: int) -> list[dict[str, Tensor]]:
+        there = [file_of(name, kind, k) for k in range(count)]
+        return [files.read_tensors(file)[0] for file in there if file.exists()]
+
+    facts = json.loads((store() / name / "task.json").read_text())
+    costs = {float(ratio): cost for ratio, cost in facts["costs"].items() if ratio != "none"}
+    return Said(
+        TASKS[name],
+        group("whole", BASES + REFERENCE + POOL),
+        {ratio: group(f"{ratio:g}", COPIES[ratio]) for ratio in costs},
+        costs,
+    )

@@ -226,19 +226,10 @@ class InputFeatures:
         return TrainingFeatures(name, side, logits.shape[1], known, classes, factors)
 
     def _names(self) -> None:
-        kind = self._problem.outputs
-        self._columns = [
-            column
-            for column in _COLUMNS
-            if isinstance(kind, column.of)
-            and (is_space(self._problem.example) or not column.in_space)
-        ]
-        self.names: tuple[str, ...] = tuple(
-            name.format(c + 1)
-            for column in self._columns
-            for c in range(self.seen.columns if column.each else 1)
-            for name in column.names
-        )
+        in_space = is_space(self._problem.example)
+        found = _columns_for(self._problem.outputs)
+        self._columns = [column for column in found if in_space or not column.in_space]
+        self.names: tuple[str, ...] = _named(self._columns, self.seen.columns)
 
     def features(self, inputs: Loader | Inputs, near: Nearest) -> Tensor:
         """The features of inputs `[inputs, features]`, in single precision on the CPU; `names` says
@@ -287,6 +278,27 @@ class InputFeatures:
         logits = outputs_of(self._network, {}, x, Rewind(), self._masks, batch)
         self._problem.meter.forward(logits)
         return logits
+
+
+def names_of(outputs: Outputs, columns: int, features: int) -> tuple[str, ...]:
+    """The names of so many features of an input, as `InputFeatures.names` gives them.
+
+    Args:
+        outputs: What the network predicts.
+        columns: How many numbers are stored of a prediction.
+        features: How many features there are: those of input space may be missing.
+
+    Raises:
+        InputError: There are never so many.
+    """
+    for in_space in (True, False):
+        names = _named([own for own in _columns_for(outputs) if in_space or not own.in_space], columns)
+        if len(names) == features:
+            return names
+    raise InputError(
+        f"got {features} features of an input with {columns} columns of predictions, needs those "
+        "of thalweg.features.InputFeatures"
+    )
 
 
 def check_layer(problem: Problem, layer: str | None = None) -> int:
@@ -512,3 +524,16 @@ _COLUMNS = (
     ),
     _Column(Probabilities, ("impurity",), lambda s: multinomial(s.p)[0]),
 )
+
+
+def _columns_for(outputs: Outputs) -> list[_Column]:
+    return [column for column in _COLUMNS if isinstance(outputs, column.of)]
+
+
+def _named(columns: list[_Column], predicted: int) -> tuple[str, ...]:
+    return tuple(
+        name.format(c + 1)
+        for column in columns
+        for c in range(predicted if column.each else 1)
+        for name in column.names
+    )

@@ -124,7 +124,7 @@ class Forest(Learner):
                 "the forest got 1 calibration input, needs 2 or more (some hundreds, to know "
                 "anything): it learns from their differences"
             )
-        views, targets, residuals, distances = _views(outputs, known, features), [], [], []
+        seen, targets, residuals, distances = views(outputs, known, features), [], [], []
         scale = Scale.of(known)
         for k in range(len(known.values)):
             mean = others(known.values, k).mean(0)
@@ -134,11 +134,11 @@ class Forest(Learner):
             residuals.append(outputs.residuals(known.values[k], mean))
         trees = ExtraTreesRegressor(
             self.trees,
-            min_samples_leaf=self.leaf * len(views),
+            min_samples_leaf=self.leaf * len(seen),
             max_features=self.tried,
             random_state=derive(seed, "forest") % 2**32,
         )
-        rows = np.concatenate(views)
+        rows = np.concatenate(seen)
         trees.fit(rows, torch.cat(targets).numpy())
         # of one network from the others, with their own error
         typical = sum(distances) / len(distances) / bias_of_spread(2, known.dimensions)
@@ -147,7 +147,7 @@ class Forest(Learner):
             outputs,
             scale,
             trees,
-            _Space.of(np.mean(views, 0)),
+            Space.of(np.mean(seen, 0)),
             [_Leaves.of(own.tree_, rows) for own in trees.estimators_],
             torch.cat(residuals) * factor,
         )
@@ -205,16 +205,16 @@ class _Grown:
     outputs: Outputs
     scale: Scale
     trees: "ExtraTreesRegressor"
-    space: "_Space"
+    space: "Space"
     leaves: list["_Leaves"]
     residuals: Tensor
 
     def ask(self, group: Group, features: Tensor | None, draws: int, seed: int) -> "_Asked":
         """Returns what it says of other inputs."""
-        views = _views(self.outputs, group, features)
-        found = [self.trees.apply(view) for view in views]
+        seen = views(self.outputs, group, features)
+        found = [self.trees.apply(view) for view in seen]
         u = torch.from_numpy(np.mean([_predicted(self.leaves, own) for own in found], 0))
-        outside = self.space.outside(np.mean(views, 0))
+        outside = self.space.outside(np.mean(seen, 0))
         u = torch.where(outside, (u + self.scale.spread(group)) / 2, u)
         picked = _alike(self.leaves, found, draws, seed)
         centre = self.scale.centre(group)
@@ -241,11 +241,11 @@ class _Asked:
     outside: Tensor
 
 
-def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDArray[np.float32]]:
+def views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDArray[np.float32]]:
     """What all networks but one know of the inputs, for each that is left out `[inputs,
     columns]`.
     """
-    views = []
+    seen = []
     for k in range(len(group.values)):
         left = others(group.values, k)
         columns = [outputs.summary(left.mean(0))]
@@ -253,8 +253,8 @@ def _views(outputs: Outputs, group: Group, features: Tensor | None) -> list[NDAr
             columns.append(left.var(0).sum(-1).clamp_min(1e-12).log()[:, None])
         if features is not None:
             columns.append(others(features.double(), k).mean(0))
-        views.append(torch.cat(columns, 1).float().numpy())
-    return views
+        seen.append(torch.cat(columns, 1).float().numpy())
+    return seen
 
 
 @dataclass(frozen=True)
@@ -308,7 +308,7 @@ def _alike(leaves: list[_Leaves], asked: list[NDArray[np.int64]], draws: int, se
 
 
 @dataclass(frozen=True)
-class _Space:
+class Space:
     """Where the calibration inputs lie.
 
     Attributes:
@@ -324,7 +324,7 @@ class _Space:
     limit: Tensor
 
     @staticmethod
-    def of(known: NDArray[np.float32]) -> "_Space":
+    def of(known: NDArray[np.float32]) -> "Space":
         """That of calibration inputs `[inputs, columns]`."""
         centre, scale = known.mean(0), known.std(0) + 1e-6
         here = torch.from_numpy((known - centre) / scale)
@@ -334,7 +334,7 @@ class _Space:
                 for block in here.split(_BLOCK)
             ]
         )
-        return _Space(centre, scale, here, distances.quantile(_QUANTILE))
+        return Space(centre, scale, here, distances.quantile(_QUANTILE))
 
     def outside(self, asked: NDArray[np.float32]) -> Tensor:
         """Which inputs are farther from all calibration inputs than nearly all of those are from

@@ -1,0 +1,106 @@
+"""The centre: the mean of retrainings, from a few networks and narrow copies.
+
+    calibrated   Narrow copies are less sure than whole networks. Their mean is brought to the
+                 sharpness of the whole networks, whose probabilities serve as soft labels on the
+                 unlabelled inputs: a whole network is the mean of retrainings plus an error that
+                 knows nothing of the copies. One number is fitted.
+    flattened    A single network, and the mean of few, is sharper than what is the best guess of
+                 the mean of many. By how much is found by simulation: a network is drawn about it
+                 with the u that is known (`atlas.draws`), and the power of its probabilities is
+                 chosen that leads back with the least squared error.
+
+Of values, the first is the slope of the network's on the copies', and the second changes nothing.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from thalweg.atlas.draws import logit_normal
+from thalweg.outputs import Outputs
+from thalweg.seeds import generator
+
+_INPUTS = 500  # on which the power is simulated
+_DRAWS = 8
+_POWERS = (0.5, 1.1)
+_TEMPERATURES = (0.3, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How the copies' mean is brought to the whole networks' sharpness.
+
+    Attributes:
+        power: Of probabilities; of values the slope about `origin`.
+        origin: The mean of values over unlabelled inputs `[outputs]`.
+        simplex: Whether there are probabilities.
+    """
+
+    power: float
+    origin: Tensor
+    simplex: bool
+
+    @staticmethod
+    def of(outputs: Outputs, whole: Tensor, copies: Tensor) -> "Calibration":
+        """From mean values of unlabelled inputs.
+
+        Args:
+            outputs: What is predicted.
+            whole: The whole networks' mean `[inputs, outputs]`.
+            copies: The narrow copies' `[inputs, outputs]`.
+        """
+        origin = copies.mean(0)
+
+        def distance(power: float) -> float:
+            made = Calibration(power, origin, outputs.simplex)(copies)
+            return float((made - whole).square().sum(-1).mean())
+
+        found = minimize_scalar(distance, bounds=_TEMPERATURES, method="bounded")
+        return Calibration(float(found.x), origin, outputs.simplex)
+
+    def __call__(self, mean: Tensor) -> Tensor:
+        """The calibrated mean values `[..., outputs]`."""
+        if self.simplex:
+            return powered(mean, self.power)
+        return self.origin + self.power * (mean - self.origin)
+
+
+def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
+    """The power of a centre's probabilities that makes it the best estimate of the mean of
+    retrainings.
+
+    Args:
+        centre: Mean probabilities of unlabelled inputs `[inputs, classes]`.
+        u: The standard uncertainty of this centre there `[inputs]`.
+        seed: Seed of the simulation.
+    """
+    chosen = torch.arange(len(centre))[:: max(1, len(centre) // _INPUTS)]
+    centre, u = centre[chosen], u[chosen]
+    noise = torch.randn(
+        _DRAWS, *centre.shape, generator=generator(seed, "atlas", "power"), dtype=torch.float64
+    )
+    power = 1.0
+    for _ in range(2):
+        mean = powered(centre, power)
+        single = logit_normal(mean, u, noise).exp()
+
+        def error(power: float, mean: Tensor = mean, single: Tensor = single) -> float:
+            return float((powered(single, power) - mean).square().sum(-1).mean())
+
+        power = float(minimize_scalar(error, bounds=_POWERS, method="bounded").x)
+    return power
+
+
+def powered(p: Tensor, power: float) -> Tensor:
+    """Probabilities to a power, which sum to one again."""
+    return torch.softmax(power * p.clamp_min(1e-12).log(), -1)
+
+
+def pooled(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    """The logarithmic pool of probabilities `[inputs, classes]`, the second with a weight: a
+    geometric mean, which sums to one again.
+    """
+    logs = (p.clamp_min(1e-12).log() for p in (first, second))
+    return torch.softmax(torch.lerp(*logs, weight), -1)

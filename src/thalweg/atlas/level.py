@@ -1,0 +1,159 @@
+"""The mean of u over a task's inputs: what is known beforehand, and what further networks tell.
+
+Everything that tells of it is a *clue*, a logarithm with a scale of its errors, both found on the
+tasks of the atlas. The errors are taken for Student's, with three degrees of freedom, as most are
+small and a few large: copies that do not learn the task mislead. So clues that agree make a narrow
+posterior, and clues that contradict each other a wide one; it is one posterior with one error bar,
+whatever there is:
+
+    network     a linear function of what one network says of typical inputs; it is wide, a factor
+                of two, as how far retrainings differ hangs on all of the training
+    trainings   how far two or more full trainings differ from each other
+    apart       how far narrow copies are from whole networks, by the law of width
+    scatter     how far two or more copies differ from each other, by the same
+
+The errors of `apart` and `scatter` are nearly uncorrelated over tasks: a bias of the copies makes
+the first too large, their narrowness the second. Both grow with log(1 / width ratio).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.atlas.views import look
+from thalweg.emulators.scale import Group, narrow_spreads, unbiased_spread
+from thalweg.outputs import Outputs
+
+FREEDOM = 3.0
+_LEAST = 1e-12
+_GRID, _REACH = 2001, 12.0
+
+
+@dataclass(frozen=True)
+class Clue:
+    """Something that tells of the mean of u.
+
+    Attributes:
+        name: What it is.
+        log_level: The logarithm of the mean of u, as this tells it.
+        scale: The scale of its error, a Student's with `FREEDOM` degrees of freedom.
+    """
+
+    name: str
+    log_level: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """The posterior of the mean of u over a task's unlabelled inputs.
+
+    Attributes:
+        log_level: The logarithm's mean.
+        deviation: Its standard deviation.
+        clues: What it rests on.
+    """
+
+    log_level: float
+    deviation: float
+    clues: tuple[Clue, ...]
+
+    @property
+    def value(self) -> float:
+        """The mean of u."""
+        return math.exp(self.log_level)
+
+    def __str__(self) -> str:
+        low, high = (math.exp(self.log_level + z * self.deviation) for z in (-1.96, 1.96))
+        return f"mean u {self.value:.4f} ({low:.4f} to {high:.4f})"
+
+
+def level_of(clues: tuple[Clue, ...]) -> Level:
+    """The posterior of some clues, whatever the level is beforehand.
+
+    Example:
+        >>> print(level_of((Clue("network", 0.0, 0.6), Clue("apart", 0.0, 0.2))))
+        mean u 1.0000 (0.6267 to 1.5957)
+        >>> print(level_of((Clue("apart", 0.0, 0.1), Clue("scatter", 0.0, 0.1))))
+        mean u 1.0000 (0.8591 to 1.1639)
+        >>> print(level_of((Clue("apart", 0.5, 0.1), Clue("scatter", -0.5, 0.1))))
+        mean u 1.0000 (0.4199 to 2.3812)
+    """
+    where = torch.tensor([clue.log_level for clue in clues], dtype=torch.float64)
+    scales = torch.tensor([clue.scale for clue in clues], dtype=torch.float64)
+    reach = _REACH * float(scales.max())
+    grid = torch.linspace(
+        float(where.min()) - reach, float(where.max()) + reach, _GRID, dtype=torch.float64
+    )
+    squares = ((grid[:, None] - where) / scales).square()
+    log = -(FREEDOM + 1) / 2 * (1 + squares / FREEDOM).log().sum(1)
+    share = (log - log.max()).exp()
+    share /= share.sum()
+    mean = float(share @ grid)
+    return Level(mean, float(share @ (grid - mean).square()) ** 0.5, clues)
+
+
+def clues_of(
+    law: Mapping[str, Any], group: Group, stored: Tensor, features: Tensor | None
+) -> tuple[Clue, ...]:
+    """What networks tell of the mean of u over the unlabelled inputs.
+
+    Args:
+        law: The facts of the atlas on levels, by name.
+        group: The values of all networks there.
+        stored: What is stored of the first whole network's predictions `[inputs, columns]`.
+        features: Its features `[inputs, features]`, or None.
+    """
+    own = law["probabilities" if group.outputs.simplex else "values"]
+    before = own["network" if features is None else "network with features"]
+    found = signs(group.outputs, stored, features)
+    guess = before["mean"] + sum(before[name] * value for name, value in found.items())
+    clues = [Clue("network", guess, before["scale"])]
+    if group.anchors > 1:
+        spread = float(unbiased_spread(group.own, group.dimensions).mean())
+        scale = law["trainings"]["scale"] / math.sqrt(group.anchors - 1)
+        clues.append(Clue("trainings", _log(spread), scale))
+    narrowness = math.log(1 / group.width_ratio)
+    for name, spread in zip(("apart", "scatter"), narrow_spreads(group), strict=False):
+        of = law[name]
+        mean = of["narrowness"] * narrowness + of["impurity"] * math.log(group.impurity)
+        scale = math.hypot(of["scale"] * narrowness, of["least"])
+        clues.append(Clue(name, _log(spread) + mean, scale))
+    return tuple(clues)
+
+
+def signs(outputs: Outputs, stored: Tensor, features: Tensor | None) -> dict[str, float]:
+    """What one network says of typical inputs that tells of the mean of u; `level` is a first guess
+    of its logarithm.
+
+    Args:
+        outputs: What it predicts.
+        stored: What is stored of its predictions `[inputs, columns]`.
+        features: Its features `[inputs, features]`, or None.
+    """
+    found = look(outputs, stored, features)
+    if not outputs.simplex:
+        scatter = stored.double().std(0).norm()
+        return {"level": _log(float(scatter)), **_of_values(found)}
+    signs = {
+        "level": _log(float(found["norm"].exp().mean())),
+        "impurity": _log(float(found["impurity"].exp().mean())),
+        "classes": math.log(stored.shape[1]),
+    }
+    if features is not None:
+        signs["laplace"] = _log(float(found["laplace-softmax"].exp().mean()))
+        signs["leverage"] = float(found["leverage"].median())
+        signs["share"] = float(found["features-share"].mean())
+    return signs
+
+
+def _of_values(found: Mapping[str, Tensor]) -> dict[str, float]:
+    return {"leverage": float(found["leverage"].median())} if "leverage" in found else {}
+
+
+def _log(value: float) -> float:
+    return math.log(max(value, _LEAST))
