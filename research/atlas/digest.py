@@ -81,11 +81,12 @@ def make(name: str) -> None:
             tensors.setdefault(f"offset {geometry}", []).append(offset[chosen])
         both = torch.cat([log_u[part] for part in networks.PARTS])
         tensors.setdefault("log u", []).append(both[chosen] - typical_u)
+        sensitive = networks.sensitivity_of(name, base)
         level.append(
-            {
-                "log_u": typical_u,
-                "signs": signs(outputs, own["known"], own["known features"]),
-                "signs without": signs(outputs, own["known"], None),
+            {"log_u": typical_u}
+            | {
+                str(known): signs(outputs, own["known"], sensitive if known else None)
+                for known in (True, False)
             }
         )
     made = {key: torch.cat(parts).clamp(-6e4, 6e4).half() for key, parts in tensors.items()}

@@ -15,8 +15,17 @@ from torch import Tensor, nn
 
 from research.atlas.digest import Digest
 from thalweg import files
-from thalweg.atlas.learned import FILE, VERSION, Learned, Shape, name_of, read, standard
-from thalweg.atlas.level import FREEDOM
+from thalweg.atlas.learned import (
+    FILE,
+    VERSION,
+    Learned,
+    bounded,
+    read,
+    shape_of,
+    standard,
+    unbounded,
+)
+from thalweg.atlas.level import FREEDOM, name_of
 from thalweg.atlas.views import columns_of
 from thalweg.seeds import seeded
 
@@ -43,8 +52,8 @@ def fit(digests: Sequence[Digest]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         own = [task for task in digests if task.simplex == simplex]
         for geometry in (True, False):
             if columns_of(simplex=simplex, geometry=geometry):
-                name = name_of(simplex=simplex, geometry=geometry)
-                found = _shape(own, geometry=geometry)
+                name = shape_of(simplex=simplex, geometry=geometry)
+                found = _shape(own, geometry=geometry, simplex=simplex)
                 tensors |= {f"{name} {key}": value for key, value in found.items()}
     facts = {"version": VERSION, "level": _levels(digests), "tasks": [task.name for task in digests]}
     return tensors, facts
@@ -63,7 +72,9 @@ def write(digests: Sequence[Digest]) -> None:
     files.write_tensors(FILE, tensors, facts)
 
 
-def _shape(digests: Sequence[Digest], *, geometry: bool) -> dict[str, Tensor]:
+def _shape(
+    digests: Sequence[Digest], *, geometry: bool, simplex: bool
+) -> dict[str, Tensor]:
     """Small networks from columns to the logarithm of u over the offset.
 
     They minimise the squared error of u itself, over its mean, because that is what counts: a
@@ -72,13 +83,14 @@ def _shape(digests: Sequence[Digest], *, geometry: bool) -> dict[str, Tensor]:
     rows = torch.cat([task.rows[geometry] for task in digests])
     offset = torch.cat([task.offset[geometry] for task in digests])
     u = torch.cat([task.log_u for task in digests]).exp().float()
+    level = torch.cat([_levels_of(task) for task in digests]).float()
     there = ~rows.isnan()
     centre = rows.nan_to_num().sum(0) / there.sum(0).clamp_min(1)
     spread = torch.where(there, rows - centre, 0).square().sum(0) / there.sum(0).clamp_min(1)
     scale = spread.sqrt().clamp_min(1e-6)
     x, before = standard(rows, centre, scale).float(), offset.clamp(-12, 3).exp().float()
     with seeded(0, "atlas", "fit"):
-        trained = [_trained(x, before, u) for _ in range(NETWORKS)]
+        trained = [_trained(x, before, u, level, simplex=simplex) for _ in range(NETWORKS)]
     found = {"centre": centre.float(), "scale": scale.float()}
     for number in range(2):
         found[f"weights {number}"] = torch.stack([net[2 * number].weight for net in trained])
@@ -86,7 +98,18 @@ def _shape(digests: Sequence[Digest], *, geometry: bool) -> dict[str, Tensor]:
     return {key: value.detach() for key, value in found.items()}
 
 
-def _trained(x: Tensor, before: Tensor, u: Tensor) -> nn.Sequential:
+def _levels_of(task: Digest) -> Tensor:
+    """The mean of u `[bases x inputs]`."""
+    each = len(task.log_u) // len(task.level)
+    return torch.tensor([own["log_u"] for own in task.level]).exp().repeat_interleave(each)
+
+
+def _trained(
+    x: Tensor, before: Tensor, u: Tensor, level: Tensor, *, simplex: bool
+) -> nn.Sequential:
+    """One of the networks; `u` is over its mean, which is `level`."""
+    # the mean before the ceiling, over the mean: both of the same inputs
+    unit = level * float((unbounded(u * level) / level).mean() / u.mean()) if simplex else level
     network = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 1))
     nn.init.zeros_(network[2].weight)
     nn.init.zeros_(network[2].bias)
@@ -98,6 +121,8 @@ def _trained(x: Tensor, before: Tensor, u: Tensor) -> nn.Sequential:
             if len(batch) < BATCH:
                 continue
             found = before[batch] * network(x[batch])[:, 0].clamp(-_MOST, _MOST).exp()
+            if simplex:
+                found = bounded(found * unit[batch]) / level[batch]
             loss = (found - u[batch]).square().mean()
             optimizer.zero_grad()
             loss.backward()
@@ -113,8 +138,7 @@ def _levels(digests: Sequence[Digest]) -> dict[str, Any]:
     for name, simplex in (("probabilities", True), ("values", False)):
         own = [task for task in digests if task.simplex == simplex]
         found[name] = {
-            "network with features": _network(own, "signs"),
-            "network": _network(own, "signs without"),
+            name_of(sensitivity=known): _network(own, str(known)) for known in (True, False)
         }
     for name in ("trainings", "apart", "scatter"):
         found[name] = _clue(name, digests)
@@ -175,8 +199,8 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
 def _ridge(
     x: NDArray[np.float64], y: NDArray[np.float64], names: Iterable[str]
 ) -> tuple[NDArray[np.float64], float]:
-    """Slopes and mean; the slope of `level` is 1, as units demand, all others are drawn to 0."""
-    before = np.array([float(name == "level") for name in names])
+    """Slopes and mean; the slope of `offset` is 1, as units demand, all others are drawn to 0."""
+    before = np.array([float(name == "offset") for name in names])
     scale = np.where(before > 0, np.inf, x.std(0) + 1e-9)
     z, left = (x - x.mean(0)) / scale, y - x @ before
     matrix = z.T @ z / 3 + _RIDGE * np.eye(z.shape[1])  # three bases a task are one observation

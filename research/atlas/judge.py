@@ -157,10 +157,8 @@ def _row(said: Said, truth: Truth, state: State, book: Learned | None) -> dict[s
 
 def _z(book: Learned, known: Observations, said: Said) -> float:
     """By how many of its standard deviations the level is off, on unlabelled inputs."""
-    features = None if known.features is None else known.features[0]
-    level = level_of(
-        clues_of(book.facts["level"], Group.of(known), known.stored[0], features)
-    )
+    law = book.facts["level"]
+    level = level_of(clues_of(law, Group.of(known), known.stored[0], known.sensitivity))
     true = float(said.truth()["known"].mean().log())
     return (level.log_level - true) / level.deviation
 

@@ -7,7 +7,8 @@ runs share the work: each takes tasks of its own.
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from thalweg.outputs import Values
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.seeds import generator
+from thalweg.sensitivity import Sensitivity, sensitivity
 from thalweg.training.anchors import train_together
 from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
@@ -231,12 +233,14 @@ class Said:
     """What all networks of a task say.
 
     Attributes:
+        name: The task's name.
         task: The task.
         whole: Of each whole network, what is in its file: bases, then the reference, then the pool.
         copies: By width ratio, the same of narrow copies.
         costs: By width ratio, the work of evaluating a copy over that of the whole network.
     """
 
+    name: str
     task: Task
     whole: list[dict[str, Tensor]]
     copies: dict[float, list[dict[str, Tensor]]]
@@ -283,7 +287,18 @@ class Said:
             self._predictions(extra, part) if extra else None,
             width_ratio=state.ratio if extra else 1.0,
             features=rows if features else None,
+            averaged=self._averaged(chosen + extra, part),
+            sensitivity=sensitivity_of(self.name, base),
         )
+
+    def _averaged(self, networks: list[dict[str, Tensor]], part: str) -> Tensor | None:
+        """What is stored of the networks' mean values over augmentations, where the recipe has
+        some.
+        """
+        if f"{part} augmented" not in networks[0]:
+            return None
+        means = torch.stack([own[f"{part} augmented"] for own in networks])
+        return means.clamp_min(1e-30).log() if self.task.outputs.simplex else means
 
     def _predictions(self, networks: list[dict[str, Tensor]], part: str) -> Predictions:
         said = torch.stack([own[part] for own in networks])
@@ -300,8 +315,22 @@ def read(name: str) -> Said:
     facts = json.loads((store() / name / "task.json").read_text())
     costs = {float(ratio): cost for ratio, cost in facts["costs"].items() if ratio != "none"}
     return Said(
+        name,
         TASKS[name],
         group("whole", BASES + REFERENCE + POOL),
         {ratio: group(f"{ratio:g}", COPIES[ratio]) for ratio in costs},
         costs,
     )
+
+
+@cache
+def sensitivity_of(name: str, base: int) -> Sensitivity:
+    """How far a base's predictions move if its weights do, kept beside its weights."""
+    file = store() / name / f"sensitivity-{base:02d}.json"
+    if not file.exists():
+        task = TASKS[name]
+        found = load(store() / name / f"weights-{base:02d}.safetensors")
+        known, _ = task.inputs()["known"]
+        made = sensitivity(task.problem(), found.points[0], known)  # type: ignore[attr-defined]
+        files.write_json(file, asdict(made))
+    return Sensitivity(**json.loads(file.read_text()))

@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.outputs import Outputs, multinomial
 from thalweg.seeds import generator
 
-PROFILE = 0.15  # noise grows by this power of the first class' probability over a class' own
+PROFILE = 0.3  # noise grows by this power of the first class' probability over a class' own
 _MOST = 3.0  # times
 _LEAST = 1e-7  # probabilities below count as this
 _STEPS, _SHIFTS, _FASTEST = 8, 3, 3.0

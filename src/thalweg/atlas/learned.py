@@ -8,6 +8,7 @@ features of inputs and without:
     residuals   how draws scatter about their mean
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -71,19 +72,14 @@ class Learned:
     shapes: Mapping[tuple[bool, bool], Shape]
     facts: Mapping[str, Any]
 
-    def view(self, outputs: Outputs, stored: Tensor, features: Tensor | None) -> "Viewed":
-        """What is typical of a task, from what one network says of its unlabelled inputs.
-
-        Args:
-            outputs: What it predicts.
-            stored: What is stored of its predictions `[inputs, columns]`.
-            features: Its features of the inputs `[inputs, features]`, or None.
+    def view(
+        self, outputs: Outputs, stored: Tensor, features: Tensor | None, mean: Tensor | None = None
+    ) -> "Viewed":
+        """What is typical of a task, from what one network says of its unlabelled inputs; arguments
+        as those of `atlas.views.look`.
         """
-        found = look(outputs, stored, features)
-        typical = Typical.of(outputs, found)
-        made = Viewed(self.shapes[outputs.simplex, features is not None], outputs, typical)
-        level = made.log_u(stored, features).exp().mean().log()
-        return Viewed(made.shape, outputs, typical, level)
+        typical = Typical.of(outputs, look(outputs, stored, features, mean))
+        return Viewed(self.shapes[outputs.simplex, features is not None], outputs, typical)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,22 +90,54 @@ class Viewed:
         shape: How u hangs on an input's place.
         outputs: What the network predicts.
         typical: What is typical of the task's inputs.
-        level: Logarithm of the mean of u, before it is divided by it.
     """
 
     shape: Shape
     outputs: Outputs
     typical: Typical
-    level: Tensor | None = None
 
-    def log_u(self, stored: Tensor, features: Tensor | None) -> Tensor:
-        """The logarithm of u at inputs, of which the network says this `[inputs]`: its mean is 1
-        over the unlabelled inputs.
+    def log_u(
+        self, stored: Tensor, features: Tensor | None, mean: Tensor | None = None
+    ) -> Tensor:
+        """The logarithm of u at inputs `[inputs]`, up to a constant, before the ceiling of
+        `bounded`; arguments as those of `atlas.views.look`.
         """
-        found, inputs = look(self.outputs, stored, features), len(stored)
-        made = self.typical.offset(found, inputs)
-        made = made + self.shape(self.typical.rows(found, inputs))
-        return made if self.level is None else made - self.level
+        found, inputs = look(self.outputs, stored, features, mean), len(stored)
+        rows = self.typical.rows(found, inputs)
+        return self.typical.offset(found, inputs) + self.shape(rows)
+
+
+CEILING = 0.1**0.5  # of the u of probabilities
+
+
+def bounded(u: Tensor) -> Tensor:
+    """u of probabilities that comes near its ceiling: 1 / u^2 is the sum of that before, and of the
+    ceiling's.
+    """
+    return u / (1 + (u / CEILING).square()).sqrt()
+
+
+def unbounded(u: Tensor) -> Tensor:
+    """The inverse of `bounded`; what is above 0.95 of the ceiling counts as that."""
+    below = u.clamp(max=0.95 * CEILING)
+    return below / (1 - (below / CEILING).square()).sqrt()
+
+
+def with_mean(log_u: Tensor, level: float) -> float:
+    """The logarithm of the factor with which u, bounded, has a mean.
+
+    Args:
+        log_u: Logarithms of u before the ceiling `[inputs]`.
+        level: The mean; it may be at most nearly the ceiling.
+    """
+    level = min(level, 0.9 * CEILING)
+    first = math.log(level) - float(log_u.exp().mean().log())
+    low, high = first - 1.0, first + 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = float(bounded((log_u + middle).exp()).mean()) < level
+        low, high = (middle, high) if below else (low, middle)
+    return (low + high) / 2
 
 
 @cache
@@ -137,7 +165,7 @@ def read(file: Path) -> Learned:
     shapes = {}
     for simplex in (True, False):
         for geometry in (True, False):
-            name = name_of(simplex=simplex, geometry=geometry)
+            name = shape_of(simplex=simplex, geometry=geometry)
             if not columns_of(simplex=simplex, geometry=geometry):
                 shapes[simplex, geometry] = _flat()
                 continue
@@ -152,7 +180,7 @@ def read(file: Path) -> Learned:
     return Learned(shapes, facts)
 
 
-def name_of(*, simplex: bool, geometry: bool) -> str:
+def shape_of(*, simplex: bool, geometry: bool) -> str:
     """How the file calls a shape."""
     return ("classes" if simplex else "values") + (" with features" if geometry else "")
 

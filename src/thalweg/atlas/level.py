@@ -6,8 +6,9 @@ small and a few large: copies that do not learn the task mislead. So clues that 
 posterior, and clues that contradict each other a wide one; it is one posterior with one error bar,
 whatever there is:
 
-    network     a linear function of what one network says of typical inputs; it is wide, a factor
-                of two, as how far retrainings differ hangs on all of the training
+    network     a linear function of what one network says of typical inputs, above all of its
+                sensitivity (`thalweg.sensitivity`); it is wide, as how far retrainings differ hangs
+                on all of the training
     trainings   how far two or more full trainings differ from each other
     apart       how far narrow copies are from whole networks, by the law of width
     scatter     how far two or more copies differ from each other, by the same
@@ -27,6 +28,7 @@ from torch import Tensor
 from thalweg.atlas.views import look
 from thalweg.emulators.scale import Group, narrow_spreads, unbiased_spread
 from thalweg.outputs import Outputs
+from thalweg.sensitivity import Sensitivity
 
 FREEDOM = 3.0
 _LEAST = 1e-12
@@ -98,7 +100,10 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
 
 
 def clues_of(
-    law: Mapping[str, Any], group: Group, stored: Tensor, features: Tensor | None
+    law: Mapping[str, Any],
+    group: Group,
+    stored: Tensor,
+    sensitivity: Sensitivity | None,
 ) -> tuple[Clue, ...]:
     """What networks tell of the mean of u over the unlabelled inputs.
 
@@ -106,11 +111,11 @@ def clues_of(
         law: The facts of the atlas on levels, by name.
         group: The values of all networks there.
         stored: What is stored of the first whole network's predictions `[inputs, columns]`.
-        features: Its features `[inputs, features]`, or None.
+        sensitivity: Its sensitivity, or None.
     """
     own = law["probabilities" if group.outputs.simplex else "values"]
-    before = own["network" if features is None else "network with features"]
-    found = signs(group.outputs, stored, features)
+    found = signs(group.outputs, stored, sensitivity)
+    before = own[name_of(sensitivity=sensitivity is not None)]
     guess = before["mean"] + sum(before[name] * value for name, value in found.items())
     clues = [Clue("network", guess, before["scale"])]
     if group.anchors > 1:
@@ -126,33 +131,36 @@ def clues_of(
     return tuple(clues)
 
 
-def signs(outputs: Outputs, stored: Tensor, features: Tensor | None) -> dict[str, float]:
-    """What one network says of typical inputs that tells of the mean of u; `level` is a first guess
-    of its logarithm.
+def signs(outputs: Outputs, stored: Tensor, sensitivity: Sensitivity | None) -> dict[str, float]:
+    """What one network says of typical inputs that tells of the mean of u.
 
     Args:
         outputs: What it predicts.
         stored: What is stored of its predictions `[inputs, columns]`.
-        features: Its features `[inputs, features]`, or None.
+        sensitivity: Its sensitivity, or None. Of values it told nothing on the atlas' tasks, and is
+            not used.
+
+    Returns:
+        By name; `offset` is a first guess of the logarithm of the mean of u, up to a factor, in
+        the units of the values.
     """
-    found = look(outputs, stored, features)
     if not outputs.simplex:
-        scatter = stored.double().std(0).norm()
-        return {"level": _log(float(scatter)), **_of_values(found)}
-    signs = {
-        "level": _log(float(found["norm"].exp().mean())),
-        "impurity": _log(float(found["impurity"].exp().mean())),
+        return {"offset": _log(float(stored.double().std(0).norm()))}
+    found = look(outputs, stored, None)
+    first = _log(float(found["norm"].exp().mean()))
+    made = {
+        "impurity": _log(float(found["impurity"].exp().mean())) - first,
         "classes": math.log(stored.shape[1]),
     }
-    if features is not None:
-        signs["laplace"] = _log(float(found["laplace-softmax"].exp().mean()))
-        signs["leverage"] = float(found["leverage"].median())
-        signs["share"] = float(found["features-share"].mean())
-    return signs
+    if sensitivity is None:
+        return {"offset": first, **made}
+    offset, count = _log(sensitivity.mean), math.log(max(1, sensitivity.parameters))
+    return {"offset": offset, "norm": first - offset, "parameters": count, **made}
 
 
-def _of_values(found: Mapping[str, Tensor]) -> dict[str, float]:
-    return {"leverage": float(found["leverage"].median())} if "leverage" in found else {}
+def name_of(*, sensitivity: bool) -> str:
+    """How the file calls what one network tells, by what is known of it."""
+    return "network" + " sensitivity" * sensitivity
 
 
 def _log(value: float) -> float:

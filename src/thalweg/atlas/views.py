@@ -52,27 +52,34 @@ def columns_of(*, simplex: bool, geometry: bool) -> tuple[str, ...]:
     return (*seen, *(f"rank {name}" for name in seen if name in _RANKED))
 
 
-def look(outputs: Outputs, stored: Tensor, features: Tensor | None) -> dict[str, Tensor]:
+def look(
+    outputs: Outputs, stored: Tensor, features: Tensor | None, mean: Tensor | None = None
+) -> dict[str, Tensor]:
     """What a network says of inputs, by name.
 
     Args:
         outputs: What it predicts.
         stored: What is stored of its predictions `[inputs, columns]`.
         features: Its features of the inputs `[inputs, features]`, or None.
+        mean: The mean probabilities of several networks `[inputs, columns]`, which take the place
+            of its own: u is that about the mean of retrainings, to which they are nearer.
 
     Returns:
         Each `[inputs]`, in double precision.
     """
     found: dict[str, Tensor] = {}
     if outputs.simplex:
-        found |= _of_probabilities(outputs.values(stored.double()))
+        mean = outputs.values(stored.double()) if mean is None else mean
+        found |= _of_probabilities(mean)
     if features is None:
         return found
     names = names_of(outputs, stored.shape[1], features.shape[1])
     known = dict(zip(names, features.double().T, strict=True))
-    for name in ("laplace", "laplace-softmax", "leverage"):
+    for name in ("laplace", "leverage"):
         if name in known:
             found[name] = known[name] / 2  # of deviations, not of variances
+    if "laplace" in found and outputs.simplex:
+        found["laplace-softmax"] = found["laplace"] + found["norm"]
     for space in ("features", "inputs"):
         for what in _DISTANCES:
             if f"{space}-{what}" in known:

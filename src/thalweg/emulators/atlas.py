@@ -10,7 +10,7 @@ narrow copies:
     u           times what trees find of |v_i - mean of the others| over it, each i left out in
                 turn, at the unlabelled inputs; with one network nothing
     level       the mean of u: one posterior of all that tells of it (`atlas.level`)
-    centre      whole networks and calibrated copies, weighed by their errors, and sharpened or
+    centre      whole networks and calibrated copies, weighed by their errors; one network alone is
                 flattened as a simulation says (`atlas.centre`)
     draws       logit-normal about the centre (`atlas.draws`), with the variance u^2 times (1 + the
                 squared error of the centre) and `inflation`
@@ -30,9 +30,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.atlas.centre import Calibration, pooled, powered, sharpness
+from thalweg.atlas.centre import (
+    Calibration,
+    average_weight,
+    pooled,
+    powered,
+    sharpness,
+)
 from thalweg.atlas.draws import draw
-from thalweg.atlas.learned import Learned, Viewed, learned, standard
+from thalweg.atlas.learned import Learned, Viewed, bounded, learned, standard, with_mean
 from thalweg.atlas.level import clues_of, level_of
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
@@ -44,7 +50,8 @@ from thalweg.narrow.width import squared_bias, together, variance
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive, seeded
 
-Correction = Callable[[Observations, list[Tensor]], Tensor]
+_LEAST_PART = 0.4  # of a network's variance, that is left by averaging over augmentations
+Correction = Callable[[Observations], Tensor]
 
 
 @register_emulator("atlas")
@@ -96,48 +103,47 @@ class Atlas(Learner):
     def fitted(self, known: Observations, seed: int, book: Learned) -> Ask:
         """As `learn`, with what was learned on other tasks than usual: those that leave one out."""
         known = known if self.geometry else replace(known, features=None)
-        places = [book.view(known.outputs, *_said(known, k)) for k in range(known.members)]
-        before = _before(places, known)
+        kind, group = known.outputs, Group.of(known)
+        law = book.facts["level"]
+        level = level_of(clues_of(law, group, known.stored[0], known.sensitivity))
+        before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
-        group = Group.of(known)
-        level = level_of(clues_of(book.facts["level"], group, *_said(known, 0)))
-        u_before = correct(known, before)
-        unit = level.value / float(u_before.mean())
-        centre = Centre.of(group, u_before * unit)
-        space = Space.of(_rows(places, known).float().numpy())
+        found = correct(known)
+        unit = level.value / float(found.mean())
+        centre = Centre.of(group, found * unit, _means(known))
+        space = Space.of(before.rows(known).float().numpy())
         scatter = group.own.mean(0).std(0)
 
         def ask(asked: Observations, draws: int, seed: int) -> Predictions:
             asked = asked if self.geometry else replace(asked, features=None)
-            there, kind = Group.of(asked), asked.anchors.stored.dtype
-            u = correct(asked, _before(places, asked)) * unit
-            outside = space.outside(_rows(places, asked).float().numpy())
+            there, stored_as = Group.of(asked), asked.anchors.stored.dtype
+            u = correct(asked) * unit
+            outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
                 own = unbiased_spread(there.values, there.dimensions)
                 u = torch.where(outside, (u + own) / 2, u)
             wide = u * math.sqrt((1 + centre.error) * self.inflation)
-            stored = draw(asked.outputs, centre(there), wide, scatter, draws, seed)
-            u = u.clamp(max=asked.outputs.largest_u)
-            return Predictions(stored.to(kind), u.to(kind), outside, asked.outputs)
+            mean = centre(there, _means(asked))
+            drawn = draw(kind, mean, wide, scatter, draws, seed).to(stored_as)
+            return Predictions(drawn, u.clamp(max=kind.largest_u).to(stored_as), outside, kind)
 
         return ask
 
-    def _corrected(self, known: Observations, before: list[Tensor], seed: int) -> Correction:
-        """Returns u up to a factor `[inputs]`, from observations and log u before each is left
-        out.
-        """
+    def _corrected(self, known: Observations, before: "Before", seed: int) -> Correction:
+        """Returns u, up to a factor, from observations `[inputs]`."""
         if known.members == 1:
-            return lambda asked, before: before[0].exp()
+            return lambda asked: before.u(asked)[0]
         with seeded(seed, "atlas"):  # importing it draws from Python's own random numbers
             from sklearn.ensemble import ExtraTreesRegressor
         group = Group.of(known)
         rows, targets, weights = [], [], []
-        for k, view in enumerate(_views(known, before)):
+        guesses = before.u(known)
+        for k, (view, guess) in enumerate(zip(_views(known, guesses), guesses, strict=True)):
             apart = (group.values[k] - others(group.values, k).mean(0)).norm(dim=-1)
-            guess = before[k].exp()
             rows.append(view)
-            targets.append(apart / apart.mean().clamp_min(1e-300) / guess)
-            weights.append(guess.square())
+            size = guess.mean() / apart.mean().clamp_min(1e-300)
+            targets.append(apart * size / guess.clamp_min(1e-12))
+            weights.append((guess / guess.mean()).square())
         trees = ExtraTreesRegressor(
             self.trees,
             min_samples_leaf=self.leaf * len(rows),
@@ -148,10 +154,12 @@ class Atlas(Learner):
             np.concatenate(rows), torch.cat(targets).numpy(), torch.cat(weights).clamp_min(1e-4)
         )
 
-        def correct(asked: Observations, before: list[Tensor]) -> Tensor:
+        def correct(asked: Observations) -> Tensor:
+            guesses = before.u(asked)
+            views = _views(asked, guesses)
             found = [
-                torch.from_numpy(trees.predict(view)) * guess.exp()
-                for view, guess in zip(_views(asked, before), before, strict=True)
+                torch.from_numpy(trees.predict(view)) * guess
+                for view, guess in zip(views, guesses, strict=True)
             ]
             return torch.stack(found).mean(0)
 
@@ -159,78 +167,144 @@ class Atlas(Learner):
 
 
 @dataclass(frozen=True, eq=False)
+class Before:
+    """u as it is known beforehand, for each network that is left out in turn.
+
+    Attributes:
+        places: The task as each network sees it.
+        factors: Of each that is left out, the logarithm of the factor that gives u its mean.
+        simplex: Whether there are probabilities, whose u has a ceiling.
+    """
+
+    places: tuple[Viewed, ...]
+    factors: tuple[float, ...]
+    simplex: bool
+
+    @staticmethod
+    def of(book: Learned, known: Observations, level: float) -> "Before":
+        """From what all networks say of unlabelled inputs, and the mean of u there."""
+        kind = known.outputs
+        means = _left_means(known)
+        places = tuple(
+            book.view(kind, *_said(known, k), means[k]) for k in range(known.members)
+        )
+        made = Before(places, (0.0,) * known.members, kind.simplex)
+        if not kind.simplex:
+            factors = [math.log(level) - float(own.exp().mean().log()) for own in made._logs(known)]
+        else:
+            factors = [with_mean(own, level) for own in made._logs(known)]
+        return Before(places, tuple(factors), kind.simplex)
+
+    def u(self, seen: Observations) -> list[Tensor]:
+        """u, for each network that is left out `[inputs]`; that of the only one as it is."""
+        found = [
+            (own + factor).exp() for own, factor in zip(self._logs(seen), self.factors, strict=True)
+        ]
+        return [bounded(own) for own in found] if self.simplex else found
+
+    def rows(self, seen: Observations) -> Tensor:
+        """The columns of inputs in units of their scatter over tasks, mean over networks `[inputs,
+        columns]`.
+        """
+        means, found = _left_means(seen), []
+        for k, own in enumerate(self.places):
+            looked = look(seen.outputs, *_said(seen, k), means[k])
+            rows = own.typical.rows(looked, seen.inputs)
+            found.append(standard(rows, own.shape.centre, own.shape.scale))
+        return torch.stack(found).mean(0)
+
+    def _logs(self, seen: Observations) -> list[Tensor]:
+        means = _left_means(seen)
+        found = torch.stack(
+            [own.log_u(*_said(seen, k), means[k]) for k, own in enumerate(self.places)]
+        )
+        if len(found) == 1:
+            return [found[0]]
+        return [others(found, k).mean(0) for k in range(len(found))]
+
+
+@dataclass(frozen=True, eq=False)
 class Centre:
     """How the mean of retrainings is made of networks.
 
     Attributes:
+        averaging: The weight of the means over augmentations; 0 without any.
         power: Of the whole networks' mean probabilities, where there are no copies.
         calibration: Of the copies' mean; None where there are no copies.
         weight: Of the copies' mean.
         error: The squared error of the centre, in variances of a retraining.
     """
 
+    averaging: float
     power: float
     calibration: Calibration | None
     weight: float
     error: float
 
     @staticmethod
-    def of(group: Group, u: Tensor) -> "Centre":
-        """From the values of unlabelled inputs, and their u `[inputs]`."""
-        unit, error, copies = float(u.square().mean()), 1 / group.anchors, len(group.proxies)
+    def of(group: Group, u: Tensor, means: Tensor | None = None) -> "Centre":
+        """From what networks say of unlabelled inputs.
+
+        Args:
+            group: Their values.
+            u: Standard uncertainties `[inputs]`.
+            means: Their mean values over augmentations `[networks, inputs, outputs]`, or None.
+        """
+        unit, copies = float(u.square().mean()), len(group.proxies)
+        scatter = variance(group.width_ratio, group.impurity) / copies if copies else math.inf
+        averaging, part = 0.0, 1.0
+        if means is not None and unit > 0:
+            averaging, gained = average_weight(means - group.values, group.anchors + 1 / scatter)
+            part = max(_LEAST_PART, 1 - gained / unit)
+            group = _nearer(group, means, averaging)
+        error = part / group.anchors
         if not copies:
-            flat = sharpness(group.own.mean(0), u * math.sqrt(error)) if group.outputs.simplex else 1
-            return Centre(flat, None, 0.0, error)
-        scatter = variance(group.width_ratio, group.impurity) / copies
+            flat = 1.0
+            if group.outputs.simplex:
+                flat = sharpness(group.own.mean(0), u * math.sqrt(error))
+            return Centre(averaging, flat, None, 0.0, error)
+        scatter *= part
         own, theirs = group.own.mean(0), group.proxies.mean(0)
         calibration = Calibration.of(group.outputs, own, theirs)
         apart = float((calibration(theirs) - own).square().sum(-1).mean())
         shown = max(0.0, apart / unit - error - scatter) if unit > 0 else 0.0
         bias = (squared_bias(group.width_ratio) + shown) / 2
-        return Centre(1.0, calibration, *together(error, scatter + bias))
+        return Centre(averaging, 1.0, calibration, *together(error, scatter + bias))
 
-    def __call__(self, group: Group) -> Tensor:
-        """The centre `[inputs, outputs]`."""
+    def __call__(self, group: Group, means: Tensor | None = None) -> Tensor:
+        """The centre `[inputs, outputs]`; arguments as of `of`."""
+        if means is not None:
+            group = _nearer(group, means, self.averaging)
         mean = group.own.mean(0)
         if self.calibration is None:
             return powered(mean, self.power) if group.outputs.simplex else mean
         theirs = self.calibration(group.proxies.mean(0))
-        if not group.outputs.simplex:
-            return mean + self.weight * (theirs - mean)
-        return (pooled(mean, theirs, self.weight) + torch.lerp(mean, theirs, self.weight)) / 2
+        mixed = torch.lerp(mean, theirs, self.weight)
+        return (pooled(mean, theirs, self.weight) + mixed) / 2 if group.outputs.simplex else mixed
+
+
+def _nearer(group: Group, means: Tensor, weight: float) -> Group:
+    return replace(group, values=torch.lerp(group.values, means, weight))
+
+
+def _means(seen: Observations) -> Tensor | None:
+    return None if seen.averaged is None else seen.outputs.values(seen.averaged.double())
 
 
 def _said(seen: Observations, k: int) -> tuple[Tensor, Tensor | None]:
     return seen.stored[k], None if seen.features is None else seen.features[k]
 
 
-def _before(places: list[Viewed], seen: Observations) -> list[Tensor]:
-    """Log u up to a constant, as the atlas knows it, for each network that is left out: the mean
-    over the others, or that of the only one.
-    """
-    found = torch.stack([own.log_u(*_said(seen, k)) for k, own in enumerate(places)])
-    if len(found) == 1:
-        return [found[0]]
-    return [others(found, k).mean(0) for k in range(len(found))]
+def _left_means(seen: Observations) -> Tensor:
+    """The mean values over all networks, for each of them `[networks, inputs, outputs]`."""
+    values = seen.outputs.values(seen.stored.double())
+    return values.mean(0).expand(len(values), -1, -1)
 
 
-def _views(seen: Observations, before: list[Tensor]) -> list[NDArray[np.float32]]:
-    """What trees look at: as the forest's, and log u before."""
-    features = seen.features
-    found = views(seen.outputs, Group.of(seen), features)
+def _views(seen: Observations, guesses: list[Tensor]) -> list[NDArray[np.float32]]:
+    """What trees look at: as the forest's, and u before."""
+    found = views(seen.outputs, Group.of(seen), seen.features)
     return [
-        np.concatenate([view, guess.float().numpy()[:, None]], 1)
-        for view, guess in zip(found, before, strict=True)
+        np.concatenate([view, guess.clamp_min(1e-12).log().float().numpy()[:, None]], 1)
+        for view, guess in zip(found, guesses, strict=True)
     ]
-
-
-def _rows(places: list[Viewed], seen: Observations) -> Tensor:
-    """The columns of inputs in units of their scatter over tasks, mean over networks `[inputs,
-    columns]`.
-    """
-    found = []
-    for k, own in enumerate(places):
-        looked = look(seen.outputs, *_said(seen, k))
-        rows = own.typical.rows(looked, seen.inputs)
-        found.append(standard(rows, own.shape.centre, own.shape.scale))
-    return torch.stack(found).mean(0)

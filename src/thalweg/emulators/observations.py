@@ -8,6 +8,7 @@ from torch import Tensor
 from thalweg.errors import InputError, check_range
 from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
+from thalweg.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Observations:
             anchors first `[anchors + proxies, inputs, features]`, or None.
         learned: The numbers of the proxies among the narrow copies that were trained, without those
             that did not learn the task; None if all did.
+        averaged: What is stored of each network's mean prediction over inputs that were changed as
+            the recipe changes training inputs `[anchors + proxies, inputs, columns]`, or None.
+        sensitivity: How far the first anchor's predictions move if its weights do, or None.
     """
 
     anchors: Predictions
@@ -30,6 +34,8 @@ class Observations:
     width_ratio: float = 1.0
     features: Tensor | None = None
     learned: tuple[int, ...] | None = None
+    averaged: Tensor | None = None
+    sensitivity: Sensitivity | None = None
 
     def __post_init__(self) -> None:
         check_range("observations.width_ratio", self.width_ratio, 1e-9, 1)
@@ -51,6 +57,11 @@ class Observations:
             raise InputError(
                 f"evidence got features of shape {tuple(self.features.shape)}, needs "
                 f"[{self.members}, {self.inputs}, features]: of every network, anchors first"
+            )
+        if self.averaged is not None and self.averaged.shape != self.stored.shape:
+            raise InputError(
+                f"evidence got averaged predictions of shape {tuple(self.averaged.shape)}, needs "
+                f"{tuple(self.stored.shape)}: of every network, anchors first"
             )
 
     @staticmethod
