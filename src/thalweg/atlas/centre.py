@@ -3,12 +3,15 @@
     calibrated   Narrow copies are less sure than whole networks. Their mean is brought to the
                  sharpness of the whole networks, whose probabilities serve as soft labels on the
                  unlabelled inputs: a whole network is the mean of retrainings plus an error that
-                 knows nothing of the copies. One number is fitted.
+                 knows nothing of the copies. One number is fitted, and shrunk (James and Stein
+                 1961) where such an error alone would change it as much.
     flattened    A single network, and the mean of few, is sharper than what is the best guess of
                  the mean of many. By how much is found by simulation: a network is drawn about it
                  with the u that is known (`atlas.draws`), and the power of its probabilities is
                  chosen that leads back with the least squared error.
 
+    pooled       The centre is half-way between the arithmetic and the geometric mean of whole
+                 networks and copies, weighed by their errors.
     averaged     Where the recipe changes training inputs at random, a network's mean prediction over
                  such changes of an input has less variance, and nearly the same expectation: with D
                  the variance of the difference between both, and b its mean over networks, the
@@ -18,7 +21,7 @@
 Of values, the first is the slope of the network's on the copies', and the second changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -32,6 +35,7 @@ _INPUTS = 500  # on which the power is simulated
 _DRAWS = 8
 _POWERS = (0.5, 1.1)
 _TEMPERATURES = (0.3, 4.0)
+_ALIGNED = 0.05  # share of a network's error that looks like another sharpness
 _COMMON = 0.6  # squared mean of the difference over its variance, as on tasks with augmentation
 
 
@@ -50,22 +54,27 @@ class Calibration:
     simplex: bool
 
     @staticmethod
-    def of(outputs: Outputs, whole: Tensor, copies: Tensor) -> "Calibration":
+    def of(outputs: Outputs, whole: Tensor, copies: Tensor, expected: float) -> "Calibration":
         """From mean values of unlabelled inputs.
 
         Args:
             outputs: What is predicted.
             whole: The whole networks' mean `[inputs, outputs]`.
             copies: The narrow copies' `[inputs, outputs]`.
+            expected: The mean squared distance of both, summed over outputs, that their errors
+                alone make.
         """
-        origin = copies.mean(0)
+        plain = Calibration(1.0, copies.mean(0), outputs.simplex)
 
         def distance(power: float) -> float:
-            made = Calibration(power, origin, outputs.simplex)(copies)
+            made = replace(plain, power=power)(copies)
             return float((made - whole).square().sum(-1).mean())
 
         found = minimize_scalar(distance, bounds=_TEMPERATURES, method="bounded")
-        return Calibration(float(found.x), origin, outputs.simplex)
+        moved = replace(plain, power=float(found.x))
+        change = float((moved(copies) - copies).square().sum(-1).mean())
+        kept = max(0.0, 1 - _ALIGNED * expected / change) if change > 0 else 0.0
+        return replace(plain, power=moved.power**kept)
 
     def __call__(self, mean: Tensor) -> Tensor:
         """The calibrated mean values `[..., outputs]`."""

@@ -1,8 +1,7 @@
 """Draws of retrainings about a mean, with a given standard uncertainty.
 
-Of probabilities they are logit-normal: normal noise on the logits, more of it for classes that are
-less probable, of a size for each input such that the draws have its u, and shifted so that their
-mean is the one that was given. On the tasks of the atlas such draws, with the true u and mean, are
+Of probabilities they are logit-normal: normal noise on the logits, of a size for each input such
+that the draws have its u, and shifted so that their mean is the one that was given. On the tasks of the atlas such draws, with the true u and mean, are
 worth as many retrainings as the pool that u and mean were taken from. Of values they are normal.
 """
 
@@ -12,8 +11,6 @@ from torch import Tensor
 from thalweg.outputs import Outputs, multinomial
 from thalweg.seeds import generator
 
-PROFILE = 0.3  # noise grows by this power of the first class' probability over a class' own
-_MOST = 3.0  # times
 _LEAST = 1e-7  # probabilities below count as this
 _STEPS, _SHIFTS, _FASTEST = 8, 3, 3.0
 _BLOCK = 2**22  # numbers at a time
@@ -54,14 +51,12 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     `[inputs, classes]` and standard deviations `[inputs]`, as far as there are any such.
     """
     wanted = mean.clamp_min(_LEAST).log()
-    below = wanted.amax(1, keepdim=True) - wanted
-    shaped = noise * (PROFILE * below).exp().clamp(max=_MOST)
     low, high = (torch.full_like(u, size) for size in _SIZES)
     size = (u / multinomial(mean)[1].sqrt().clamp_min(1e-9)).clamp(_SIZES[0], _SIZES[1] / 2)
     base = wanted.clone()
     for step in range(_STEPS + 1):
         for _ in range(_SHIFTS):
-            found = torch.softmax(base + size[:, None] * shaped, -1)
+            found = torch.softmax(base + size[:, None] * noise, -1)
             base = base + wanted - found.mean(0).clamp_min(_LEAST).log()
         if step < _STEPS:
             spread = found.var(0).sum(-1).sqrt().clamp_min(1e-12)
@@ -69,4 +64,4 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
             nearer = size * (u / spread).clamp(1 / _FASTEST, _FASTEST)
             inside = (nearer > low) & (nearer < high)
             size = torch.where(inside, nearer, (low * high).sqrt())
-    return torch.log_softmax(base + size[:, None] * shaped, -1)
+    return torch.log_softmax(base + size[:, None] * noise, -1)

@@ -124,10 +124,8 @@ def clues_of(
         clues.append(Clue("trainings", _log(spread), scale))
     narrowness = math.log(1 / group.width_ratio)
     for name, spread in zip(("apart", "scatter"), narrow_spreads(group), strict=False):
-        of = law[name]
-        mean = of["narrowness"] * narrowness + of["impurity"] * math.log(group.impurity)
-        scale = math.hypot(of["scale"] * narrowness, of["least"])
-        clues.append(Clue(name, _log(spread) + mean, scale))
+        scale = math.hypot(law[name]["scale"] * narrowness, law[name]["least"])
+        clues.append(Clue(name, _log(spread), scale))
     return tuple(clues)
 
 

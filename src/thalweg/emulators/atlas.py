@@ -81,7 +81,7 @@ class Atlas(Learner):
     trees: int = 100
     leaf: int = 10
     tried: float = 0.4
-    inflation: float = 1.2
+    inflation: float = 1.3
     geometry: bool = True
 
     def __post_init__(self) -> None:
@@ -265,7 +265,8 @@ class Centre:
             return Centre(averaging, flat, None, 0.0, error)
         scatter *= part
         own, theirs = group.own.mean(0), group.proxies.mean(0)
-        calibration = Calibration.of(group.outputs, own, theirs)
+        expected = unit * (error + scatter)
+        calibration = Calibration.of(group.outputs, own, theirs, expected)
         apart = float((calibration(theirs) - own).square().sum(-1).mean())
         shown = max(0.0, apart / unit - error - scatter) if unit > 0 else 0.0
         bias = (squared_bias(group.width_ratio) + shown) / 2
