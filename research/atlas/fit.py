@@ -170,7 +170,7 @@ def _clue(name: str, digests: Sequence[Digest]) -> dict[str, float]:
     return {"scale": float(slope), "least": max(float(least), _LEAST_SCALE)}
 
 
-def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
+def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     """A ridge regression of the logarithm of the mean of u on what one network tells, and how far
     it is off on tasks that it was not fitted to.
     """
@@ -188,8 +188,16 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
         errors.append(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean))
     slopes, mean = _ridge(x, y, names)
     _, _, scale = student.fit(errors, FREEDOM, f0=FREEDOM, floc=0)
-    named = dict(zip(names, slopes.tolist(), strict=True))
-    return {"mean": mean, **named, "scale": float(scale)}
+    return {
+        "mean": mean,
+        "slopes": dict(zip(names, slopes.tolist(), strict=True)),
+        "scale": float(scale),
+        "ranges": {
+            name: [float(x[:, k].min()), float(x[:, k].max())]
+            for k, name in enumerate(names)
+            if name != "offset"
+        },
+    }
 
 
 def _ridge(

@@ -140,5 +140,5 @@ def pooled(first: Tensor, second: Tensor, weight: float) -> Tensor:
     """The logarithmic pool of probabilities `[inputs, classes]`, the second with a weight: a
     geometric mean, which sums to one again.
     """
-    logs = (p.clamp_min(1e-12).log() for p in (first, second))
-    return torch.softmax(torch.lerp(*logs, weight), -1)
+    one, other = (p.clamp_min(1e-12).log() for p in (first, second))
+    return torch.softmax(torch.lerp(one, other, weight), -1)

@@ -39,7 +39,7 @@ from thalweg.atlas.centre import (
 )
 from thalweg.atlas.draws import draw
 from thalweg.atlas.learned import Learned, Viewed, bounded, learned, standard, with_mean
-from thalweg.atlas.level import clues_of, level_of
+from thalweg.atlas.level import Level, level_from
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
@@ -104,8 +104,7 @@ class Atlas(Learner):
         """As `learn`, with what was learned on other tasks than usual: those that leave one out."""
         known = known if self.geometry else replace(known, features=None)
         kind, group = known.outputs, Group.of(known)
-        law = book.facts["level"]
-        level = level_of(clues_of(law, group, known.stored[0], known.sensitivity))
+        level = self._level(known, book)
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
         found = correct(known)
@@ -128,6 +127,13 @@ class Atlas(Learner):
             return Predictions(drawn, u.clamp(max=kind.largest_u).to(stored_as), outside, kind)
 
         return ask
+
+    def level(self, known: Observations) -> Level:
+        return self._level(known, learned())
+
+    def _level(self, known: Observations, book: Learned) -> Level:
+        group, law = Group.of(known), book.facts["level"]
+        return level_from(law, group, known.stored[0], known.sensitivity)
 
     def _corrected(self, known: Observations, before: "Before", seed: int) -> Correction:
         """Returns u, up to a factor, from observations `[inputs]`."""
