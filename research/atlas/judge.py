@@ -31,7 +31,7 @@ from thalweg.metrics.spread import Coverage, covered
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
 from thalweg.predictions import Predictions
 
-BUDGETS = (0.0, 0.25, 0.5, 1.0, 2.0)
+BUDGETS = (0.0, 0.5, 1.0, 2.0)
 BASES = 3
 REPLICATES = 20  # no interval is reported of one task
 SIZES = (1, 2, 3, 5, 7, 10, 14, 19, 24)

@@ -36,6 +36,7 @@ _DRAWS = 8
 _POWERS = (0.5, 1.1)
 _TEMPERATURES = (0.3, 4.0)
 _ALIGNED = 0.05  # share of a network's error that looks like another sharpness
+_TYPICAL = 0.3  # of the mean of u: inputs with less count as this
 _COMMON = 0.6  # squared mean of the difference over its variance, as on tasks with augmentation
 
 
@@ -109,15 +110,22 @@ def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
     return power
 
 
-def average_weight(apart: Tensor, networks: float) -> tuple[float, float]:
-    """The weight of the means over augmentations, and what it takes from a network's variance,
-    summed over outputs.
+def average_weight(apart: Tensor, networks: float, u: Tensor) -> tuple[float, float]:
+    """The weight of the means over augmentations, and what it takes from a network's variance, over
+    that variance.
+
+    Inputs count in units of their u, nearly: squares alone would look at few of them, and at most
+    inputs u is small, where a small bias matters. For the same reason half of the best weight is
+    taken, which was chosen on six tasks.
 
     Args:
         apart: These means less the plain values, of unlabelled inputs `[networks, inputs,
             outputs]`.
         networks: How many whole networks these are worth as a centre.
+        u: Standard uncertainties `[inputs]`.
     """
+    unit = (u.square() + (_TYPICAL * u.mean()).square()).sqrt()
+    apart = apart / unit.clamp_min(1e-300).sqrt()[:, None]
     square = float(apart.square().sum(-1).mean())
     if not square:
         return 0.0, 0.0
@@ -127,8 +135,9 @@ def average_weight(apart: Tensor, networks: float) -> tuple[float, float]:
         bias = max(0.0, common - scatter / len(apart))
     else:
         scatter, bias = square / (1 + _COMMON), square * _COMMON / (1 + _COMMON)
-    weight = scatter / (scatter + networks * bias)
-    return weight, weight * (2 - weight) * scatter
+    weight = scatter / (scatter + networks * bias) / 2
+    gained = weight * (2 - weight) * scatter - networks * weight**2 * bias
+    return weight, max(0.0, gained / float((u.square() / unit).mean()))
 
 
 def powered(p: Tensor, power: float) -> Tensor:

@@ -260,8 +260,9 @@ class Centre:
         scatter = variance(group.width_ratio, group.impurity) / copies if copies else math.inf
         averaging, part = 0.0, 1.0
         if means is not None and unit > 0:
-            averaging, gained = average_weight(means - group.values, group.anchors + 1 / scatter)
-            part = max(_LEAST_PART, 1 - gained / unit)
+            count = group.anchors + 1 / scatter
+            averaging, gained = average_weight(means - group.values, count, u)
+            part = max(_LEAST_PART, 1 - gained)
             group = _nearer(group, means, averaging)
         error = part / group.anchors
         if not copies:
@@ -291,7 +292,11 @@ class Centre:
 
 
 def _nearer(group: Group, means: Tensor, weight: float) -> Group:
-    return replace(group, values=torch.lerp(group.values, means, weight))
+    """The group, each network's values moved to its mean over augmentations by a weight."""
+    mixed = torch.lerp(group.values, means, weight)
+    if group.outputs.simplex:
+        mixed = (mixed + pooled(group.values, means, weight)) / 2
+    return replace(group, values=mixed)
 
 
 def _means(seen: Observations) -> Tensor | None:
