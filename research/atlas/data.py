@@ -91,7 +91,9 @@ def table(
         train + MORE,
         features,
         n_informative=min(8 if classes < 9 else 16, features),
-        n_redundant=min(4, max(0, features - 16)) if classes > 8 else min(4, features - min(8, features)),
+        n_redundant=min(4, max(0, features - 16))
+        if classes > 8
+        else min(4, features - min(8, features)),
         n_classes=classes,
         n_clusters_per_class=3,
         weights=None if weights is None else list(weights),
@@ -177,13 +179,17 @@ def waves(train: int, length: int = 32, classes: int = 5) -> Parts:
 
 
 @cache
-def tokens(train: int, classes: int, noise: float = 0.0, length: int = 16, words: int = 40) -> Parts:
+def tokens(
+    train: int, classes: int, noise: float = 0.0, length: int = 16, words: int = 40
+) -> Parts:
     """Sequences of words `[sequences, length]`, each class a Markov chain of its own that shares
     half of its transitions with the others.
     """
     random = np.random.default_rng(5)
     shared = random.dirichlet(np.full(words, 0.3), words)
-    chains = [0.4 * shared + 0.6 * random.dirichlet(np.full(words, 0.3), words) for _ in range(classes)]
+    chains = [
+        0.4 * shared + 0.6 * random.dirichlet(np.full(words, 0.3), words) for _ in range(classes)
+    ]
     y = random.integers(classes, size=train + MORE)
     x = np.empty((len(y), length), dtype=np.int64)
     x[:, 0] = random.integers(words, size=len(y))

@@ -55,7 +55,11 @@ def fit(digests: Sequence[Digest]) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 name = shape_of(simplex=simplex, geometry=geometry)
                 found = _shape(own, geometry=geometry, simplex=simplex)
                 tensors |= {f"{name} {key}": value for key, value in found.items()}
-    facts = {"version": VERSION, "level": _levels(digests), "tasks": [task.name for task in digests]}
+    facts = {
+        "version": VERSION,
+        "level": _levels(digests),
+        "tasks": [task.name for task in digests],
+    }
     return tensors, facts
 
 
@@ -72,9 +76,7 @@ def write(digests: Sequence[Digest]) -> None:
     files.write_tensors(FILE, tensors, facts)
 
 
-def _shape(
-    digests: Sequence[Digest], *, geometry: bool, simplex: bool
-) -> dict[str, Tensor]:
+def _shape(digests: Sequence[Digest], *, geometry: bool, simplex: bool) -> dict[str, Tensor]:
     """Small networks from columns to the logarithm of u over the offset.
 
     They minimise the squared error of u itself, over its mean, because that is what counts: a
@@ -184,7 +186,9 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
     tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
     errors = []
     for k, task in enumerate(digests):
-        alike = [i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network]
+        alike = [
+            i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network
+        ]
         others = ~np.isin(tasks, alike)
         if len(set(tasks[others])) < 5:
             others = tasks != k

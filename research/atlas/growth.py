@@ -39,9 +39,7 @@ def measured(until: float) -> list[dict[str, Any]]:
     return found
 
 
-def _of_task(
-    name: str, others: Sequence[Digest], values: Sequence[Digest]
-) -> list[dict[str, Any]]:
+def _of_task(name: str, others: Sequence[Digest], values: Sequence[Digest]) -> list[dict[str, Any]]:
     said = networks.read(name)
     truth, mean = Truth.of(said), float(said.reference.u().double().mean())
     rows = []
@@ -55,8 +53,7 @@ def _of_task(
             us, levels = [], []
             for base in range(BASES):
                 known, asked = (
-                    said.observed(base, State(1), part, features=True)
-                    for part in ("known", "test")
+                    said.observed(base, State(1), part, features=True) for part in ("known", "test")
                 )
                 u = Atlas().fitted(known, base, book)(asked, 2, base).u().double()
                 levels.append(math.log(float(u.mean()) / mean))

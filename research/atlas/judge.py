@@ -105,10 +105,13 @@ def judge(name: str, digests: Sequence[Digest]) -> dict[str, Any]:
     rows = []
     for budget, state in states(said):
         cost = state.whole + state.copies * said.costs.get(state.ratio, 0.0)
-        rows.append({"budget": budget, "state": str(state), "cost": cost} | {
-            "atlas": _row(said, truth, state, book),
-            "forest": _row(said, truth, state, None) if budget else None,
-        })
+        rows.append(
+            {"budget": budget, "state": str(state), "cost": cost}
+            | {
+                "atlas": _row(said, truth, state, book),
+                "forest": _row(said, truth, state, None) if budget else None,
+            }
+        )
     return {
         "name": name,
         "data": said.task.data,

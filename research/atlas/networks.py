@@ -184,9 +184,7 @@ def _on_training(problem: Problem, weights: Weights) -> dict[str, float]:
     }
 
 
-def _walk(
-    file: Path, explorer: Any, problem: Problem, name: str, base: int, asked: Asked
-) -> None:
+def _walk(file: Path, explorer: Any, problem: Problem, name: str, base: int, asked: Asked) -> None:
     """Explores around a base, and writes what the members predict."""
     found = load(store() / name / f"weights-{base:02d}.safetensors")
     own = Problem(

@@ -96,9 +96,7 @@ class Viewed:
     outputs: Outputs
     typical: Typical
 
-    def log_u(
-        self, stored: Tensor, features: Tensor | None, mean: Tensor | None = None
-    ) -> Tensor:
+    def log_u(self, stored: Tensor, features: Tensor | None, mean: Tensor | None = None) -> Tensor:
         """The logarithm of u at inputs `[inputs]`, up to a constant, before the ceiling of
         `bounded`; arguments as those of `atlas.views.look`.
         """

@@ -185,9 +185,7 @@ class Before:
         """From what all networks say of unlabelled inputs, and the mean of u there."""
         kind = known.outputs
         means = _left_means(known)
-        places = tuple(
-            book.view(kind, *_said(known, k), means[k]) for k in range(known.members)
-        )
+        places = tuple(book.view(kind, *_said(known, k), means[k]) for k in range(known.members))
         made = Before(places, (0.0,) * known.members, kind.simplex)
         if not kind.simplex:
             factors = [math.log(level) - float(own.exp().mean().log()) for own in made._logs(known)]
