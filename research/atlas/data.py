@@ -5,6 +5,7 @@ all retrainings of a task share it.
 """
 
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sklearn.datasets import (
 )
 from torch import Tensor, nn
 
+from thalweg.data.dataset import Dataset
 from thalweg.data.datasets import load
 from thalweg.seeds import generator
 
@@ -57,7 +59,7 @@ def images(
         rare: The share of images of each odd class that is kept.
         coarse: Whether the classes are the twenty coarse ones of CIFAR-100.
     """
-    data = load(name, None)
+    data = cast(Dataset, load(name, None))
     x, y = torch.cat([data.train, data.test]), torch.cat([data.train_labels, data.test_labels])
     random = generator(0, "atlas", name)
     order = torch.randperm(len(x), generator=random)
@@ -114,13 +116,15 @@ def moons(train: int, noise: float) -> Parts:
 @cache
 def cancer(train: int) -> Parts:
     """Thirty numbers of 569 tumours (scikit-learn's copy)."""
-    return _shuffled(*load_breast_cancer(return_X_y=True), train, values=False)
+    x, y = load_breast_cancer(return_X_y=True)
+    return _shuffled(x, y, train, values=False)
 
 
 @cache
 def diabetes(train: int) -> Parts:
     """Ten numbers of 442 patients, and the progress of a disease (Efron et al. 2004)."""
-    return _shuffled(*load_diabetes(return_X_y=True), train, values=True)
+    x, y = load_diabetes(return_X_y=True)
+    return _shuffled(x, y, train, values=True)
 
 
 @cache

@@ -109,7 +109,7 @@ CEILING = 0.1**0.5  # of the u of probabilities
 
 
 def bounded(u: Tensor) -> Tensor:
-    """u of probabilities that comes near its ceiling: 1 / u^2 is the sum of that before, and of the
+    """The u of probabilities, below its ceiling: 1 / u^2 is the sum of that before, and of the
     ceiling's.
     """
     return u / (1 + (u / CEILING).square()).sqrt()
@@ -172,9 +172,14 @@ def read(file: Path) -> Learned:
                 for key, tensor in tensors.items()
                 if key.startswith(f"{name} ")
             }
-            count = sum(key.startswith("weights") for key in own)
-            layers = tuple((own[f"weights {k}"], own[f"biases {k}"]) for k in range(count))
-            shapes[simplex, geometry] = Shape(own["centre"], own["scale"], layers)
+            try:
+                count = sum(key.startswith("weights") for key in own)
+                layers = tuple((own[f"weights {k}"], own[f"biases {k}"]) for k in range(count))
+                shapes[simplex, geometry] = Shape(own["centre"], own["scale"], layers)
+            except KeyError as error:
+                raise InputError(
+                    f"{file} is damaged: it lacks {error} of '{name}': install thalweg anew"
+                ) from None
     return Learned(shapes, facts)
 
 

@@ -1,5 +1,5 @@
-"""Atlas: what retrainings would change, from one network or a few, and the retrainings of many other
-tasks (`thalweg.atlas`).
+"""Atlas: what retrainings would change, from one network or a few, and the retrainings of many
+other tasks (`thalweg.atlas`).
 
 A method of thalweg's own. How u hangs on an input's place is nearly the same on every task, and is
 known beforehand; what the networks that are there show corrects it. With n networks, whole ones and
@@ -9,15 +9,15 @@ narrow copies:
                 deviation, corrected by what small networks learned on other tasks (`atlas.learned`)
     u           times what trees find of |v_i - mean of the others| over it, each i left out in
                 turn, at the unlabelled inputs; with one network nothing
-    level       the mean of u: one posterior of all that tells of it (`atlas.level`)
+    level       the mean of u: one posterior of all that tells of it (`emulators.level`)
     centre      whole networks and calibrated copies, weighed by their errors; one network alone is
                 flattened as a simulation says (`atlas.centre`)
     draws       logit-normal about the centre (`atlas.draws`), with the variance u^2 times (1 + the
                 squared error of the centre) and `inflation`
 
-An input is *outside* as in `emulators.forest`: farther from all unlabelled inputs, in what the atlas
-looks at, than 99.5 % of those are from each other. With two networks or more, u is then the mean of
-the estimate and of the networks' own spread.
+An input is *outside* as in `emulators.forest`: farther from all unlabelled inputs, in what the
+atlas looks at, than 99.5 % of those are from each other. With two networks or more, u is then the
+mean of the estimate and of the networks' own spread.
 """
 
 import math
@@ -39,10 +39,10 @@ from thalweg.atlas.centre import (
 )
 from thalweg.atlas.draws import draw
 from thalweg.atlas.learned import Learned, Viewed, bounded, learned, standard, with_mean
-from thalweg.atlas.level import clues_of, level_of
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
+from thalweg.emulators.level import clues_of, level_of
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, others, unbiased_spread
 from thalweg.errors import check_range, whole
