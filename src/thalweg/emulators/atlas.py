@@ -45,7 +45,7 @@ from thalweg.emulators.forest import Space, views
 from thalweg.emulators.level import clues_of, level_of
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, others, unbiased_spread
-from thalweg.errors import check_range, whole
+from thalweg.errors import InputError, check_range, whole
 from thalweg.narrow.width import squared_bias, together, variance
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive, seeded
@@ -102,21 +102,30 @@ class Atlas(Learner):
 
     def fitted(self, known: Observations, seed: int, book: Learned) -> Ask:
         """As `learn`, with what was learned on other tasks than usual: those that leave one out."""
-        known = known if self.geometry else replace(known, features=None)
+        if known.inputs < 2:
+            raise InputError(
+                "the atlas got 1 calibration input, needs 2 or more (some hundreds, to know "
+                "anything): they say what is typical"
+            )
+        measure = _Measure.of(known)
+        known = measure.of_observations(known if self.geometry else replace(known, features=None))
         kind, group = known.outputs, Group.of(known)
         law = book.facts["level"]
         level = level_of(clues_of(law, group, known.stored[0], known.sensitivity))
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
         found = correct(known)
-        unit = level.value / float(found.mean())
+        unit = level.value / max(float(found.mean()), 1e-300)  # identical networks have no u
         centre = Centre.of(group, found * unit, _means(known))
         space = Space.of(before.rows(known).float().numpy())
         scatter = group.own.mean(0).std(0)
 
         def ask(asked: Observations, draws: int, seed: int) -> Predictions:
-            asked = asked if self.geometry else replace(asked, features=None)
-            there, stored_as = Group.of(asked), asked.anchors.stored.dtype
+            stored_as = asked.anchors.stored.dtype
+            asked = measure.of_observations(
+                asked if self.geometry else replace(asked, features=None)
+            )
+            there = Group.of(asked)
             u = correct(asked) * unit
             outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
@@ -124,8 +133,9 @@ class Atlas(Learner):
                 u = torch.where(outside, (u + own) / 2, u)
             wide = u * math.sqrt((1 + centre.error) * self.inflation)
             mean = centre(there, _means(asked))
-            drawn = draw(kind, mean, wide, scatter, draws, seed).to(stored_as)
-            return Predictions(drawn, u.clamp(max=kind.largest_u).to(stored_as), outside, kind)
+            drawn = measure.back(draw(kind, mean, wide, scatter, draws, seed)).to(stored_as)
+            u = (u * measure.unit).clamp(max=kind.largest_u).to(stored_as)
+            return Predictions(drawn, u, outside, kind)
 
         return ask
 
@@ -164,6 +174,50 @@ class Atlas(Learner):
             return torch.stack(found).mean(0)
 
         return correct
+
+
+@dataclass(frozen=True, eq=False)
+class _Measure:
+    """The scale on which values are looked at, so that nothing depends on their units; that of
+    probabilities is their own.
+
+    Attributes:
+        origin: The first network's mean over calibration inputs `[outputs]`; 0 of probabilities.
+        unit: Its scatter there, rounded to a power of 2, which is exact.
+    """
+
+    origin: Tensor
+    unit: float
+
+    @staticmethod
+    def of(known: Observations) -> "_Measure":
+        """That of calibration inputs."""
+        own = known.stored[0].double()
+        scatter = 1.0 if known.outputs.simplex else float(own.std(0).norm())
+        origin = torch.zeros_like(own[0]) if known.outputs.simplex else own.mean(0)
+        return _Measure(origin, 2.0 ** round(math.log2(scatter)) if scatter else 1.0)
+
+    def of_observations(self, seen: Observations) -> Observations:
+        """The same on this scale."""
+        if seen.outputs.simplex:
+            return seen
+
+        def brought(given: Tensor) -> Tensor:
+            return (given.double() - self.origin) / self.unit
+
+        def predictions(given: Predictions) -> Predictions:
+            return Predictions(brought(given.stored), outputs=given.outputs)
+
+        return replace(
+            seen,
+            anchors=predictions(seen.anchors),
+            proxies=None if seen.proxies is None else predictions(seen.proxies),
+            averaged=None if seen.averaged is None else brought(seen.averaged),
+        )
+
+    def back(self, stored: Tensor) -> Tensor:
+        """What is stored on its own scale again `[..., columns]`."""
+        return stored * self.unit + self.origin
 
 
 @dataclass(frozen=True, eq=False)
