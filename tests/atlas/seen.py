@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 
-import torch
 from torch import Tensor, nn
 
 import cases

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from seen import ASKED, KNOWN, seen
 from torch import nn
 
-from seen import ASKED, KNOWN, seen
 from thalweg import files
 from thalweg.atlas.learned import (
     CEILING,

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from seen import ASKED, KINDS, KNOWN, seen
 from torch import Tensor
 
-from seen import ASKED, KINDS, KNOWN, seen
 from thalweg.atlas.views import Typical, columns_of, look
 from thalweg.errors import InputError
 from thalweg.features import names_of
