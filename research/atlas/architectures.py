@@ -1,5 +1,5 @@
-"""Networks of the atlas' tasks, beside those of `thalweg.models`: small ones of each kind that users
-bring.
+"""Networks of the atlas' tasks, beside those of `thalweg.models`: small ones of each kind that
+users bring.
 """
 
 import math

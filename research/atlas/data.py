@@ -5,6 +5,7 @@ all retrainings of a task share it.
 """
 
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sklearn.datasets import (
 )
 from torch import Tensor, nn
 
+from thalweg.data.dataset import Dataset
 from thalweg.data.datasets import load
 from thalweg.seeds import generator
 
@@ -57,7 +59,7 @@ def images(
         rare: The share of images of each odd class that is kept.
         coarse: Whether the classes are the twenty coarse ones of CIFAR-100.
     """
-    data = load(name, None)
+    data = cast(Dataset, load(name, None))
     x, y = torch.cat([data.train, data.test]), torch.cat([data.train_labels, data.test_labels])
     random = generator(0, "atlas", name)
     order = torch.randperm(len(x), generator=random)
@@ -91,7 +93,9 @@ def table(
         train + MORE,
         features,
         n_informative=min(8 if classes < 9 else 16, features),
-        n_redundant=min(4, max(0, features - 16)) if classes > 8 else min(4, features - min(8, features)),
+        n_redundant=min(4, max(0, features - 16))
+        if classes > 8
+        else min(4, features - min(8, features)),
         n_classes=classes,
         n_clusters_per_class=3,
         weights=None if weights is None else list(weights),
@@ -112,13 +116,15 @@ def moons(train: int, noise: float) -> Parts:
 @cache
 def cancer(train: int) -> Parts:
     """Thirty numbers of 569 tumours (scikit-learn's copy)."""
-    return _shuffled(*load_breast_cancer(return_X_y=True), train, values=False)
+    x, y = load_breast_cancer(return_X_y=True)
+    return _shuffled(x, y, train, values=False)
 
 
 @cache
 def diabetes(train: int) -> Parts:
     """Ten numbers of 442 patients, and the progress of a disease (Efron et al. 2004)."""
-    return _shuffled(*load_diabetes(return_X_y=True), train, values=True)
+    x, y = load_diabetes(return_X_y=True)
+    return _shuffled(x, y, train, values=True)
 
 
 @cache
@@ -177,13 +183,17 @@ def waves(train: int, length: int = 32, classes: int = 5) -> Parts:
 
 
 @cache
-def tokens(train: int, classes: int, noise: float = 0.0, length: int = 16, words: int = 40) -> Parts:
+def tokens(
+    train: int, classes: int, noise: float = 0.0, length: int = 16, words: int = 40
+) -> Parts:
     """Sequences of words `[sequences, length]`, each class a Markov chain of its own that shares
     half of its transitions with the others.
     """
     random = np.random.default_rng(5)
     shared = random.dirichlet(np.full(words, 0.3), words)
-    chains = [0.4 * shared + 0.6 * random.dirichlet(np.full(words, 0.3), words) for _ in range(classes)]
+    chains = [
+        0.4 * shared + 0.6 * random.dirichlet(np.full(words, 0.3), words) for _ in range(classes)
+    ]
     y = random.integers(classes, size=train + MORE)
     x = np.empty((len(y), length), dtype=np.int64)
     x[:, 0] = random.integers(words, size=len(y))

@@ -1,10 +1,10 @@
-"""A digest of a task: all that the atlas is fitted to, of some inputs, small enough to be committed.
+"""A digest of a task: all that the atlas is fitted to, of some inputs, small enough to be
+committed.
 
 It holds, of three base networks each, the columns that the atlas looks at (`thalweg.atlas.views`),
 and u over all other retrainings; and what a base and narrow copies tell of the mean of u.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,9 @@ from torch import Tensor
 from research.atlas import networks
 from research.atlas.plan import TASKS
 from thalweg import files
-from thalweg.atlas.level import signs
 from thalweg.atlas.views import Typical, columns_of, look
-from thalweg.emulators.observations import Observations
-from thalweg.emulators.scale import Group, narrow_spreads, unbiased_spread, untrained
-from thalweg.predictions import Predictions
-from thalweg.seeds import generator
+from thalweg.emulators.level import signs
+from thalweg.emulators.scale import Group, narrow_spreads, unbiased_spread
 
 FOLDER = Path(__file__).parent / "results" / "digests"
 INPUTS = 240

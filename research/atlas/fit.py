@@ -3,7 +3,7 @@ tasks had not been there.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ from thalweg.atlas.learned import (
     standard,
     unbounded,
 )
-from thalweg.atlas.level import FREEDOM, name_of
 from thalweg.atlas.views import columns_of
+from thalweg.emulators.level import FREEDOM, name_of
 from thalweg.seeds import seeded
 
 NETWORKS = 5
@@ -56,7 +56,11 @@ def fit(digests: Sequence[Digest]) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 name = shape_of(simplex=simplex, geometry=geometry)
                 found = _shape(own, geometry=geometry, simplex=simplex)
                 tensors |= {f"{name} {key}": value for key, value in found.items()}
-    facts = {"version": VERSION, "level": _levels(digests), "tasks": [task.name for task in digests]}
+    facts = {
+        "version": VERSION,
+        "level": _levels(digests),
+        "tasks": [task.name for task in digests],
+    }
     return tensors, facts
 
 
@@ -73,9 +77,7 @@ def write(digests: Sequence[Digest]) -> None:
     files.write_tensors(FILE, tensors, facts)
 
 
-def _shape(
-    digests: Sequence[Digest], *, geometry: bool, simplex: bool
-) -> dict[str, Tensor]:
+def _shape(digests: Sequence[Digest], *, geometry: bool, simplex: bool) -> dict[str, Tensor]:
     """Small networks from columns to the logarithm of u over the offset.
 
     They minimise the squared error of u itself, over its mean, because that is what counts: a
@@ -94,8 +96,8 @@ def _shape(
         trained = [_trained(x, before, u, level, simplex=simplex) for _ in range(NETWORKS)]
     found = {"centre": centre.float(), "scale": scale.float()}
     for number in range(2):
-        found[f"weights {number}"] = torch.stack([net[2 * number].weight for net in trained])
-        found[f"biases {number}"] = torch.stack([net[2 * number].bias for net in trained])
+        found[f"weights {number}"] = torch.stack([layers[number].weight for layers in trained])
+        found[f"biases {number}"] = torch.stack([layers[number].bias for layers in trained])
     return {key: value.detach() for key, value in found.items()}
 
 
@@ -107,13 +109,14 @@ def _levels_of(task: Digest) -> Tensor:
 
 def _trained(
     x: Tensor, before: Tensor, u: Tensor, level: Tensor, *, simplex: bool
-) -> nn.Sequential:
-    """One of the networks; `u` is over its mean, which is `level`."""
+) -> tuple[nn.Linear, nn.Linear]:
+    """The layers of one of the networks; `u` is over its mean, which is `level`."""
     # the mean before the ceiling, over the mean: both of the same inputs
     unit = level * float((unbounded(u * level) / level).mean() / u.mean()) if simplex else level
-    network = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 1))
-    nn.init.zeros_(network[2].weight)
-    nn.init.zeros_(network[2].bias)
+    first, last = nn.Linear(x.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
+    network = nn.Sequential(first, nn.SiLU(), last)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
     steps = EPOCHS * (len(x) // BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
@@ -130,7 +133,7 @@ def _trained(
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    return network
+    return first, last
 
 
 def _levels(digests: Sequence[Digest]) -> dict[str, Any]:
@@ -180,7 +183,9 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
     errors = []
     for k, task in enumerate(digests):
-        alike = [i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network]
+        alike = [
+            i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network
+        ]
         others = ~np.isin(tasks, alike)
         if len(set(tasks[others])) < 5:
             others = tasks != k

@@ -17,10 +17,10 @@ from research.atlas.digest import Digest
 from research.atlas.fit import learned_from, left_out
 from research.atlas.networks import Said, State
 from thalweg.atlas.learned import Learned
-from thalweg.atlas.level import level_from
 from thalweg.choosing import foreseen
 from thalweg.emulators.atlas import Atlas, Before
 from thalweg.emulators.forest import Forest
+from thalweg.emulators.level import level_from
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.errors import InputError

@@ -94,12 +94,12 @@ def collect(name: str, task: Task, until: float) -> bool:
     last = BASES + REFERENCE + POOL
     if not _network_files(name, "whole", problem, last, asked, until, features=BASES):
         return False
-    costs: dict[str, float] = {}
+    costs: dict[str, Any] = {}
     for ratio, count in COPIES.items():
         try:
             cut = narrow_problem(problem, ratio)
         except InputError as error:
-            costs["none"] = str(error)  # type: ignore[assignment]  for who reads the file
+            costs["none"] = str(error)  # for who reads the file
             break
         costs[f"{ratio:g}"] = relative_cost(problem, cut)
         if not _network_files(name, f"{ratio:g}", cut, count, asked, until, features=count):
@@ -184,9 +184,7 @@ def _on_training(problem: Problem, weights: Weights) -> dict[str, float]:
     }
 
 
-def _walk(
-    file: Path, explorer: Any, problem: Problem, name: str, base: int, asked: Asked
-) -> None:
+def _walk(file: Path, explorer: Any, problem: Problem, name: str, base: int, asked: Asked) -> None:
     """Explores around a base, and writes what the members predict."""
     found = load(store() / name / f"weights-{base:02d}.safetensors")
     own = Problem(
@@ -203,7 +201,7 @@ def _walk(
             members = explorer.explore(own)
         for part, x in asked.inputs.items():
             said[part] = predict(own, members, x).stored
-        facts = {"cost": spent.cost.trainings - 1}
+        facts: dict[str, Any] = {"cost": spent.cost.trainings - 1}
     except TrainingFailed as error:
         print(f"{name}: {file.stem}: {error}", flush=True)
         said, facts = {part: torch.empty(0) for part in asked.inputs}, {"failed": str(error)}

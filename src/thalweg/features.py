@@ -292,7 +292,9 @@ def names_of(outputs: Outputs, columns: int, features: int) -> tuple[str, ...]:
         InputError: There are never so many.
     """
     for in_space in (True, False):
-        names = _named([own for own in _columns_for(outputs) if in_space or not own.in_space], columns)
+        names = _named(
+            [own for own in _columns_for(outputs) if in_space or not own.in_space], columns
+        )
         if len(names) == features:
             return names
     raise InputError(

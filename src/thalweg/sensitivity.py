@@ -63,12 +63,13 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     with problem.meter.clock(), seeded(problem.seed, "sensitivity"):
         for batch in in_batches(inputs, problem.example):
             x = moved(inputs_of(batch, problem.example), problem.device)
-            for k in range(min(rows(x), INPUTS - len(norms))):
-                norms.append(_norm(problem, network, trained, taken(x, slice(k, k + 1))))
+            count = min(rows(x), INPUTS - len(norms))
+            singles = (taken(x, slice(k, k + 1)) for k in range(count))
+            norms += [_norm(problem, network, trained, single) for single in singles]
             if len(norms) >= INPUTS:
                 break
-    count = sum(p.numel() for p in trained)
-    return Sensitivity(sum(norms) / max(1, len(norms)), count)
+    parameters = sum(p.numel() for p in trained)
+    return Sensitivity(sum(norms) / max(1, len(norms)), parameters)
 
 
 def _norm(problem: Evaluable, network: nn.Module, trained: list[nn.Parameter], x: Inputs) -> float:

@@ -9,14 +9,13 @@
                  the mean of many. By how much is found by simulation: a network is drawn about it
                  with the u that is known (`atlas.draws`), and the power of its probabilities is
                  chosen that leads back with the least squared error.
-
     pooled       The centre is half-way between the arithmetic and the geometric mean of whole
                  networks and copies, weighed by their errors.
-    averaged     Where the recipe changes training inputs at random, a network's mean prediction over
-                 such changes of an input has less variance, and nearly the same expectation: with D
-                 the variance of the difference between both, and b its mean over networks, the
-                 weight w of the mean leaves V - w (2 - w) D of the variance V, and adds w^2 b^2. Of
-                 n networks the best weight is D / (D + n b^2).
+    averaged     Where the recipe changes training inputs at random, a network's mean prediction
+                 over such changes of an input has less variance, and nearly the same expectation:
+                 with D the variance of the difference between both, and b its mean over networks,
+                 the weight w of the mean leaves V - w (2 - w) D of the variance V, and adds
+                 w^2 b^2. Of n networks the best weight is D / (D + n b^2).
 
 Of values, the first is the slope of the network's on the copies', and the second changes nothing.
 """
@@ -28,7 +27,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.atlas.draws import logit_normal
-from thalweg.outputs import Outputs
+from thalweg.outputs import Outputs, softmax
 from thalweg.seeds import generator
 
 _INPUTS = 500  # on which the power is simulated
@@ -142,7 +141,7 @@ def average_weight(apart: Tensor, networks: float, u: Tensor) -> tuple[float, fl
 
 def powered(p: Tensor, power: float) -> Tensor:
     """Probabilities to a power, which sum to one again."""
-    return torch.softmax(power * p.clamp_min(1e-12).log(), -1)
+    return softmax(power * p.clamp_min(1e-12).log())
 
 
 def pooled(first: Tensor, second: Tensor, weight: float) -> Tensor:
@@ -150,4 +149,4 @@ def pooled(first: Tensor, second: Tensor, weight: float) -> Tensor:
     geometric mean, which sums to one again.
     """
     one, other = (p.clamp_min(1e-12).log() for p in (first, second))
-    return torch.softmax(torch.lerp(one, other, weight), -1)
+    return softmax(torch.lerp(one, other, weight))

@@ -8,13 +8,15 @@ worth as many retrainings as the pool that u and mean were taken from. Of values
 import torch
 from torch import Tensor
 
-from thalweg.outputs import Outputs, multinomial
+from thalweg.outputs import Outputs, log_softmax, multinomial, softmax
 from thalweg.seeds import generator
 
 _LEAST = 1e-7  # probabilities below count as this
-_STEPS, _SHIFTS, _FASTEST = 8, 3, 3.0
+_STEPS, _SHIFTS, _FASTEST = 8, 3, 2.0
+_LONGEST, _FARTHEST = 3.0, 20.0  # times a shift; of a logarithm
+_MOST_U = 0.8  # of that of draws that are certain: nearly all their noise is in the logits
 _BLOCK = 2**22  # numbers at a time
-_SIZES = (1e-4, 12.0)  # of noise on logits
+_SIZES, _FIRST = (1e-4, 12.0), 1.0  # of noise on logits
 
 
 def draw(
@@ -48,20 +50,34 @@ def draw(
 
 def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     """Log-probabilities `[draws, inputs, classes]` from noise of that shape, with these means
-    `[inputs, classes]` and standard deviations `[inputs]`, as far as there are any such.
+    `[inputs, classes]` and standard deviations `[inputs]`, as far as there are any such: u counts
+    up to a part of what draws have that are certain.
     """
-    wanted = mean.clamp_min(_LEAST).log()
+    wanted = log_softmax(mean.clamp_min(_LEAST).log())
+    impurity, norm = multinomial(wanted.exp())
+    u = torch.minimum(u, _MOST_U * impurity.sqrt())
     low, high = (torch.full_like(u, size) for size in _SIZES)
-    size = (u / multinomial(mean)[1].sqrt().clamp_min(1e-9)).clamp(_SIZES[0], _SIZES[1] / 2)
+    # noise grows little by little, as the mean is lost where it is suddenly large
+    size = (u / norm.sqrt().clamp_min(1e-9)).clamp(_SIZES[0], _FIRST)
     base = wanted.clone()
     for step in range(_STEPS + 1):
         for _ in range(_SHIFTS):
-            found = torch.softmax(base + size[:, None] * noise, -1)
-            base = base + wanted - found.mean(0).clamp_min(_LEAST).log()
+            found = softmax(base + size[:, None] * noise)
+            base = base + _shift(wanted, found)
         if step < _STEPS:
             spread = found.var(0).sum(-1).sqrt().clamp_min(1e-12)
             low, high = torch.where(spread < u, size, low), torch.where(spread < u, high, size)
             nearer = size * (u / spread).clamp(1 / _FASTEST, _FASTEST)
-            inside = (nearer > low) & (nearer < high)
+            inside = (nearer >= low) & (nearer <= high)  # it is at a bound once it is found
             size = torch.where(inside, nearer, (low * high).sqrt())
-    return torch.log_softmax(base + size[:, None] * noise, -1)
+    return log_softmax(base + size[:, None] * noise)
+
+
+def _shift(wanted: Tensor, found: Tensor) -> Tensor:
+    """What brings the mean of draws `[draws, inputs, classes]` nearer to what is wanted, a
+    logarithm `[inputs, classes]`: Newton's step of each class. It is longer where draws are nearly
+    certain, because these hardly move.
+    """
+    mean = found.mean(0).clamp_min(1e-300)
+    moving = 1 - found.var(0) / (mean * (1 - mean)).clamp_min(1e-12)
+    return ((wanted - mean.log()) / moving.clamp(1 / _LONGEST, 1)).clamp(-_FARTHEST, _FARTHEST)

@@ -96,9 +96,7 @@ class Viewed:
     outputs: Outputs
     typical: Typical
 
-    def log_u(
-        self, stored: Tensor, features: Tensor | None, mean: Tensor | None = None
-    ) -> Tensor:
+    def log_u(self, stored: Tensor, features: Tensor | None, mean: Tensor | None = None) -> Tensor:
         """The logarithm of u at inputs `[inputs]`, up to a constant, before the ceiling of
         `bounded`; arguments as those of `atlas.views.look`.
         """
@@ -111,7 +109,7 @@ CEILING = 0.1**0.5  # of the u of probabilities
 
 
 def bounded(u: Tensor) -> Tensor:
-    """u of probabilities that comes near its ceiling: 1 / u^2 is the sum of that before, and of the
+    """The u of probabilities, below its ceiling: 1 / u^2 is the sum of that before, and of the
     ceiling's.
     """
     return u / (1 + (u / CEILING).square()).sqrt()
@@ -174,9 +172,14 @@ def read(file: Path) -> Learned:
                 for key, tensor in tensors.items()
                 if key.startswith(f"{name} ")
             }
-            count = sum(key.startswith("weights") for key in own)
-            layers = tuple((own[f"weights {k}"], own[f"biases {k}"]) for k in range(count))
-            shapes[simplex, geometry] = Shape(own["centre"], own["scale"], layers)
+            try:
+                count = sum(key.startswith("weights") for key in own)
+                layers = tuple((own[f"weights {k}"], own[f"biases {k}"]) for k in range(count))
+                shapes[simplex, geometry] = Shape(own["centre"], own["scale"], layers)
+            except KeyError as error:
+                raise InputError(
+                    f"{file} is damaged: it lacks {error} of '{name}': install thalweg anew"
+                ) from None
     return Learned(shapes, facts)
 
 

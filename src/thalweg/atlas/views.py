@@ -75,21 +75,22 @@ def look(
         return found
     names = names_of(outputs, stored.shape[1], features.shape[1])
     known = dict(zip(names, features.double().T, strict=True))
-    for name in ("laplace", "leverage"):
-        if name in known:
-            found[name] = known[name] / 2  # of deviations, not of variances
-    if "laplace" in found and outputs.simplex:
-        found["laplace-softmax"] = found["laplace"] + found["norm"]
-    for space in ("features", "inputs"):
-        for what in _DISTANCES:
-            if f"{space}-{what}" in known:
-                found[f"{space}-{what}"] = _log(known[f"{space}-{what}"])
-        for what in _AROUND:
-            if f"{space}-{what}" in known:
-                found[f"{space}-{what}"] = known[f"{space}-{what}"]
+    found |= _of_geometry(known)
     if outputs.simplex:
+        found["laplace-softmax"] = found["laplace"] + found["norm"]
         logits = torch.stack([known[name] for name in names if name.startswith("logit-")])
         found["logits"], found["top"] = _log(logits.var(0)) / 2, logits[0]
+    return found
+
+
+def _of_geometry(known: Found) -> dict[str, Tensor]:
+    scales = ("laplace", "leverage")
+    found = {name: known[name] / 2 for name in scales if name in known}  # not of variances
+    for space in ("features", "inputs"):
+        distances = [f"{space}-{what}" for what in _DISTANCES if f"{space}-{what}" in known]
+        around = [f"{space}-{what}" for what in _AROUND if f"{space}-{what}" in known]
+        found |= {name: _log(known[name]) for name in distances}
+        found |= {name: known[name] for name in around}
     return found
 
 

@@ -1,5 +1,5 @@
-"""Atlas: what retrainings would change, from one network or a few, and the retrainings of many other
-tasks (`thalweg.atlas`).
+"""Atlas: what retrainings would change, from one network or a few, and the retrainings of many
+other tasks (`thalweg.atlas`).
 
 A method of thalweg's own. How u hangs on an input's place is nearly the same on every task, and is
 known beforehand; what the networks that are there show corrects it. With n networks, whole ones and
@@ -9,15 +9,15 @@ narrow copies:
                 deviation, corrected by what small networks learned on other tasks (`atlas.learned`)
     u           times what trees find of |v_i - mean of the others| over it, each i left out in
                 turn, at the unlabelled inputs; with one network nothing
-    level       the mean of u: one posterior of all that tells of it (`atlas.level`)
+    level       the mean of u: one posterior of all that tells of it (`emulators.level`)
     centre      whole networks and calibrated copies, weighed by their errors; one network alone is
                 flattened as a simulation says (`atlas.centre`)
     draws       logit-normal about the centre (`atlas.draws`), with the variance u^2 times (1 + the
                 squared error of the centre) and `inflation`
 
-An input is *outside* as in `emulators.forest`: farther from all unlabelled inputs, in what the atlas
-looks at, than 99.5 % of those are from each other. With two networks or more, u is then the mean of
-the estimate and of the networks' own spread.
+An input is *outside* as in `emulators.forest`: farther from all unlabelled inputs, in what the
+atlas looks at, than 99.5 % of those are from each other. With two networks or more, u is then the
+mean of the estimate and of the networks' own spread.
 """
 
 import math
@@ -39,13 +39,13 @@ from thalweg.atlas.centre import (
 )
 from thalweg.atlas.draws import draw
 from thalweg.atlas.learned import Learned, Viewed, bounded, learned, standard, with_mean
-from thalweg.atlas.level import Level, level_from
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
+from thalweg.emulators.level import Level, level_from
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, others, unbiased_spread
-from thalweg.errors import check_range, whole
+from thalweg.errors import InputError, check_range, whole
 from thalweg.narrow.width import squared_bias, together, variance
 from thalweg.predictions import Predictions
 from thalweg.seeds import derive, seeded
@@ -102,20 +102,29 @@ class Atlas(Learner):
 
     def fitted(self, known: Observations, seed: int, book: Learned) -> Ask:
         """As `learn`, with what was learned on other tasks than usual: those that leave one out."""
-        known = known if self.geometry else replace(known, features=None)
+        if known.inputs < 2:
+            raise InputError(
+                "the atlas got 1 calibration input, needs 2 or more (some hundreds, to know "
+                "anything): they say what is typical"
+            )
+        measure = _Measure.of(known)
+        known = measure.of_observations(known if self.geometry else replace(known, features=None))
         kind, group = known.outputs, Group.of(known)
         level = self._level(known, book)
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
         found = correct(known)
-        unit = level.value / float(found.mean())
+        unit = level.value / max(float(found.mean()), 1e-300)  # identical networks have no u
         centre = Centre.of(group, found * unit, _means(known))
         space = Space.of(before.rows(known).float().numpy())
         scatter = group.own.mean(0).std(0)
 
         def ask(asked: Observations, draws: int, seed: int) -> Predictions:
-            asked = asked if self.geometry else replace(asked, features=None)
-            there, stored_as = Group.of(asked), asked.anchors.stored.dtype
+            stored_as = asked.anchors.stored.dtype
+            asked = measure.of_observations(
+                asked if self.geometry else replace(asked, features=None)
+            )
+            there = Group.of(asked)
             u = correct(asked) * unit
             outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
@@ -123,8 +132,9 @@ class Atlas(Learner):
                 u = torch.where(outside, (u + own) / 2, u)
             wide = u * math.sqrt((1 + centre.error) * self.inflation)
             mean = centre(there, _means(asked))
-            drawn = draw(kind, mean, wide, scatter, draws, seed).to(stored_as)
-            return Predictions(drawn, u.clamp(max=kind.largest_u).to(stored_as), outside, kind)
+            drawn = measure.back(draw(kind, mean, wide, scatter, draws, seed)).to(stored_as)
+            u = (u * measure.unit).clamp(max=kind.largest_u).to(stored_as)
+            return Predictions(drawn, u, outside, kind)
 
         return ask
 
@@ -173,6 +183,50 @@ class Atlas(Learner):
 
 
 @dataclass(frozen=True, eq=False)
+class _Measure:
+    """The scale on which values are looked at, so that nothing depends on their units; that of
+    probabilities is their own.
+
+    Attributes:
+        origin: The first network's mean over calibration inputs `[outputs]`; 0 of probabilities.
+        unit: Its scatter there, rounded to a power of 2, which is exact.
+    """
+
+    origin: Tensor
+    unit: float
+
+    @staticmethod
+    def of(known: Observations) -> "_Measure":
+        """That of calibration inputs."""
+        own = known.stored[0].double()
+        scatter = 1.0 if known.outputs.simplex else float(own.std(0).norm())
+        origin = torch.zeros_like(own[0]) if known.outputs.simplex else own.mean(0)
+        return _Measure(origin, 2.0 ** round(math.log2(scatter)) if scatter else 1.0)
+
+    def of_observations(self, seen: Observations) -> Observations:
+        """The same on this scale."""
+        if seen.outputs.simplex:
+            return seen
+
+        def brought(given: Tensor) -> Tensor:
+            return (given.double() - self.origin) / self.unit
+
+        def predictions(given: Predictions) -> Predictions:
+            return Predictions(brought(given.stored), outputs=given.outputs)
+
+        return replace(
+            seen,
+            anchors=predictions(seen.anchors),
+            proxies=None if seen.proxies is None else predictions(seen.proxies),
+            averaged=None if seen.averaged is None else brought(seen.averaged),
+        )
+
+    def back(self, stored: Tensor) -> Tensor:
+        """What is stored on its own scale again `[..., columns]`."""
+        return stored * self.unit + self.origin
+
+
+@dataclass(frozen=True, eq=False)
 class Before:
     """u as it is known beforehand, for each network that is left out in turn.
 
@@ -191,9 +245,7 @@ class Before:
         """From what all networks say of unlabelled inputs, and the mean of u there."""
         kind = known.outputs
         means = _left_means(known)
-        places = tuple(
-            book.view(kind, *_said(known, k), means[k]) for k in range(known.members)
-        )
+        places = tuple(book.view(kind, *_said(known, k), means[k]) for k in range(known.members))
         made = Before(places, (0.0,) * known.members, kind.simplex)
         if not kind.simplex:
             factors = [math.log(level) - float(own.exp().mean().log()) for own in made._logs(known)]

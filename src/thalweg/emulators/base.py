@@ -13,7 +13,7 @@ from thalweg.predictions import Predictions
 from thalweg.registry import Registry
 
 if TYPE_CHECKING:
-    from thalweg.atlas.level import Level
+    from thalweg.emulators.level import Level
 
 Ask = Callable[[Observations, int, int], Predictions]
 
