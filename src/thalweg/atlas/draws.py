@@ -1,14 +1,15 @@
 """Draws of retrainings about a mean, with a given standard uncertainty.
 
 Of probabilities they are logit-normal: normal noise on the logits, of a size for each input such
-that the draws have its u, and shifted so that their mean is the one that was given. On the tasks of the atlas such draws, with the true u and mean, are
-worth as many retrainings as the pool that u and mean were taken from. Of values they are normal.
+that the draws have its u, and shifted so that their mean is the one that was given. On the tasks of
+the atlas such draws, with the true u and mean, are worth as many retrainings as the pool that u and
+mean were taken from. Of values they are normal.
 """
 
 import torch
 from torch import Tensor
 
-from thalweg.outputs import Outputs, log_softmax, multinomial, softmax
+from thalweg.outputs import Outputs, log_softmax, multinomial
 from thalweg.seeds import generator
 
 _LEAST = 1e-7  # probabilities below count as this
@@ -17,6 +18,7 @@ _LONGEST, _FARTHEST = 3.0, 20.0  # times a shift; of a logarithm
 _MOST_U = 0.8  # of that of draws that are certain: nearly all their noise is in the logits
 _BLOCK = 2**22  # numbers at a time
 _SIZES, _FIRST = (1e-4, 12.0), 1.0  # of noise on logits
+_ENOUGH = 0.005  # mean error of u and mean, over the mean of u
 
 
 def draw(
@@ -62,10 +64,14 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     base = wanted.clone()
     for step in range(_STEPS + 1):
         for _ in range(_SHIFTS):
-            found = softmax(base + size[:, None] * noise)
+            drawn = log_softmax(base + size[:, None] * noise)
+            found = drawn.exp()
             base = base + _shift(wanted, found)
         if step < _STEPS:
             spread = found.var(0).sum(-1).sqrt().clamp_min(1e-12)
+            apart = (found.mean(0) - wanted.exp()).norm(dim=1)
+            if float((spread - u).abs().mean() + apart.mean()) < _ENOUGH * float(u.mean()):
+                return drawn
             low, high = torch.where(spread < u, size, low), torch.where(spread < u, high, size)
             nearer = size * (u / spread).clamp(1 / _FASTEST, _FASTEST)
             inside = (nearer >= low) & (nearer <= high)  # it is at a bound once it is found
