@@ -22,7 +22,6 @@ from thalweg.seeds import generator
 
 SIZES = (4, 8, 15, 30, 60)
 REPEATS = 2
-LEAST = 4  # tasks of probabilities that a fit needs
 
 
 def measured(until: float) -> list[dict[str, Any]]:

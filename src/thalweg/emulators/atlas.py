@@ -38,7 +38,7 @@ from thalweg.atlas.centre import (
     sharpness,
 )
 from thalweg.atlas.draws import draw
-from thalweg.atlas.learned import Learned, Viewed, bounded, learned, standard, with_mean
+from thalweg.atlas.learned import Learned, Viewed, bounded, learned, with_mean
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
@@ -268,7 +268,8 @@ class Before:
         for k, own in enumerate(self.places):
             looked = look(seen.outputs, *_said(seen, k), means[k])
             rows = own.typical.rows(looked, seen.inputs)
-            found.append(standard(rows, own.shape.centre, own.shape.scale))
+            # not as `standard` has them, which calls what is far as far as what is farther
+            found.append(((rows - own.shape.centre) / own.shape.scale).nan_to_num())
         return torch.stack(found).mean(0)
 
     def _logs(self, seen: Observations) -> list[Tensor]:
