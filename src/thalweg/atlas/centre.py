@@ -21,11 +21,10 @@ Of values, the first is the slope of the network's on the copies', and the secon
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.atlas.draws import logit_normal
-from thalweg.outputs import Outputs
+from thalweg.outputs import Outputs, softmax
 from thalweg.seeds import generator
 
 _INPUTS = 500  # on which the power is simulated
@@ -58,6 +57,8 @@ class Calibration:
             whole: The whole networks' mean `[inputs, outputs]`.
             copies: The narrow copies' `[inputs, outputs]`.
         """
+        from scipy.optimize import minimize_scalar  # here: it takes half a second
+
         origin = copies.mean(0)
 
         def distance(power: float) -> float:
@@ -83,6 +84,8 @@ def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
         u: The standard uncertainty of this centre there `[inputs]`.
         seed: Seed of the simulation.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes half a second
+
     chosen = torch.arange(len(centre))[:: max(1, len(centre) // _INPUTS)]
     centre, u = centre[chosen], u[chosen]
     noise = torch.randn(
@@ -124,12 +127,12 @@ def average_weight(apart: Tensor, networks: float) -> tuple[float, float]:
 
 def powered(p: Tensor, power: float) -> Tensor:
     """Probabilities to a power, which sum to one again."""
-    return torch.softmax(power * p.clamp_min(1e-12).log(), -1)
+    return softmax(power * p.clamp_min(1e-12).log())
 
 
 def pooled(first: Tensor, second: Tensor, weight: float) -> Tensor:
     """The logarithmic pool of probabilities `[inputs, classes]`, the second with a weight: a
     geometric mean, which sums to one again.
     """
-    logs = (p.clamp_min(1e-12).log() for p in (first, second))
-    return torch.softmax(torch.lerp(*logs, weight), -1)
+    one, other = (p.clamp_min(1e-12).log() for p in (first, second))
+    return softmax(torch.lerp(one, other, weight))

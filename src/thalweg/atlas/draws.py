@@ -9,7 +9,7 @@ worth as many retrainings as the pool that u and mean were taken from. Of values
 import torch
 from torch import Tensor
 
-from thalweg.outputs import Outputs, multinomial
+from thalweg.outputs import Outputs, log_softmax, multinomial, softmax
 from thalweg.seeds import generator
 
 PROFILE = 0.3  # noise grows by this power of the first class' probability over a class' own
@@ -61,7 +61,7 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     base = wanted.clone()
     for step in range(_STEPS + 1):
         for _ in range(_SHIFTS):
-            found = torch.softmax(base + size[:, None] * shaped, -1)
+            found = softmax(base + size[:, None] * shaped)
             base = base + wanted - found.mean(0).clamp_min(_LEAST).log()
         if step < _STEPS:
             spread = found.var(0).sum(-1).sqrt().clamp_min(1e-12)
@@ -69,4 +69,4 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
             nearer = size * (u / spread).clamp(1 / _FASTEST, _FASTEST)
             inside = (nearer > low) & (nearer < high)
             size = torch.where(inside, nearer, (low * high).sqrt())
-    return torch.log_softmax(base + size[:, None] * shaped, -1)
+    return log_softmax(base + size[:, None] * shaped)

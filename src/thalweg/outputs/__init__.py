@@ -7,7 +7,7 @@ emulators and metrics then ask this object.
 from thalweg.outputs.base import Loss, Outputs, nearest, outputs_of
 from thalweg.outputs.binary import Binary
 from thalweg.outputs.classes import Classes, cross_entropy
-from thalweg.outputs.probabilities import Probabilities, log_softmax, multinomial
+from thalweg.outputs.probabilities import Probabilities, log_softmax, multinomial, softmax
 from thalweg.outputs.values import Values
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "multinomial",
     "nearest",
     "outputs_of",
+    "softmax",
 ]

@@ -125,6 +125,11 @@ def log_softmax(logits: Tensor) -> Tensor:
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
 
 
+def softmax(logits: Tensor) -> Tensor:
+    """Probabilities of logits over the last axis, in the precision of the logits."""
+    return torch.softmax(logits, -1)
+
+
 def log_mean(log_probs: Tensor) -> Tensor:
     """The logarithm of the members' mean probability `[inputs, classes]`."""
     return log_probs.logsumexp(0) - math.log(len(log_probs))
