@@ -21,6 +21,7 @@ from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
 from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
+from thalweg.sensitivity import Sensitivity, sensitivity
 from thalweg.training.architecture import Architecture
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
@@ -113,6 +114,8 @@ class Witness:
         log_probs: What is stored of its predictions of the unlabelled inputs `[inputs, columns]`.
         rows: Their features `[inputs, features]`, or None.
         portrait: What it is beside its predictions.
+        sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
+            where nobody asked, or where that can't be had.
     """
 
     architecture: Architecture
@@ -122,10 +125,25 @@ class Witness:
     log_probs: Tensor
     rows: Tensor | None
     portrait: Portrait
+    sensitivity: Sensitivity | None = None
 
     @staticmethod
-    def of(architecture: Architecture, weights: Weights, ratio: float, asking: Asking) -> "Witness":
+    def of(
+        architecture: Architecture,
+        weights: Weights,
+        ratio: float,
+        asking: Asking,
+        *,
+        sensitive: bool = False,
+    ) -> "Witness":
         """Shows a network the training inputs and the unlabelled ones.
+
+        Args:
+            architecture: What evaluates it.
+            weights: Its weights.
+            ratio: As the attribute.
+            asking: What it is asked with.
+            sensitive: Whether its sensitivity is asked for, too.
 
         Raises:
             InputError: It has no layer whose output are the features, or outputs are not finite.
@@ -138,7 +156,8 @@ class Witness:
                 features = InputFeatures.of(architecture, weights, asking.training, asking.layer)
             said = _said(architecture, weights, features, asking.unlabelled, asking.near)
             drawn = portrait(architecture, weights, asking.part)
-            made.append(Witness(architecture, weights, ratio, features, *said, drawn))
+            found = sensitivity(architecture, weights, asking.unlabelled) if sensitive else None
+            made.append(Witness(architecture, weights, ratio, features, *said, drawn, found))
 
         asking.meter.charge(architecture.meter.apart(look).of_network(ratio))
         return made[0]
@@ -231,9 +250,10 @@ class Fitted:
         if narrow is not None:
             cut = Architecture.of(narrow.problem)
             networks += [(cut, weights, narrow.cost_ratio) for weights in narrow.members.points]
-        witnesses = []
+        witnesses: list[Witness] = []
         for architecture, weights, ratio in networks:
-            witnesses.append(Witness.of(architecture, weights, ratio, asking))
+            sensitive = emulator.uses_sensitivity and not witnesses  # of the first one alone
+            witnesses.append(Witness.of(architecture, weights, ratio, asking, sensitive=sensitive))
             tick()
         width_ratio = 1.0 if narrow is None else narrow.width_ratio
         count = len(trained.members.points)
@@ -352,6 +372,7 @@ class Fitted:
             self.learned,
             self.width_ratio,
             self.asking.outputs,
+            self.witnesses[0].sensitivity,
         )
 
 

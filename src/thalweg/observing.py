@@ -19,6 +19,7 @@ from thalweg.narrow.training import NarrowCopies
 from thalweg.outputs import Outputs
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.sensitivity import Sensitivity
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
@@ -160,6 +161,7 @@ def together(
     learned: tuple[int, ...],
     width_ratio: float,
     outputs: Outputs,
+    sensitivity: Sensitivity | None = None,
 ) -> Observations:
     """Joins what whole networks, then narrow copies that learned the task, say of some inputs.
 
@@ -169,6 +171,7 @@ def together(
         learned: The numbers of these narrow copies among all.
         width_ratio: The hidden channels of a narrow copy over those of a whole network.
         outputs: What the networks' outputs mean.
+        sensitivity: That of the first whole network, or None.
     """
     predictions, whole = torch.stack(log_probs), len(log_probs) - len(learned)
     return Observations(
@@ -177,6 +180,7 @@ def together(
         width_ratio if learned else 1.0,
         None if features is None else torch.stack(features),
         learned or None,
+        sensitivity=sensitivity,
     )
 
 

@@ -8,6 +8,7 @@ it is worth.
 """
 
 import inspect
+import math
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -102,7 +103,7 @@ class Quantifier:
 
         >>> at_once = Quantifier(budget=0, draws=20).fit(problem)
         >>> at_once.predict(x[600:]).u().shape, at_once.narrow_copies_, at_once.cost_.trainings
-        (torch.Size([100]), 0, 1.0)
+        (torch.Size([100]), 0, 1.15)
     """
 
     def __init__(
@@ -466,10 +467,18 @@ def summary(
     said = "not checked: no narrow copy learned the task" if check is None else str(check)
     if width_ratio == 1 and not narrow_copies:
         copies, said = "no narrow copies", "not checked: there are no narrow copies"
-    return (
-        f"{copies}; cost: "
+    spent = (
         f"{cost.trainings:.2f} trainings, the network's own among them, "
-        f"{cost.total:.2f} with forward work; the emulator took {cost.emulator_seconds:.1f} s\n"
+        f"{cost.total:.2f} with forward work"
+    )
+    if math.isnan(cost.trainings):  # nobody knows how many evaluations a training is
+        spent = (
+            f"{cost.given:g} network{'s' * (cost.given > 1)} trained elsewhere, evaluated on "
+            f"{cost.forward_examples:.0f} inputs, and on {cost.backward_examples:.0f} with a "
+            "backward pass"
+        )
+    return (
+        f"{copies}; cost: {spent}; the emulator took {cost.emulator_seconds:.1f} s\n"
         f"{said}" + "".join(f"\n{purchase}" for purchase in bought)
     )
 

@@ -124,7 +124,7 @@ def quantify(
 
         >>> at_once = quantify(problem, x[600:], budget=0, draws=20)
         >>> at_once.predictions.u().shape, at_once.narrow_copies, at_once.cost.trainings
-        (torch.Size([100]), 0, 1.0)
+        (torch.Size([100]), 0, 1.15)
     """
     check_problem(problem)
     quantifier = Quantifier(

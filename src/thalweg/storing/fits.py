@@ -26,6 +26,7 @@ from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.outputs import Outputs, outputs_of
 from thalweg.predicting import in_batches, predict
+from thalweg.sensitivity import Sensitivity
 from thalweg.training.architecture import Architecture
 from thalweg.training.calling import Call, Derived, Pick
 from thalweg.training.execution import check_device
@@ -354,6 +355,7 @@ def _of_witness(own: Witness) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"weights {key}": tensor for key, tensor in pack([own.weights]).items()}
     tensors["log_probs"] = own.log_probs
     facts: dict[str, Any] = {"ratio": own.ratio, "portrait": asdict(own.portrait), "seen": None}
+    facts["sensitivity"] = None if own.sensitivity is None else asdict(own.sensitivity)
     if own.features is not None and own.rows is not None:
         seen = own.features.seen
         tensors |= {"rows": own.rows, "features": seen.features, "labels": seen.labels}
@@ -378,10 +380,10 @@ def _witness(folder: Path, name: str, architecture: Architecture) -> Witness:
             **facts["seen"], features=on[0], labels=on[1], factors=(on[2], on[3])
         )
         features = InputFeatures.again(architecture, weights, seen)
-    portrait = Portrait(**facts["portrait"])
-    rows = tensors.get("rows")
-    said = tensors["log_probs"]
-    return Witness(architecture, weights, facts["ratio"], features, said, rows, portrait)
+    portrait, moved = Portrait(**facts["portrait"]), facts.get("sensitivity")
+    rows, said = tensors.get("rows"), tensors["log_probs"]
+    found = None if moved is None else Sensitivity(**moved)
+    return Witness(architecture, weights, facts["ratio"], features, said, rows, portrait, found)
 
 
 def _of_inputs(
