@@ -4,12 +4,13 @@ unlabelled ones, and what the emulator learns from that. Asking needs no trainin
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from thalweg.averaging import Averaging, blocks
 from thalweg.emulators.base import Ask, Emulator, check_fit
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
@@ -47,6 +48,7 @@ class Asking:
         outputs: What the networks' outputs mean.
         example: Two inputs `[2, ...]`, as the networks read them.
         meter: It is charged with all work, in evaluations of the whole network.
+        averaging: The random changes of inputs that predictions are averaged over, or None.
     """
 
     unlabelled: Loader | Inputs
@@ -56,6 +58,7 @@ class Asking:
     outputs: Outputs
     example: Inputs
     meter: Meter
+    averaging: Averaging | None = None
 
     @cached_property
     def near(self) -> Nearest | None:
@@ -102,6 +105,21 @@ class _Aligned:
             yield mapped(Tensor.clone, x), y
 
 
+class Said(NamedTuple):
+    """What a network says of some inputs.
+
+    Attributes:
+        stored: What is stored of its predictions `[inputs, columns]`.
+        features: What else it knows of the inputs `[inputs, features]`, or None.
+        averaged: What is stored of its mean predictions over random changes of the inputs `[inputs,
+            columns]`, or None.
+    """
+
+    stored: Tensor
+    features: Tensor | None = None
+    averaged: Tensor | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Witness:
     """A trained network that can be asked about any inputs.
@@ -116,6 +134,8 @@ class Witness:
         portrait: What it is beside its predictions.
         sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
             where nobody asked, or where that can't be had.
+        averaged: What is stored of its mean predictions over random changes of the unlabelled
+            inputs `[inputs, columns]`, or None.
     """
 
     architecture: Architecture
@@ -126,6 +146,7 @@ class Witness:
     rows: Tensor | None
     portrait: Portrait
     sensitivity: Sensitivity | None = None
+    averaged: Tensor | None = None
 
     @staticmethod
     def of(
@@ -157,20 +178,41 @@ class Witness:
             said = _said(architecture, weights, features, asking.unlabelled, asking.near)
             drawn = portrait(architecture, weights, asking.part)
             found = sensitivity(architecture, weights, asking.unlabelled) if sensitive else None
-            made.append(Witness(architecture, weights, ratio, features, *said, drawn, found))
+            averaged = None
+            if asking.averaging is not None:
+                averaged = asking.averaging.said(architecture, weights, asking.unlabelled)
+            facts = *said, drawn, found, averaged
+            made.append(Witness(architecture, weights, ratio, features, *facts))
 
         asking.meter.charge(architecture.meter.apart(look).of_network(ratio))
         return made[0]
 
+    @property
+    def known(self) -> Said:
+        """What it says of the unlabelled inputs."""
+        return Said(self.log_probs, self.rows, self.averaged)
+
     def say(
-        self, inputs: Loader | Inputs, near: Nearest | None, meter: Meter
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns what is stored of its predictions, and its features, as in `Witness`."""
-        said: list[tuple[Tensor, Tensor | None]] = []
-        ask = partial(_said, self.architecture, self.weights, self.features, inputs, near)
-        meter.charge(
-            self.architecture.meter.apart(lambda: said.append(ask())).of_network(self.ratio)
-        )
+        self, inputs: Loader | Inputs, near: Nearest | None, asking: Asking, first: int = 0
+    ) -> Said:
+        """What it says of other inputs.
+
+        Args:
+            inputs: The inputs.
+            near: Their nearest training inputs, or None.
+            asking: What it is asked with.
+            first: As in `Averaging.said`.
+        """
+        said: list[Said] = []
+        own, weights = self.architecture, self.weights
+
+        def say() -> None:
+            found, averaged = _said(own, weights, self.features, inputs, near), None
+            if asking.averaging is not None:
+                averaged = asking.averaging.said(own, weights, inputs, first)
+            said.append(Said(*found, averaged))
+
+        asking.meter.charge(own.meter.apart(say).of_network(self.ratio))
         return said[0]
 
 
@@ -219,6 +261,7 @@ class Fitted:
         *,
         layer: str | None,
         seed: int,
+        averaging: Averaging | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> "Fitted":
         """Asks trained networks about unlabelled inputs.
@@ -229,6 +272,7 @@ class Fitted:
             unlabelled: The inputs that are learned from.
             layer: As in `Asking`.
             seed: Seed of what is random in learning.
+            averaging: As in `Asking`.
             tick: Called after each network.
 
         Raises:
@@ -244,6 +288,7 @@ class Fitted:
             problem.outputs,
             problem.example,
             problem.meter,
+            averaging,
         )
         whole = Architecture.of(problem)
         networks = [(whole, weights, 1.0) for weights in trained.members.points]
@@ -268,7 +313,7 @@ class Fitted:
     @cached_property
     def known(self) -> Observations:
         """Returns what they said of the unlabelled inputs."""
-        return self._observations([(own.log_probs, own.rows) for own in self.used])
+        return self._observations([own.known for own in self.used])
 
     @property
     def columns(self) -> int:
@@ -296,7 +341,7 @@ class Fitted:
         if not self.learned:
             return None
         checked = [*self.used[: self.given], *self.used[self.whole :]]
-        known = self._observations([(own.log_probs, None) for own in checked])
+        known = self._observations([Said(own.log_probs) for own in checked])
         return transfer(Group.of(known), [own.portrait for own in checked])
 
     def predict(self, inputs: Iterable[Inputs], draws: int, seed: int) -> Predictions:
@@ -311,11 +356,13 @@ class Fitted:
         Raises:
             InputError: Inputs can't be evaluated.
         """
-        parts: list[list[tuple[Tensor, Tensor | None]]] = [[] for _ in self.used]
-        for chunk in _chunks(inputs):
+        parts: list[list[Said]] = [[] for _ in self.used]
+        asked_before = 0  # blocks, which count where predictions are averaged
+        for chunk in _chunks(inputs if self.asking.averaging is None else blocks(inputs)):
             near = self.asking.nearest(chunk)
             for own, said in zip(self.used, parts, strict=True):
-                said.append(own.say(chunk, near, self.asking.meter))
+                said.append(own.say(chunk, near, self.asking, asked_before))
+            asked_before += len(chunk)
         asked = self._observations([_joined(said) for said in parts])
         check_fit(self.emulator, self.known, asked, draws)
         ask = self.ask
@@ -364,15 +411,20 @@ class Fitted:
         facts = self.given + 1, self.width_ratio, self.emulator, self.seed
         return made(self.asking, witnesses, self.whole + 1, *facts)
 
-    def _observations(self, said: list[tuple[Tensor, Tensor | None]]) -> Observations:
-        known = [features for _, features in said if features is not None]
-        return together(
-            [log_probs for log_probs, _ in said],
-            known or None,
+    def _observations(self, said: list[Said]) -> Observations:
+        features = [own.features for own in said if own.features is not None]
+        averaged = [own.averaged for own in said if own.averaged is not None]
+        observed = together(
+            [own.stored for own in said],
+            features or None,
             self.learned,
             self.width_ratio,
             self.asking.outputs,
-            self.witnesses[0].sensitivity,
+        )
+        return replace(
+            observed,
+            averaged=torch.stack(averaged) if averaged else None,
+            sensitivity=self.witnesses[0].sensitivity,
         )
 
 
@@ -408,6 +460,8 @@ def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _joined(said: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    known = [features for _, features in said if features is not None]
-    return torch.cat([log_probs for log_probs, _ in said]), torch.cat(known) if known else None
+def _joined(said: list[Said]) -> Said:
+    """What was said of inputs one part after the other."""
+    stored, features, averaged = zip(*said, strict=True)
+    known = [None if parts[0] is None else torch.cat(parts) for parts in (features, averaged)]
+    return Said(torch.cat(stored), *known)

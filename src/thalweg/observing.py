@@ -19,7 +19,6 @@ from thalweg.narrow.training import NarrowCopies
 from thalweg.outputs import Outputs
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import Sensitivity
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import Nearest
 from thalweg.training.problem import Problem
@@ -161,7 +160,6 @@ def together(
     learned: tuple[int, ...],
     width_ratio: float,
     outputs: Outputs,
-    sensitivity: Sensitivity | None = None,
 ) -> Observations:
     """Joins what whole networks, then narrow copies that learned the task, say of some inputs.
 
@@ -171,7 +169,6 @@ def together(
         learned: The numbers of these narrow copies among all.
         width_ratio: The hidden channels of a narrow copy over those of a whole network.
         outputs: What the networks' outputs mean.
-        sensitivity: That of the first whole network, or None.
     """
     predictions, whole = torch.stack(log_probs), len(log_probs) - len(learned)
     return Observations(
@@ -180,7 +177,6 @@ def together(
         width_ratio if learned else 1.0,
         None if features is None else torch.stack(features),
         learned or None,
-        sensitivity=sensitivity,
     )
 
 

@@ -40,6 +40,11 @@ class Emulator(ABC):
     (`thalweg.sensitivity`).
     """
 
+    uses_averages: ClassVar[bool] = False
+    """Whether it makes something of networks' mean predictions over random changes of inputs
+    (`thalweg.averaging`).
+    """
+
     @property
     def uses_features(self) -> bool:
         """Whether it looks at features of inputs."""

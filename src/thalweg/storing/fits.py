@@ -59,18 +59,26 @@ class StoredFit:
     bought: tuple[Purchase, ...]
 
 
-def check_storable(emulator: Emulator, *, held: bool) -> None:
+def check_storable(emulator: Emulator, *, held: bool, averages: int = 0) -> None:
     """Checks that a fit can be stored.
 
     Args:
         emulator: What learns.
         held: Whether the training inputs that it needs are in memory.
+        averages: Over how many random changes of inputs predictions are averaged.
 
     Raises:
         InputError: The emulator is not registered, or has settings that JSON can't hold; or the
-            training inputs are too many.
+            training inputs are too many; or predictions are averaged, by a function that no file
+            can hold.
     """
     _emulator_facts(emulator)
+    if averages:
+        raise InputError(
+            f"this fit can't be stored: its predictions are averaged over {averages} random "
+            "changes of each input, and no file can hold the function that makes them (augment of "
+            "the training set); give averages=0, or no folder"
+        )
     if not held:
         raise InputError(
             "this fit can't be stored: its emulator looks for nearest training inputs, and they "
@@ -98,12 +106,14 @@ def write_fit(
         own_narrow: Whether a function of the user's makes the narrow network.
 
     Raises:
-        InputError: The emulator is not registered, or the training set is too large to be held in
-            memory.
+        InputError: The emulator is not registered, the training set is too large to be held in
+            memory, or predictions are averaged over random changes of inputs.
         DiskError: The folder can't be written to, or the disk is full.
     """
     asking = fitted.asking
-    check_storable(fitted.emulator, held=asking.training is None or asking.training.held)
+    held = asking.training is None or asking.training.held
+    averages = 0 if asking.averaging is None else asking.averaging.count
+    check_storable(fitted.emulator, held=held, averages=averages)
     emulator = _emulator_facts(fitted.emulator)
     architectures = [fitted.witnesses[0].architecture]
     architectures += [own.architecture for own in fitted.witnesses[fitted.whole :][:1]]
