@@ -292,6 +292,33 @@ def test_compute_gives_the_same(geometry, seen):
     assert computed.cost.backward_examples == found.cost.backward_examples == 3 * INPUTS
 
 
+class Records(dict):
+    """What a study keeps of networks."""
+
+    def recorded(self, name, *, features):
+        return self.get(name)
+
+    def keep(self, name, record):
+        self[name] = record
+
+
+def test_a_study_that_goes_on_gets_the_same(seen):
+    """What networks said is kept there; their sensitivity is found anew, at the same cost."""
+    method, records, found = (
+        Method(thalweg.explorers.DeepEnsemble(1), emulator=Atlas()),
+        Records(),
+        [],
+    )
+    inputs = {"calibration": KNOWN, "asked": ASKED}
+    for _ in range(2):
+        own = cases.problem(networks=TRAINED[0], identity="a task")
+        found.append(thalweg.compute(method, own, inputs, emulator_draws=3, store=records))
+    assert len(records) == 1 and seen[0].sensitivity == seen[2].sensitivity != None  # noqa: E711
+    assert same(*(own.predictions["asked"] for own in found))
+    assert [own.cost.backward_examples for own in found] == [3 * INPUTS] * 2
+    assert found[0].cost.forward_examples == found[1].cost.forward_examples
+
+
 def test_other_emulators_do_not_ask(monkeypatch):
     for module in ("fitting", "asking"):
         monkeypatch.setattr(f"thalweg.{module}.sensitivity", None)
