@@ -23,7 +23,6 @@ Of values, the first is the slope of the network's on the copies', and the secon
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.atlas.draws import logit_normal
@@ -64,6 +63,8 @@ class Calibration:
             expected: The mean squared distance of both, summed over outputs, that their errors
                 alone make.
         """
+        from scipy.optimize import minimize_scalar  # here: it takes half a second
+
         plain = Calibration(1.0, copies.mean(0), outputs.simplex)
 
         def distance(power: float) -> float:
@@ -92,6 +93,8 @@ def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
         u: The standard uncertainty of this centre there `[inputs]`.
         seed: Seed of the simulation.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes half a second
+
     chosen = torch.arange(len(centre))[:: max(1, len(centre) // _INPUTS)]
     centre, u = centre[chosen], u[chosen]
     noise = torch.randn(

@@ -77,6 +77,8 @@ class Atlas(Learner):
     """
 
     least_members: ClassVar[int] = 1
+    uses_sensitivity: ClassVar[bool] = True
+    uses_averages: ClassVar[bool] = True
 
     trees: int = 100
     leaf: int = 10

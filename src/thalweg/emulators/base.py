@@ -38,6 +38,16 @@ class Emulator(ABC):
     uses_proxies: ClassVar[bool] = False
     """Whether it looks at proxies beside the anchors."""
 
+    uses_sensitivity: ClassVar[bool] = False
+    """Whether it asks how far the first anchor's predictions move if its weights do
+    (`thalweg.sensitivity`).
+    """
+
+    uses_averages: ClassVar[bool] = False
+    """Whether it makes something of networks' mean predictions over random changes of inputs
+    (`thalweg.averaging`).
+    """
+
     @property
     def uses_features(self) -> bool:
         """Whether it looks at features of inputs."""
