@@ -26,7 +26,7 @@ ROOMS = [
     ["graph"],
     ["training"],
     ["predicting"],
-    ["features", "inputs", "narrow", "sensitivity"],
+    ["averaging", "features", "inputs", "narrow", "sensitivity"],
     ["atlas"],
     ["landscape"],
     ["explorers", "baselines"],

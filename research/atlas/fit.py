@@ -37,6 +37,7 @@ RATE = 4e-3
 DECAY = 0.05
 _MOST = 4.0  # of a logarithm, as in `thalweg.atlas.learned`
 _RIDGE = 3.0  # tasks
+_LEAST_SCALE = 0.04  # of the errors of a clue
 
 
 def left_out(name: str, digests: Sequence[Digest]) -> list[Digest]:
@@ -149,35 +150,30 @@ def _levels(digests: Sequence[Digest]) -> dict[str, Any]:
 
 
 def _clue(name: str, digests: Sequence[Digest]) -> dict[str, float]:
-    """How the clues of a name err, by greatest likelihood: their mean grows with narrowness and
-    impurity, their scale with narrowness.
-    """
-    errors, columns, weights = [], [], []
+    """The scale of the errors of a clue, by greatest likelihood: it grows with narrowness."""
+    errors, narrow, weights = [], [], []
     for task in digests:
         own = [clue for clue in task.clues if clue["name"] == name]
         for clue in own:
-            narrow = clue.get("narrowness", 0.0)
             freedom = math.sqrt(clue["count"] - 1) if name == "trainings" else 1.0
             errors.append(clue["error"] * freedom)
-            columns.append([narrow, clue.get("impurity", 0.0)])
+            narrow.append(clue.get("narrowness", 0.0))
             weights.append(1 / len(own))
-    y, x, w = np.array(errors), np.array(columns), np.array(weights)
+    y, x, w = np.array(errors), np.array(narrow), np.array(weights)
 
     def unlikely(p: NDArray[np.float64]) -> float:
-        scale = np.hypot(np.exp(p[2]) * x[:, 0], np.exp(p[3]))
-        left = (y - x @ p[:2]) / scale
-        logs = np.log(scale) + (FREEDOM + 1) / 2 * np.log1p(left**2 / FREEDOM)
-        return float(w @ logs) + 0.5 * float(np.sum(p[:2] ** 2))
+        scale = np.hypot(np.exp(p[0]) * x, np.exp(p[1]))
+        logs = np.log(scale) + (FREEDOM + 1) / 2 * np.log1p((y / scale) ** 2 / FREEDOM)
+        return float(w @ logs)
 
-    start = np.array([0.0, 0.0, math.log(0.15), math.log(0.08)])
-    best = minimize(unlikely, start, method="Nelder-Mead", options={"maxiter": 2000}).x
+    start = np.log([0.15, 0.08])
+    slope, least = np.exp(minimize(unlikely, start, method="Nelder-Mead").x)
     if name == "trainings":
-        return {"scale": float(np.exp(best[3]))}
-    named = {"narrowness": float(best[0]), "impurity": float(best[1])}
-    return {**named, "scale": float(np.exp(best[2])), "least": max(float(np.exp(best[3])), 0.04)}
+        return {"scale": float(least)}
+    return {"scale": float(slope), "least": max(float(least), _LEAST_SCALE)}
 
 
-def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
+def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     """A ridge regression of the logarithm of the mean of u on what one network tells, and how far
     it is off on tasks that it was not fitted to.
     """
@@ -197,8 +193,16 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, float]:
         errors.append(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean))
     slopes, mean = _ridge(x, y, names)
     _, _, scale = student.fit(errors, FREEDOM, f0=FREEDOM, floc=0)
-    named = dict(zip(names, slopes.tolist(), strict=True))
-    return {"mean": mean, **named, "scale": float(scale)}
+    return {
+        "mean": mean,
+        "slopes": dict(zip(names, slopes.tolist(), strict=True)),
+        "scale": float(scale),
+        "ranges": {
+            name: [float(x[:, k].min()), float(x[:, k].max())]
+            for k, name in enumerate(names)
+            if name != "offset"
+        },
+    }
 
 
 def _ridge(

@@ -4,7 +4,7 @@ the same data nor tasks with the same network.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,9 +18,9 @@ from research.atlas.fit import learned_from, left_out
 from research.atlas.networks import Said, State
 from thalweg.atlas.learned import Learned
 from thalweg.choosing import foreseen
-from thalweg.emulators.atlas import Atlas
+from thalweg.emulators.atlas import Atlas, Before
 from thalweg.emulators.forest import Forest
-from thalweg.emulators.level import clues_of, level_of
+from thalweg.emulators.level import level_from
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.errors import InputError
@@ -31,10 +31,15 @@ from thalweg.metrics.spread import Coverage, covered
 from thalweg.metrics.uncertainty import ReferenceU, u_curve, uncertainty_equivalents
 from thalweg.predictions import Predictions
 
-BUDGETS = (0.0, 0.25, 0.5, 1.0, 2.0)
+BUDGETS = (0.0, 0.5, 1.0, 2.0)
 BASES = 3
 REPLICATES = 20  # no interval is reported of one task
 SIZES = (1, 2, 3, 5, 7, 10, 14, 19, 24)
+WITHOUT: dict[str, dict[str, Any]] = {
+    "features": {"features": None},
+    "sensitivity": {"sensitivity": None},
+    "averages": {"averaged": None},
+}
 DRAWS = 100
 
 
@@ -105,32 +110,39 @@ def judge(name: str, digests: Sequence[Digest]) -> dict[str, Any]:
     rows = []
     for budget, state in states(said):
         cost = state.whole + state.copies * said.costs.get(state.ratio, 0.0)
-        rows.append(
-            {"budget": budget, "state": str(state), "cost": cost}
-            | {
-                "atlas": _row(said, truth, state, book),
-                "forest": _row(said, truth, state, None) if budget else None,
-            }
-        )
+        row: dict[str, Any] = {"budget": budget, "state": str(state), "cost": cost}
+        row["atlas"] = _row(said, truth, state, book)
+        row["forest"] = _row(said, truth, state, None) if budget else None
+        if not budget:
+            for part, without in WITHOUT.items():
+                row[f"without {part}"] = _row(said, truth, state, book, **without)
+        rows.append(row)
     return {
         "name": name,
         "data": said.task.data,
         "network": said.task.network,
         "about": said.task.about,
+        "kind": said.task.outputs.kind,
+        "classes": truth.reference.columns,
+        "augmented": said.task.augment is not None,
         "others": len(others),
         "mean_u": float(truth.u.u.mean()),
         "trivial": _trivial(said, truth),
+        "bound": _bound(said, truth, book),
         "rows": rows,
     }
 
 
-def _row(said: Said, truth: Truth, state: State, book: Learned | None) -> dict[str, float]:
-    """One method in one state; today's forest where there is no atlas."""
+def _row(
+    said: Said, truth: Truth, state: State, book: Learned | None, **without: Any
+) -> dict[str, float]:
+    """One method in one state; the forest where there is no atlas."""
     us, gaps, inside, levels, zs, shapes = [], [], [], [], [], []
     mean, counted = float(truth.u.u.mean()), Coverage.of(truth.reference)
     for base in range(BASES):
         known, asked = (
-            said.observed(base, state, part, features=True) for part in ("known", "test")
+            replace(said.observed(base, state, part, features=True), **without)
+            for part in ("known", "test")
         )
         if book is None:
             drawn = Forest().emulate(known, asked, draws=DRAWS, seed=base)
@@ -161,7 +173,7 @@ def _row(said: Said, truth: Truth, state: State, book: Learned | None) -> dict[s
 def _z(book: Learned, known: Observations, said: Said) -> float:
     """By how many of its standard deviations the level is off, on unlabelled inputs."""
     law = book.facts["level"]
-    level = level_of(clues_of(law, Group.of(known), known.stored[0], known.sensitivity))
+    level = level_from(law, Group.of(known), known.stored[0], known.sensitivity)
     true = float(said.truth()["known"].mean().log())
     return (level.log_level - true) / level.deviation
 
@@ -173,4 +185,26 @@ def _trivial(said: Said, truth: Truth) -> dict[str, float]:
         values = said.task.outputs.values(said.whole[base]["test"].double())
         own = said.task.outputs.baseline(values)
         us.append(own * float((own @ truth.u.u) / own.square().sum()))
+    return truth.k_u(us)
+
+
+def _bound(said: Said, truth: Truth, book: Learned) -> dict[str, float]:
+    """Trees on what one network sees, fitted to the task's own true u at the unlabelled inputs:
+    what is left to gain without better features.
+    """
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    us, target = [], said.truth()["known"]
+    for base in range(BASES):
+        known, asked = (
+            said.observed(base, State(1), part, features=True) for part in ("known", "test")
+        )
+        before = Before.of(book, known, float(target.mean()))
+        rows = [
+            torch.cat([before.rows(seen), before.u(seen)[0].clamp_min(1e-9).log()[:, None]], 1)
+            for seen in (known, asked)
+        ]
+        trees = ExtraTreesRegressor(100, min_samples_leaf=5, max_features=0.4, random_state=base)
+        trees.fit(rows[0].float().numpy(), target.numpy())
+        us.append(torch.from_numpy(trees.predict(rows[1].float().numpy())))
     return truth.k_u(us)

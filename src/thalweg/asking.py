@@ -1,8 +1,9 @@
 """Asking trained networks: what they say of sets of inputs, and what a method makes of that."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
@@ -14,6 +15,7 @@ from thalweg.narrow.training import charged, relative_cost
 from thalweg.observing import Inputs, RecordStore, observe
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.sensitivity import sensitivity
 from thalweg.weights.distribution import WeightDistribution
 
 CALIBRATION = "calibration"
@@ -92,6 +94,8 @@ def ask(
     else:
         observed = _together(method, trained, inputs, calibration)
     known = observed.pop(calibration, None)
+    if method.uses_sensitivity and known is not None:
+        known = _with_sensitivity(trained, Observations.of(known), inputs[calibration])
     predictions = {
         part: Predictions(said.stored, outputs=said.outputs) for part, said in observed.items()
     }
@@ -136,20 +140,31 @@ def _together(
     """Returns what all networks predict, in one pass over each set of inputs; the set to learn from
     is evaluated for an emulator only.
     """
-    problem, predicting, members = trained.problem, trained.predicting, trained.members
+    predicting, members = trained.predicting, trained.members
     observed: dict[str, Observed] = {
         part: predict(predicting, members, given)
         for part, given in inputs.items()
         if part != calibration
     }
     if method.emulator is not None:
-        with (
-            nullcontext()
-            if trained.metered_together
-            else charged(problem, predicting, relative_cost(problem, predicting))
-        ):
+        with _metered(trained):
             observed[calibration] = predict(predicting, members, inputs[calibration])
     return observed
+
+
+def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Observations:
+    """The same observations of the inputs to learn from, with the first network's sensitivity."""
+    with _metered(trained):
+        found = sensitivity(trained.predicting, trained.members.points[0], inputs)
+    return replace(known, sensitivity=found)
+
+
+def _metered(trained: Trained) -> AbstractContextManager[None]:
+    """Work with the networks inside counts in the problem, in evaluations of its network."""
+    problem, predicting = trained.problem, trained.predicting
+    if trained.metered_together:
+        return nullcontext()
+    return charged(problem, predicting, relative_cost(problem, predicting))
 
 
 def _one_by_one(

@@ -4,12 +4,13 @@ unlabelled ones, and what the emulator learns from that. Asking needs no trainin
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from thalweg.averaging import Averaging, blocks
 from thalweg.emulators.base import Ask, Emulator, check_fit
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
@@ -21,6 +22,7 @@ from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
 from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
+from thalweg.sensitivity import Sensitivity, sensitivity
 from thalweg.training.architecture import Architecture
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
@@ -46,6 +48,7 @@ class Asking:
         outputs: What the networks' outputs mean.
         example: Two inputs `[2, ...]`, as the networks read them.
         meter: It is charged with all work, in evaluations of the whole network.
+        averaging: The random changes of inputs that predictions are averaged over, or None.
     """
 
     unlabelled: Loader | Inputs
@@ -55,6 +58,7 @@ class Asking:
     outputs: Outputs
     example: Inputs
     meter: Meter
+    averaging: Averaging | None = None
 
     @cached_property
     def near(self) -> Nearest | None:
@@ -101,6 +105,21 @@ class _Aligned:
             yield mapped(Tensor.clone, x), y
 
 
+class Said(NamedTuple):
+    """What a network says of some inputs.
+
+    Attributes:
+        stored: What is stored of its predictions `[inputs, columns]`.
+        features: What else it knows of the inputs `[inputs, features]`, or None.
+        averaged: What is stored of its mean predictions over random changes of the inputs `[inputs,
+            columns]`, or None.
+    """
+
+    stored: Tensor
+    features: Tensor | None = None
+    averaged: Tensor | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Witness:
     """A trained network that can be asked about any inputs.
@@ -113,6 +132,10 @@ class Witness:
         log_probs: What is stored of its predictions of the unlabelled inputs `[inputs, columns]`.
         rows: Their features `[inputs, features]`, or None.
         portrait: What it is beside its predictions.
+        sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
+            where nobody asked, or where that can't be had.
+        averaged: What is stored of its mean predictions over random changes of the unlabelled
+            inputs `[inputs, columns]`, or None.
     """
 
     architecture: Architecture
@@ -122,10 +145,26 @@ class Witness:
     log_probs: Tensor
     rows: Tensor | None
     portrait: Portrait
+    sensitivity: Sensitivity | None = None
+    averaged: Tensor | None = None
 
     @staticmethod
-    def of(architecture: Architecture, weights: Weights, ratio: float, asking: Asking) -> "Witness":
+    def of(
+        architecture: Architecture,
+        weights: Weights,
+        ratio: float,
+        asking: Asking,
+        *,
+        sensitive: bool = False,
+    ) -> "Witness":
         """Shows a network the training inputs and the unlabelled ones.
+
+        Args:
+            architecture: What evaluates it.
+            weights: Its weights.
+            ratio: As the attribute.
+            asking: What it is asked with.
+            sensitive: Whether its sensitivity is asked for, too.
 
         Raises:
             InputError: It has no layer whose output are the features, or outputs are not finite.
@@ -138,20 +177,42 @@ class Witness:
                 features = InputFeatures.of(architecture, weights, asking.training, asking.layer)
             said = _said(architecture, weights, features, asking.unlabelled, asking.near)
             drawn = portrait(architecture, weights, asking.part)
-            made.append(Witness(architecture, weights, ratio, features, *said, drawn))
+            found = sensitivity(architecture, weights, asking.unlabelled) if sensitive else None
+            averaged = None
+            if asking.averaging is not None:
+                averaged = asking.averaging.said(architecture, weights, asking.unlabelled)
+            facts = *said, drawn, found, averaged
+            made.append(Witness(architecture, weights, ratio, features, *facts))
 
         asking.meter.charge(architecture.meter.apart(look).of_network(ratio))
         return made[0]
 
+    @property
+    def known(self) -> Said:
+        """What it says of the unlabelled inputs."""
+        return Said(self.log_probs, self.rows, self.averaged)
+
     def say(
-        self, inputs: Loader | Inputs, near: Nearest | None, meter: Meter
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns what is stored of its predictions, and its features, as in `Witness`."""
-        said: list[tuple[Tensor, Tensor | None]] = []
-        ask = partial(_said, self.architecture, self.weights, self.features, inputs, near)
-        meter.charge(
-            self.architecture.meter.apart(lambda: said.append(ask())).of_network(self.ratio)
-        )
+        self, inputs: Loader | Inputs, near: Nearest | None, asking: Asking, first: int = 0
+    ) -> Said:
+        """What it says of other inputs.
+
+        Args:
+            inputs: The inputs.
+            near: Their nearest training inputs, or None.
+            asking: What it is asked with.
+            first: As in `Averaging.said`.
+        """
+        said: list[Said] = []
+        own, weights = self.architecture, self.weights
+
+        def say() -> None:
+            found, averaged = _said(own, weights, self.features, inputs, near), None
+            if asking.averaging is not None:
+                averaged = asking.averaging.said(own, weights, inputs, first)
+            said.append(Said(*found, averaged))
+
+        asking.meter.charge(own.meter.apart(say).of_network(self.ratio))
         return said[0]
 
 
@@ -200,6 +261,7 @@ class Fitted:
         *,
         layer: str | None,
         seed: int,
+        averaging: Averaging | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> "Fitted":
         """Asks trained networks about unlabelled inputs.
@@ -210,6 +272,7 @@ class Fitted:
             unlabelled: The inputs that are learned from.
             layer: As in `Asking`.
             seed: Seed of what is random in learning.
+            averaging: As in `Asking`.
             tick: Called after each network.
 
         Raises:
@@ -225,15 +288,17 @@ class Fitted:
             problem.outputs,
             problem.example,
             problem.meter,
+            averaging,
         )
         whole = Architecture.of(problem)
         networks = [(whole, weights, 1.0) for weights in trained.members.points]
         if narrow is not None:
             cut = Architecture.of(narrow.problem)
             networks += [(cut, weights, narrow.cost_ratio) for weights in narrow.members.points]
-        witnesses = []
+        witnesses: list[Witness] = []
         for architecture, weights, ratio in networks:
-            witnesses.append(Witness.of(architecture, weights, ratio, asking))
+            sensitive = emulator.uses_sensitivity and not witnesses  # of the first one alone
+            witnesses.append(Witness.of(architecture, weights, ratio, asking, sensitive=sensitive))
             tick()
         width_ratio = 1.0 if narrow is None else narrow.width_ratio
         count = len(trained.members.points)
@@ -248,7 +313,7 @@ class Fitted:
     @cached_property
     def known(self) -> Observations:
         """Returns what they said of the unlabelled inputs."""
-        return self._observations([(own.log_probs, own.rows) for own in self.used])
+        return self._observations([own.known for own in self.used])
 
     @property
     def columns(self) -> int:
@@ -276,7 +341,7 @@ class Fitted:
         if not self.learned:
             return None
         checked = [*self.used[: self.given], *self.used[self.whole :]]
-        known = self._observations([(own.log_probs, None) for own in checked])
+        known = self._observations([Said(own.log_probs) for own in checked])
         return transfer(Group.of(known), [own.portrait for own in checked])
 
     def predict(self, inputs: Iterable[Inputs], draws: int, seed: int) -> Predictions:
@@ -291,11 +356,13 @@ class Fitted:
         Raises:
             InputError: Inputs can't be evaluated.
         """
-        parts: list[list[tuple[Tensor, Tensor | None]]] = [[] for _ in self.used]
-        for chunk in _chunks(inputs):
+        parts: list[list[Said]] = [[] for _ in self.used]
+        asked_before = 0  # blocks, which count where predictions are averaged
+        for chunk in _chunks(inputs if self.asking.averaging is None else blocks(inputs)):
             near = self.asking.nearest(chunk)
             for own, said in zip(self.used, parts, strict=True):
-                said.append(own.say(chunk, near, self.asking.meter))
+                said.append(own.say(chunk, near, self.asking, asked_before))
+            asked_before += len(chunk)
         asked = self._observations([_joined(said) for said in parts])
         check_fit(self.emulator, self.known, asked, draws)
         ask = self.ask
@@ -344,14 +411,20 @@ class Fitted:
         facts = self.given + 1, self.width_ratio, self.emulator, self.seed
         return made(self.asking, witnesses, self.whole + 1, *facts)
 
-    def _observations(self, said: list[tuple[Tensor, Tensor | None]]) -> Observations:
-        known = [features for _, features in said if features is not None]
-        return together(
-            [log_probs for log_probs, _ in said],
-            known or None,
+    def _observations(self, said: list[Said]) -> Observations:
+        features = [own.features for own in said if own.features is not None]
+        averaged = [own.averaged for own in said if own.averaged is not None]
+        observed = together(
+            [own.stored for own in said],
+            features or None,
             self.learned,
             self.width_ratio,
             self.asking.outputs,
+        )
+        return replace(
+            observed,
+            averaged=torch.stack(averaged) if averaged else None,
+            sensitivity=self.witnesses[0].sensitivity,
         )
 
 
@@ -387,6 +460,8 @@ def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _joined(said: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    known = [features for _, features in said if features is not None]
-    return torch.cat([log_probs for log_probs, _ in said]), torch.cat(known) if known else None
+def _joined(said: list[Said]) -> Said:
+    """What was said of inputs one part after the other."""
+    stored, features, averaged = zip(*said, strict=True)
+    known = [None if parts[0] is None else torch.cat(parts) for parts in (features, averaged)]
+    return Said(torch.cat(stored), *known)

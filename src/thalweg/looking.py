@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.averaging import Averaging
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.base import Emulator
@@ -44,9 +45,11 @@ class Request:
     narrow: MakeNetwork | None
     width_ratio: float | None
     layer: str | None
+    averages: int = 0
 
     def __post_init__(self) -> None:
         whole("draws", self.draws, 1)
+        whole("averages", self.averages, 0)
         whole("anchors", self.anchors, 1)
         check_range("anchors", self.anchors, 1, MOST)
         check_range("budget", self.budget, 0, MOST)
@@ -117,6 +120,22 @@ class Request:
             )
         return emulator if problem.has_loader else emulator.without_features()
 
+    def averaging(self, problem: Problem) -> Averaging | None:
+        """The random changes of inputs that predictions are averaged over; None without any.
+
+        Raises:
+            InputError: The emulator makes nothing of them, or the problem's recipe has none.
+        """
+        if not self.averages:
+            return None
+        emulator = self.emulator_for(problem)
+        if not emulator.uses_averages:
+            raise InputError(
+                f"quantify got averages={self.averages}, and {type(emulator).__name__} makes "
+                "nothing of them: give emulator=Atlas(), or averages=0"
+            )
+        return Averaging.of(problem, self.averages, self.seed)
+
     def checked_unlabelled(self, problem: Problem) -> CheckedInputs:
         """The problem's unlabelled inputs, read once.
 
@@ -179,6 +198,7 @@ class Request:
         """
         self._check_can_train(problem)
         emulator = self.emulator_for(problem)
+        self.averaging(problem)  # says so where there is none
         if self.budget == 0:
             return self._looked_at(Method(DeepEnsemble(self.anchors), emulator=emulator), problem)
         stored = pre_trained(problem) if self.narrow is None else None

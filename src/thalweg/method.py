@@ -136,6 +136,11 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
         return self.emulator is not None and self.emulator.uses_features
 
     @property
+    def uses_sensitivity(self) -> bool:
+        """Whether its emulator asks how far a network's predictions move if its weights do."""
+        return self.emulator is not None and self.emulator.uses_sensitivity
+
+    @property
     def one_by_one(self) -> bool:
         """Whether inputs are shown to one network after the other (`thalweg.observing`): where
         there are narrow copies, or features.

@@ -74,6 +74,7 @@ def quantify(
     narrow: MakeNetwork | None = None,
     width_ratio: float | None = None,
     layer: str | None = None,
+    averages: int = 0,
 ) -> Quantified:
     """How much the network's predictions would change if it were trained again.
 
@@ -97,6 +98,8 @@ def quantify(
             to 1; chosen if None.
         layer: The layer whose output are the features, for networks that don't end with a linear
             layer.
+        averages: How many random changes of each input, as the recipe's augmentation makes them,
+            predictions are averaged over; 0 for none. See `Quantifier`.
 
     Returns:
         Draws, u, the check and the cost.
@@ -104,7 +107,8 @@ def quantify(
     Raises:
         InputError: There are no unlabelled inputs, the budget is too small, the network can't be
             narrowed, or it has no layer whose output are the features; or, with a budget of 0, the
-            emulator needs more networks than there are, or a narrow network is given.
+            emulator needs more networks than there are, or a narrow network is given; or there is
+            nothing to average over.
         Diverged: The loss of a training became infinite.
 
     Example:
@@ -124,7 +128,7 @@ def quantify(
 
         >>> at_once = quantify(problem, x[600:], budget=0, draws=20)
         >>> at_once.predictions.u().shape, at_once.narrow_copies, at_once.cost.trainings
-        (torch.Size([100]), 0, 1.0)
+        (torch.Size([100]), 0, 1.15)
     """
     check_problem(problem)
     quantifier = Quantifier(
@@ -136,6 +140,7 @@ def quantify(
         narrow=narrow,
         width_ratio=width_ratio,
         layer=layer,
+        averages=averages,
     )
     request = quantifier.request(problem)
     asked = request.checked_inputs(problem, inputs)

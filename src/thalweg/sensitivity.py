@@ -10,6 +10,7 @@ d p / d outputs (all of them, where there are fewer outputs), one input after th
 network can be looked at.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from thalweg.outputs import Outputs
 from thalweg.predicting import Evaluable, in_batches
 from thalweg.seeds import seeded
 from thalweg.training.unlabelled import inputs_of
-from thalweg.trees import Inputs, moved, rows, taken
+from thalweg.trees import Inputs, mapped, moved, rows, taken
 from thalweg.weights.point import Weights
 
 INPUTS = 100
@@ -40,15 +41,23 @@ class Sensitivity:
     parameters: int
 
 
-def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivity:
+def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivity | None:
     """How far a network's predictions move if its weights do, at up to 100 inputs.
 
-    Each costs one evaluation with a backward pass for each direction, metered in the problem.
+    Each costs one evaluation with a backward pass for each direction, metered in the problem; on
+    the problem's device. The caller's random states stay as they are.
 
     Args:
         problem: What evaluates the network.
         weights: The network, ready to predict.
-        inputs: As in `predict`; the first ones count.
+        inputs: Inputs `[inputs, ...]`, or a loader of them, as in `predict`; the first ones count.
+
+    Returns:
+        None where nothing of the network is trained, or where it has no finite gradients of a
+        single input's outputs, as some layers refuse them when they predict.
+
+    Raises:
+        InputError: A loader shuffles or augments, or its inputs are not like the training inputs.
 
     Example:
         >>> from thalweg import Batches, Problem
@@ -59,31 +68,41 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     """
     network = problem.network(weights).eval()
     trained = [p for p in network.parameters() if p.requires_grad]
+    if not trained:
+        return None
     norms: list[float] = []
     with problem.meter.clock(), seeded(problem.seed, "sensitivity"):
         for batch in in_batches(inputs, problem.example):
             x = moved(inputs_of(batch, problem.example), problem.device)
-            count = min(rows(x), INPUTS - len(norms))
-            singles = (taken(x, slice(k, k + 1)) for k in range(count))
-            norms += [_norm(problem, network, trained, single) for single in singles]
+            for k in range(min(rows(x), INPUTS - len(norms))):
+                # a copy lies in memory in the same way whatever batch it is from
+                one = mapped(Tensor.clone, taken(x, slice(k, k + 1)))
+                norms.append(_norm(problem, network, trained, one))
+                if not math.isfinite(norms[-1]):
+                    return None
             if len(norms) >= INPUTS:
                 break
-    parameters = sum(p.numel() for p in trained)
-    return Sensitivity(sum(norms) / max(1, len(norms)), parameters)
+    if not norms:
+        return None
+    return Sensitivity(sum(norms) / len(norms), sum(p.numel() for p in trained))
 
 
 def _norm(problem: Evaluable, network: nn.Module, trained: list[nn.Parameter], x: Inputs) -> float:
-    """|dp/dw| of one input `[1, ...]`."""
-    with torch.enable_grad():
-        outputs = network(x)
-        square = 0.0
-        for direction in _directions(problem.outputs, outputs.detach()):
-            problem.meter.backward(outputs)
-            # none of it trains: the loop is the only place that does
-            gradients = torch.autograd.grad(
-                (outputs * direction).sum(), trained, retain_graph=True, allow_unused=True
-            )
-            square += sum(float(g.double().square().sum()) for g in gradients if g is not None)
+    """|dp/dw| of one input `[1, ...]`; NaN where the network has no gradients there."""
+    try:
+        with torch.enable_grad():
+            outputs = network(x)
+            problem.outputs.check_outputs(outputs, 1)
+            square = 0.0
+            for direction in _directions(problem.outputs, outputs.detach()):
+                problem.meter.backward(outputs)
+                # none of it trains: the loop is the only place that does
+                gradients = torch.autograd.grad(
+                    (outputs * direction).sum(), trained, retain_graph=True, allow_unused=True
+                )
+                square += sum(float(g.double().square().sum()) for g in gradients if g is not None)
+    except Exception:  # a user's network, which predicts batches, may raise anything here
+        return math.nan
     return square**0.5
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 import contract
 from thalweg.atlas import draws as module
-from thalweg.atlas.draws import PROFILE, draw
+from thalweg.atlas.draws import draw
 from thalweg.outputs import Binary, Classes, Values
 
 NOTHING = torch.empty(0)
@@ -67,14 +67,13 @@ def test_of_two_classes_it_is_one_normal_logit():
     assert float(found[:, 1].exp().var().sqrt()) == pytest.approx(0.2 / math.sqrt(2), rel=0.01)
 
 
-def test_less_probable_classes_have_more_noise():
+def test_all_classes_have_the_same_noise():
     mean = torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64)
     found = draw(Classes(), mean, torch.tensor([0.05]).double(), NOTHING, 40_000, 1)[:, 0]
     covariance = torch.cov((found - found[:, :1])[:, 1:].T)  # log ratios: noise minus the first's
     first = covariance[0, 1]
-    for k, p in enumerate((0.2, 0.1)):
-        expected = (0.7 / p) ** PROFILE
-        assert float((covariance[k, k] - first) / first) ** 0.5 == pytest.approx(expected, rel=0.05)
+    for k in range(2):
+        assert float((covariance[k, k] - first) / first) ** 0.5 == pytest.approx(1.0, rel=0.05)
 
 
 def test_no_u_gives_the_mean():
@@ -103,7 +102,7 @@ def test_much_u_where_a_network_is_nearly_sure(sharp):
     found, spread = moments(mean, u, draws=400)
     assert torch.allclose(found, mean, atol=1e-3)
     assert torch.allclose(spread, u, rtol=0.1, atol=5e-3)
-    assert float((spread / u).log().abs().median()) < 1e-3
+    assert float((spread / u).log().abs().median()) < 0.01
 
 
 def test_values_have_their_mean_and_share_u_as_they_scatter():
@@ -132,4 +131,5 @@ def test_many_inputs_are_drawn_in_blocks(monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", 10)  # an input at a time
     found = draw(Classes(), mean, u, NOTHING, 50, 0).exp()
     assert torch.allclose(found.mean(0), mean, atol=1e-3)
-    assert torch.allclose(found.var(0).sum(-1).sqrt(), u, rtol=0.05)
+    apart = (found.var(0).sum(-1).sqrt() / u - 1).abs()
+    assert apart.max() < 0.2 and apart[u > 0.05].max() < 0.05  # near certainty it takes long

@@ -19,7 +19,7 @@ def probabilities(inputs: int = 200, classes: int = 4) -> Tensor:
 def test_a_known_power_of_the_copies_is_found(power):
     whole = probabilities()
     copies = powered(whole, 1 / power)
-    found = Calibration.of(Classes(), whole, copies)
+    found = Calibration.of(Classes(), whole, copies, 0.0)
     assert found.power == pytest.approx(power, rel=1e-4)
     assert torch.allclose(found(copies), whole, atol=1e-5)
 
@@ -29,7 +29,7 @@ def test_errors_of_the_whole_network_leave_the_power():
     mean = probabilities(5000)
     noise = torch.randn(9, *mean.shape, generator=generator(1, "test"), dtype=torch.float64)
     whole = logit_normal(mean, torch.full((5000,), 0.05, dtype=torch.float64), noise)[0].exp()
-    found = Calibration.of(Classes(), whole, powered(mean, 1 / 1.5))
+    found = Calibration.of(Classes(), whole, powered(mean, 1 / 1.5), 0.0)
     assert found.power == pytest.approx(1.5, rel=0.03)
 
 
@@ -38,7 +38,7 @@ def test_of_values_it_is_a_slope_about_the_copies_mean(slope):
     random = torch.Generator().manual_seed(0)
     copies = 7 + torch.randn(300, 2, generator=random, dtype=torch.float64)
     whole = copies.mean(0) + slope * (copies - copies.mean(0))
-    found = Calibration.of(Values(), whole, copies)
+    found = Calibration.of(Values(), whole, copies, 0.0)
     assert found.power == pytest.approx(slope, rel=1e-4)
     assert torch.allclose(found(copies), whole, atol=1e-3)
     assert torch.allclose(found(copies.mean(0)), copies.mean(0))
@@ -96,44 +96,69 @@ def test_the_pool_is_a_geometric_mean():
         assert torch.allclose(pooled(first, second, weight), expected)
 
 
-def test_without_bias_all_weight_is_on_the_averages():
-    """Differences of many networks that are 0 in the mean: the weight is 1, and all their variance
-    goes.
-    """
+def test_a_power_that_errors_alone_would_make_is_shrunk():
+    whole = probabilities()
+    copies = powered(whole, 1 / 1.1)
+    change = float((whole - copies).square().sum(1).mean())
+    powers = [Calibration.of(Classes(), whole, copies, own * change).power for own in (0, 10, 100)]
+    assert powers[0] == pytest.approx(1.1, rel=1e-3)
+    assert powers[1] == pytest.approx(1.1**0.5, rel=1e-3)
+    assert powers[2] == 1
+
+
+ALIKE = torch.full((100,), 0.5, dtype=torch.float64)
+
+
+def test_without_bias_half_of_all_weight_is_on_the_averages():
+    """Differences of many networks that are 0 in the mean: the best weight is 1."""
     random = torch.Generator().manual_seed(0)
     apart = torch.randn(4, 100, 3, generator=random, dtype=torch.float64)
     apart -= apart.mean(0)
-    weight, gained = average_weight(apart, 4)
-    assert weight == 1
-    assert gained == pytest.approx(float(apart.var(0).sum(-1).mean()))
+    weight, gained = average_weight(apart, 4, ALIKE)
+    assert weight == 0.5
+    assert gained == pytest.approx(0.75 * float(apart.var(0).sum(-1).mean()) / 0.25)
 
 
 def test_without_scatter_there_is_no_weight():
-    apart = torch.ones(3, 50, 2, dtype=torch.float64)
-    assert average_weight(apart, 3) == (0, 0)
-    assert average_weight(torch.zeros(3, 50, 2), 3) == (0, 0)
+    apart = torch.ones(3, 100, 2, dtype=torch.float64)
+    assert average_weight(apart, 3, ALIKE) == (0, 0)
+    assert average_weight(torch.zeros(3, 100, 2), 3, ALIKE) == (0, 0)
 
 
 @pytest.mark.parametrize("networks", [1.0, 2.5, 10.0])
-def test_the_weight_has_the_least_error(networks):
+def test_the_weight_is_half_of_that_with_the_least_error(networks):
     """Of n networks V / n - w (2 - w) D / n + w^2 b^2, whatever V."""
     random = torch.Generator().manual_seed(0)
     scatter = torch.randn(5, 4000, 2, generator=random, dtype=torch.float64)
     bias = 0.5 * torch.randn(4000, 2, generator=random, dtype=torch.float64)
-    weight, gained = average_weight(scatter + bias, networks)
+    weight, gained = average_weight(scatter + bias, networks, ALIKE[:1].expand(4000))
     d, b2 = 2.0, 2 * 0.25
 
     def error(w: float) -> float:
         return -w * (2 - w) * d / networks + w * w * b2
 
     grid = torch.linspace(0, 1, 1001).tolist()
-    assert weight == pytest.approx(min(grid, key=error), abs=0.02)
-    assert gained == pytest.approx(weight * (2 - weight) * d, rel=0.03)
+    assert 2 * weight == pytest.approx(min(grid, key=error), abs=0.02)
+    assert gained == pytest.approx(max(0.0, -networks * error(weight)) / 0.25, rel=0.05)
+
+
+def test_inputs_count_in_units_of_their_u():
+    """A bias where u is small takes the weight away."""
+    random = torch.Generator().manual_seed(0)
+    u = torch.cat([torch.full((100,), 1.0), torch.full((100,), 0.01)]).double()
+    apart = u[:, None] * torch.randn(4, 200, 2, generator=random, dtype=torch.float64)
+    apart -= apart.mean(0)
+    biased = apart.clone()
+    biased[:, 100:] += 0.3
+    before, after = (average_weight(own, 4, u)[0] for own in (apart, biased))
+    plain = average_weight(biased, 4, torch.ones(200, dtype=torch.float64))[0]
+    assert after < 0.4 and before == plain == 0.5
 
 
 def test_of_one_network_the_share_of_the_bias_is_that_of_other_tasks():
-    apart = torch.full((1, 10, 1), 0.4, dtype=torch.float64)
-    weight, gained = average_weight(apart, 2)
+    apart = torch.full((1, 100, 1), 0.4, dtype=torch.float64)
+    weight, gained = average_weight(apart, 2, ALIKE)
     scatter, bias = 0.16 / 1.6, 0.16 * 0.6 / 1.6
-    assert weight == pytest.approx(scatter / (scatter + 2 * bias))
-    assert gained == pytest.approx(weight * (2 - weight) * scatter)
+    assert weight == pytest.approx(scatter / (scatter + 2 * bias) / 2)
+    left = weight * (2 - weight) * scatter - 2 * weight**2 * bias
+    assert gained == pytest.approx(left / 0.25)

@@ -80,7 +80,7 @@ def test_the_order_of_clues_is_nothing_and_all_may_move_together():
 
 
 def test_it_says_itself_with_its_interval():
-    assert str(Level(math.log(0.1), 0.5, ())) == "mean u 0.1000 (0.0375 to 0.2664)"
+    assert str(Level(math.log(0.1), 0.5, ())) == "mean u 0.1 (0.03753 to 0.2664)"
 
 
 def values(members: int, scale: float = 1.0, outputs: int = 1) -> torch.Tensor:
@@ -169,14 +169,15 @@ def test_the_law_knows_all_signs_and_a_known_sensitivity_tells_more_surely():
         law = LAW["probabilities" if kind.simplex else "values"]
         for own in (None, Sensitivity(1.0, 100)):
             before = law[name_of(sensitivity=own is not None)]
-            assert {*signs(kind, stored, own), "mean", "scale"} == set(before)
-            assert before["offset"] == 1 and before["scale"] > 0
+            assert set(signs(kind, stored, own)) == set(before["slopes"])
+            assert set(before["slopes"]) - {"offset"} == set(before["ranges"])
+            assert before["slopes"]["offset"] == 1 and before["scale"] > 0
     own = LAW["probabilities"]
     assert own[name_of(sensitivity=True)]["scale"] < own[name_of(sensitivity=False)]["scale"]
 
 
 def test_twice_as_sensitive_is_twice_the_level():
     seen = observed(logits(), 1, kind=Classes())
-    norm = LAW["probabilities"]["network sensitivity"]["norm"]
+    norm = LAW["probabilities"]["network sensitivity"]["slopes"]["norm"]
     one, other = (told(seen, Sensitivity(own, 500))["network"] for own in (1.0, 2.0))
     assert other.log_level - one.log_level == pytest.approx((1 - norm) * math.log(2))

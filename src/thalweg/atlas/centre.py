@@ -3,11 +3,14 @@
     calibrated   Narrow copies are less sure than whole networks. Their mean is brought to the
                  sharpness of the whole networks, whose probabilities serve as soft labels on the
                  unlabelled inputs: a whole network is the mean of retrainings plus an error that
-                 knows nothing of the copies. One number is fitted.
+                 knows nothing of the copies. One number is fitted, and shrunk (James and Stein
+                 1961) where such an error alone would change it as much.
     flattened    A single network, and the mean of few, is sharper than what is the best guess of
                  the mean of many. By how much is found by simulation: a network is drawn about it
                  with the u that is known (`atlas.draws`), and the power of its probabilities is
                  chosen that leads back with the least squared error.
+    pooled       The centre is half-way between the arithmetic and the geometric mean of whole
+                 networks and copies, weighed by their errors.
     averaged     Where the recipe changes training inputs at random, a network's mean prediction
                  over such changes of an input has less variance, and nearly the same expectation:
                  with D the variance of the difference between both, and b its mean over networks,
@@ -17,10 +20,9 @@
 Of values, the first is the slope of the network's on the copies', and the second changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from thalweg.atlas.draws import logit_normal
@@ -31,6 +33,8 @@ _INPUTS = 500  # on which the power is simulated
 _DRAWS = 8
 _POWERS = (0.5, 1.1)
 _TEMPERATURES = (0.3, 4.0)
+_ALIGNED = 0.05  # share of a network's error that looks like another sharpness
+_TYPICAL = 0.3  # of the mean of u: inputs with less count as this
 _COMMON = 0.6  # squared mean of the difference over its variance, as on tasks with augmentation
 
 
@@ -49,22 +53,29 @@ class Calibration:
     simplex: bool
 
     @staticmethod
-    def of(outputs: Outputs, whole: Tensor, copies: Tensor) -> "Calibration":
+    def of(outputs: Outputs, whole: Tensor, copies: Tensor, expected: float) -> "Calibration":
         """From mean values of unlabelled inputs.
 
         Args:
             outputs: What is predicted.
             whole: The whole networks' mean `[inputs, outputs]`.
             copies: The narrow copies' `[inputs, outputs]`.
+            expected: The mean squared distance of both, summed over outputs, that their errors
+                alone make.
         """
-        origin = copies.mean(0)
+        from scipy.optimize import minimize_scalar  # here: it takes half a second
+
+        plain = Calibration(1.0, copies.mean(0), outputs.simplex)
 
         def distance(power: float) -> float:
-            made = Calibration(power, origin, outputs.simplex)(copies)
+            made = replace(plain, power=power)(copies)
             return float((made - whole).square().sum(-1).mean())
 
         found = minimize_scalar(distance, bounds=_TEMPERATURES, method="bounded")
-        return Calibration(float(found.x), origin, outputs.simplex)
+        moved = replace(plain, power=float(found.x))
+        change = float((moved(copies) - copies).square().sum(-1).mean())
+        kept = max(0.0, 1 - _ALIGNED * expected / change) if change > 0 else 0.0
+        return replace(plain, power=moved.power**kept)
 
     def __call__(self, mean: Tensor) -> Tensor:
         """The calibrated mean values `[..., outputs]`."""
@@ -82,6 +93,8 @@ def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
         u: The standard uncertainty of this centre there `[inputs]`.
         seed: Seed of the simulation.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes half a second
+
     chosen = torch.arange(len(centre))[:: max(1, len(centre) // _INPUTS)]
     centre, u = centre[chosen], u[chosen]
     noise = torch.randn(
@@ -99,15 +112,22 @@ def sharpness(centre: Tensor, u: Tensor, seed: int = 0) -> float:
     return power
 
 
-def average_weight(apart: Tensor, networks: float) -> tuple[float, float]:
-    """The weight of the means over augmentations, and what it takes from a network's variance,
-    summed over outputs.
+def average_weight(apart: Tensor, networks: float, u: Tensor) -> tuple[float, float]:
+    """The weight of the means over augmentations, and what it takes from a network's variance, over
+    that variance.
+
+    Inputs count in units of their u, nearly: squares alone would look at few of them, and at most
+    inputs u is small, where a small bias matters. For the same reason half of the best weight is
+    taken, which was chosen on six tasks.
 
     Args:
         apart: These means less the plain values, of unlabelled inputs `[networks, inputs,
             outputs]`.
         networks: How many whole networks these are worth as a centre.
+        u: Standard uncertainties `[inputs]`.
     """
+    unit = (u.square() + (_TYPICAL * u.mean()).square()).sqrt()
+    apart = apart / unit.clamp_min(1e-300).sqrt()[:, None]
     square = float(apart.square().sum(-1).mean())
     if not square:
         return 0.0, 0.0
@@ -117,8 +137,9 @@ def average_weight(apart: Tensor, networks: float) -> tuple[float, float]:
         bias = max(0.0, common - scatter / len(apart))
     else:
         scatter, bias = square / (1 + _COMMON), square * _COMMON / (1 + _COMMON)
-    weight = scatter / (scatter + networks * bias)
-    return weight, weight * (2 - weight) * scatter
+    weight = scatter / (scatter + networks * bias) / 2
+    gained = weight * (2 - weight) * scatter - networks * weight**2 * bias
+    return weight, max(0.0, gained / float((u.square() / unit).mean()))
 
 
 def powered(p: Tensor, power: float) -> Tensor:

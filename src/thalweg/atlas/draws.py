@@ -1,25 +1,24 @@
 """Draws of retrainings about a mean, with a given standard uncertainty.
 
-Of probabilities they are logit-normal: normal noise on the logits, more of it for classes that are
-less probable, of a size for each input such that the draws have its u, and shifted so that their
-mean is the one that was given. On the tasks of the atlas such draws, with the true u and mean, are
-worth as many retrainings as the pool that u and mean were taken from. Of values they are normal.
+Of probabilities they are logit-normal: normal noise on the logits, of a size for each input such
+that the draws have its u, and shifted so that their mean is the one that was given. On the tasks of
+the atlas such draws, with the true u and mean, are worth as many retrainings as the pool that u and
+mean were taken from. Of values they are normal.
 """
 
 import torch
 from torch import Tensor
 
-from thalweg.outputs import Outputs, log_softmax, multinomial, softmax
+from thalweg.outputs import Outputs, log_softmax, multinomial
 from thalweg.seeds import generator
 
-PROFILE = 0.3  # noise grows by this power of the first class' probability over a class' own
-_MOST = 3.0  # times
 _LEAST = 1e-7  # probabilities below count as this
 _STEPS, _SHIFTS, _FASTEST = 8, 3, 2.0
 _LONGEST, _FARTHEST = 3.0, 20.0  # times a shift; of a logarithm
 _MOST_U = 0.8  # of that of draws that are certain: nearly all their noise is in the logits
 _BLOCK = 2**22  # numbers at a time
 _SIZES, _FIRST = (1e-4, 12.0), 1.0  # of noise on logits
+_ENOUGH = 0.005  # mean error of u and mean, over the mean of u
 
 
 def draw(
@@ -59,23 +58,25 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     wanted = log_softmax(mean.clamp_min(_LEAST).log())
     impurity, norm = multinomial(wanted.exp())
     u = torch.minimum(u, _MOST_U * impurity.sqrt())
-    below = wanted.amax(1, keepdim=True) - wanted
-    shaped = noise * (PROFILE * below).exp().clamp(max=_MOST)
     low, high = (torch.full_like(u, size) for size in _SIZES)
     # noise grows little by little, as the mean is lost where it is suddenly large
     size = (u / norm.sqrt().clamp_min(1e-9)).clamp(_SIZES[0], _FIRST)
     base = wanted.clone()
     for step in range(_STEPS + 1):
         for _ in range(_SHIFTS):
-            found = softmax(base + size[:, None] * shaped)
+            drawn = log_softmax(base + size[:, None] * noise)
+            found = drawn.exp()
             base = base + _shift(wanted, found)
         if step < _STEPS:
             spread = found.var(0).sum(-1).sqrt().clamp_min(1e-12)
+            apart = (found.mean(0) - wanted.exp()).norm(dim=1)
+            if float((spread - u).abs().mean() + apart.mean()) < _ENOUGH * float(u.mean()):
+                return drawn
             low, high = torch.where(spread < u, size, low), torch.where(spread < u, high, size)
             nearer = size * (u / spread).clamp(1 / _FASTEST, _FASTEST)
             inside = (nearer >= low) & (nearer <= high)  # it is at a bound once it is found
             size = torch.where(inside, nearer, (low * high).sqrt())
-    return log_softmax(base + size[:, None] * shaped)
+    return log_softmax(base + size[:, None] * noise)
 
 
 def _shift(wanted: Tensor, found: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ from thalweg.atlas.learned import Learned, Viewed, bounded, learned, with_mean
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
-from thalweg.emulators.level import clues_of, level_of
+from thalweg.emulators.level import Level, level_from
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group, others, unbiased_spread
 from thalweg.errors import InputError, check_range, whole
@@ -77,11 +77,13 @@ class Atlas(Learner):
     """
 
     least_members: ClassVar[int] = 1
+    uses_sensitivity: ClassVar[bool] = True
+    uses_averages: ClassVar[bool] = True
 
     trees: int = 100
     leaf: int = 10
     tried: float = 0.4
-    inflation: float = 1.2
+    inflation: float = 1.3
     geometry: bool = True
 
     def __post_init__(self) -> None:
@@ -110,8 +112,7 @@ class Atlas(Learner):
         measure = _Measure.of(known)
         known = measure.of_observations(known if self.geometry else replace(known, features=None))
         kind, group = known.outputs, Group.of(known)
-        law = book.facts["level"]
-        level = level_of(clues_of(law, group, known.stored[0], known.sensitivity))
+        level = self._level(known, book)
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
         found = correct(known)
@@ -138,6 +139,13 @@ class Atlas(Learner):
             return Predictions(drawn, u, outside, kind)
 
         return ask
+
+    def level(self, known: Observations) -> Level:
+        return self._level(known, learned())
+
+    def _level(self, known: Observations, book: Learned) -> Level:
+        group, law = Group.of(known), book.facts["level"]
+        return level_from(law, group, known.stored[0], known.sensitivity)
 
     def _corrected(self, known: Observations, before: "Before", seed: int) -> Correction:
         """Returns u, up to a factor, from observations `[inputs]`."""
@@ -307,8 +315,9 @@ class Centre:
         scatter = variance(group.width_ratio, group.impurity) / copies if copies else math.inf
         averaging, part = 0.0, 1.0
         if means is not None and unit > 0:
-            averaging, gained = average_weight(means - group.values, group.anchors + 1 / scatter)
-            part = max(_LEAST_PART, 1 - gained / unit)
+            count = group.anchors + 1 / scatter
+            averaging, gained = average_weight(means - group.values, count, u)
+            part = max(_LEAST_PART, 1 - gained)
             group = _nearer(group, means, averaging)
         error = part / group.anchors
         if not copies:
@@ -318,7 +327,8 @@ class Centre:
             return Centre(averaging, flat, None, 0.0, error)
         scatter *= part
         own, theirs = group.own.mean(0), group.proxies.mean(0)
-        calibration = Calibration.of(group.outputs, own, theirs)
+        expected = unit * (error + scatter)
+        calibration = Calibration.of(group.outputs, own, theirs, expected)
         apart = float((calibration(theirs) - own).square().sum(-1).mean())
         shown = max(0.0, apart / unit - error - scatter) if unit > 0 else 0.0
         bias = (squared_bias(group.width_ratio) + shown) / 2
@@ -337,7 +347,11 @@ class Centre:
 
 
 def _nearer(group: Group, means: Tensor, weight: float) -> Group:
-    return replace(group, values=torch.lerp(group.values, means, weight))
+    """The group, each network's values moved to its mean over augmentations by a weight."""
+    mixed = torch.lerp(group.values, means, weight)
+    if group.outputs.simplex:
+        mixed = (mixed + pooled(group.values, means, weight)) / 2
+    return replace(group, values=mixed)
 
 
 def _means(seen: Observations) -> Tensor | None:

@@ -4,13 +4,16 @@ retrainings would predict.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError, whole
 from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.registry import Registry
+
+if TYPE_CHECKING:
+    from thalweg.emulators.level import Level
 
 Ask = Callable[[Observations, int, int], Predictions]
 
@@ -34,6 +37,16 @@ class Emulator(ABC):
 
     uses_proxies: ClassVar[bool] = False
     """Whether it looks at proxies beside the anchors."""
+
+    uses_sensitivity: ClassVar[bool] = False
+    """Whether it asks how far the first anchor's predictions move if its weights do
+    (`thalweg.sensitivity`).
+    """
+
+    uses_averages: ClassVar[bool] = False
+    """Whether it makes something of networks' mean predictions over random changes of inputs
+    (`thalweg.averaging`).
+    """
 
     @property
     def uses_features(self) -> bool:
@@ -98,6 +111,14 @@ class Emulator(ABC):
             InputError: There are too few networks.
         """
         return lambda asked, draws, seed: self.emulate(known, asked, draws=draws, seed=seed)
+
+    def level(self, known: Observations) -> "Level | None":
+        """The mean of u over calibration inputs with its interval, where the emulator knows one.
+
+        Args:
+            known: What the networks know of calibration inputs.
+        """
+        return None
 
     def emulate_parts(
         self,

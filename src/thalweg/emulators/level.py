@@ -19,7 +19,7 @@ the first too large, their narrowness the second. Both grow with log(1 / width r
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,13 @@ from thalweg.sensitivity import Sensitivity
 FREEDOM = 3.0
 _LEAST = 1e-12
 _GRID, _REACH = 2001, 12.0
+_MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
+_WORDS = {
+    "impurity": "impurity over decidedness",
+    "classes": "number of classes",
+    "norm": "decidedness over sensitivity",
+    "parameters": "number of parameters",
+}
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,13 @@ class Level:
         log_level: The logarithm's mean.
         deviation: Its standard deviation.
         clues: What it rests on.
+        unlike: In what the task is unlike all tasks of the atlas, in words; empty where it is not.
     """
 
     log_level: float
     deviation: float
     clues: tuple[Clue, ...]
+    unlike: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -71,7 +80,8 @@ class Level:
 
     def __str__(self) -> str:
         low, high = (math.exp(self.log_level + z * self.deviation) for z in (-1.96, 1.96))
-        return f"mean u {self.value:.4f} ({low:.4f} to {high:.4f})"
+        unlike = f"; unlike all tasks of the atlas: {', '.join(self.unlike)}" * bool(self.unlike)
+        return f"mean u {self.value:.4g} ({low:.4g} to {high:.4g}){unlike}"
 
 
 def level_of(clues: tuple[Clue, ...]) -> Level:
@@ -79,11 +89,11 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
 
     Example:
         >>> print(level_of((Clue("network", 0.0, 0.6), Clue("apart", 0.0, 0.2))))
-        mean u 1.0000 (0.6267 to 1.5957)
+        mean u 1 (0.6267 to 1.596)
         >>> print(level_of((Clue("apart", 0.0, 0.1), Clue("scatter", 0.0, 0.1))))
-        mean u 1.0000 (0.8591 to 1.1639)
+        mean u 1 (0.8591 to 1.164)
         >>> print(level_of((Clue("apart", 0.5, 0.1), Clue("scatter", -0.5, 0.1))))
-        mean u 1.0000 (0.4199 to 2.3812)
+        mean u 1 (0.4199 to 2.381)
     """
     where = torch.tensor([clue.log_level for clue in clues], dtype=torch.float64)
     scales = torch.tensor([clue.scale for clue in clues], dtype=torch.float64)
@@ -99,11 +109,32 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
     return Level(mean, float(share @ (grid - mean).square()) ** 0.5, clues)
 
 
+def level_from(
+    law: Mapping[str, Any], group: Group, stored: Tensor, sensitivity: Sensitivity | None
+) -> Level:
+    """The mean of u over the unlabelled inputs, as all networks that are there tell it; arguments
+    as those of `clues_of`.
+    """
+    own = law["probabilities" if group.outputs.simplex else "values"]
+    before = own[name_of(sensitivity=sensitivity is not None)]
+    found = signs(group.outputs, stored, sensitivity)
+    unlike = tuple(
+        f"{_WORDS[name]} {math.exp(found[name]):.3g} (there {math.exp(low):.3g} to "
+        f"{math.exp(high):.3g})"
+        for name, (low, high) in before["ranges"].items()
+        if not low - _MARGIN <= found[name] <= high + _MARGIN
+    )
+    made = level_of(clues_of(law, group, stored, sensitivity, far=bool(unlike)))
+    return replace(made, unlike=unlike)
+
+
 def clues_of(
     law: Mapping[str, Any],
     group: Group,
     stored: Tensor,
     sensitivity: Sensitivity | None,
+    *,
+    far: bool = False,
 ) -> tuple[Clue, ...]:
     """What networks tell of the mean of u over the unlabelled inputs.
 
@@ -112,22 +143,22 @@ def clues_of(
         group: The values of all networks there.
         stored: What is stored of the first whole network's predictions `[inputs, columns]`.
         sensitivity: Its sensitivity, or None.
+        far: Whether the task is unlike all tasks of the atlas: one network alone then tells half as
+            well.
     """
     own = law["probabilities" if group.outputs.simplex else "values"]
     found = signs(group.outputs, stored, sensitivity)
     before = own[name_of(sensitivity=sensitivity is not None)]
-    guess = before["mean"] + sum(before[name] * value for name, value in found.items())
-    clues = [Clue("network", guess, before["scale"])]
+    guess = before["mean"] + sum(before["slopes"][name] * found[name] for name in found)
+    clues = [Clue("network", guess, before["scale"] * (2 if far else 1))]
     if group.anchors > 1:
         spread = float(unbiased_spread(group.own, group.dimensions).mean())
         scale = law["trainings"]["scale"] / math.sqrt(group.anchors - 1)
         clues.append(Clue("trainings", _log(spread), scale))
     narrowness = math.log(1 / group.width_ratio)
     for name, spread in zip(("apart", "scatter"), narrow_spreads(group), strict=False):
-        of = law[name]
-        mean = of["narrowness"] * narrowness + of["impurity"] * math.log(group.impurity)
-        scale = math.hypot(of["scale"] * narrowness, of["least"])
-        clues.append(Clue(name, _log(spread) + mean, scale))
+        scale = math.hypot(law[name]["scale"] * narrowness, law[name]["least"])
+        clues.append(Clue(name, _log(spread), scale))
     return tuple(clues)
 
 

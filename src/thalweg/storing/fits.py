@@ -26,6 +26,7 @@ from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.outputs import Outputs, outputs_of
 from thalweg.predicting import in_batches, predict
+from thalweg.sensitivity import Sensitivity
 from thalweg.training.architecture import Architecture
 from thalweg.training.calling import Call, Derived, Pick
 from thalweg.training.execution import check_device
@@ -58,18 +59,26 @@ class StoredFit:
     bought: tuple[Purchase, ...]
 
 
-def check_storable(emulator: Emulator, *, held: bool) -> None:
+def check_storable(emulator: Emulator, *, held: bool, averages: int = 0) -> None:
     """Checks that a fit can be stored.
 
     Args:
         emulator: What learns.
         held: Whether the training inputs that it needs are in memory.
+        averages: Over how many random changes of inputs predictions are averaged.
 
     Raises:
         InputError: The emulator is not registered, or has settings that JSON can't hold; or the
-            training inputs are too many.
+            training inputs are too many; or predictions are averaged, by a function that no file
+            can hold.
     """
     _emulator_facts(emulator)
+    if averages:
+        raise InputError(
+            f"this fit can't be stored: its predictions are averaged over {averages} random "
+            "changes of each input, and no file can hold the function that makes them (augment of "
+            "the training set); give averages=0, or no folder"
+        )
     if not held:
         raise InputError(
             "this fit can't be stored: its emulator looks for nearest training inputs, and they "
@@ -97,12 +106,14 @@ def write_fit(
         own_narrow: Whether a function of the user's makes the narrow network.
 
     Raises:
-        InputError: The emulator is not registered, or the training set is too large to be held in
-            memory.
+        InputError: The emulator is not registered, the training set is too large to be held in
+            memory, or predictions are averaged over random changes of inputs.
         DiskError: The folder can't be written to, or the disk is full.
     """
     asking = fitted.asking
-    check_storable(fitted.emulator, held=asking.training is None or asking.training.held)
+    held = asking.training is None or asking.training.held
+    averages = 0 if asking.averaging is None else asking.averaging.count
+    check_storable(fitted.emulator, held=held, averages=averages)
     emulator = _emulator_facts(fitted.emulator)
     architectures = [fitted.witnesses[0].architecture]
     architectures += [own.architecture for own in fitted.witnesses[fitted.whole :][:1]]
@@ -354,6 +365,7 @@ def _of_witness(own: Witness) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"weights {key}": tensor for key, tensor in pack([own.weights]).items()}
     tensors["log_probs"] = own.log_probs
     facts: dict[str, Any] = {"ratio": own.ratio, "portrait": asdict(own.portrait), "seen": None}
+    facts["sensitivity"] = None if own.sensitivity is None else asdict(own.sensitivity)
     if own.features is not None and own.rows is not None:
         seen = own.features.seen
         tensors |= {"rows": own.rows, "features": seen.features, "labels": seen.labels}
@@ -378,10 +390,10 @@ def _witness(folder: Path, name: str, architecture: Architecture) -> Witness:
             **facts["seen"], features=on[0], labels=on[1], factors=(on[2], on[3])
         )
         features = InputFeatures.again(architecture, weights, seen)
-    portrait = Portrait(**facts["portrait"])
-    rows = tensors.get("rows")
-    said = tensors["log_probs"]
-    return Witness(architecture, weights, facts["ratio"], features, said, rows, portrait)
+    portrait, moved = Portrait(**facts["portrait"]), facts.get("sensitivity")
+    rows, said = tensors.get("rows"), tensors["log_probs"]
+    found = None if moved is None else Sensitivity(**moved)
+    return Witness(architecture, weights, facts["ratio"], features, said, rows, portrait, found)
 
 
 def _of_inputs(
