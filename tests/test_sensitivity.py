@@ -350,3 +350,14 @@ def test_a_training_function_without_a_loader(seen):
         "cost: 1 network trained elsewhere, evaluated on 130 inputs, and on 300 with a backward "
         "pass" in str(quantifier)
     )
+
+
+@pytest.mark.parametrize("network", sorted(cases.NETWORKS))
+def test_every_network_can_be_looked_at_and_stays_what_it_is(network):
+    own = cases.problem(network)
+    weights = own.anchor(0)
+    kept = {name: tensor.clone() for name, tensor in (weights.params | weights.buffers).items()}
+    found = sensitivity(own, weights, cases.held_out(12)[0])
+    assert math.isfinite(found.mean) and found.mean > 0
+    for name, tensor in (weights.params | weights.buffers).items():
+        assert torch.equal(tensor, kept[name]), name
