@@ -61,7 +61,9 @@ def test_one_network_is_enough(trained, no_training):
     assert found.transfer is None
     assert found.cost.backward_examples == LOOKED and found.cost.given == 1
     assert found.cost.trainings == 1 + LOOK and found.cost.total > 1 + LOOK
-    _, second, third = str(found).splitlines()
+    _, second, third, fourth = str(found).splitlines()
+    assert fourth == f"over the unlabelled inputs, 95 %: {found.level}"
+    assert found.level.value > 0
     assert second.startswith("no narrow copies; cost: 1.63 trainings, the network's own among them")
     assert third == "not checked: there are no narrow copies"
 
