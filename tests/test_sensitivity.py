@@ -1,5 +1,6 @@
 """Sensitivity: closed forms, what it costs, and the networks that have none."""
 
+import math
 import random
 import warnings
 
