@@ -19,6 +19,7 @@ from thalweg.method import Method
 from thalweg.quantifier import Quantifier
 from thalweg.seeds import numpy_position, position
 from thalweg.sensitivity import INPUTS, sensitivity
+from thalweg.storing import fits
 from thalweg.training.batches import Batches
 from thalweg.training.problem import Problem
 from thalweg.weights.point import Weights
@@ -259,6 +260,22 @@ def test_a_fit_gives_that_of_the_first_network(seen, tmp_path):
     assert same(found.predict(ASKED), expected)
     assert [said.sensitivity for said in seen] == [of_first] * 4
     assert found.cost_ == quantifier.cost_
+
+
+def test_a_fit_that_was_saved_before_can_be_read(seen, tmp_path, monkeypatch):
+    """It has none, and says so by None."""
+    write = fits._of_witness
+
+    def as_before(own):
+        tensors, facts = write(own)
+        del facts["sensitivity"]
+        return tensors, facts
+
+    monkeypatch.setattr(fits, "_of_witness", as_before)
+    own = cases.problem(networks=TRAINED[0], unlabelled=KNOWN)
+    quiet(Quantifier(budget=0, draws=5).fit, own).save(tmp_path)
+    found = quiet(thalweg.load, tmp_path, model=cases.no_norm).predict(ASKED)
+    assert seen[-1].sensitivity is None and torch.isfinite(found.u()).all()
 
 
 def test_another_network_later_leaves_it_as_it_is(seen):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from thalweg.averaging import Averaging, blocks
 from thalweg.emulators.base import Ask, Emulator, check_fit
+from thalweg.emulators.level import Level
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.emulators.transfer import EXAMPLES, Portrait, Transfer, portrait, transfer
@@ -334,6 +335,13 @@ class Fitted:
         """Returns what the emulator learned; it learns when this is first read."""
         with self.asking.meter.emulating():
             return self.emulator.learned(self.known, self.seed)
+
+    @cached_property
+    def level(self) -> Level | None:
+        """The mean of u over the unlabelled inputs, where the emulator knows it with an
+        interval.
+        """
+        return self.emulator.level(self.known)
 
     @cached_property
     def check(self) -> Transfer | None:

@@ -19,6 +19,7 @@ from typing import Any, Self
 from thalweg import files
 from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
+from thalweg.emulators.level import Level
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.transfer import Transfer
 from thalweg.errors import InputError, unknown
@@ -88,6 +89,9 @@ class Quantifier:
             where no narrow copy learned the task, or none was trained.
         cost_: All that it rests on, the network's own training included, whenever that was done.
             Predictions are not in it: each evaluates every network once per input.
+        level_: The mean of u over the unlabelled inputs, with its 95 % interval, as all networks
+            that are there tell it, and in what the task is unlike all tasks of the atlas; None
+            with an emulator that knows no interval, as the forest.
         bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
             the last of these purchases is nothing, with the reason. Empty for a fine-tuned network
             and with a budget of 0.
@@ -385,7 +389,12 @@ class Quantifier:
         if not hasattr(self, "_fitted"):
             return f"{self!r}: not fitted"
         return summary(
-            self.narrow_copies_, self.width_ratio_, self.cost_, self.check_, self.bought_
+            self.narrow_copies_,
+            self.width_ratio_,
+            self.cost_,
+            self.check_,
+            self.bought_,
+            self.level_,
         )
 
     def _known(self) -> Fitted:
@@ -434,6 +443,7 @@ class Quantifier:
         self.narrow_copies_ = len(fitted.learned)
         self.width_ratio_ = fitted.width_ratio
         self.check_: Transfer | None = fitted.check
+        self.level_: Level | None = fitted.level
         self.cost_ = cost
         self.bought_ = bought
         if self.check_ is not None and not self.check_.holds:
@@ -474,6 +484,7 @@ def summary(
     cost: Cost,
     check: Transfer | None,
     bought: Sequence[Purchase] = (),
+    level: Level | None = None,
 ) -> str:
     """Returns what predictions rest on, a line for each fact."""
     copies = f"{narrow_copies} narrow copies of width ratio {width_ratio:g}"
@@ -490,9 +501,10 @@ def summary(
             f"{cost.forward_examples:.0f} inputs, and on {cost.backward_examples:.0f} with a "
             "backward pass"
         )
+    known = "" if level is None else f"\nover the unlabelled inputs, 95 %: {level}"
     return (
         f"{copies}; cost: {spent}; the emulator took {cost.emulator_seconds:.1f} s\n"
-        f"{said}" + "".join(f"\n{purchase}" for purchase in bought)
+        f"{said}" + known + "".join(f"\n{purchase}" for purchase in bought)
     )
 
 

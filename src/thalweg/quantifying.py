@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator
+from thalweg.emulators.level import Level
 from thalweg.emulators.transfer import Transfer
 from thalweg.looking import check_problem
 from thalweg.meter import Cost
@@ -51,6 +52,7 @@ class Quantified:
     transfer: Transfer | None
     cost: Cost
     bought: tuple[Purchase, ...] = ()
+    level: Level | None = None
 
     def __str__(self) -> str:
         known = self.predictions.outside
@@ -58,7 +60,14 @@ class Quantified:
         return (
             f"mean u {float(self.predictions.u().mean()):.4f} over {self.predictions.inputs} "
             f"inputs, {outside:.1%} of them outside of what the method knows\n"
-            + summary(self.narrow_copies, self.width_ratio, self.cost, self.transfer, self.bought)
+            + summary(
+                self.narrow_copies,
+                self.width_ratio,
+                self.cost,
+                self.transfer,
+                self.bought,
+                self.level,
+            )
         )
 
 
@@ -155,4 +164,5 @@ def quantify(
         quantifier.check_,
         spent.cost,
         quantifier.bought_,
+        quantifier.level_,
     )
