@@ -322,7 +322,7 @@ def read(name: str) -> Said:
 
 
 @cache
-def sensitivity_of(name: str, base: int) -> Sensitivity:
+def sensitivity_of(name: str, base: int) -> Sensitivity | None:
     """How far a base's predictions move if its weights do, kept beside its weights."""
     file = store() / name / f"sensitivity-{base:02d}.json"
     if not file.exists():
@@ -330,5 +330,6 @@ def sensitivity_of(name: str, base: int) -> Sensitivity:
         found = load(store() / name / f"weights-{base:02d}.safetensors")
         known, _ = task.inputs()["known"]
         made = sensitivity(task.problem(), found.points[0], known)  # type: ignore[attr-defined]
-        files.write_json(file, asdict(made))
-    return Sensitivity(**json.loads(file.read_text()))
+        files.write_json(file, None if made is None else asdict(made))
+    said = json.loads(file.read_text())
+    return None if said is None else Sensitivity(**said)
