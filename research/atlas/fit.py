@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import t as student
 from torch import Tensor, nn
 
 from research.atlas.digest import Digest
@@ -36,7 +35,8 @@ BATCH = 256
 RATE = 4e-3
 DECAY = 0.05
 _MOST = 4.0  # of a logarithm, as in `thalweg.atlas.learned`
-_RIDGE = 3.0  # tasks
+_RIDGE = 10.0  # tasks
+SIGNS = ("offset", "classes", "parameters")
 _LEAST_SCALE = 0.04  # of the errors of a clue
 
 
@@ -177,7 +177,7 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     """A ridge regression of the logarithm of the mean of u on what one network tells, and how far
     it is off on tasks that it was not fitted to.
     """
-    names = list(digests[0].level[0][which])
+    names = [name for name in digests[0].level[0][which] if name in SIGNS]
     x = np.array([[own[which][name] for name in names] for task in digests for own in task.level])
     y = np.array([own["log_u"] for task in digests for own in task.level])
     tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
@@ -192,7 +192,8 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
         slopes, mean = _ridge(x[others], y[others], names)
         errors.append(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean))
     slopes, mean = _ridge(x, y, names)
-    _, _, scale = student.fit(errors, FREEDOM, f0=FREEDOM, floc=0)
+    known = [error for error in errors if math.isfinite(error)]
+    scale = float(np.sqrt(np.mean(np.square(known)))) if len(known) > 2 else 1.0
     return {
         "mean": mean,
         "slopes": dict(zip(names, slopes.tolist(), strict=True)),

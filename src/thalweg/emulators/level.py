@@ -1,10 +1,10 @@
 """The mean of u over a task's inputs: what is known beforehand, and what further networks tell.
 
 Everything that tells of it is a *clue*, a logarithm with a scale of its errors, both found on the
-tasks of the atlas. The errors are taken for Student's, with three degrees of freedom, as most are
-small and a few large: copies that do not learn the task mislead. So clues that agree make a narrow
-posterior, and clues that contradict each other a wide one; it is one posterior with one error bar,
-whatever there is:
+tasks of the atlas. The errors of one network's are nearly normal there. Those of all others are
+taken for Student's, with three degrees of freedom, as most are small and a few large: copies that
+do not learn the task mislead. So clues that agree make a narrow posterior, and clues that contradict
+each other a wide one; it is one posterior with one error bar, whatever there is:
 
     network     a linear function of what one network says of typical inputs, above all of its
                 sensitivity (`thalweg.sensitivity`); it is wide, as how far retrainings differ hangs
@@ -35,9 +35,7 @@ _LEAST = 1e-12
 _GRID, _REACH = 2001, 12.0
 _MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
 _WORDS = {
-    "impurity": "impurity over decidedness",
     "classes": "number of classes",
-    "norm": "decidedness over sensitivity",
     "parameters": "number of parameters",
 }
 
@@ -49,12 +47,14 @@ class Clue:
     Attributes:
         name: What it is.
         log_level: The logarithm of the mean of u, as this tells it.
-        scale: The scale of its error, a Student's with `FREEDOM` degrees of freedom.
+        scale: The scale of its error, a Student's with `freedom` degrees of freedom.
+        freedom: Infinite for a normal error.
     """
 
     name: str
     log_level: float
     scale: float
+    freedom: float = FREEDOM
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,10 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
         float(where.min()) - reach, float(where.max()) + reach, _GRID, dtype=torch.float64
     )
     squares = ((grid[:, None] - where) / scales).square()
-    log = -(FREEDOM + 1) / 2 * (1 + squares / FREEDOM).log().sum(1)
+    log = torch.zeros_like(grid)
+    for clue, square in zip(clues, squares.T, strict=True):
+        tails = (clue.freedom + 1) / 2 * (square / clue.freedom).log1p()
+        log = log - (square / 2 if math.isinf(clue.freedom) else tails)
     share = (log - log.max()).exp()
     share /= share.sum()
     mean = float(share @ grid)
@@ -150,7 +153,7 @@ def clues_of(
     found = signs(group.outputs, stored, sensitivity)
     before = own[name_of(sensitivity=sensitivity is not None)]
     guess = before["mean"] + sum(before["slopes"][name] * found[name] for name in found)
-    clues = [Clue("network", guess, before["scale"] * (2 if far else 1))]
+    clues = [Clue("network", guess, before["scale"] * (2 if far else 1), math.inf)]
     if group.anchors > 1:
         spread = float(unbiased_spread(group.own, group.dimensions).mean())
         scale = law["trainings"]["scale"] / math.sqrt(group.anchors - 1)
@@ -177,16 +180,12 @@ def signs(outputs: Outputs, stored: Tensor, sensitivity: Sensitivity | None) -> 
     """
     if not outputs.simplex:
         return {"offset": _log(float(stored.double().std(0).norm()))}
-    found = look(outputs, stored, None)
-    first = _log(float(found["norm"].exp().mean()))
-    made = {
-        "impurity": _log(float(found["impurity"].exp().mean())) - first,
-        "classes": math.log(stored.shape[1]),
-    }
+    count = math.log(stored.shape[1])
     if sensitivity is None:
-        return {"offset": first, **made}
-    offset, count = _log(sensitivity.mean), math.log(max(1, sensitivity.parameters))
-    return {"offset": offset, "norm": first - offset, "parameters": count, **made}
+        norm = look(outputs, stored, None)["norm"]
+        return {"offset": _log(float(norm.exp().mean())), "classes": count}
+    parameters = math.log(max(1, sensitivity.parameters))
+    return {"offset": _log(sensitivity.mean), "classes": count, "parameters": parameters}
 
 
 def name_of(*, sensitivity: bool) -> str:
