@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from thalweg.atlas.learned import learned
-from thalweg.emulators.level import FREEDOM, Clue, Level, clues_of, level_of, name_of, signs
+from thalweg.emulators.level import Clue, Level, clues_of, level_of, name_of, signs
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.outputs import Classes, Values
@@ -19,10 +19,15 @@ LAW = learned().facts["level"]
 
 
 def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
-    """Mean and deviation of the product of Student's densities."""
+    """Mean and deviation of the product of the densities."""
 
     def density(x: float) -> float:
-        return math.prod(stats.t.pdf(x, FREEDOM, clue.log_level, clue.scale) for clue in clues)
+        return math.prod(
+            stats.norm.pdf(x, clue.log_level, clue.scale)
+            if math.isinf(clue.freedom)
+            else stats.t.pdf(x, clue.freedom, clue.log_level, clue.scale)
+            for clue in clues
+        )
 
     low = min(clue.log_level - 30 * clue.scale for clue in clues)
     high = max(clue.log_level + 30 * clue.scale for clue in clues)
@@ -45,6 +50,8 @@ def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
         [(-3.0, 0.5), (-2.5, 0.1), (-2.6, 0.12)],
         [(0.5, 0.1), (-0.5, 0.1)],
         [(-3.0, 0.6), (-1.0, 0.05), (-1.1, 0.2), (-4.0, 0.2)],
+        [(-3.0, 0.4, math.inf), (-2.0, 0.1), (-2.4, 0.2)],
+        [(-3.0, 0.4, math.inf), (-2.0, 0.3, math.inf)],
     ],
 )
 def test_the_posterior_is_the_integral(told):
@@ -54,6 +61,11 @@ def test_the_posterior_is_the_integral(told):
     # the grid ends twelve scales away, where a Student's square is not yet all there
     assert found.deviation == pytest.approx(deviation, rel=0.02)
     assert found.clues == clues and found.value == math.exp(found.log_level)
+
+
+def test_normal_clues_are_averaged_by_their_precisions():
+    found = level_of((Clue("a", 0.0, 0.5, math.inf), Clue("b", 1.0, 0.25, math.inf)))
+    assert found.log_level == pytest.approx(0.8) and found.deviation == pytest.approx(20**-0.5)
 
 
 def test_one_clue_is_its_own_level():
@@ -146,17 +158,14 @@ def test_signs_are_what_they_are_called():
     stored = logits()[0]
     p = stored.exp()
     norm = float((torch.diag_embed(p) - p[:, :, None] * p[:, None]).norm(dim=(1, 2)).mean())
-    impurity = float((1 - p.square().sum(1)).mean())
     alone, sensitive = (signs(Classes(), stored, own) for own in (None, Sensitivity(2.5, 700)))
     expected = {
         "offset": math.log(norm),
-        "impurity": math.log(impurity / norm),
         "classes": math.log(4),
     }
     assert alone == pytest.approx(expected)
     more = {
         "offset": math.log(2.5),
-        "norm": math.log(norm / 2.5),
         "parameters": math.log(700),
     }
     assert sensitive == pytest.approx({**expected, **more})
@@ -178,6 +187,5 @@ def test_the_law_knows_all_signs_and_a_known_sensitivity_tells_more_surely():
 
 def test_twice_as_sensitive_is_twice_the_level():
     seen = observed(logits(), 1, kind=Classes())
-    norm = LAW["probabilities"]["network sensitivity"]["slopes"]["norm"]
     one, other = (told(seen, Sensitivity(own, 500))["network"] for own in (1.0, 2.0))
-    assert other.log_level - one.log_level == pytest.approx((1 - norm) * math.log(2))
+    assert other.log_level - one.log_level == pytest.approx(math.log(2))

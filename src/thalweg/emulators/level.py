@@ -3,8 +3,8 @@
 Everything that tells of it is a *clue*, a logarithm with a scale of its errors, both found on the
 tasks of the atlas. The errors of one network's are nearly normal there. Those of all others are
 taken for Student's, with three degrees of freedom, as most are small and a few large: copies that
-do not learn the task mislead. So clues that agree make a narrow posterior, and clues that contradict
-each other a wide one; it is one posterior with one error bar, whatever there is:
+do not learn the task mislead. So clues that agree make a narrow posterior, and clues that
+contradict each other a wide one; it is one posterior with one error bar, whatever there is:
 
     network     a linear function of what one network says of typical inputs, above all of its
                 sensitivity (`thalweg.sensitivity`); it is wide, as how far retrainings differ hangs
