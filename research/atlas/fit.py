@@ -201,7 +201,7 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
         "ranges": {
             name: [float(x[:, k].min()), float(x[:, k].max())]
             for k, name in enumerate(names)
-            if name != "offset"
+            if name != "offset" or "parameters" in names  # then it is the sensitivity
         },
     }
 

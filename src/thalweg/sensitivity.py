@@ -50,7 +50,8 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     Args:
         problem: What evaluates the network.
         weights: The network, ready to predict.
-        inputs: Inputs `[inputs, ...]`, or a loader of them, as in `predict`; the first ones count.
+        inputs: Inputs `[inputs, ...]`, or a loader of them, as in `predict`; up to 100 of them
+            count, spread evenly.
 
     Returns:
         None where nothing of the network is trained, or where it has no finite gradients of a
@@ -72,19 +73,32 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
         return None
     norms: list[float] = []
     with problem.meter.clock(), seeded(problem.seed, "sensitivity"):
-        for batch in in_batches(inputs, problem.example):
-            x = moved(inputs_of(batch, problem.example), problem.device)
-            for k in range(min(rows(x), INPUTS - len(norms))):
-                # a copy lies in memory in the same way whatever batch it is from
-                one = mapped(Tensor.clone, taken(x, slice(k, k + 1)))
-                norms.append(_norm(problem, network, trained, one))
-                if not math.isfinite(norms[-1]):
-                    return None
-            if len(norms) >= INPUTS:
-                break
+        for one in _spread(problem, inputs):
+            norms.append(_norm(problem, network, trained, moved(one, problem.device)))
+            if not math.isfinite(norms[-1]):
+                return None
     if not norms:
         return None
     return Sensitivity(sum(norms) / len(norms), sum(p.numel() for p in trained))
+
+
+def _spread(problem: Evaluable, inputs: Any) -> list[Inputs]:
+    """Up to `INPUTS` single inputs `[1, ...]`, spread evenly over all, however these are cut into
+    batches: they may be sorted.
+    """
+    kept: list[Inputs] = []
+    step = count = 0
+    for batch in in_batches(inputs, problem.example):
+        x = inputs_of(batch, problem.example)
+        for k in range(rows(x)):
+            if count % (2**step) == 0:
+                # a copy lies in memory in the same way whatever batch it is from
+                kept.append(mapped(Tensor.clone, taken(x, slice(k, k + 1))))
+                if len(kept) > 2 * INPUTS:
+                    kept, step = kept[::2], step + 1
+            count += 1
+    chosen = min(INPUTS, len(kept))
+    return [kept[k * len(kept) // chosen] for k in range(chosen)]
 
 
 def _norm(problem: Evaluable, network: nn.Module, trained: list[nn.Parameter], x: Inputs) -> float:

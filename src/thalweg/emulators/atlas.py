@@ -38,7 +38,7 @@ from thalweg.atlas.centre import (
     sharpness,
 )
 from thalweg.atlas.draws import draw
-from thalweg.atlas.learned import Learned, Viewed, bounded, learned, with_mean
+from thalweg.atlas.learned import VERSION, Learned, Viewed, bounded, learned, with_mean
 from thalweg.atlas.views import look
 from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
@@ -66,6 +66,8 @@ class Atlas(Learner):
         inflation: Factor of the draws' variance, as u itself is only known within a third. It is
             not in u.
         geometry: Look at features of the inputs, where there are some; predictions alone if not.
+        version: The number of what was learned on other tasks; there is only this one. A fit that
+            was saved with another one is refused.
 
     Example:
         >>> from thalweg.outputs import Classes
@@ -85,8 +87,14 @@ class Atlas(Learner):
     tried: float = 0.4
     inflation: float = 1.3
     geometry: bool = True
+    version: int = VERSION
 
     def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise InputError(
+                f"atlas.version got {self.version!r}, needs {VERSION}, the atlas of this thalweg, "
+                "which gives other numbers: fit again, or use the thalweg that was used before"
+            )
         whole("atlas.trees", self.trees, 1)
         whole("atlas.leaf", self.leaf, 1)
         check_range("atlas.tried", self.tried, 1e-9, 1)
@@ -130,7 +138,7 @@ class Atlas(Learner):
             u = correct(asked) * unit
             outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
-                own = unbiased_spread(there.values, there.dimensions)
+                own = unbiased_spread(there.values, group.dimensions)
                 u = torch.where(outside, (u + own) / 2, u)
             wide = u * math.sqrt((1 + centre.error) * self.inflation)
             mean = centre(there, _means(asked))
@@ -141,7 +149,9 @@ class Atlas(Learner):
         return ask
 
     def level(self, known: Observations) -> Level:
-        return self._level(known, learned())
+        measure = _Measure.of(known)
+        found = self._level(measure.of_observations(known), learned())
+        return replace(found, log_level=found.log_level + math.log(measure.unit))
 
     def _level(self, known: Observations, book: Learned) -> Level:
         group, law = Group.of(known), book.facts["level"]

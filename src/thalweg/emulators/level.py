@@ -1,8 +1,8 @@
 """The mean of u over a task's inputs: what is known beforehand, and what further networks tell.
 
 Everything that tells of it is a *clue*, a logarithm with a scale of its errors, both found on the
-tasks of the atlas. The errors of one network's are nearly normal there. Those of all others are
-taken for Student's, with three degrees of freedom, as most are small and a few large: copies that
+tasks of the atlas. The errors of one network alone are nearly normal there. All others are taken
+for Student's, with three degrees of freedom, as most are small and a few large: copies that
 do not learn the task mislead. So clues that agree make a narrow posterior, and clues that
 contradict each other a wide one; it is one posterior with one error bar, whatever there is:
 
@@ -31,10 +31,12 @@ from thalweg.outputs import Outputs
 from thalweg.sensitivity import Sensitivity
 
 FREEDOM = 3.0
+_AS_STUDENT = ((FREEDOM + 1) / FREEDOM) ** 0.5  # of a normal scale: as sharp in the middle
 _LEAST = 1e-12
 _GRID, _REACH = 2001, 12.0
 _MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
 _WORDS = {
+    "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
     "classes": "number of classes",
     "parameters": "number of parameters",
 }
@@ -119,16 +121,18 @@ def level_from(
     as those of `clues_of`.
     """
     own = law["probabilities" if group.outputs.simplex else "values"]
-    before = own[name_of(sensitivity=sensitivity is not None)]
     found = signs(group.outputs, stored, sensitivity)
-    unlike = tuple(
-        f"{_WORDS[name]} {math.exp(found[name]):.3g} (there {math.exp(low):.3g} to "
+    ranges = own[name_of(sensitivity=sensitivity is not None)]["ranges"]
+    beyond = {
+        name: f"{_WORDS[name]} {math.exp(found[name]):.3g} (there {math.exp(low):.3g} to "
         f"{math.exp(high):.3g})"
-        for name, (low, high) in before["ranges"].items()
+        for name, (low, high) in ranges.items()
         if not low - _MARGIN <= found[name] <= high + _MARGIN
-    )
-    made = level_of(clues_of(law, group, stored, sensitivity, far=bool(unlike)))
-    return replace(made, unlike=unlike)
+    }
+    if "offset" in beyond:  # as of inputs in other units; predictions alone tell, then
+        sensitivity = None
+    made = level_of(clues_of(law, group, stored, sensitivity, far=bool(beyond)))
+    return replace(made, unlike=tuple(beyond.values()))
 
 
 def clues_of(
@@ -153,7 +157,8 @@ def clues_of(
     found = signs(group.outputs, stored, sensitivity)
     before = own[name_of(sensitivity=sensitivity is not None)]
     guess = before["mean"] + sum(before["slopes"][name] * found[name] for name in found)
-    clues = [Clue("network", guess, before["scale"] * (2 if far else 1), math.inf)]
+    scale = before["scale"] * (2 if far else 1)
+    clues = [Clue("network", guess, scale, math.inf)]
     if group.anchors > 1:
         spread = float(unbiased_spread(group.own, group.dimensions).mean())
         scale = law["trainings"]["scale"] / math.sqrt(group.anchors - 1)
@@ -162,6 +167,8 @@ def clues_of(
     for name, spread in zip(("apart", "scatter"), narrow_spreads(group), strict=False):
         scale = math.hypot(law[name]["scale"] * narrowness, law[name]["least"])
         clues.append(Clue(name, _log(spread), scale))
+    if len(clues) > 1:  # where clues contradict each other, that of one network yields
+        clues[0] = Clue("network", guess, scale * _AS_STUDENT)
     return tuple(clues)
 
 
