@@ -107,7 +107,7 @@ def test_frozen_parameters_do_not_count():
 
 
 @pytest.mark.parametrize(("count", "counted"), [(30, 30), (130, INPUTS)])
-def test_it_costs_a_backward_pass_for_each_direction_of_the_first_inputs(count, counted):
+def test_it_costs_a_backward_pass_for_each_direction_of_inputs_that_are_spread(count, counted):
     own = cases.problem(networks=cases.no_norm(), unlabelled=KNOWN)
     weights = own.anchor(0)
     before = own.cost
@@ -115,7 +115,20 @@ def test_it_costs_a_backward_pass_for_each_direction_of_the_first_inputs(count, 
     assert own.cost.backward_examples - before.backward_examples == 3 * counted
     assert own.cost.forward_examples == before.forward_examples
     assert own.cost.seconds > before.seconds
-    assert found == sensitivity(own, weights, KNOWN[:counted])
+    spread = [k * count // counted for k in range(counted)]
+    assert found == sensitivity(own, weights, KNOWN[spread])
+
+
+def test_many_inputs_are_thinned_and_may_be_sorted():
+    """Of 700 all parts count alike, so that sorting them changes little."""
+    own = cases.problem(networks=cases.no_norm())
+    weights, x = (
+        own.anchor(0),
+        torch.linspace(-2, 2, 700)[:, None, None, None].expand(-1, *KNOWN.shape[1:]),
+    )
+    up, down = (sensitivity(own, weights, given.clone()).mean for given in (x, x.flip(0)))
+    assert up == pytest.approx(down, rel=0.05)
+    assert up == pytest.approx(sensitivity(own, weights, x[::7].clone()).mean, rel=0.05)
 
 
 def test_batches_do_not_matter_and_nobody_s_state_is_touched():

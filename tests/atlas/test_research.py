@@ -199,6 +199,7 @@ def test_an_atlas_of_fewer_tasks(tiny, monkeypatch):
     run(tiny, "collect", "digest")
     monkeypatch.setattr(growth, "SIZES", (2, 30))
     monkeypatch.setattr(growth, "REPEATS", 1)
+    monkeypatch.setattr(growth, "EVERY", 1)
     monkeypatch.setattr(growth, "stored", lambda: [*OTHERS, "tiny"])
     monkeypatch.setattr(growth, "read", digest.read)
     rows = growth.measured(math.inf)

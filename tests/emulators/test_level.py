@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from thalweg.atlas.learned import learned
-from thalweg.emulators.level import Clue, Level, clues_of, level_of, name_of, signs
+from thalweg.emulators.level import Clue, Level, clues_of, level_from, level_of, name_of, signs
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.outputs import Classes, Values
@@ -179,10 +179,29 @@ def test_the_law_knows_all_signs_and_a_known_sensitivity_tells_more_surely():
         for own in (None, Sensitivity(1.0, 100)):
             before = law[name_of(sensitivity=own is not None)]
             assert set(signs(kind, stored, own)) == set(before["slopes"])
-            assert set(before["slopes"]) - {"offset"} == set(before["ranges"])
+            free = set() if own is not None and kind.simplex else {"offset"}
+            assert set(before["slopes"]) - free == set(before["ranges"])
             assert before["slopes"]["offset"] == 1 and before["scale"] > 0
     own = LAW["probabilities"]
     assert own[name_of(sensitivity=True)]["scale"] < own[name_of(sensitivity=False)]["scale"]
+
+
+def test_one_network_yields_to_trainings_that_contradict_it():
+    given = values(20, 1e-3) / 100
+    group = Group(given, 20, 1.0, outputs=Values())
+    found = level_from(LAW, group, given[0].float(), None)
+    assert found.value == pytest.approx(1e-5, rel=0.1)
+
+
+def test_a_sensitivity_beyond_all_tasks_is_left_out():
+    seen = observed(logits(), 1, kind=Classes())
+    group, stored = Group.of(seen), seen.stored[0]
+    alone = level_from(LAW, group, stored, None)
+    far = level_from(LAW, group, stored, Sensitivity(1e4, 3000))
+    assert far.log_level == pytest.approx(alone.log_level)
+    assert far.deviation > 1.5 * alone.deviation and not alone.unlike
+    assert far.unlike[0].startswith("sensitivity of predictions to weights")
+    assert level_from(LAW, group, stored, Sensitivity(4.0, 3000)).unlike == ()
 
 
 def test_twice_as_sensitive_is_twice_the_level():

@@ -157,8 +157,8 @@ def clues_of(
     found = signs(group.outputs, stored, sensitivity)
     before = own[name_of(sensitivity=sensitivity is not None)]
     guess = before["mean"] + sum(before["slopes"][name] * found[name] for name in found)
-    scale = before["scale"] * (2 if far else 1)
-    clues = [Clue("network", guess, scale, math.inf)]
+    wide = before["scale"] * (2 if far else 1)
+    clues = [Clue("network", guess, wide, math.inf)]
     if group.anchors > 1:
         spread = float(unbiased_spread(group.own, group.dimensions).mean())
         scale = law["trainings"]["scale"] / math.sqrt(group.anchors - 1)
@@ -168,7 +168,7 @@ def clues_of(
         scale = math.hypot(law[name]["scale"] * narrowness, law[name]["least"])
         clues.append(Clue(name, _log(spread), scale))
     if len(clues) > 1:  # where clues contradict each other, that of one network yields
-        clues[0] = Clue("network", guess, scale * _AS_STUDENT)
+        clues[0] = Clue("network", guess, wide * _AS_STUDENT)
     return tuple(clues)
 
 
