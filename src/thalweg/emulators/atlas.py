@@ -7,8 +7,9 @@ narrow copies:
 
     before      log u of an input up to a constant, as each network sees it: the last-layer Laplace
                 deviation, corrected by what small networks learned on other tasks (`atlas.learned`)
-    u           times what trees find of |v_i - mean of the others| over it, each i left out in
-                turn, at the unlabelled inputs; with one network nothing
+    u           times what trees find of |v_i - mean of the others| over it, each i in turn, at the
+                unlabelled inputs; with one network nothing. The probabilities that log u is seen by
+                are the mean over all networks, i among them
     level       the mean of u: one posterior of all that tells of it (`emulators.level`)
     centre      whole networks and calibrated copies, weighed by their errors; one network alone is
                 flattened as a simulation says (`atlas.centre`)
