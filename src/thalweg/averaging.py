@@ -29,8 +29,8 @@ _LEAST = 1e-30  # a probability whose logarithm is stored
 
 @dataclass(frozen=True, eq=False)
 class Averaging:
-    """Random changes of inputs. Those of an input hang on the seed, on its place in the order of the
-    inputs, and on how many others are in its block of 256; all networks see the same ones.
+    """Random changes of inputs. Those of an input hang on the seed, on its place in the order of
+    the inputs, and on how many others are in its block of 256; all networks see the same ones.
 
     Attributes:
         change: It changes inputs `[inputs, ...]` at random, drawn from a generator.
