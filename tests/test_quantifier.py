@@ -115,8 +115,8 @@ def test_habits_of_scikit_learn():
         quantifier.predict(ASKED)
     found = fitted(budget=2.0, width_ratio=0.25)
     learned = {name for name in vars(found) if name.endswith("_")}
-    found = {"networks_", "narrow_copies_", "width_ratio_", "check_", "cost_", "bought_", "level_"}
-    assert found == learned
+    facts = {"networks_", "narrow_copies_", "width_ratio_", "check_", "cost_", "bought_", "level_"}
+    assert facts == learned
     copy = clone(found)
     assert copy.get_params() == found.get_params() and not hasattr(copy, "cost_")
     assert same(fitted(**copy.get_params()).predict(ASKED), found.predict(ASKED))
