@@ -187,7 +187,7 @@ def tokens(
     train: int, classes: int, noise: float = 0.0, length: int = 16, words: int = 40
 ) -> Parts:
     """Sequences of words `[sequences, length]`, each class a Markov chain of its own that shares
-    half of its transitions with the others.
+    two fifths of its transitions with the others.
     """
     random = np.random.default_rng(5)
     shared = random.dirichlet(np.full(words, 0.3), words)

@@ -145,7 +145,7 @@ def _facts(judged: Rows) -> str:
         budget: [
             (a["k_eq"] >= f["k_eq"], a["k_u"] >= f["k_u"])
             for (_, a, _), (_, f, _) in zip(
-                _pairs(judged, budget, "atlas"), _pairs(judged, budget, "forest"), strict=False
+                _pairs(judged, budget, "atlas"), _pairs(judged, budget, "forest"), strict=True
             )
         ]
         for budget in _budgets(judged)

@@ -1,9 +1,8 @@
 """Draws of retrainings about a mean, with a given standard uncertainty.
 
 Of probabilities they are logit-normal: normal noise on the logits, of a size for each input such
-that the draws have its u, and shifted so that their mean is the one that was given. On the tasks of
-the atlas such draws, with the true u and mean, are worth as many retrainings as the pool that u and
-mean were taken from. Of values they are normal.
+that the draws have its u, and shifted so that their mean is the one that was given. Of
+values they are normal.
 """
 
 import torch

@@ -1,11 +1,10 @@
-"""What was learned from the atlas: the file of numbers beside this one, `atlas.safetensors`.
+"""The file of numbers that was learned from the atlas, `atlas.safetensors` beside this one.
 
-`python -m research.atlas fit` makes it. It holds, each for probabilities and for values, with
-features of inputs and without:
+`python -m research.atlas fit` makes it. It holds
 
-    shape       small networks from an input's columns (`atlas.views`) to log u over the offset
+    shape       small networks from an input's columns (`atlas.views`) to log u over the offset, for
+                probabilities and for values, with features of inputs and without
     level       what one network tells of the mean of u, and how well copies and trainings tell it
-    residuals   how draws scatter about their mean
 """
 
 import math

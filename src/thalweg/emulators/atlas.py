@@ -257,8 +257,8 @@ class Before:
     def of(book: Learned, known: Observations, level: float) -> "Before":
         """From what all networks say of unlabelled inputs, and the mean of u there."""
         kind = known.outputs
-        means = _left_means(known)
-        places = tuple(book.view(kind, *_said(known, k), means[k]) for k in range(known.members))
+        mean = _mean(known)
+        places = tuple(book.view(kind, *_said(known, k), mean) for k in range(known.members))
         made = Before(places, (0.0,) * known.members, kind.simplex)
         if not kind.simplex:
             factors = [math.log(level) - float(own.exp().mean().log()) for own in made._logs(known)]
@@ -277,19 +277,17 @@ class Before:
         """The columns of inputs in units of their scatter over tasks, mean over networks `[inputs,
         columns]`.
         """
-        means, found = _left_means(seen), []
+        mean, found = _mean(seen), []
         for k, own in enumerate(self.places):
-            looked = look(seen.outputs, *_said(seen, k), means[k])
+            looked = look(seen.outputs, *_said(seen, k), mean)
             rows = own.typical.rows(looked, seen.inputs)
             # not as `standard` has them, which calls what is far as far as what is farther
             found.append(((rows - own.shape.centre) / own.shape.scale).nan_to_num())
         return torch.stack(found).mean(0)
 
     def _logs(self, seen: Observations) -> list[Tensor]:
-        means = _left_means(seen)
-        found = torch.stack(
-            [own.log_u(*_said(seen, k), means[k]) for k, own in enumerate(self.places)]
-        )
+        mean = _mean(seen)
+        found = torch.stack([own.log_u(*_said(seen, k), mean) for k, own in enumerate(self.places)])
         if len(found) == 1:
             return [found[0]]
         return [others(found, k).mean(0) for k in range(len(found))]
@@ -373,10 +371,9 @@ def _said(seen: Observations, k: int) -> tuple[Tensor, Tensor | None]:
     return seen.stored[k], None if seen.features is None else seen.features[k]
 
 
-def _left_means(seen: Observations) -> Tensor:
-    """The mean values over all networks, for each of them `[networks, inputs, outputs]`."""
-    values = seen.outputs.values(seen.stored.double())
-    return values.mean(0).expand(len(values), -1, -1)
+def _mean(seen: Observations) -> Tensor:
+    """The mean values over all networks `[inputs, outputs]`, none left out."""
+    return seen.outputs.values(seen.stored.double()).mean(0)
 
 
 def _views(seen: Observations, guesses: list[Tensor]) -> list[NDArray[np.float32]]:
