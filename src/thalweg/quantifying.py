@@ -33,6 +33,8 @@ class Quantified:
         cost: All that it rests on, the network's own training included, whenever that was done.
         bought: What was bought after the first part of the budget, and why; the last of these
             purchases is nothing, with the reason. Empty with a budget of 0.
+        level: The mean of u over the unlabelled inputs with its interval, as
+            `Quantifier.level_`; None with an emulator that knows no interval.
 
     Example:
         >>> import torch
