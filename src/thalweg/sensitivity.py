@@ -1,12 +1,13 @@
 """Sensitivity: how far a network's predictions move if its weights do.
 
 Of thalweg's own. With p an input's values and w all trained weights, it is the mean over some
-inputs of |dp/dw| (Frobenius). How far retrainings differ follows it from task to task better than
-anything else that one network tells: on the atlas' tasks, the mean of u is a hundredth to a
-twenty-fifth of it.
+inputs of |dp/dw| (Frobenius), in two kinds of units: that of all weights as they are, and that of
+each tensor of weights in units of its root mean square. The first hangs on the units of inputs and
+the second does not; across the atlas' tasks they err to opposite sides, and how far retrainings
+differ follows their geometric mean better than anything else that one network tells.
 
-|dp/dw|^2 is found from the gradients of the outputs along the five leading eigenvectors of
-d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
+|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors
+of d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
 network can be looked at.
 """
 
@@ -34,10 +35,12 @@ class Sensitivity:
 
     Attributes:
         mean: The mean over inputs of |dp/dw|.
+        relative: The same with each tensor of weights in units of its root mean square.
         parameters: How many numbers are trained.
     """
 
     mean: float
+    relative: float
     parameters: int
 
 
@@ -71,15 +74,17 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
         return None
-    norms: list[float] = []
+    units = [float(p.detach().double().square().mean()) for p in trained]
+    norms: list[tuple[float, float]] = []
     with problem.meter.clock(), seeded(problem.seed, "sensitivity"):
         for one in _spread(problem, inputs):
-            norms.append(_norm(problem, network, trained, moved(one, problem.device)))
-            if not math.isfinite(norms[-1]):
+            norms.append(_norms(problem, network, trained, units, moved(one, problem.device)))
+            if not all(map(math.isfinite, norms[-1])):
                 return None
     if not norms:
         return None
-    return Sensitivity(sum(norms) / len(norms), sum(p.numel() for p in trained))
+    mean, relative = (sum(kind) / len(norms) for kind in zip(*norms, strict=True))
+    return Sensitivity(mean, relative, sum(p.numel() for p in trained))
 
 
 def _spread(problem: Evaluable, inputs: Any) -> list[Inputs]:
@@ -101,23 +106,34 @@ def _spread(problem: Evaluable, inputs: Any) -> list[Inputs]:
     return [kept[k * len(kept) // chosen] for k in range(chosen)]
 
 
-def _norm(problem: Evaluable, network: nn.Module, trained: list[nn.Parameter], x: Inputs) -> float:
-    """|dp/dw| of one input `[1, ...]`; NaN where the network has no gradients there."""
+def _norms(
+    problem: Evaluable,
+    network: nn.Module,
+    trained: list[nn.Parameter],
+    units: list[float],
+    x: Inputs,
+) -> tuple[float, float]:
+    """|dp/dw| of one input `[1, ...]`, in both kinds of units, the squares of which are given for
+    each tensor; NaN where the network has no gradients there.
+    """
     try:
         with torch.enable_grad():
             outputs = network(x)
             problem.outputs.check_outputs(outputs, 1)
-            square = 0.0
+            plain = relative = 0.0
             for direction in _directions(problem.outputs, outputs.detach()):
                 problem.meter.backward(outputs)
                 # none of it trains: the loop is the only place that does
                 gradients = torch.autograd.grad(
                     (outputs * direction).sum(), trained, retain_graph=True, allow_unused=True
                 )
-                square += sum(float(g.double().square().sum()) for g in gradients if g is not None)
+                for gradient, unit in zip(gradients, units, strict=True):
+                    if gradient is not None:
+                        square = float(gradient.double().square().sum())
+                        plain, relative = plain + square, relative + square * unit
     except Exception:  # a user's network, which predicts batches, may raise anything here
-        return math.nan
-    return square**0.5
+        return math.nan, math.nan
+    return plain**0.5, relative**0.5
 
 
 def _directions(kind: Outputs, outputs: Tensor) -> list[Tensor]:
@@ -126,9 +142,10 @@ def _directions(kind: Outputs, outputs: Tensor) -> list[Tensor]:
     """
     with torch.enable_grad():
         jacobian = torch.autograd.functional.jacobian(
-            lambda z: kind.values(kind.store(z))[0], outputs.double()
+            lambda z: kind.values(kind.store(z))[0], outputs.double(), vectorize=True
         )[:, 0]
-    *_, values, directions = torch.linalg.svd(jacobian)
-    rank = min(_DIRECTIONS, len(values))
-    found = values[:rank, None] * directions[:rank]
+    rank = min(_DIRECTIONS, *jacobian.shape)
+    # exact but for roundings where there are at most ten outputs
+    _, values, directions = torch.svd_lowrank(jacobian, min(2 * _DIRECTIONS, *jacobian.shape), 4)
+    found = values[:rank, None] * directions.mT[:rank]
     return [row.reshape(outputs.shape).to(outputs) for row in found]

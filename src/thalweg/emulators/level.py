@@ -6,9 +6,9 @@ for Student's, with three degrees of freedom, as most are small and a few large:
 do not learn the task mislead. So clues that agree make a narrow posterior, and clues that
 contradict each other a wide one; it is one posterior with one error bar, whatever there is:
 
-    network     a linear function of what one network says of typical inputs, above all of its
-                sensitivity (`thalweg.sensitivity`); it is wide, as how far retrainings differ hangs
-                on all of the training
+    network     a linear function of what one network says of typical inputs: of its sensitivity in
+                both kinds of units (`thalweg.sensitivity`), where it is known; it is wide, as how
+                far retrainings differ hangs on all of the training
     trainings   how far two or more full trainings differ from each other
     apart       how far narrow copies are from whole networks, by the law of width
     scatter     how far two or more copies differ from each other, by the same
@@ -192,7 +192,8 @@ def signs(outputs: Outputs, stored: Tensor, sensitivity: Sensitivity | None) -> 
         norm = look(outputs, stored, None)["norm"]
         return {"offset": _log(float(norm.exp().mean())), "classes": count}
     parameters = math.log(max(1, sensitivity.parameters))
-    return {"offset": _log(sensitivity.mean), "classes": count, "parameters": parameters}
+    offset = (_log(sensitivity.mean) + _log(sensitivity.relative)) / 2
+    return {"offset": offset, "classes": count, "parameters": parameters}
 
 
 def name_of(*, sensitivity: bool) -> str:
