@@ -54,6 +54,24 @@ def test_a_linear_softmax_network(classes):
     found = sensitivity(own, weights, x)
     assert found.mean == pytest.approx(float(expected.mean()), rel=1e-9)
     assert found.parameters == 5 * classes
+    units = {name: float(own.square().mean()) for name, own in weights.params.items()}
+    norm = (x.square().sum(1) * units["weight"] + units["bias"]).sqrt()
+    relative = float((jacobian.flatten(1).norm(dim=1) * norm).mean())
+    assert found.relative == pytest.approx(relative, rel=1e-9)
+
+
+def test_units_of_inputs_leave_the_relative_kind_as_it_is():
+    """Without a bias, a network of inputs in thousandths has weights that are thousands."""
+    x, found = inputs(40, 4), []
+    own = problem_of(lambda: linear(4, 3, bias=False), x, torch.arange(40) % 3)
+    network = own.network(own.anchor(0))
+    for unit in (1.0, 1000.0):
+        same = linear(4, 3, bias=False)
+        same.weight.data = network.weight.detach() / unit
+        made = Problem(lambda: linear(4, 3, bias=False), own.train_loader, networks=same)
+        found.append(sensitivity(made, made.anchor(0), x * unit))
+    assert found[1].relative == pytest.approx(found[0].relative, rel=1e-9)
+    assert found[1].mean == pytest.approx(1000 * found[0].mean, rel=1e-9)
 
 
 def test_one_logit():

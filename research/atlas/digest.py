@@ -57,7 +57,7 @@ def make(name: str) -> None:
     """Writes the digest of a task whose networks are all there."""
     task, said = TASKS[name], networks.read(name)
     outputs, truth = task.outputs, said.truth()
-    chosen = torch.arange(said.inputs)[:: max(1, said.inputs // INPUTS)][:INPUTS]
+    chosen = torch.linspace(0, said.inputs - 1, min(INPUTS, said.inputs)).long()
     log_u = {part: u.clamp_min(1e-9).log() for part, u in truth.items()}
     typical_u = float(truth["known"].mean().log())
     tensors: dict[str, list[Tensor]] = {}
