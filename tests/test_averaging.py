@@ -2,8 +2,12 @@
 on, what they cost, and where there are none.
 """
 
+import json
 import random
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -215,16 +219,109 @@ def test_settings_that_can_not_be(settings, line):
     assert given.cost.forward_examples == 0
 
 
-def test_it_can_not_be_stored(tmp_path):
-    given = problem()
-    line = r"averaged over 2 random changes .*give averages=0, or no folder"
-    with pytest.raises(InputError, match=line):
-        Quantifier(budget=0, averages=2, folder=tmp_path / "fit").fit(given)
-    assert given.cost.forward_examples == 0 and not (tmp_path / "fit").exists()
-    quantifier = quiet(Quantifier(budget=0, averages=2).fit, given)
-    with pytest.raises(InputError, match=line):
-        quantifier.save(tmp_path / "fit")
-    assert not (tmp_path / "fit").exists()
+def kept(folder: Path, **settings) -> Quantifier:
+    quantifier = quiet(Quantifier(averages=2, draws=3, **settings).fit, problem())
+    quantifier.save(folder)
+    return quantifier
+
+
+AGAIN = """
+import sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+import cases, test_averaging as own, thalweg
+found = own.quiet(thalweg.load, {folder!r}, model=cases.no_norm, augment=own.noisy)
+found.predict(own.ASKED).save({out!r} + "first")
+own.quiet(found.update, own.TRAINED[1])
+found.predict(list(own.ASKED.split(41))).save({out!r} + "second")
+"""
+
+
+@pytest.mark.parametrize("settings", [{"budget": 0, "seed": 4}, {"emulator": Atlas(trees=5)}])
+def test_another_process_predicts_the_same_bits(settings, tmp_path):
+    quantifier = kept(tmp_path / "fit", **settings)
+    first = quantifier.predict(ASKED)
+    quiet(quantifier.update, TRAINED[1])
+    second = quantifier.predict(ASKED)
+    places = {"folder": str(tmp_path / "fit"), "out": str(tmp_path / "found ")}
+    code = AGAIN.format(tests=str(Path(__file__).parent), **places)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for expected, found in ((first, "first"), (second, "second")):
+        assert same(thalweg.Predictions.load(tmp_path / f"found {found}"), expected)
+
+
+def test_a_loaded_fit_learns_from_the_averages_it_had(seen, tmp_path):  # noqa: F811
+    own = problem()
+    kept(tmp_path / "one", budget=0)
+    found = quiet(thalweg.load, tmp_path / "one", model=cases.no_norm, augment=noisy)
+    assert found.get_params()["averages"] == 2
+    found.save(tmp_path / "two")
+    again = quiet(thalweg.load, tmp_path / "two", model=cases.no_norm, augment=noisy)
+    seen.clear()
+    again.set_params(seed=5).predict(ASKED)  # of the draws alone
+    averaging = Averaging.of(own, 2, seed=0)
+    for said, x in zip(seen, (KNOWN, ASKED), strict=True):
+        assert torch.equal(said.averaged, averaging.said(own, own.anchor(0), x)[None])
+
+
+def other(x: Tensor, generator: torch.Generator) -> Tensor:
+    return x + 0.2 * torch.randn(x.shape, generator=generator)
+
+
+def other_draws(x: Tensor, generator: torch.Generator) -> Tensor:
+    torch.randn(1, generator=generator)
+    return noisy(x, generator)
+
+
+def test_a_fit_with_averages_is_loaded_with_its_function_only(tmp_path, monkeypatch):
+    kept(tmp_path, budget=0)
+    for augment in (other, other_draws):
+        with pytest.raises(InputError, match=r"augment\(\) changes inputs otherwise") as caught:
+            thalweg.load(tmp_path, model=cases.no_norm, augment=augment)
+        assert "\n" not in str(caught.value)
+
+    def never():
+        raise AssertionError("nothing is made before")
+
+    with pytest.raises(InputError, match=r"averaged over 2 .*give it, augment=") as caught:
+        thalweg.load(tmp_path, model=never)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="augment got 'noise', needs a function"):
+        thalweg.load(tmp_path, model=never, augment="noise")
+
+
+def test_a_fit_without_averages_needs_no_function(tmp_path):
+    quantifier = quiet(Quantifier(budget=0, draws=3).fit, problem())
+    quantifier.save(tmp_path)
+    expected = quantifier.predict(ASKED)
+    for given in ({}, {"augment": noisy}):
+        found = quiet(thalweg.load, tmp_path, model=cases.no_norm, **given)
+        assert same(found.predict(ASKED), expected)
+    assert "averaging" not in json.loads((tmp_path / "quantifier.json").read_text())
+
+
+def test_a_folder_keeps_the_fit(tmp_path, monkeypatch):
+    settings = {"budget": 0, "draws": 3, "folder": tmp_path}
+    first = quiet(Quantifier(averages=2, **settings).fit, problem())
+    again = Quantifier(averages=2, **settings)
+    with monkeypatch.context() as patched:
+        patched.setattr("thalweg.quantifier.Fitted.of", None)  # nothing is asked again
+        quiet(again.fit, problem())
+    assert same(again.predict(ASKED), first.predict(ASKED))
+    loaded = quiet(thalweg.load, tmp_path, model=cases.no_norm, augment=noisy)
+    assert same(loaded.predict(ASKED), first.predict(ASKED))
+    for averages in (0, 3):
+        with pytest.raises(InputError, match=r"other: averages="):
+            Quantifier(averages=averages, **settings).fit(problem())
+    with pytest.raises(InputError, match="other: training set"):
+        Quantifier(averages=2, **settings).fit(problem(other))
+
+
+def test_a_folder_without_averages_is_that_of_before(tmp_path):
+    quiet(Quantifier(budget=0, folder=tmp_path).fit, problem())
+    parts = json.loads((tmp_path / "fit.json").read_text())["parts"]
+    assert not [name for name in parts if "averag" in name]
 
 
 def test_the_recipes_of_images():
