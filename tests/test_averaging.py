@@ -19,10 +19,15 @@ from test_quantifier import same
 from test_sensitivity import TRAINED, Pair, quiet, seen  # noqa: F401  a fixture
 from thalweg import fitting
 from thalweg.averaging import BLOCK, Averaging, blocks
+from thalweg.baselines.narrow_ensemble import NarrowEnsemble
+from thalweg.baselines.packed_ensemble import PackedEnsemble
 from thalweg.data.augmentation import Augmentation
 from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError
+from thalweg.explorers.deep_ensemble import DeepEnsemble
+from thalweg.method import Method
+from thalweg.narrow.training import narrow_problem
 from thalweg.quantifier import Quantifier
 from thalweg.seeds import generator, numpy_position, position
 from thalweg.training.batches import Batches
@@ -331,3 +336,87 @@ def test_the_recipes_of_images():
         warnings.simplefilter("error")
         found = Quantifier(budget=0, averages=8, draws=3).fit(problem(images)).predict(ASKED)
     assert torch.isfinite(found.stored).all() and (found.u() > 0).all()
+
+
+ATLAS = Atlas(trees=5)
+INPUTS = {"calibration": KNOWN, "asked": ASKED}
+COPIES = NarrowEnsemble(width_ratio=0.5, members=2)
+
+
+@pytest.mark.parametrize("geometry", [True, False])
+def test_compute_gives_the_same(geometry, seen):  # noqa: F811
+    emulator = Atlas(trees=5, geometry=geometry)
+    settings = {"budget": 0, "emulator": emulator, "averages": 2, "draws": 4, "seed": 3}
+    found = quiet(thalweg.quantify, problem(networks=list(TRAINED)), ASKED, **settings)
+    method = Method(DeepEnsemble(2), emulator=emulator, averages=2)
+    own = problem(networks=list(TRAINED))
+    computed = thalweg.compute(method, own, INPUTS, emulator_draws=4, seed=3)
+    for fitted, row in zip(seen[:2], seen[2:], strict=True):
+        assert fitted.averaged is not None and torch.equal(fitted.averaged, row.averaged)
+    assert same(computed.predictions["asked"], found.predictions)
+    assert computed.cost.forward_examples == found.cost.forward_examples
+
+
+def test_a_row_with_narrow_copies_averages_each_network(seen):  # noqa: F811
+    method = Method(DeepEnsemble(1), narrow=COPIES, emulator=ATLAS, averages=1)
+    own = problem()
+    quiet(thalweg.compute, method, own, INPUTS, seed=3)
+    averaging, narrow = Averaging.of(own, 1, seed=3), narrow_problem(own, 0.5)
+    for said, x in zip(seen, (KNOWN, ASKED), strict=True):
+        expected = [averaging.said(own, own.anchor(0), x)]
+        expected += [averaging.said(narrow, narrow.anchor(k), x) for k in said.learned]
+        assert torch.equal(said.averaged, torch.stack(expected))
+
+
+def test_a_row_of_a_baseline_averages_its_networks(seen):  # noqa: F811
+    emulator = Atlas(trees=5, geometry=False)
+    method = Method(PackedEnsemble(members=2), emulator=emulator, averages=1)
+    own = problem(networks=None)
+    trained = method.train(own)
+    quiet(thalweg.compute, method, problem(networks=None), INPUTS, seed=3)
+    averaging = Averaging.of(own, 1, seed=3)
+    expected = [averaging.said(trained.predicting, w, ASKED) for w in trained.members.points]
+    assert torch.equal(seen[1].averaged, torch.stack(expected))
+
+
+def test_a_row_counts_each_change_of_an_input():
+    """In evaluations of the whole network; 36-4-3 is half of 36-8-3."""
+    emulator = Atlas(trees=5, geometry=False)
+    found = []
+    for averages in (0, 3):
+        method = Method(DeepEnsemble(1), narrow=COPIES, emulator=emulator, averages=averages)
+        found.append(quiet(thalweg.compute, method, problem(), INPUTS))
+    for computed, times in zip(found, (1, 4), strict=True):
+        assert computed.cost.forward_examples == times * (330 + 300) * (1 + 2 * 0.5)
+        assert computed.evaluations == times * 300 * (1 + 2 * 0.5)
+        assert computed.cost_of_knowing.forward_examples == times * 330 * (1 + 2 * 0.5)
+        assert computed.evaluations_per_input == times * 3
+    more = found[1].stored_bytes - found[0].stored_bytes
+    assert more == 4 * 3 * 330 * cases.CLASSES  # the means that are learned from, in float32
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_row_without_changes_is_refused_before_anything_is_trained(name):
+    make, line = REFUSED[name]
+    given = make()
+    example = given.unlabelled
+    method = Method(DeepEnsemble(2), emulator=ATLAS, averages=2)
+    with pytest.raises(InputError, match=line):
+        thalweg.compute(method, given, {"calibration": example, "asked": example})
+    assert (given.cost.backward_examples, given.cost.forward_examples) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"emulator": ATLAS, "averages": -1}, "averages got -1, needs a whole number"),
+        (
+            {"emulator": Forest(), "averages": 2},
+            "averages got 2, and Forest makes nothing of them: take an emulator such as Atlas, or",
+        ),
+        ({"averages": 2}, "averages got 2 and no emulator, which makes something of them: take"),
+    ],
+)
+def test_methods_that_can_not_be(settings, line):
+    with pytest.raises(InputError, match=line):
+        Method(DeepEnsemble(2), **settings)
