@@ -296,6 +296,23 @@ def test_a_fit_with_averages_is_loaded_with_its_function_only(tmp_path, monkeypa
         thalweg.load(tmp_path, model=never, augment="noise")
 
 
+def test_a_regression_is_compared_in_its_units(tmp_path):
+    model = lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 2))  # noqa: E731
+    own = Problem(
+        model,
+        Batches(X, 1e6 * X.flatten(1)[:, :2], 16, augment=noisy),
+        networks=model(),
+        outputs=thalweg.Values(units="mg", mean=0.0, std=1e6),
+        unlabelled=KNOWN,
+    )
+    quantifier = quiet(Quantifier(budget=0, averages=2, draws=3).fit, own)
+    quantifier.save(tmp_path)
+    found = quiet(thalweg.load, tmp_path, model=model, augment=noisy)
+    assert same(found.predict(ASKED), quantifier.predict(ASKED))
+    with pytest.raises(InputError, match=r"augment\(\) changes inputs otherwise"):
+        thalweg.load(tmp_path, model=model, augment=other)
+
+
 def test_a_fit_without_averages_needs_no_function(tmp_path):
     quantifier = quiet(Quantifier(budget=0, draws=3).fit, problem())
     quantifier.save(tmp_path)
