@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
+from thalweg.averaging import Averaging
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
 from thalweg.emulators.transfer import EXAMPLES, Transfer, portrait, transfer
@@ -33,7 +36,8 @@ class Computed:
         evaluations: How many of the cost's forward evaluations are of the inputs asked about, in
             evaluations of the whole network.
         seconds_exploring: Wall-clock time of all trainings.
-        evaluations_per_input: How many networks are evaluated on an input that is asked about.
+        evaluations_per_input: How many networks are evaluated on an input that is asked about, and
+            on its random changes where predictions are averaged over these.
         stored_bytes: The bytes that must be kept to predict on other inputs.
         width_ratio: The hidden channels of a narrow copy over those of the network; 1 without any.
         narrow_trained: How many narrow copies were trained.
@@ -79,7 +83,7 @@ def ask(
         inputs: As in `compute`.
         calibration: As in `compute`.
         draws: How many retrainings an emulator draws.
-        seed: Seed of these draws.
+        seed: Seed of these draws, and of random changes of inputs.
         layer: As in `compute`.
         check: As in `compute`.
         store: As in `compute`.
@@ -93,6 +97,9 @@ def ask(
         observed = _one_by_one(method, trained, inputs, layer, store)
     else:
         observed = _together(method, trained, inputs, calibration)
+    averaging = method.averaging(trained.problem, seed)
+    if averaging is not None:
+        observed = _with_averages(averaging, trained, observed, inputs)
     known = observed.pop(calibration, None)
     if method.uses_sensitivity and known is not None:
         known = _with_sensitivity(trained, Observations.of(known), inputs[calibration])
@@ -107,9 +114,9 @@ def ask(
     return Computed(
         predictions,
         trained.cost,
-        _evaluations(trained, observed),
+        (1 + method.averages) * _evaluations(trained, observed),
         trained.cost.seconds,
-        members,
+        (1 + method.averages) * members,
         _stored_bytes(method, trained, known),
         1.0 if narrow is None else narrow.width_ratio,
         0 if narrow is None else len(narrow.members.points),
@@ -150,6 +157,28 @@ def _together(
         with _metered(trained):
             observed[calibration] = predict(predicting, members, inputs[calibration])
     return observed
+
+
+def _with_averages(
+    averaging: Averaging, trained: Trained, observed: Mapping[str, Observed], inputs: Inputs
+) -> dict[str, Observed]:
+    """The same observations with each network's mean predictions over random changes of inputs."""
+    found: dict[str, Observed] = {}
+    for part, given in observed.items():
+        said, narrow = Observations.of(given), trained.narrow
+        with _metered(trained):
+            means = [
+                averaging.said(trained.predicting, weights, inputs[part])
+                for weights in trained.members.points
+            ]
+        if narrow is not None:
+            with charged(trained.problem, narrow.problem, narrow.cost_ratio):
+                means += [
+                    averaging.said(narrow.problem, narrow.members.points[number], inputs[part])
+                    for number in said.learned or ()
+                ]
+        found[part] = replace(said, averaged=torch.stack(means))
+    return found
 
 
 def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Observations:
@@ -209,8 +238,9 @@ def _stored_bytes(method: Method, trained: Trained, known: Observed | None) -> i
         distributions = [trained.members, *([trained.narrow.members] if trained.narrow else [])]
     tensors = [t for stored in distributions for t in stored.tensors()[0].values()]
     if known is not None:
-        features = known.features if isinstance(known, Observations) else None
-        tensors += [known.stored, *([] if features is None else [features])]
+        seen = Observations.of(known)
+        beside = [own for own in (seen.features, seen.averaged) if own is not None]
+        tensors += [known.stored, *beside]
     return sum(t.numel() * t.element_size() for t in tensors)
 
 

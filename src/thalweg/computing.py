@@ -33,7 +33,7 @@ def compute(
             that were not trained on. All others are asked about.
         draws: How many networks to draw where the method finds a distribution.
         emulator_draws: How many retrainings an emulator draws.
-        seed: Seed of all draws.
+        seed: Seed of all draws, and of random changes of inputs.
         narrow_model: Makes a narrow network, where it can't be made from the graph of the whole
             one.
         layer: The layer whose output are the features, for networks that don't end with a linear

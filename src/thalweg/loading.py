@@ -9,6 +9,7 @@ from torch import nn
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.quantifier import Quantifier
+from thalweg.training.batches import Transform
 from thalweg.training.calling import Pick
 from thalweg.weights import distribution
 from thalweg.weights.distribution import WeightDistribution
@@ -28,6 +29,7 @@ def load(
     narrow: MakeNetwork | None = None,
     device: str | None = None,
     pick: Pick = None,
+    augment: Transform | None = None,
 ) -> Quantifier: ...
 
 
@@ -39,6 +41,7 @@ def load(
     narrow: MakeNetwork | None = None,
     device: str | None = None,
     pick: Pick = None,
+    augment: Transform | None = None,
 ) -> WeightDistribution | Quantifier:
     """Reads what `save` wrote: a weight distribution from a file, a fitted `Quantifier` from a
     folder. Neither needs training data.
@@ -52,10 +55,14 @@ def load(
         device: Where a quantifier's networks are evaluated; where they were if None.
         pick: What of the network's outputs are the logits, where the problem had a function that
             says so.
+        augment: The function that changes training inputs at random, where a quantifier averages
+            predictions over such changes (`averages`), and not used elsewhere. Mean predictions
+            with it are compared with stored ones.
 
     Raises:
         InputError: The path is missing, damaged, belongs to something else, or holds something
-            else; or `model` is missing, or makes another network.
+            else; or `model` is missing, or makes another network; or `augment` is missing where it
+            is needed, or is another function.
 
     Example:
         >>> load("nowhere.safetensors")  # doctest: +IGNORE_EXCEPTION_DETAIL
@@ -75,4 +82,4 @@ def load(
             f"load got the folder {path} and no model: give the function that makes the network, "
             "model=Net, as the folder holds numbers and no code"
         )
-    return Quantifier.stored(place, model, narrow=narrow, device=device, pick=pick)
+    return Quantifier.stored(place, model, narrow=narrow, device=device, pick=pick, augment=augment)

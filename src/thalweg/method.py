@@ -7,6 +7,7 @@ It is explorer (or baseline) x repeats x narrow copies x emulator.
 
 from dataclasses import dataclass
 
+from thalweg.averaging import Averaging
 from thalweg.baselines.base import Baseline
 from thalweg.baselines.narrow_ensemble import NarrowEnsemble
 from thalweg.emulators.base import Emulator
@@ -65,6 +66,8 @@ class Method:
         narrow: The narrow copies that are trained beside the explorer's networks; None for none.
         emulator: What learns from the networks and draws retrainings; None where the predictions
             are the networks' own.
+        averages: How many random changes of each input, as the recipe's augmentation makes them,
+            each network's predictions are averaged over for the emulator; 0 for none.
 
     Raises:
         InputError: The parts do not fit each other.
@@ -88,15 +91,18 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
     repeat: int = 1
     narrow: NarrowEnsemble | None = None
     emulator: Emulator | None = None
+    averages: int = 0
 
     def __post_init__(self) -> None:
         whole("repeat", self.repeat, 1)
+        whole("averages", self.averages, 0)
         explorer, emulator = type(self.explorer).__name__, type(self.emulator).__name__
         if self.one_by_one and not self.explorer.own_network:
             raise InputError(
                 f"{explorer} trains another network than the problem's, which narrow copies "
                 "(proxies) and emulators that look at features need: give an explorer"
             )
+        self._check_averages()
         if self.emulator is None:
             return
         if self.narrow is not None and not self.emulator.uses_proxies:
@@ -111,6 +117,16 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
                 f"{explorer} gives {self.size}: give it more members, repeat it, or train narrow "
                 "copies beside it"
             )
+
+    def _check_averages(self) -> None:
+        if not self.averages or (self.emulator is not None and self.emulator.uses_averages):
+            return
+        there = " and no emulator, which makes something of them"
+        if self.emulator is not None:
+            there = f", and {type(self.emulator).__name__} makes nothing of them"
+        raise InputError(
+            f"averages got {self.averages}{there}: take an emulator such as Atlas, or averages=0"
+        )
 
     @property
     def anchors(self) -> int:
@@ -172,6 +188,18 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
         if self.emulator is not None:
             self.emulator.check_takes(outputs)
 
+    def averaging(self, problem: Problem, seed: int) -> Averaging | None:
+        """The random changes of inputs that predictions are averaged over; None for none.
+
+        Args:
+            problem: Its recipe makes the changes.
+            seed: Seed of the changes.
+
+        Raises:
+            InputError: Its recipe makes none.
+        """
+        return Averaging.of(problem, self.averages, seed) if self.averages else None
+
     def explore(self, problem: Problem) -> tuple[Problem, WeightDistribution]:
         """Explores, as often as it is repeated; all work is metered in the problem.
 
@@ -200,11 +228,12 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
                 one.
 
         Raises:
-            InputError: The network can't be narrowed, the explorer can't cope with it, or the
-                emulator can't with its outputs.
+            InputError: The network can't be narrowed, the explorer can't cope with it, the emulator
+                can't with its outputs, or the recipe has no random changes to average over.
             Diverged: The loss of a training became infinite.
         """
         self.check_outputs(problem.outputs)
+        self.averaging(problem, seed)  # says so where there is none
         with problem.measured() as spent:
             predicting, distribution = self.explore(problem)
             count = distribution.size or draws

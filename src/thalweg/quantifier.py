@@ -36,7 +36,7 @@ from thalweg.progress import DELAY, Counter, is_terminal, shown
 from thalweg.spending import spend
 from thalweg.storing.fits import check_storable, read_fit, write_fit
 from thalweg.storing.folder import FIT, FitFolder
-from thalweg.training.batches import Loader
+from thalweg.training.batches import Loader, Transform
 from thalweg.training.calling import Pick
 from thalweg.training.given import Network, given_networks
 from thalweg.training.naming import named, parts_of
@@ -74,7 +74,7 @@ class Quantifier:
             is; 0 for none. They bring the estimate nearer to the mean of retrainings, where the
             emulator uses them, as `Atlas` does, and make looking and predicting (1 + averages)
             times as dear in forward passes; 8 are enough. The training set must be `Batches` with
-            `augment`, and such a fit can't be stored.
+            `augment`; no file holds that function, so `thalweg.load` of such a fit is given it.
         folder: Where networks are kept as soon as they are trained, and the fit in the end: one
             that was killed goes on from there with the same numbers, and one that was done is read.
             A folder belongs to one problem with one choice of settings. None keeps all in memory.
@@ -190,7 +190,7 @@ class Quantifier:
             )
         folder = self._opened(problem, request)
         if folder is not None:
-            if (found := self._done_before(folder, problem)) is not None:
+            if (found := self._done_before(folder, problem, request)) is not None:
                 return found
             for own, count, _ in needed(method, problem, self.narrow):
                 for k in range(count):
@@ -313,7 +313,8 @@ class Quantifier:
     def save(self, folder: str | Path) -> None:
         """Stores what was fitted: networks, what they said of the unlabelled inputs, and what
         asking them needs, training inputs among it where features are used. There is no code in it,
-        and no pickle; every file has a checksum. `thalweg.load(folder, model=Net)` reads it.
+        and no pickle; every file has a checksum. `thalweg.load(folder, model=Net)` reads it; where
+        predictions are averaged it needs `augment=`, too, the function of the training set.
 
         What the emulator learned is not stored: it learns again from the same numbers and seed at
         the first `predict`, which gives the same numbers with the same version of scikit-learn.
@@ -323,8 +324,7 @@ class Quantifier:
 
         Raises:
             InputError: It is not fitted, its emulator can't be named in a file, the training set is
-                too large to be stored, predictions are averaged over random changes of inputs, or
-                the folder is that of a fit.
+                too large to be stored, or the folder is that of a fit.
             DiskError: The folder can't be written to, or the disk is full.
         """
         place = files.given(folder)
@@ -337,7 +337,7 @@ class Quantifier:
     def _write(self, place: Path) -> None:
         fitted, settings = self._known(), self.get_params()
         del settings["emulator"], settings["narrow"], settings["folder"]
-        settings |= {"seed": int(self.seed), "draws": int(self.draws)}
+        settings |= {name: int(settings[name]) for name in ("seed", "draws", "averages")}
         own = self.narrow is not None
         write_fit(place, fitted, settings, self.cost_, self.bought_, own_narrow=own)
 
@@ -350,9 +350,10 @@ class Quantifier:
         narrow: MakeNetwork | None = None,
         device: str | None = None,
         pick: Pick = None,
+        augment: Transform | None = None,
     ) -> Self:
         """One that was saved; as `thalweg.load`."""
-        found = read_fit(folder, model, narrow, device, pick)
+        found = read_fit(folder, model, narrow, device, pick, augment)
         made = cls(**found.settings, emulator=found.fitted.emulator, narrow=narrow)
         made._take(found.fitted, found.cost, found.bought)
         return made
@@ -411,26 +412,29 @@ class Quantifier:
             return None
         emulator = request.emulator_for(problem)
         held = not emulator.uses_features or can_be_held(problem)
-        check_storable(emulator, held=held, averages=request.averages)
+        check_storable(emulator, held=held)
         own = {"budget", "anchors", "seed", "width_ratio", "layer"}
         settings = {f"{name}=": repr(getattr(self, name)) for name in sorted(own)}
         settings["emulator="] = repr(emulator)
+        if self.averages:
+            settings["averages="] = repr(int(self.averages))
         if self.narrow is not None:
             settings["narrow="] = named("narrow", self.narrow)
         folder = FitFolder(files.given(self.folder), {**parts_of(problem), **settings})
         folder.open()
         return folder
 
-    def _done_before(self, folder: FitFolder, problem: Problem) -> Self | None:
+    def _done_before(self, folder: FitFolder, problem: Problem, request: Request) -> Self | None:
         """Itself, with the fit that the folder holds; None where there is none, or a damaged one,
         which is made anew.
         """
         if not folder.is_complete:
             return None
+        averaging = request.averaging(problem)
+        augment = None if averaging is None else averaging.change
+        made_of = problem.model, self.narrow, problem.device, problem.pick, augment
         try:
-            found = read_fit(
-                folder.folder, problem.model, self.narrow, problem.device, problem.pick
-            )
+            found = read_fit(folder.folder, *made_of)
         except InputError:
             return None
         self._take(found.fitted, found.cost, found.bought)

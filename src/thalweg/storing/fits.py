@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from thalweg import files
+from thalweg.averaging import Averaging, blocks
 from thalweg.choosing import Purchase
 from thalweg.emulators.base import Emulator, emulators, find_emulator
 from thalweg.emulators.transfer import Portrait
@@ -28,6 +29,7 @@ from thalweg.outputs import Outputs, outputs_of
 from thalweg.predicting import in_batches, predict
 from thalweg.sensitivity import Sensitivity
 from thalweg.training.architecture import Architecture
+from thalweg.training.batches import Transform
 from thalweg.training.calling import Call, Derived, Pick
 from thalweg.training.execution import check_device
 from thalweg.training.identity import identity_of
@@ -59,26 +61,18 @@ class StoredFit:
     bought: tuple[Purchase, ...]
 
 
-def check_storable(emulator: Emulator, *, held: bool, averages: int = 0) -> None:
+def check_storable(emulator: Emulator, *, held: bool) -> None:
     """Checks that a fit can be stored.
 
     Args:
         emulator: What learns.
         held: Whether the training inputs that it needs are in memory.
-        averages: Over how many random changes of inputs predictions are averaged.
 
     Raises:
         InputError: The emulator is not registered, or has settings that JSON can't hold; or the
-            training inputs are too many; or predictions are averaged, by a function that no file
-            can hold.
+            training inputs are too many.
     """
     _emulator_facts(emulator)
-    if averages:
-        raise InputError(
-            f"this fit can't be stored: its predictions are averaged over {averages} random "
-            "changes of each input, and no file can hold the function that makes them (augment of "
-            "the training set); give averages=0, or no folder"
-        )
     if not held:
         raise InputError(
             "this fit can't be stored: its emulator looks for nearest training inputs, and they "
@@ -106,14 +100,13 @@ def write_fit(
         own_narrow: Whether a function of the user's makes the narrow network.
 
     Raises:
-        InputError: The emulator is not registered, the training set is too large to be held in
-            memory, or predictions are averaged over random changes of inputs.
+        InputError: The emulator is not registered, or the training set is too large to be held in
+            memory.
         DiskError: The folder can't be written to, or the disk is full.
     """
     asking = fitted.asking
     held = asking.training is None or asking.training.held
-    averages = 0 if asking.averaging is None else asking.averaging.count
-    check_storable(fitted.emulator, held=held, averages=averages)
+    check_storable(fitted.emulator, held=held)
     emulator = _emulator_facts(fitted.emulator)
     architectures = [fitted.witnesses[0].architecture]
     architectures += [own.architecture for own in fitted.witnesses[fitted.whole :][:1]]
@@ -140,6 +133,9 @@ def write_fit(
         "bought": [asdict(purchase) for purchase in bought],
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONS}},
     }
+    if asking.averaging is not None:
+        count, seed = asking.averaging.count, asking.averaging.seed
+        record["averaging"] = {"count": int(count), "seed": int(seed)}
     before = _named_before(folder)
     files.write_record(folder / RECORD, record)
     for kind, name in before - _named(record):  # what an earlier fit has left, and nothing else
@@ -168,6 +164,7 @@ def read_fit(
     narrow: Callable[[], nn.Module] | None = None,
     device: str | None = None,
     pick: Pick = None,
+    augment: Transform | None = None,
 ) -> StoredFit:
     """Reads what `write_fit` wrote.
 
@@ -177,10 +174,12 @@ def read_fit(
         narrow: The same of a narrow network, where a function of the user's made it.
         device: Where networks are evaluated; where they were if None.
         pick: What of the network's outputs are the logits, where a function of the user's says so.
+        augment: What changes inputs at random, where predictions are averaged over such changes.
 
     Raises:
         InputError: A file is missing or damaged, or a network that `model` or `narrow` makes does
-            not fit the stored weights, or predicts otherwise with them.
+            not fit the stored weights, or predicts otherwise with them; or a function that the fit
+            needs is missing, or is another one.
     """
     from thalweg.storing.records import FitRecord  # it takes a fifth of a second
 
@@ -193,8 +192,20 @@ def read_fit(
         raise InputError(
             f"{folder} holds networks whose logits a function of yours picks: give it, pick="
         )
+    averages = record["averaging"]["count"] if "averaging" in record else 0
+    if averages and augment is None:
+        raise InputError(
+            f"{folder} holds predictions that are averaged over {averages} random changes of each "
+            "input, which a function makes that no file can hold: give it, augment= (that of the "
+            "training set)"
+        )
+    if augment is not None and not callable(augment):
+        raise InputError(
+            f"augment got {augment!r}, needs a function of inputs and a random generator: give "
+            "that of the training set"
+        )
     try:
-        return _read(folder, record, model, narrow, device, pick)
+        return _read(folder, record, model, narrow, device, pick, augment)
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{folder / RECORD} is damaged ({type(error).__name__}: {error}): {files.COPY}"
@@ -208,6 +219,7 @@ def _read(
     narrow: Callable[[], nn.Module] | None,
     device: str | None,
     pick: Pick,
+    augment: Transform | None,
 ) -> StoredFit:
     facts, cost = record["outputs"], Cost(**record["cost"])
     outputs = type(outputs_of(facts))(**{k: v for k, v in facts.items() if k != "kind"})
@@ -236,6 +248,9 @@ def _read(
     if record["training"] is not None:
         known, cut_at = _read_file(folder, "inputs", record["training"])
         training = TrainingInputs(_batches(known, "", cut_at, whole.call.form), whole.device)
+    averaging = None
+    if "averaging" in record and augment is not None:
+        averaging = Averaging(augment, **record["averaging"])
     asking = Asking(
         [(x,) for (x,) in _batches(tensors, "unlabelled ", lengths, whole.call.form)],
         training,
@@ -244,6 +259,7 @@ def _read(
         outputs,
         whole.example,
         whole.meter,
+        averaging,
     )
     witnesses = tuple(
         _witness(folder, name, architectures[number >= record["whole"]])
@@ -264,6 +280,8 @@ def _read(
     near = _NEAR if there else _NEAR_ELSEWHERE
     for number, own in enumerate(fitted.used):
         _check_alike(own, asking, "model" if number < fitted.whole else "narrow", near)
+    if averaging is not None:
+        _check_averaging(averaging, fitted.used[0], asking, near)
     bought = tuple(Purchase(**purchase) for purchase in record["bought"])
     return StoredFit(fitted, settings, cost, bought)
 
@@ -276,15 +294,39 @@ def _check_alike(own: Witness, asking: Asking, name: str, near: float) -> None:
     """
     first = next(iter(in_batches(asking.unlabelled, asking.example)))
     said = predict(own.architecture, own.weights, [first]).stored[0]
-    before = own.log_probs[: len(said)]
-    values = asking.outputs.predicted.values
-    scale = 1.0 if asking.outputs.simplex else float(own.log_probs.std().clamp_min(1e-30))
-    apart = float((values(said.double()) - values(before.double())).abs().max())
-    if apart > near * scale:
+    if (apart := _apart(said, own.log_probs, asking.outputs, near)) is not None:
         raise InputError(
             f"{name}() makes a network that predicts otherwise than the stored one with the same "
             f"weights (by {apart:.2g}): give the function that it was fitted with"
         )
+
+
+def _check_averaging(averaging: Averaging, own: Witness, asking: Asking, near: float) -> None:
+    """Whether a network predicts the first unlabelled inputs, changed at random, as it did when it
+    was fitted.
+
+    Raises:
+        InputError: It does not.
+    """
+    batches = in_batches(asking.unlabelled, asking.example)
+    first = next(blocks(inputs_of(batch, asking.example) for batch in batches))
+    said = averaging.said(own.architecture, own.weights, first)
+    if (apart := _apart(said, cast(Tensor, own.averaged), asking.outputs, near)) is not None:
+        raise InputError(
+            f"augment() changes inputs otherwise than when the networks were asked (predictions "
+            f"differ by {apart:.2g}): give the function that it was fitted with, and its device "
+            "where it draws otherwise on another one"
+        )
+
+
+def _apart(said: Tensor, before: Tensor, outputs: Outputs, near: float) -> float | None:
+    """How far stored predictions `[first inputs, columns]` are from those before, of which they
+    are the first; None where they are near.
+    """
+    values = outputs.predicted.values
+    scale = 1.0 if outputs.simplex else float(before.std().clamp_min(1e-30))
+    apart = float((values(said.double()) - values(before[: len(said)].double())).abs().max())
+    return apart if apart > near * scale else None
 
 
 def _write(folder: Path, kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
@@ -364,6 +406,8 @@ def _architecture(facts: Mapping[str, Any], device: str | None, pick: Pick) -> d
 def _of_witness(own: Witness) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"weights {key}": tensor for key, tensor in pack([own.weights]).items()}
     tensors["log_probs"] = own.log_probs
+    if own.averaged is not None:
+        tensors["averaged"] = own.averaged
     facts: dict[str, Any] = {"ratio": own.ratio, "portrait": asdict(own.portrait), "seen": None}
     facts["sensitivity"] = None if own.sensitivity is None else asdict(own.sensitivity)
     if own.features is not None and own.rows is not None:
@@ -393,7 +437,8 @@ def _witness(folder: Path, name: str, architecture: Architecture) -> Witness:
     portrait, moved = Portrait(**facts["portrait"]), facts.get("sensitivity")
     rows, said = tensors.get("rows"), tensors["log_probs"]
     found = None if moved is None else Sensitivity(**moved)
-    return Witness(architecture, weights, facts["ratio"], features, said, rows, portrait, found)
+    known = said, rows, portrait, found, tensors.get("averaged")
+    return Witness(architecture, weights, facts["ratio"], features, *known)
 
 
 def _of_inputs(

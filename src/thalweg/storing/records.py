@@ -26,6 +26,14 @@ class AnchorRecord(TypedDict):
     emulator_seconds: NotRequired[Amount]
 
 
+class AveragingRecord(TypedDict):
+    """The random changes of inputs that predictions are averaged over, without their function."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+    count: Annotated[int, Field(ge=1)]
+    seed: int
+
+
 class FitRecord(TypedDict):
     """`quantifier.json`: settings of a fit, and the names of the files that hold the rest."""
 
@@ -44,6 +52,7 @@ class FitRecord(TypedDict):
     layer: str | None
     inputs: Name
     training: Name | None
+    averaging: NotRequired[AveragingRecord]  # where predictions are averaged
     cost: dict[str, Any]
     bought: list[dict[str, Any]]
     versions: dict[str, str]

@@ -77,10 +77,21 @@ class StudyContext:
         for row in self.plan.methods:
             with _about(row.label):
                 row.method.check_outputs(self.outputs)
+                self._check_changes(row.method.averages)
         problem = self.problem("reference", None)
         if self.plan.execution.stack > 1:
             with _about("execution.stack"):
                 check_stack(problem)
+
+    def _check_changes(self, averages: int) -> None:
+        if averages and self.train.augment is None:
+            there = "no customary augmentation of these data"
+            if self.dataset.augment is not None:
+                there = "no augmentation, as data.augment is false"
+            raise InputError(
+                f"averages got {averages}, and {there}: give data that have one, with "
+                "data.augment = true, or averages = 0"
+            )
 
     def check_pictures(self, got: str, remedy: str) -> None:
         """Checks that there can be a picture of the landscape.

@@ -306,7 +306,7 @@ def _entry(facts: Mapping[str, Any]) -> dict[str, Any]:
         "baseline" if facts.get("baseline") else "explorer": facts["explorer"],
         **{k: v for k, v in facts["settings"].items() if v is not None},
     }
-    entry |= {key: facts[key] for key in ("repeat", "proxies") if key in facts}
+    entry |= {key: facts[key] for key in ("repeat", "proxies", "averages") if key in facts}
     if facts["emulator"]:
         entry["emulator"] = {"name": facts["emulator"], **facts["emulator_settings"]}
     return entry

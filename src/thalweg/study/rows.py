@@ -49,6 +49,7 @@ class Row:
             "emulator": self.emulator_name,
             "emulator_settings": None if method.emulator is None else settings_of(method.emulator),
             **({} if method.narrow is None else {"proxies": settings_of(method.narrow)}),
+            **({"averages": method.averages} if method.averages else {}),
         }
 
 
@@ -77,16 +78,19 @@ def rows_of(table: Mapping[str, Any], where: str, key: str) -> list[Row]:
     explorer_name, explorer_class = _explorer(settings, where, key)
     rows = []
     for given, varied in _combinations(settings, f"{where}: {key}"):
+        asked = {"averages": given.pop("averages")} if "averages" in given else {}
         if label is None:
-            title = _title(explorer_name, given, beside, emulator_name, emulator_settings)
+            title = _title(explorer_name, given, beside, emulator_name, emulator_settings | asked)
         else:
             title = label + "".join(f", {name} {value}" for name, value in varied.items())
         _one_line(title, f"{where}: {key}.label")
         repeat = given.pop("repeat", 1)
         whole(f"{where}: {key}.repeat", repeat, 1)
+        averages = asked.get("averages", 0)
+        whole(f"{where}: {key}.averages", averages, 0)
         explorer = _made(explorer_class, given, where, key)
         try:
-            method = Method(explorer, int(repeat), narrow, emulator)
+            method = Method(explorer, int(repeat), narrow, emulator, int(averages))
         except InputError as error:
             raise InputError(f"{where}: {key}: {error}") from None
         rows.append(Row(title, method, explorer_name, emulator_name))

@@ -148,6 +148,7 @@ class MethodRun(Task):
         inputs = _inputs(context)
         if method.emulator is not None:
             inputs += len(context.splits.validation)
+        inputs *= 1 + method.averages
         if batch_norm and not trained:
             examples = context.problem("preflight", None).bn_examples
             inputs += min(examples, len(context.train.targets))
