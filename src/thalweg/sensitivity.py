@@ -6,8 +6,8 @@ each tensor of weights in units of its root mean square. The first hangs on the 
 the second does not; across the atlas' tasks they err to opposite sides, and how far retrainings
 differ follows their geometric mean better than anything else that one network tells.
 
-|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors
-of d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
+|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors of
+d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
 network can be looked at.
 """
 
