@@ -31,7 +31,8 @@ def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
 
     low = min(clue.log_level - 30 * clue.scale for clue in clues)
     high = max(clue.log_level + 30 * clue.scale for clue in clues)
-    points = sorted(clue.log_level for clue in clues)
+    marks = {clue.log_level + z * clue.scale for clue in clues for z in (-10, -3, 0, 3, 10)}
+    points = sorted(marks)
 
     def moment(k: int, about: float = 0.0) -> float:
         return integrate.quad(
@@ -52,6 +53,10 @@ def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
         [(-3.0, 0.6), (-1.0, 0.05), (-1.1, 0.2), (-4.0, 0.2)],
         [(-3.0, 0.4, math.inf), (-2.0, 0.1), (-2.4, 0.2)],
         [(-3.0, 0.4, math.inf), (-2.0, 0.3, math.inf)],
+        [(-3.0, 0.5), (-2.0, 0.01)],
+        [(-9.0, 2.3), (-2.0, 0.007)],
+        [(-9.0, 2.3, math.inf), (-2.0, 0.002), (-2.003, 0.004)],
+        [(-4.0, 0.5), (-2.0, 0.002), (-1.0, 0.001)],
     ],
 )
 def test_the_posterior_is_the_integral(told):

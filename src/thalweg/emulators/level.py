@@ -33,7 +33,7 @@ from thalweg.sensitivity import Sensitivity
 FREEDOM = 3.0
 _AS_STUDENT = ((FREEDOM + 1) / FREEDOM) ** 0.5  # of a normal scale: as sharp in the middle
 _LEAST = 1e-12
-_GRID, _REACH = 2001, 12.0
+_GRID, _REACH = 4001, 12.0
 _MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
 _WORDS = {
     "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
@@ -100,15 +100,19 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
     where = torch.tensor([clue.log_level for clue in clues], dtype=torch.float64)
     scales = torch.tensor([clue.scale for clue in clues], dtype=torch.float64)
     reach = _REACH * float(scales.max())
-    grid = torch.linspace(
-        float(where.min()) - reach, float(where.max()) + reach, _GRID, dtype=torch.float64
-    )
+    low, high = float(where.min()) - reach, float(where.max()) + reach
+    # dense about each clue and ever wider away from it, so that the sharpest one is seen, too
+    far = ((high - low) / scales).asinh()
+    steps = torch.linspace(-1, 1, _GRID, dtype=torch.float64)[:, None]
+    grid = (where + scales * (far * steps).sinh()).clamp(low, high).flatten().sort().values
+    ends = torch.cat([grid[:1], grid, grid[-1:]])
+    lengths = (ends[2:] - ends[:-2]) / 2
     squares = ((grid[:, None] - where) / scales).square()
     log = torch.zeros_like(grid)
     for clue, square in zip(clues, squares.T, strict=True):
         tails = (clue.freedom + 1) / 2 * (square / clue.freedom).log1p()
         log = log - (square / 2 if math.isinf(clue.freedom) else tails)
-    share = (log - log.max()).exp()
+    share = lengths * (log - log.max()).exp()
     share /= share.sum()
     mean = float(share @ grid)
     return Level(mean, float(share @ (grid - mean).square()) ** 0.5, clues)
