@@ -15,7 +15,7 @@ from thalweg.narrow.training import charged, relative_cost
 from thalweg.observing import Inputs, RecordStore, observe
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import sensitivity
+from thalweg.sensitivity import sensitivity_of_probabilities
 from thalweg.weights.distribution import WeightDistribution
 
 CALIBRATION = "calibration"
@@ -153,9 +153,11 @@ def _together(
 
 
 def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Observations:
-    """The same observations of the inputs to learn from, with the first network's sensitivity."""
+    """The same observations of the inputs to learn from, with the first network's sensitivity,
+    where that is of use.
+    """
     with _metered(trained):
-        found = sensitivity(trained.predicting, trained.members.points[0], inputs)
+        found = sensitivity_of_probabilities(trained.predicting, trained.members.points[0], inputs)
     return replace(known, sensitivity=found)
 
 

@@ -23,7 +23,7 @@ from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
 from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import Sensitivity, sensitivity
+from thalweg.sensitivity import Sensitivity, sensitivity_of_probabilities
 from thalweg.training.architecture import Architecture
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
@@ -134,7 +134,7 @@ class Witness:
         rows: Their features `[inputs, features]`, or None.
         portrait: What it is beside its predictions.
         sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
-            where nobody asked, or where that can't be had.
+            where nobody asked, where they are values, or where that can't be had.
         averaged: What is stored of its mean predictions over random changes of the unlabelled
             inputs `[inputs, columns]`, or None.
     """
@@ -178,8 +178,9 @@ class Witness:
                 features = InputFeatures.of(architecture, weights, asking.training, asking.layer)
             said = _said(architecture, weights, features, asking.unlabelled, asking.near)
             drawn = portrait(architecture, weights, asking.part)
-            found = sensitivity(architecture, weights, asking.unlabelled) if sensitive else None
-            averaged = None
+            found = averaged = None
+            if sensitive:
+                found = sensitivity_of_probabilities(architecture, weights, asking.unlabelled)
             if asking.averaging is not None:
                 averaged = asking.averaging.said(architecture, weights, asking.unlabelled)
             facts = *said, drawn, found, averaged

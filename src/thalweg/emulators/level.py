@@ -35,6 +35,10 @@ _AS_STUDENT = ((FREEDOM + 1) / FREEDOM) ** 0.5  # of a normal scale: as sharp in
 _LEAST = 1e-12
 _GRID, _REACH = 4001, 12.0
 _MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
+_WITHOUT_GRADIENTS = (
+    "without gradients, one network tells it by its predictions alone, and is off by about twice "
+    "as much"
+)
 _WORDS = {
     "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
     "classes": "number of classes",
@@ -68,12 +72,15 @@ class Level:
         deviation: Its standard deviation.
         clues: What it rests on.
         unlike: In what the task is unlike all tasks of the atlas, in words; empty where it is not.
+        weaker: Why one network tells less of it than it usually does, in words; empty where it
+            does not.
     """
 
     log_level: float
     deviation: float
     clues: tuple[Clue, ...]
     unlike: tuple[str, ...] = ()
+    weaker: str = ""
 
     @property
     def value(self) -> float:
@@ -83,7 +90,8 @@ class Level:
     def __str__(self) -> str:
         low, high = (math.exp(self.log_level + z * self.deviation) for z in (-1.96, 1.96))
         unlike = f"; unlike all tasks of the atlas: {', '.join(self.unlike)}" * bool(self.unlike)
-        return f"mean u {self.value:.4g} ({low:.4g} to {high:.4g}){unlike}"
+        weaker = f"; {self.weaker}" * bool(self.weaker)
+        return f"mean u {self.value:.4g} ({low:.4g} to {high:.4g}){unlike}{weaker}"
 
 
 def level_of(clues: tuple[Clue, ...]) -> Level:
@@ -133,10 +141,11 @@ def level_from(
         for name, (low, high) in ranges.items()
         if not low - _MARGIN <= found[name] <= high + _MARGIN
     }
+    weaker = _WITHOUT_GRADIENTS if group.outputs.simplex and sensitivity is None else ""
     if "offset" in beyond:  # as of inputs in other units; predictions alone tell, then
         sensitivity = None
     made = level_of(clues_of(law, group, stored, sensitivity, far=bool(beyond)))
-    return replace(made, unlike=tuple(beyond.values()))
+    return replace(made, unlike=tuple(beyond.values()), weaker=weaker)
 
 
 def clues_of(
