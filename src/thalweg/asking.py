@@ -94,6 +94,8 @@ def ask(
     else:
         observed = _together(method, trained, inputs, calibration)
     known = observed.pop(calibration, None)
+    if trained.path > 1 and known is not None:
+        known = replace(Observations.of(known), path=trained.path)
     if method.uses_sensitivity and known is not None:
         known = _with_sensitivity(trained, Observations.of(known), inputs[calibration])
     predictions = {

@@ -244,6 +244,7 @@ class Fitted:
         emulator: What learns.
         seed: Seed of what is random in learning.
         learned: The numbers of the narrow copies that learned the task.
+        path: How many whole networks, the first ones, come of one training, as in `Observations`.
     """
 
     asking: Asking
@@ -254,6 +255,7 @@ class Fitted:
     emulator: Emulator
     seed: int
     learned: tuple[int, ...]
+    path: int = 1
 
     @staticmethod
     def of(
@@ -304,7 +306,8 @@ class Fitted:
             tick()
         width_ratio = 1.0 if narrow is None else narrow.width_ratio
         count = len(trained.members.points)
-        return made(asking, tuple(witnesses), count, count, width_ratio, emulator, seed)
+        facts = count, width_ratio, emulator, seed, trained.path
+        return made(asking, tuple(witnesses), count, *facts)
 
     @cached_property
     def used(self) -> tuple[Witness, ...]:
@@ -401,7 +404,7 @@ class Fitted:
                     Witness.of(copies[0].architecture, weights, narrow.cost_ratio, self.asking)
                 )
                 tick()
-        facts = self.given, self.width_ratio, self.emulator, self.seed
+        facts = self.given, self.width_ratio, self.emulator, self.seed, self.path
         return made(self.asking, tuple(more), count, *facts)
 
     def with_network(self, weights: Weights) -> "Fitted":
@@ -417,7 +420,7 @@ class Fitted:
             witness,
             *self.witnesses[self.given :],
         )
-        facts = self.given + 1, self.width_ratio, self.emulator, self.seed
+        facts = self.given + 1, self.width_ratio, self.emulator, self.seed, self.path
         return made(self.asking, witnesses, self.whole + 1, *facts)
 
     def _observations(self, said: list[Said]) -> Observations:
@@ -434,6 +437,7 @@ class Fitted:
             observed,
             averaged=torch.stack(averaged) if averaged else None,
             sensitivity=self.witnesses[0].sensitivity,
+            path=self.path,
         )
 
 
@@ -445,13 +449,14 @@ def made(
     width_ratio: float,
     emulator: Emulator,
     seed: int,
+    path: int = 1,
 ) -> Fitted:
     """Returns what a fit leaves of networks that were asked; arguments as the attributes of
     `Fitted`.
     """
     said = [own.log_probs for own in witnesses]
     learned = learned_the_task(said, whole, asking.outputs)
-    return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned)
+    return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned, path)
 
 
 def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:

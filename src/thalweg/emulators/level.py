@@ -9,7 +9,8 @@ contradict each other a wide one; it is one posterior with one error bar, whatev
     network     a linear function of what one network says of typical inputs: of its sensitivity in
                 both kinds of units (`thalweg.sensitivity`), where it is known; it is wide, as how
                 far retrainings differ hangs on all of the training
-    trainings   how far two or more full trainings differ from each other
+    trainings   how far two or more full trainings differ from each other; points along the path
+                of one training are one, their mean
     apart       how far narrow copies are from whole networks, by the law of width
     scatter     how far two or more copies differ from each other, by the same
 
