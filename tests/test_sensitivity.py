@@ -370,7 +370,7 @@ def test_a_study_that_goes_on_gets_the_same(seen):
 
 def test_other_emulators_do_not_ask(monkeypatch):
     for module in ("fitting", "asking"):
-        monkeypatch.setattr(f"thalweg.{module}.sensitivity_of_probabilities", None)
+        monkeypatch.setattr(f"thalweg.{module}.sensitivity_if_any", None)
     own = cases.problem(networks=list(TRAINED), unlabelled=KNOWN)
     emulator = thalweg.emulators.Forest(trees=5)
     found = quiet(thalweg.quantify, own, ASKED, budget=0, emulator=emulator, draws=3)
