@@ -214,18 +214,25 @@ def test_signs_are_what_they_are_called():
     assert turned == pytest.approx(alone)
 
 
+def test_signs_of_values():
+    """Their sensitivity has their units; over their scatter it has none."""
+    given = values(1, outputs=2)[0]
+    scatter = math.log(float(given.double().std(0).norm()))
+    assert signs(Values(), given, None) == pytest.approx({"offset": scatter})
+    expected = {"offset": math.log(5.0), "steepness": math.log(5.0) - scatter}
+    found = signs(Values(), given, Sensitivity(2.5, 10.0, 700))
+    assert found == pytest.approx({**expected, "parameters": math.log(700)})
+
+
 def test_the_law_knows_all_signs_and_a_known_sensitivity_tells_more_surely():
     for kind, stored in ((Classes(), logits()[0]), (Values(), values(1)[0])):
         law = LAW["probabilities" if kind.simplex else "values"]
         for own in (None, Sensitivity(1.0, 1.0, 100)):
             before = law[name_of(sensitivity=own is not None)]
-            known = own is not None and kind.simplex
-            assert set(before["slopes"]) == {"offset"} | (
-                {"classes"} if kind.simplex and not known else set()
-            )
-            assert set(before["ranges"]) == set(signs(kind, stored, own)) - (
-                set() if known else {"offset"}
-            )
+            found = set(signs(kind, stored, own))
+            assert "offset" in before["slopes"] and set(before["slopes"]) <= found
+            free = set() if own is not None and kind.simplex else {"offset"}  # it has units
+            assert set(before["ranges"]) == found - free
             assert before["slopes"]["offset"] == 1 and before["scale"] > 0
     own = LAW["probabilities"]
     assert own[name_of(sensitivity=True)]["scale"] < own[name_of(sensitivity=False)]["scale"]
