@@ -6,7 +6,7 @@ and u over all other retrainings; and what a base and narrow copies tell of the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Digest:
         rows: By whether there are features, the columns `[bases x inputs, columns]`.
         offset: By the same, the offset `[bases x inputs]`.
         log_u: Logarithm of u over its mean `[bases x inputs]`.
-        level: Of each base, the logarithm of the mean of u, and the signs of it.
+        level: Of each base, the logarithm of the mean of u, its sensitivity, and the signs of it.
         clues: What copies and trainings tell of it, in some states: the true logarithm less that
             which they tell.
     """
@@ -80,7 +80,7 @@ def make(name: str) -> None:
         tensors.setdefault("log u", []).append(both[chosen] - typical_u)
         sensitive = networks.sensitivity_of(name, base)
         level.append(
-            {"log_u": typical_u}
+            {"log_u": typical_u, "sensitivity": None if sensitive is None else asdict(sensitive)}
             | {
                 str(known): signs(outputs, own["known"], sensitive if known else None)
                 for known in (True, False)

@@ -183,19 +183,8 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     free = ["offset"] if sensitive else names
     x = np.array([[own[which][name] for name in names] for task in digests for own in task.level])
     y = np.array([own["log_u"] for task in digests for own in task.level])
-    tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
-    errors = []
-    for k, task in enumerate(digests):
-        alike = [
-            i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network
-        ]
-        others = ~np.isin(tasks, alike)
-        if len(set(tasks[others])) < 5:
-            others = tasks != k
-        slopes, mean = _ridge(x[others, : len(free)], y[others], free)
-        errors.append(np.mean(y[tasks == k] - x[tasks == k, : len(free)] @ slopes - mean))
     slopes, mean = _ridge(x[:, : len(free)], y, free)
-    known = [error for error in errors if math.isfinite(error)]
+    known = [e for e in errors_left_out(digests, x[:, : len(free)], free) if math.isfinite(e)]
     scale = float(np.sqrt(np.mean(np.square(known)))) if len(known) > 2 else 1.0
     return {
         "mean": mean,
@@ -207,6 +196,32 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
             if name != "offset" or (sensitive and "steepness" not in names)  # it has units
         },
     }
+
+
+def errors_left_out(
+    digests: Sequence[Digest], x: NDArray[np.float64], names: Sequence[str]
+) -> list[float]:
+    """By how much the logarithm of the mean of u is off on each task, mean over its bases, where
+    the regression knows no task with the same data and none with the same network.
+
+    Args:
+        digests: The tasks.
+        x: What one network tells `[tasks x bases, names]`.
+        names: What the columns are; `offset` has the slope 1.
+    """
+    y = np.array([own["log_u"] for task in digests for own in task.level])
+    tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
+    errors = []
+    for k, task in enumerate(digests):
+        alike = [
+            i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network
+        ]
+        others = ~np.isin(tasks, alike)
+        if len(set(tasks[others])) < 5:
+            others = tasks != k
+        slopes, mean = _ridge(x[others], y[others], names)
+        errors.append(float(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean)))
+    return errors
 
 
 def _ridge(

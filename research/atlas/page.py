@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from research.atlas import digest, fit
 from research.atlas.plan import TASKS
 from research.skeleton import DOCS, stored, table
 
@@ -191,6 +194,33 @@ def _tasks(judged: Rows) -> str:
     return table([*head, "one network", "budget 0.5", "budget 1", "budget 2"], rows)
 
 
+def _scale(judged: Rows) -> str:
+    """What one network tells of the mean of u, and how far each is off on tasks left out."""
+    kinds: dict[str, Callable[[dict[str, Any]], float]] = {
+        "predictions alone: the norm of diag(p) - pp', or the scatter of values": lambda own: own[
+            "False"
+        ]["offset"],
+        "sensitivity, plain": lambda own: math.log(own["sensitivity"]["mean"]),
+        "sensitivity, in units of the tensors' root mean squares": lambda own: math.log(
+            own["sensitivity"]["relative"]
+        ),
+        "their geometric mean": lambda own: own["True"]["offset"],
+    }
+    there = [digest.read(name) for name in digest.stored()]
+    rows = []
+    for title, read in kinds.items():
+        cells: list[Any] = [title]
+        for simplex in (True, False):
+            own = [task for task in there if task.simplex == simplex]
+            x = np.array([[read(base)] for task in own for base in task.level])
+            found = fit.errors_left_out(own, x, ["offset"])
+            root = math.sqrt(statistics.fmean(error**2 for error in found))
+            cells += [f"{statistics.median(map(abs, found)):.2f}", f"{root:.2f}"]
+        rows.append(cells)
+    head = ["told by", "probabilities: median", "root mean square"]
+    return table([*head, "values: median", "root mean square"], rows)
+
+
 def _growth(rows: Rows) -> str:
     if not rows:
         return ""
@@ -249,6 +279,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "facts": _facts,
     "kinds": _kinds,
     "parts": _parts,
+    "scale": _scale,
     "growth": lambda judged: "",
     "tasks": _tasks,
 }
