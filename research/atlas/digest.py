@@ -79,8 +79,9 @@ def make(name: str) -> None:
         both = torch.cat([log_u[part] for part in networks.PARTS])
         tensors.setdefault("log u", []).append(both[chosen] - typical_u)
         sensitive = networks.sensitivity_of(name, base)
+        assert sensitive is not None, f"{name}: a network without gradients"
         level.append(
-            {"log_u": typical_u, "sensitivity": None if sensitive is None else asdict(sensitive)}
+            {"log_u": typical_u, "sensitivity": asdict(sensitive)}
             | {
                 str(known): signs(outputs, own["known"], sensitive if known else None)
                 for known in (True, False)

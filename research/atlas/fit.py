@@ -36,7 +36,8 @@ RATE = 4e-3
 DECAY = 0.05
 _MOST = 4.0  # of a logarithm, as in `thalweg.atlas.learned`
 _RIDGE = 10.0  # tasks
-SIGNS = ("offset", "classes", "parameters", "steepness")
+SIGNS = ("offset", "classes", "parameters", "contrast", "steepness")
+_FEWEST = 2  # tasks left to learn from
 _LEAST_SCALE = 0.04  # of the errors of a clue
 
 
@@ -202,7 +203,8 @@ def errors_left_out(
     digests: Sequence[Digest], x: NDArray[np.float64], names: Sequence[str]
 ) -> list[float]:
     """By how much the logarithm of the mean of u is off on each task, mean over its bases, where
-    the regression knows no task with the same data and none with the same network.
+    the regression knows no task with the same data and none with the same network (all but the task
+    itself, where fewer than two were left).
 
     Args:
         digests: The tasks.
@@ -217,7 +219,7 @@ def errors_left_out(
             i for i, t in enumerate(digests) if t.data == task.data or t.network == task.network
         ]
         others = ~np.isin(tasks, alike)
-        if len(set(tasks[others])) < 5:
+        if len(set(tasks[others])) < _FEWEST:
             others = tasks != k
         slopes, mean = _ridge(x[others], y[others], names)
         errors.append(float(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean)))

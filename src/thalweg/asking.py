@@ -184,9 +184,7 @@ def _with_averages(
 
 
 def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Observations:
-    """The same observations of the inputs to learn from, with the first network's sensitivity,
-    where that is of use.
-    """
+    """The same observations of the inputs to learn from, with the first network's sensitivity."""
     with _metered(trained):
         found = sensitivity_if_any(trained.predicting, trained.members.points[0], inputs)
     return replace(known, sensitivity=found)

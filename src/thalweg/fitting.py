@@ -134,7 +134,7 @@ class Witness:
         rows: Their features `[inputs, features]`, or None.
         portrait: What it is beside its predictions.
         sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
-            where nobody asked, where they are values, or where that can't be had.
+            where nobody asked, or where that can't be had.
         averaged: What is stored of its mean predictions over random changes of the unlabelled
             inputs `[inputs, columns]`, or None.
     """

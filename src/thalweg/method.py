@@ -33,7 +33,7 @@ class Trained:
         members: All networks of it, or as many as were drawn.
         narrow: Narrow copies beside them, or None.
         cost: What they cost.
-        one_training: Whether all members come of one training.
+        independent: Whether members are retrainings, each its own; else they count as one.
     """
 
     problem: Problem
@@ -42,7 +42,7 @@ class Trained:
     members: Members
     narrow: NarrowCopies | None
     cost: Cost
-    one_training: bool = False
+    independent: bool = True
 
     @property
     def networks(self) -> int:
@@ -53,7 +53,7 @@ class Trained:
     @property
     def path(self) -> int:
         """As in `Observations`, of the members."""
-        return len(self.members.points) if self.one_training else 1
+        return 1 if self.independent else len(self.members.points)
 
     @property
     def metered_together(self) -> bool:
@@ -246,5 +246,5 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
             count = distribution.size or draws
             members = Members(tuple(sample(predicting, distribution, count, seed=seed)))
             narrow = None if self.narrow is None else self.narrow.copies(problem, narrow_model)
-        alone = self.explorer.one_training and self.repeat == 1
-        return Trained(problem, predicting, distribution, members, narrow, spent.cost, alone)
+        own = self.explorer.retrainings
+        return Trained(problem, predicting, distribution, members, narrow, spent.cost, own)

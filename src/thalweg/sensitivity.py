@@ -2,13 +2,17 @@
 
 Of thalweg's own. With p an input's values and w all trained weights, it is the mean over some
 inputs of |dp/dw| (Frobenius), in two kinds of units: that of all weights as they are, and that of
-each tensor of weights in units of its root mean square. The first hangs on the units of inputs and
-the second does not; across the atlas' tasks they err to opposite sides, and how far retrainings
-differ follows their geometric mean better than anything else that one network tells.
+each weight in units of the root mean square of all weights that start from the same channel of the
+same layer. The first hangs on the units of inputs. The second does not, but for biases and
+parameters of norm layers, each tensor of which has one unit. Across the atlas' tasks they err to
+opposite sides, and how far retrainings differ follows their geometric mean better than anything
+else that one network tells.
 
-|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors of
-d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
-network can be looked at.
+It is found from the gradients of the outputs along the five leading singular vectors of
+d p / d outputs, one input after the other, so that any network can be looked at. Of five classes or
+fewer, and nearly where few classes are in question, that is all of |dp/dw|; where many are, it is
+less, and across the atlas' tasks that tells more than all of it. Of more than five values, five
+directions stand for all.
 """
 
 import math
@@ -36,7 +40,7 @@ class Sensitivity:
 
     Attributes:
         mean: The mean over inputs of |dp/dw|.
-        relative: The same with each tensor of weights in units of its root mean square.
+        relative: The same in units of the root mean square of weights that start from one channel.
         parameters: How many numbers are trained.
     """
 
@@ -79,7 +83,7 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
         return None
-    units = [float(p.detach().double().square().mean()) for p in trained]
+    units = [_units(p) for p in trained]
     norms: list[tuple[float, float]] = []
     with problem.meter.clock(), seeded(problem.seed, "sensitivity"):
         for one in _spread(problem, inputs):
@@ -138,7 +142,7 @@ def _norms(
     problem: Evaluable,
     network: nn.Module,
     trained: list[nn.Parameter],
-    units: list[float],
+    units: list[Tensor],
     x: Inputs,
 ) -> tuple[float, float]:
     """|dp/dw| of one input `[1, ...]`, in both kinds of units, the squares of which are given for
@@ -149,7 +153,8 @@ def _norms(
             outputs = network(x)
             problem.outputs.check_outputs(outputs, 1)
             plain = relative = 0.0
-            for direction in _directions(problem.outputs, outputs.detach()):
+            sizes, directions = _directions(problem.outputs, outputs.detach())
+            for size, direction in zip(sizes, directions, strict=True):
                 problem.meter.backward(outputs)
                 # none of it trains: the loop is the only place that does
                 gradients = torch.autograd.grad(
@@ -157,16 +162,28 @@ def _norms(
                 )
                 for gradient, unit in zip(gradients, units, strict=True):
                     if gradient is not None:
-                        square = float(gradient.double().square().sum())
-                        plain, relative = plain + square, relative + square * unit
+                        squares = gradient.double().square()
+                        plain += size * float(squares.sum())
+                        relative += size * float((squares * unit).sum())
     except Exception:  # a user's network, which predicts batches, may raise anything here
         return math.nan, math.nan
     return plain**0.5, relative**0.5
 
 
-def _directions(kind: Outputs, outputs: Tensor) -> list[Tensor]:
-    """Directions of outputs `[1, outputs]` such that the squared gradients along them add up to
-    |dp/dw|^2.
+def _units(weights: Tensor) -> Tensor:
+    """The mean squares of weights `[after, before, ...]`, of each that comes before, so that it is
+    no matter in what unit that is; of biases, which have none, of all.
+    """
+    squares = weights.detach().double().square()
+    if squares.dim() < 2:
+        return squares.mean()
+    return squares.mean([axis for axis in range(squares.dim()) if axis != 1], keepdim=True)
+
+
+def _directions(kind: Outputs, outputs: Tensor) -> tuple[list[float], Tensor]:
+    """Unit directions of outputs `[1, outputs]`, the leading ones of d p / d outputs, each
+    `[1, outputs]`, and the squares by which squared gradients along them add up. Of values, whose
+    directions are all alike, some stand for all.
     """
     with torch.enable_grad():
         jacobian = torch.autograd.functional.jacobian(
@@ -175,5 +192,8 @@ def _directions(kind: Outputs, outputs: Tensor) -> list[Tensor]:
     rank = min(_DIRECTIONS, *jacobian.shape)
     # exact but for roundings where there are at most ten outputs
     _, values, directions = torch.svd_lowrank(jacobian, min(2 * _DIRECTIONS, *jacobian.shape), 4)
-    found = values[:rank, None] * directions.mT[:rank]
-    return [row.reshape(outputs.shape).to(outputs) for row in found]
+    squares = values[:rank].square()
+    if not kind.simplex:
+        squares = squares * (jacobian.square().sum() / squares.sum())
+    found = directions.mT[:rank].reshape(rank, *outputs.shape)
+    return squares.tolist(), found.to(outputs)

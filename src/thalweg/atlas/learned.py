@@ -23,7 +23,7 @@ from thalweg.atlas.views import Typical, columns_of, look
 from thalweg.errors import InputError
 from thalweg.outputs import Outputs
 
-VERSION = 1
+VERSION = 2
 FILE = Path(__file__).with_name("atlas.safetensors")
 _FAR = 3.0  # standard deviations: farther columns count as this far
 _MOST = 4.0  # of a logarithm

@@ -124,7 +124,7 @@ class Atlas(Learner):
             )
         measure = _Measure.of(known)
         known = measure.of_observations(known if self.geometry else replace(known, features=None))
-        kind, group = known.outputs, Group.of(known).by_training(known.path)
+        kind, group = known.outputs, Group.of(known, known.path)
         level = self._level(known, book)
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
@@ -139,7 +139,7 @@ class Atlas(Learner):
             asked = measure.of_observations(
                 asked if self.geometry else replace(asked, features=None)
             )
-            there = Group.of(asked).by_training(known.path)
+            there = Group.of(asked, known.path)
             u = correct(asked) * unit
             outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
@@ -156,10 +156,12 @@ class Atlas(Learner):
     def level(self, known: Observations) -> Level:
         measure = _Measure.of(known)
         found = self._level(measure.of_observations(known), learned())
-        return replace(found, log_level=found.log_level + math.log(measure.unit))
+        unit = math.log(measure.unit)
+        clues = (replace(clue, log_level=clue.log_level + unit) for clue in found.clues)
+        return replace(found, log_level=found.log_level + unit, clues=tuple(clues))
 
     def _level(self, known: Observations, book: Learned) -> Level:
-        group, law = Group.of(known).by_training(known.path), book.facts["level"]
+        group, law = Group.of(known, known.path), book.facts["level"]
         return level_from(law, group, known.stored[0], known.sensitivity)
 
     def _corrected(self, known: Observations, before: "Before", seed: int) -> Correction:

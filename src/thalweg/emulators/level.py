@@ -41,8 +41,12 @@ _WITHOUT_GRADIENTS = (
     "without gradients, one network tells it by its predictions alone, and is off by about twice "
     "as much"
 )
+_UNITS = {"offset", "contrast", "steepness"}  # are unusual where inputs are in other units
+_FLAT = "the network predicts the same for all inputs (was it trained?)"
 _WORDS = {
     "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
+    "contrast": "sensitivity to weights as they are over that in units of their own (are inputs in "
+    "unusual units?)",
     "steepness": "sensitivity of values to weights over their scatter (are inputs in unusual "
     "units?)",
     "classes": "number of classes",
@@ -137,6 +141,9 @@ def level_from(
     as those of `clues_of`.
     """
     own = law["probabilities" if group.outputs.simplex else "values"]
+    flat = "" if _varies(stored) else _FLAT
+    if sensitivity is not None and not (sensitivity.mean and sensitivity.relative):
+        sensitivity = None
     found = signs(group.outputs, stored, sensitivity)
     ranges = own[name_of(sensitivity=sensitivity is not None)]["ranges"]
     beyond = {
@@ -146,10 +153,16 @@ def level_from(
         if not low - _MARGIN <= found[name] <= high + _MARGIN
     }
     weaker = "" if sensitivity is not None else _WITHOUT_GRADIENTS
-    if "offset" in beyond or "steepness" in beyond:  # as of inputs in other units
-        sensitivity = None  # predictions alone tell, then
+    if _UNITS & beyond.keys():  # predictions alone tell, then
+        sensitivity = None
     made = level_of(clues_of(law, group, stored, sensitivity, far=bool(beyond)))
-    return replace(made, unlike=tuple(beyond.values()), weaker=weaker)
+    unlike = (flat,) * bool(flat) + tuple(beyond.values())
+    return replace(made, unlike=unlike, weaker=weaker)
+
+
+def _varies(stored: Tensor) -> bool:
+    """Whether predictions `[inputs, columns]` are not the same for all inputs."""
+    return bool((stored != stored[:1]).any())
 
 
 def clues_of(
@@ -204,7 +217,9 @@ def signs(outputs: Outputs, stored: Tensor, sensitivity: Sensitivity | None) -> 
     count = {"classes": math.log(stored.shape[1])} if outputs.simplex else {}
     if sensitivity is not None:
         offset = (_log(sensitivity.mean) + _log(sensitivity.relative)) / 2
-        found = {"offset": offset, **count, "parameters": math.log(max(1, sensitivity.parameters))}
+        contrast = _log(sensitivity.mean) - _log(sensitivity.relative)
+        parameters = math.log(max(1, sensitivity.parameters))
+        found = {"offset": offset, **count, "parameters": parameters, "contrast": contrast}
         return found if outputs.simplex else {**found, "steepness": offset - _scatter(stored)}
     if not outputs.simplex:
         return {"offset": _scatter(stored)}

@@ -15,7 +15,7 @@ of narrow networks that can't do the task, it shows.
 
 import math
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -48,10 +48,15 @@ class Group:
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
 
     @staticmethod
-    def of(evidence: Observations) -> "Group":
-        """The values of observations."""
-        outputs, anchors = evidence.outputs, evidence.anchors.members
-        values = outputs.values(evidence.stored.detach().cpu().double())
+    def of(evidence: Observations, path: int = 1) -> "Group":
+        """The values of observations.
+
+        Args:
+            evidence: The observations.
+            path: How many anchors, the first ones, are looked at as one, their mean.
+        """
+        outputs, anchors = evidence.outputs, evidence.anchors.members - path + 1
+        values = merged(outputs.values(evidence.stored.detach().cpu().double()), path)
         if not outputs.simplex:
             dimensions = _directions(values)
             return Group(
@@ -64,12 +69,6 @@ class Group:
         impurity = theirs / own if own > 0 and theirs > 0 else 1.0
         dimensions = _dimensions(values.mean(0))
         return Group(values, anchors, evidence.width_ratio, impurity, dimensions, outputs)
-
-    def by_training(self, path: int) -> "Group":
-        """The same with the mean of the first anchors, which come of one training, in their place;
-        `path` is as in `Observations`.
-        """
-        return replace(self, values=merged(self.values, path), anchors=self.anchors - path + 1)
 
     @property
     def own(self) -> Tensor:
@@ -216,6 +215,8 @@ def others(values: Tensor, k: int) -> Tensor:
 
 def merged(values: Tensor, path: int) -> Tensor:
     """Values of members, with the mean of the first ones in their place."""
+    if path == 1:
+        return values
     return torch.cat([values[:path].mean(0)[None], values[path:]])
 
 

@@ -42,7 +42,6 @@ class CyclicalSGLD(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
-    one_training: ClassVar[bool] = True
 
     cycles: int = 4
     samples: int = 3

@@ -58,7 +58,6 @@ class LastLayerLaplace(Explorer):
     """
 
     family: ClassVar[str] = "other"
-    one_training: ClassVar[bool] = True
 
     precision: Precision = "evidence"
 

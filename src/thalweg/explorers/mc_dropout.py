@@ -40,7 +40,6 @@ class MCDropout(Explorer):
     """
 
     family: ClassVar[str] = "other"
-    one_training: ClassVar[bool] = True
 
     rate: float | Literal["own"] = 0.1
 

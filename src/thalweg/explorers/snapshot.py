@@ -43,7 +43,6 @@ class Snapshot(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
-    one_training: ClassVar[bool] = True
 
     cycles: int = 5
     lr_ratio: float = 2.0

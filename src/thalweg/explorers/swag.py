@@ -46,7 +46,6 @@ class SWAG(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
-    one_training: ClassVar[bool] = True
 
     share: float = 140 / 300
     collect: int = 20
