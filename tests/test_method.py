@@ -11,6 +11,7 @@ from thalweg.emulators.forest import Forest
 from thalweg.emulators.neighbours import Neighbours
 from thalweg.emulators.observations import Observations
 from thalweg.errors import InputError
+from thalweg.explorers.base import explorers
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.multiswag import MultiSWAG
 from thalweg.explorers.restarts import Restarts
@@ -26,6 +27,16 @@ ASKED = cases.task(30, seed=2)[0]
 KNOWN = cases.held_out(150)[0]
 INPUTS = {"calibration": KNOWN, "asked": ASKED, "others": ASKED[:7] + 1}
 COPIES = NarrowEnsemble(width_ratio=0.5, members=2)
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+@pytest.mark.parametrize("name", explorers())
+def test_members_that_are_no_retrainings_count_as_one(name, repeat):
+    """How far they are from each other tells no emulator how far retrainings are."""
+    explorer = explorers()[name]()
+    trained = Method(explorer, repeat=repeat).train(cases.problem("conv-batchnorm"), draws=4)
+    everyone = len(trained.members.points)
+    assert trained.path == (1 if explorer.retrainings else everyone) and everyone > 0
 
 
 def test_without_an_emulator_the_networks_speak_for_themselves():

@@ -54,24 +54,27 @@ def test_a_linear_softmax_network(classes):
     found = sensitivity(own, weights, x)
     assert found.mean == pytest.approx(float(expected.mean()), rel=1e-9)
     assert found.parameters == 5 * classes
-    units = {name: float(own.square().mean()) for name, own in weights.params.items()}
-    norm = (x.square().sum(1) * units["weight"] + units["bias"]).sqrt()
+    columns = weights.params["weight"].square().mean(0)  # of each input, a unit
+    bias = float(weights.params["bias"].square().mean())
+    norm = (x.square() @ columns + bias).sqrt()
     relative = float((jacobian.flatten(1).norm(dim=1) * norm).mean())
     assert found.relative == pytest.approx(relative, rel=1e-9)
 
 
 def test_units_of_inputs_leave_the_relative_kind_as_it_is():
-    """Without a bias, a network of inputs in thousandths has weights that are thousands."""
+    """Without a bias, a network of inputs in thousandths has weights that are thousands; of each
+    input by itself.
+    """
     x, found = inputs(40, 4), []
     own = problem_of(lambda: linear(4, 3, bias=False), x, torch.arange(40) % 3)
     network = own.network(own.anchor(0))
-    for unit in (1.0, 1000.0):
+    for unit in (torch.ones(4).double(), torch.tensor([1000.0, 1.0, 1e-3, 30.0]).double()):
         same = linear(4, 3, bias=False)
         same.weight.data = network.weight.detach() / unit
         made = Problem(lambda: linear(4, 3, bias=False), own.train_loader, networks=same)
         found.append(sensitivity(made, made.anchor(0), x * unit))
     assert found[1].relative == pytest.approx(found[0].relative, rel=1e-9)
-    assert found[1].mean == pytest.approx(1000 * found[0].mean, rel=1e-9)
+    assert found[1].mean > 100 * found[0].mean
 
 
 def test_one_logit():
@@ -104,6 +107,26 @@ def test_the_five_leading_directions_are_nearly_all_of_it():
     expected = float((norm * (x.square().sum(1) + 1).sqrt()).mean())
     assert found.mean == pytest.approx(expected, rel=1e-9)
     assert expected > 0.8 * float((jacobian.flatten(1).norm(dim=1)).mean())
+
+
+@pytest.mark.parametrize("outputs", [3, 20])
+def test_of_many_values_five_directions_stand_for_all(outputs):
+    """In closed form: |dp/dw|^2 = sum std^2 (|x|^2 + 1)."""
+    x = inputs(40, 4)
+    kind = thalweg.Values(units="mg", std=(2.0,) * outputs)
+    own = problem_of(lambda: linear(4, outputs), x, torch.ones(40, outputs).double(), outputs=kind)
+    found = sensitivity(own, own.anchor(0), x)
+    expected = float((x.square().sum(1) + 1).sqrt().mean()) * 2 * outputs**0.5
+    assert found.mean == pytest.approx(expected, rel=1e-9)
+
+
+def test_half_precision_is_no_matter_where_values_are_large():
+    x = inputs(30, 4).half()
+    kind = thalweg.Values(units="mg", std=1e6)
+    own = problem_of(lambda: nn.Linear(4, 1, dtype=torch.float16), x, x[:, :1], outputs=kind)
+    found = sensitivity(own, own.anchor(0), x)
+    expected = float((x.double().square().sum(1) + 1).sqrt().mean()) * 1e6
+    assert found.mean == pytest.approx(expected, rel=2e-3)
 
 
 def test_frozen_parameters_do_not_count():

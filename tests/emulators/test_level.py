@@ -208,6 +208,7 @@ def test_signs_are_what_they_are_called():
     more = {
         "offset": math.log(5.0),
         "parameters": math.log(700),
+        "contrast": math.log(0.25),
     }
     assert sensitive == pytest.approx({**expected, **more})
     turned = signs(Classes(), stored[:, [2, 0, 3, 1]], None)
@@ -220,6 +221,7 @@ def test_signs_of_values():
     scatter = math.log(float(given.double().std(0).norm()))
     assert signs(Values(), given, None) == pytest.approx({"offset": scatter})
     expected = {"offset": math.log(5.0), "steepness": math.log(5.0) - scatter}
+    expected["contrast"] = math.log(0.25)
     found = signs(Values(), given, Sensitivity(2.5, 10.0, 700))
     assert found == pytest.approx({**expected, "parameters": math.log(700)})
 
@@ -249,11 +251,27 @@ def test_a_sensitivity_beyond_all_tasks_is_left_out():
     seen = observed(logits(), 1, kind=Classes())
     group, stored = Group.of(seen), seen.stored[0]
     alone = level_from(LAW, group, stored, None)
-    far = level_from(LAW, group, stored, Sensitivity(1e4, 1e4, 3000))
+    far = level_from(LAW, group, stored, Sensitivity(1e4, 2e3, 3000))
     assert far.log_level == pytest.approx(alone.log_level)
     assert far.deviation > 1.5 * alone.deviation and not alone.unlike
     assert far.unlike[0].startswith("sensitivity of predictions to weights")
-    assert level_from(LAW, group, stored, Sensitivity(4.0, 4.0, 3000)).unlike == ()
+    assert level_from(LAW, group, stored, Sensitivity(4.0, 0.8, 3000)).unlike == ()
+
+
+def test_inputs_in_other_units_are_told():
+    """They move the plain sensitivity alone, which is then out of proportion."""
+    seen = observed(logits(), 1, kind=Classes())
+    found = level_from(LAW, Group.of(seen), seen.stored[0], Sensitivity(40.0, 0.8, 3000))
+    assert len(found.unlike) == 1 and "unusual units" in found.unlike[0]
+
+
+def test_a_network_that_says_the_same_everywhere_is_told():
+    same = logits()[:, :1].expand(-1, 400, -1)
+    for kind, given in ((Classes(), same), (Values(), same.exp())):
+        seen = observed(given, 1, kind=kind)
+        group, stored = Group.of(seen), seen.stored[0]
+        found = level_from(LAW, group, stored, Sensitivity(3.0, 0.0, 3000))
+        assert "predicts the same for all inputs" in str(found)
 
 
 def test_twice_as_sensitive_is_twice_the_level():
