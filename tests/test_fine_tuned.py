@@ -7,10 +7,15 @@ import torch
 from torch import nn
 
 import thalweg
+from thalweg.atlas.learned import learned
+from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.forest import Forest
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.explorers.fge import FGE
 from thalweg.finetuning import pre_trained
+from thalweg.quantifier import Quantifier
+
+LAW = learned().facts["level"]
 
 X = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
 STORED = {k: v.clone() for k, v in nn.Linear(6, 16).state_dict().items()}
@@ -57,9 +62,9 @@ def quantified(own, budget, **settings):
     return found
 
 
-def expected(explorer):
+def expected(explorer, emulator=Forest()):  # noqa: B008  frozen
     """What the method gives that was measured."""
-    method = thalweg.Method(explorer, emulator=Forest())
+    method = thalweg.Method(explorer, emulator=emulator)
     inputs = {"calibration": X[100:300], "asked": X[300:]}
     return thalweg.compute(method, problem(), inputs, emulator_draws=20).predictions["asked"]
 
@@ -81,6 +86,32 @@ def test_the_budget_buys_what_was_measured(budget, anchors, explorer, trainings)
     assert found.cost.trainings == pytest.approx(trainings)
     assert torch.equal(found.predictions.u(), expected(explorer).u())
     assert found.narrow_copies == 0 and "no narrow copies; cost" in str(found)
+
+
+def clues(quantifier):
+    return {clue.name: clue for clue in quantifier.level_.clues}
+
+
+@pytest.mark.filterwarnings("ignore:quantify got 200 unlabelled", "ignore:.*no narrow copies of it")
+def test_networks_along_cycles_are_one_training_to_the_atlas(tmp_path):
+    """One that is trained later is a second one, and all of that is stored."""
+    quantifier = Quantifier(budget=0.4, emulator=Atlas(trees=10), draws=20).fit(problem())
+    assert quantifier.networks_.size > 2 and set(clues(quantifier)) == {"network"}
+    by_compute = expected(FGE(start="anchor", share=0.4), Atlas(trees=10))
+    assert torch.equal(quantifier.predict(X[300:]).u(), by_compute.u())
+    quantifier.update(problem().anchor(1))
+    assert set(clues(quantifier)) == {"network", "trainings"}
+    assert clues(quantifier)["trainings"].scale == LAW["trainings"]["scale"]
+    quantifier.save(tmp_path)
+    found = thalweg.load(tmp_path, model=network)
+    assert found.level_ == quantifier.level_
+    assert torch.equal(found.predict(X[300:]).u(), quantifier.predict(X[300:]).u())
+
+
+@pytest.mark.filterwarnings("ignore:quantify got 200 unlabelled", "ignore:.*no narrow copies of it")
+def test_further_fine_tunings_are_trainings_to_the_atlas():
+    quantifier = Quantifier(budget=1.0, emulator=Atlas(trees=10), draws=20).fit(problem())
+    assert set(clues(quantifier)) == {"network", "trainings"}
 
 
 @pytest.mark.parametrize(

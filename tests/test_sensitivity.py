@@ -370,7 +370,7 @@ def test_a_study_that_goes_on_gets_the_same(seen):
 
 def test_other_emulators_do_not_ask(monkeypatch):
     for module in ("fitting", "asking"):
-        monkeypatch.setattr(f"thalweg.{module}.sensitivity", None)
+        monkeypatch.setattr(f"thalweg.{module}.sensitivity_of_probabilities", None)
     own = cases.problem(networks=list(TRAINED), unlabelled=KNOWN)
     emulator = thalweg.emulators.Forest(trees=5)
     found = quiet(thalweg.quantify, own, ASKED, budget=0, emulator=emulator, draws=3)
@@ -385,6 +385,64 @@ def test_networks_without_it_are_quantified_all_the_same(model, seen, tmp_path):
     assert seen[0].sensitivity is None and (expected.u() > 0).all()
     quantifier.save(tmp_path)
     assert same(quiet(thalweg.load, tmp_path, model=model).predict(ASKED), expected)
+
+
+@pytest.mark.parametrize("model", [NoGradient, all_frozen])
+def test_without_it_the_level_says_so_and_one_warning(model):
+    def warned(own: Problem) -> tuple[Quantifier, list[str]]:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            made = Quantifier(budget=0, draws=3).fit(own)
+            made.predict(ASKED)
+        lines = [line for line in told if "gradients" in str(line.message)]
+        assert all(line.category is UserWarning for line in lines)
+        return made, [str(line.message) for line in lines]
+
+    quantifier, lines = warned(Problem(model, networks=model(), unlabelled=KNOWN))
+    assert len(lines) == 1 and "predictions alone" in lines[0] and "docs/atlas.md" in lines[0]
+    assert "predictions alone" in str(quantifier.level_) and str(quantifier.level_) in str(
+        quantifier
+    )
+    usual, lines = warned(cases.problem(networks=TRAINED[0], unlabelled=KNOWN))
+    assert not lines and not usual.level_.weaker and "alone" not in str(usual.level_)
+
+
+def test_computing_warns_of_it_too():
+    method = Method(thalweg.explorers.DeepEnsemble(1), emulator=Atlas(geometry=False))
+    own = Problem(NoGradient, cases.batches(), cases.RECIPE, networks=NoGradient())
+    with pytest.warns(UserWarning, match="no gradients"):
+        thalweg.compute(method, own, {"calibration": KNOWN, "asked": ASKED}, emulator_draws=3)
+
+
+@pytest.mark.parametrize("what", ["values", "values without gradients"])
+def test_of_values_nobody_asks(what, seen):
+    """It tells nothing of their level: no backward pass, and no warning where there is none."""
+    x, y = cases.task()[0], cases.task()[0].flatten(1)[:, : cases.CLASSES]
+    model = NoGradient if "without" in what else lambda: NoGradient("nothing")
+    network, kind = model(), thalweg.Values(units="mg", std=3.0)
+
+    def own() -> Problem:
+        return Problem(
+            model,
+            Batches(x, y, 16),
+            cases.RECIPE,
+            networks=network,
+            unlabelled=KNOWN,
+            outputs=kind,
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "quantify got 130 unlabelled")
+        quantifier = Quantifier(budget=0, draws=3, emulator=Atlas(geometry=False)).fit(own())
+        found = quantifier.predict(ASKED)
+        method = Method(thalweg.explorers.DeepEnsemble(1), emulator=Atlas(geometry=False))
+        inputs = {"calibration": KNOWN, "asked": ASKED}
+        computed = thalweg.compute(method, own(), inputs, emulator_draws=3)
+    assert [said.sensitivity for said in seen] == [None] * 4
+    assert quantifier.cost_.backward_examples == computed.cost.backward_examples == 0
+    assert same(found, computed.predictions["asked"])
+    assert not quantifier.level_.weaker and "alone" not in str(quantifier.level_)
 
 
 def test_a_training_function_without_a_loader(seen):

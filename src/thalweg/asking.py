@@ -18,7 +18,7 @@ from thalweg.narrow.training import charged, relative_cost
 from thalweg.observing import Inputs, RecordStore, observe
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import sensitivity
+from thalweg.sensitivity import sensitivity_of_probabilities
 from thalweg.weights.distribution import WeightDistribution
 
 CALIBRATION = "calibration"
@@ -101,6 +101,8 @@ def ask(
     if averaging is not None:
         observed = _with_averages(averaging, trained, observed, inputs)
     known = observed.pop(calibration, None)
+    if trained.path > 1 and known is not None:
+        known = replace(Observations.of(known), path=trained.path)
     if method.uses_sensitivity and known is not None:
         known = _with_sensitivity(trained, Observations.of(known), inputs[calibration])
     predictions = {
@@ -182,9 +184,11 @@ def _with_averages(
 
 
 def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Observations:
-    """The same observations of the inputs to learn from, with the first network's sensitivity."""
+    """The same observations of the inputs to learn from, with the first network's sensitivity,
+    where that is of use.
+    """
     with _metered(trained):
-        found = sensitivity(trained.predicting, trained.members.points[0], inputs)
+        found = sensitivity_of_probabilities(trained.predicting, trained.members.points[0], inputs)
     return replace(known, sensitivity=found)
 
 

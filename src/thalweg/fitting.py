@@ -23,7 +23,7 @@ from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
 from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import Sensitivity, sensitivity
+from thalweg.sensitivity import Sensitivity, sensitivity_of_probabilities
 from thalweg.training.architecture import Architecture
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
@@ -134,7 +134,7 @@ class Witness:
         rows: Their features `[inputs, features]`, or None.
         portrait: What it is beside its predictions.
         sensitivity: How far its predictions of the unlabelled inputs move if its weights do; None
-            where nobody asked, or where that can't be had.
+            where nobody asked, where they are values, or where that can't be had.
         averaged: What is stored of its mean predictions over random changes of the unlabelled
             inputs `[inputs, columns]`, or None.
     """
@@ -178,8 +178,9 @@ class Witness:
                 features = InputFeatures.of(architecture, weights, asking.training, asking.layer)
             said = _said(architecture, weights, features, asking.unlabelled, asking.near)
             drawn = portrait(architecture, weights, asking.part)
-            found = sensitivity(architecture, weights, asking.unlabelled) if sensitive else None
-            averaged = None
+            found = averaged = None
+            if sensitive:
+                found = sensitivity_of_probabilities(architecture, weights, asking.unlabelled)
             if asking.averaging is not None:
                 averaged = asking.averaging.said(architecture, weights, asking.unlabelled)
             facts = *said, drawn, found, averaged
@@ -243,6 +244,7 @@ class Fitted:
         emulator: What learns.
         seed: Seed of what is random in learning.
         learned: The numbers of the narrow copies that learned the task.
+        path: How many whole networks, the first ones, come of one training, as in `Observations`.
     """
 
     asking: Asking
@@ -253,6 +255,7 @@ class Fitted:
     emulator: Emulator
     seed: int
     learned: tuple[int, ...]
+    path: int = 1
 
     @staticmethod
     def of(
@@ -303,7 +306,8 @@ class Fitted:
             tick()
         width_ratio = 1.0 if narrow is None else narrow.width_ratio
         count = len(trained.members.points)
-        return made(asking, tuple(witnesses), count, count, width_ratio, emulator, seed)
+        facts = count, width_ratio, emulator, seed, trained.path
+        return made(asking, tuple(witnesses), count, *facts)
 
     @cached_property
     def used(self) -> tuple[Witness, ...]:
@@ -400,7 +404,7 @@ class Fitted:
                     Witness.of(copies[0].architecture, weights, narrow.cost_ratio, self.asking)
                 )
                 tick()
-        facts = self.given, self.width_ratio, self.emulator, self.seed
+        facts = self.given, self.width_ratio, self.emulator, self.seed, self.path
         return made(self.asking, tuple(more), count, *facts)
 
     def with_network(self, weights: Weights) -> "Fitted":
@@ -416,7 +420,7 @@ class Fitted:
             witness,
             *self.witnesses[self.given :],
         )
-        facts = self.given + 1, self.width_ratio, self.emulator, self.seed
+        facts = self.given + 1, self.width_ratio, self.emulator, self.seed, self.path
         return made(self.asking, witnesses, self.whole + 1, *facts)
 
     def _observations(self, said: list[Said]) -> Observations:
@@ -433,6 +437,7 @@ class Fitted:
             observed,
             averaged=torch.stack(averaged) if averaged else None,
             sensitivity=self.witnesses[0].sensitivity,
+            path=self.path,
         )
 
 
@@ -444,13 +449,14 @@ def made(
     width_ratio: float,
     emulator: Emulator,
     seed: int,
+    path: int = 1,
 ) -> Fitted:
     """Returns what a fit leaves of networks that were asked; arguments as the attributes of
     `Fitted`.
     """
     said = [own.log_probs for own in witnesses]
     learned = learned_the_task(said, whole, asking.outputs)
-    return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned)
+    return Fitted(asking, witnesses, whole, given, width_ratio, emulator, seed, learned, path)
 
 
 def _chunks(inputs: Iterable[Inputs]) -> Iterator[list[Any]]:

@@ -33,6 +33,7 @@ class Trained:
         members: All networks of it, or as many as were drawn.
         narrow: Narrow copies beside them, or None.
         cost: What they cost.
+        one_training: Whether all members come of one training.
     """
 
     problem: Problem
@@ -41,12 +42,18 @@ class Trained:
     members: Members
     narrow: NarrowCopies | None
     cost: Cost
+    one_training: bool = False
 
     @property
     def networks(self) -> int:
         """How many networks there are, narrow copies among them."""
         beside = 0 if self.narrow is None else len(self.narrow.members.points)
         return len(self.members.points) + beside
+
+    @property
+    def path(self) -> int:
+        """As in `Observations`, of the members."""
+        return len(self.members.points) if self.one_training else 1
 
     @property
     def metered_together(self) -> bool:
@@ -239,4 +246,5 @@ DeepEnsemble gives 1: give it more members, repeat it, or train narrow copies be
             count = distribution.size or draws
             members = Members(tuple(sample(predicting, distribution, count, seed=seed)))
             narrow = None if self.narrow is None else self.narrow.copies(problem, narrow_model)
-        return Trained(problem, predicting, distribution, members, narrow, spent.cost)
+        alone = self.explorer.one_training and self.repeat == 1
+        return Trained(problem, predicting, distribution, members, narrow, spent.cost, alone)

@@ -90,8 +90,9 @@ class Quantifier:
         cost_: All that it rests on, the network's own training included, whenever that was done.
             Predictions are not in it: each evaluates every network once per input.
         level_: The mean of u over the unlabelled inputs, with its 95 % interval, as all networks
-            that are there tell it, and in what the task is unlike all tasks of the atlas; None
-            with an emulator that knows no interval, as the forest.
+            that are there tell it, in what the task is unlike all tasks of the atlas, and whether
+            the network has no gradients, which tell much of it; None with an emulator that knows
+            no interval, as the forest.
         bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
             the last of these purchases is nothing, with the reason. Empty for a fine-tuned network
             and with a budget of 0.

@@ -6,12 +6,13 @@ each tensor of weights in units of its root mean square. The first hangs on the 
 the second does not; across the atlas' tasks they err to opposite sides, and how far retrainings
 differ follows their geometric mean better than anything else that one network tells.
 
-|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors
-of d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
+|dp/dw|^2 is found from the gradients of the outputs along the five leading singular vectors of
+d p / d outputs (all of them, where there are fewer outputs), one input after the other, so that any
 network can be looked at.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,34 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
         return None
     mean, relative = (sum(kind) / len(norms) for kind in zip(*norms, strict=True))
     return Sensitivity(mean, relative, sum(p.numel() for p in trained))
+
+
+def sensitivity_of_probabilities(
+    problem: Evaluable, weights: Weights, inputs: Any
+) -> Sensitivity | None:
+    """The same for an emulator, which uses that of probabilities only: of values it tells nothing
+    of the mean of u, and is not computed. A warning says where probabilities have none.
+
+    Args:
+        problem: As in `sensitivity`.
+        weights: As in `sensitivity`.
+        inputs: As in `sensitivity`.
+
+    Raises:
+        InputError: As by `sensitivity`.
+    """
+    if not problem.outputs.simplex:
+        return None
+    found = sensitivity(problem, weights, inputs)
+    if found is None:
+        warnings.warn(
+            "the first network has no gradients of its predictions in its weights: what it tells "
+            "of the mean of u rests on predictions alone, and is off by about twice as much "
+            "(docs/atlas.md); narrow copies or further trainings tell it, too: give a budget, or "
+            "more networks",
+            stacklevel=3,
+        )
+    return found
 
 
 def _spread(problem: Evaluable, inputs: Any) -> list[Inputs]:

@@ -135,6 +135,24 @@ def test_a_known_sensitivity_moves_the_level_of_one_network():
     assert us[1] / us[0] == pytest.approx(1.5, rel=1e-3)
 
 
+@pytest.mark.parametrize("averaged", [False, True])
+def test_the_centre_of_networks_along_one_path_errs_as_that_of_one(averaged):
+    """Draws are wider than u by its error, of one network or of as many as there are."""
+    known, wide = world("values", members=4)
+    given = observed(known, "values", told=wide)
+    if averaged:  # as if nothing were random
+        given = replace(given, averaged=known)
+    for path, error in ((1, 1 / 4), (3, 1 / 2), (4, 1.0)):
+        found = SMALL.learned(replace(given, path=path), 0)(given, 600, 0)
+        spread = found.values().double().var(0).sum(-1).mean() / found.u().square().mean()
+        assert float(spread) == pytest.approx((1 + error) * SMALL.inflation, rel=0.05), path
+    mean = torch.cat([known[:3].mean(0)[None], known[3:]]).mean(0)
+    centre = SMALL.learned(replace(given, path=3), 0)(given, 2000, 0).values().mean(0)
+    assert float((centre - mean).norm(dim=-1).mean()) < float(
+        (centre - known.mean(0)).norm(dim=-1).mean()
+    )
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_the_order_of_classes_is_nothing(state):
     members, anchors = STATES[state]

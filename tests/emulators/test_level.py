@@ -8,9 +8,11 @@ import torch
 from scipy import integrate, stats
 
 from thalweg.atlas.learned import learned
+from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.level import Clue, Level, clues_of, level_from, level_of, name_of, signs
 from thalweg.emulators.observations import Observations
 from thalweg.emulators.scale import Group
+from thalweg.errors import InputError
 from thalweg.outputs import Classes, Values
 from thalweg.predictions import Predictions
 from thalweg.sensitivity import Sensitivity
@@ -31,7 +33,8 @@ def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
 
     low = min(clue.log_level - 30 * clue.scale for clue in clues)
     high = max(clue.log_level + 30 * clue.scale for clue in clues)
-    points = sorted(clue.log_level for clue in clues)
+    marks = {clue.log_level + z * clue.scale for clue in clues for z in (-10, -3, 0, 3, 10)}
+    points = sorted(marks)
 
     def moment(k: int, about: float = 0.0) -> float:
         return integrate.quad(
@@ -52,6 +55,10 @@ def integral(clues: tuple[Clue, ...]) -> tuple[float, float]:
         [(-3.0, 0.6), (-1.0, 0.05), (-1.1, 0.2), (-4.0, 0.2)],
         [(-3.0, 0.4, math.inf), (-2.0, 0.1), (-2.4, 0.2)],
         [(-3.0, 0.4, math.inf), (-2.0, 0.3, math.inf)],
+        [(-3.0, 0.5), (-2.0, 0.01)],
+        [(-9.0, 2.3), (-2.0, 0.007)],
+        [(-9.0, 2.3, math.inf), (-2.0, 0.002), (-2.003, 0.004)],
+        [(-4.0, 0.5), (-2.0, 0.002), (-1.0, 0.001)],
     ],
 )
 def test_the_posterior_is_the_integral(told):
@@ -119,6 +126,38 @@ def test_what_is_there_tells():
     assert set(told(observed(given[:3], 3))) == {"network", "trainings"}
     assert set(told(observed(given[:2], 1, 0.5))) == {"network", "apart"}
     assert set(told(observed(given, 2, 0.5))) == {"network", "trainings", "apart", "scatter"}
+
+
+def of_atlas(observed: Observations) -> dict[str, Clue]:
+    """What the atlas' level rests on."""
+    return {clue.name: clue for clue in Atlas().level(observed).clues}
+
+
+def test_networks_along_one_path_are_no_trainings():
+    """They tell nothing by their own distances, and are one whole network beside copies."""
+    given = values(5)
+    path = replace(observed(given[:3], 3), path=3)
+    assert set(of_atlas(path)) == {"network"} and of_atlas(path)["network"].freedom == math.inf
+    copies = replace(observed(given, 3, 0.5), path=3)
+    merged = torch.cat([given[:3].mean(0)[None], given[3:]])
+    expected = of_atlas(observed(merged, 1, 0.5))
+    assert set(of_atlas(copies)) == {"network", "apart", "scatter"}
+    for name in ("apart", "scatter"):
+        assert of_atlas(copies)[name].log_level == pytest.approx(expected[name].log_level)
+
+
+def test_a_training_beside_a_path_is_told_by_its_distance_from_the_path_s_mean():
+    given = values(4)
+    path = of_atlas(replace(observed(given, 4), path=3))["trainings"]
+    merged = torch.cat([given[:3].mean(0)[None], given[3:]])
+    assert path.log_level == pytest.approx(of_atlas(observed(merged, 2))["trainings"].log_level)
+    assert path.scale == pytest.approx(LAW["trainings"]["scale"])
+
+
+@pytest.mark.parametrize("path", [0, 4, 1.5])
+def test_a_path_of_other_than_the_networks_that_are_there_is_refused(path):
+    with pytest.raises(InputError, match="path"):
+        replace(observed(values(3), 3), path=path)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -30,6 +30,11 @@ class Baseline(ABC):
     are.
     """
 
+    one_training: ClassVar[bool] = False
+    """Whether its members are points along the path of one training: those of a baseline never
+    are.
+    """
+
     own_network: ClassVar[bool] = False
     """Whether its weights are weights of the problem's own network."""
 

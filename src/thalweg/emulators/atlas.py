@@ -19,6 +19,10 @@ narrow copies:
 An input is *outside* as in `emulators.forest`: farther from all unlabelled inputs, in what the
 atlas looks at, than 99.5 % of those are from each other. With two networks or more, u is then the
 mean of the estimate and of the networks' own spread.
+
+Networks along the path of one training (`Observations.path`) are nearer to each other than
+retrainings are. Trees learn from their differences, but level, centre and spread know their mean
+only, as one network.
 """
 
 import math
@@ -45,7 +49,7 @@ from thalweg.emulators.base import Ask, Learner, register_emulator
 from thalweg.emulators.forest import Space, views
 from thalweg.emulators.level import Level, level_from
 from thalweg.emulators.observations import Observations
-from thalweg.emulators.scale import Group, others, unbiased_spread
+from thalweg.emulators.scale import Group, merged, others, unbiased_spread
 from thalweg.errors import InputError, check_range, whole
 from thalweg.narrow.width import squared_bias, together, variance
 from thalweg.predictions import Predictions
@@ -120,13 +124,13 @@ class Atlas(Learner):
             )
         measure = _Measure.of(known)
         known = measure.of_observations(known if self.geometry else replace(known, features=None))
-        kind, group = known.outputs, Group.of(known)
+        kind, group = known.outputs, Group.of(known).by_training(known.path)
         level = self._level(known, book)
         before = Before.of(book, known, level.value)
         correct = self._corrected(known, before, seed)
         found = correct(known)
         unit = level.value / max(float(found.mean()), 1e-300)  # identical networks have no u
-        centre = Centre.of(group, found * unit, _means(known))
+        centre = Centre.of(group, found * unit, _means(known, known.path))
         space = Space.of(before.rows(known).float().numpy())
         scatter = group.own.mean(0).std(0)
 
@@ -135,14 +139,14 @@ class Atlas(Learner):
             asked = measure.of_observations(
                 asked if self.geometry else replace(asked, features=None)
             )
-            there = Group.of(asked)
+            there = Group.of(asked).by_training(known.path)
             u = correct(asked) * unit
             outside = space.outside(before.rows(asked).float().numpy())
             if there.values.shape[0] > 1:
                 own = unbiased_spread(there.values, group.dimensions)
                 u = torch.where(outside, (u + own) / 2, u)
             wide = u * math.sqrt((1 + centre.error) * self.inflation)
-            mean = centre(there, _means(asked))
+            mean = centre(there, _means(asked, known.path))
             drawn = measure.back(draw(kind, mean, wide, scatter, draws, seed)).to(stored_as)
             u = (u * measure.unit).clamp(max=kind.largest_u).to(stored_as)
             return Predictions(drawn, u, outside, kind)
@@ -155,7 +159,7 @@ class Atlas(Learner):
         return replace(found, log_level=found.log_level + math.log(measure.unit))
 
     def _level(self, known: Observations, book: Learned) -> Level:
-        group, law = Group.of(known), book.facts["level"]
+        group, law = Group.of(known).by_training(known.path), book.facts["level"]
         return level_from(law, group, known.stored[0], known.sensitivity)
 
     def _corrected(self, known: Observations, before: "Before", seed: int) -> Correction:
@@ -363,8 +367,10 @@ def _nearer(group: Group, means: Tensor, weight: float) -> Group:
     return replace(group, values=mixed)
 
 
-def _means(seen: Observations) -> Tensor | None:
-    return None if seen.averaged is None else seen.outputs.values(seen.averaged.double())
+def _means(seen: Observations, path: int) -> Tensor | None:
+    if seen.averaged is None:
+        return None
+    return merged(seen.outputs.values(seen.averaged.double()), path)
 
 
 def _said(seen: Observations, k: int) -> tuple[Tensor, Tensor | None]:

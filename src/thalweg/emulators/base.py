@@ -39,7 +39,7 @@ class Emulator(ABC):
     """Whether it looks at proxies beside the anchors."""
 
     uses_sensitivity: ClassVar[bool] = False
-    """Whether it asks how far the first anchor's predictions move if its weights do
+    """Whether it asks how far the first anchor's probabilities move if its weights do
     (`thalweg.sensitivity`).
     """
 

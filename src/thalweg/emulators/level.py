@@ -9,7 +9,8 @@ contradict each other a wide one; it is one posterior with one error bar, whatev
     network     a linear function of what one network says of typical inputs: of its sensitivity in
                 both kinds of units (`thalweg.sensitivity`), where it is known; it is wide, as how
                 far retrainings differ hangs on all of the training
-    trainings   how far two or more full trainings differ from each other
+    trainings   how far two or more full trainings differ from each other; points along the path
+                of one training are one, their mean
     apart       how far narrow copies are from whole networks, by the law of width
     scatter     how far two or more copies differ from each other, by the same
 
@@ -33,8 +34,12 @@ from thalweg.sensitivity import Sensitivity
 FREEDOM = 3.0
 _AS_STUDENT = ((FREEDOM + 1) / FREEDOM) ** 0.5  # of a normal scale: as sharp in the middle
 _LEAST = 1e-12
-_GRID, _REACH = 2001, 12.0
+_GRID, _REACH = 4001, 12.0
 _MARGIN = 0.2  # of a logarithm, beyond the tasks of the atlas
+_WITHOUT_GRADIENTS = (
+    "without gradients, one network tells it by its predictions alone, and is off by about twice "
+    "as much"
+)
 _WORDS = {
     "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
     "classes": "number of classes",
@@ -68,12 +73,15 @@ class Level:
         deviation: Its standard deviation.
         clues: What it rests on.
         unlike: In what the task is unlike all tasks of the atlas, in words; empty where it is not.
+        weaker: Why one network tells less of it than it usually does, in words; empty where it
+            does not.
     """
 
     log_level: float
     deviation: float
     clues: tuple[Clue, ...]
     unlike: tuple[str, ...] = ()
+    weaker: str = ""
 
     @property
     def value(self) -> float:
@@ -83,7 +91,8 @@ class Level:
     def __str__(self) -> str:
         low, high = (math.exp(self.log_level + z * self.deviation) for z in (-1.96, 1.96))
         unlike = f"; unlike all tasks of the atlas: {', '.join(self.unlike)}" * bool(self.unlike)
-        return f"mean u {self.value:.4g} ({low:.4g} to {high:.4g}){unlike}"
+        weaker = f"; {self.weaker}" * bool(self.weaker)
+        return f"mean u {self.value:.4g} ({low:.4g} to {high:.4g}){unlike}{weaker}"
 
 
 def level_of(clues: tuple[Clue, ...]) -> Level:
@@ -100,15 +109,19 @@ def level_of(clues: tuple[Clue, ...]) -> Level:
     where = torch.tensor([clue.log_level for clue in clues], dtype=torch.float64)
     scales = torch.tensor([clue.scale for clue in clues], dtype=torch.float64)
     reach = _REACH * float(scales.max())
-    grid = torch.linspace(
-        float(where.min()) - reach, float(where.max()) + reach, _GRID, dtype=torch.float64
-    )
+    low, high = float(where.min()) - reach, float(where.max()) + reach
+    # dense about each clue and ever wider away from it, so that the sharpest one is seen, too
+    far = ((high - low) / scales).asinh()
+    steps = torch.linspace(-1, 1, _GRID, dtype=torch.float64)[:, None]
+    grid = (where + scales * (far * steps).sinh()).clamp(low, high).flatten().sort().values
+    ends = torch.cat([grid[:1], grid, grid[-1:]])
+    lengths = (ends[2:] - ends[:-2]) / 2
     squares = ((grid[:, None] - where) / scales).square()
     log = torch.zeros_like(grid)
     for clue, square in zip(clues, squares.T, strict=True):
         tails = (clue.freedom + 1) / 2 * (square / clue.freedom).log1p()
         log = log - (square / 2 if math.isinf(clue.freedom) else tails)
-    share = (log - log.max()).exp()
+    share = lengths * (log - log.max()).exp()
     share /= share.sum()
     mean = float(share @ grid)
     return Level(mean, float(share @ (grid - mean).square()) ** 0.5, clues)
@@ -129,10 +142,11 @@ def level_from(
         for name, (low, high) in ranges.items()
         if not low - _MARGIN <= found[name] <= high + _MARGIN
     }
+    weaker = _WITHOUT_GRADIENTS if group.outputs.simplex and sensitivity is None else ""
     if "offset" in beyond:  # as of inputs in other units; predictions alone tell, then
         sensitivity = None
     made = level_of(clues_of(law, group, stored, sensitivity, far=bool(beyond)))
-    return replace(made, unlike=tuple(beyond.values()))
+    return replace(made, unlike=tuple(beyond.values()), weaker=weaker)
 
 
 def clues_of(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, check_range
+from thalweg.errors import InputError, check_range, whole
 from thalweg.outputs import Outputs
 from thalweg.predictions import Predictions
 from thalweg.sensitivity import Sensitivity
@@ -26,7 +26,9 @@ class Observations:
             that did not learn the task; None if all did.
         averaged: What is stored of each network's mean prediction over inputs that were changed as
             the recipe changes training inputs `[anchors + proxies, inputs, columns]`, or None.
-        sensitivity: How far the first anchor's predictions move if its weights do, or None.
+        sensitivity: How far the first anchor's probabilities move if its weights do, or None.
+        path: How many anchors, the first ones, come of one training, as points along its path; 1
+            where each is a training of its own, as all further ones are.
     """
 
     anchors: Predictions
@@ -36,9 +38,12 @@ class Observations:
     learned: tuple[int, ...] | None = None
     averaged: Tensor | None = None
     sensitivity: Sensitivity | None = None
+    path: int = 1
 
     def __post_init__(self) -> None:
         check_range("observations.width_ratio", self.width_ratio, 1e-9, 1)
+        whole("observations.path", self.path, 1)
+        check_range("observations.path", self.path, 1, self.anchors.members)
         if self.proxies is not None and self.proxies.outputs != self.anchors.outputs:
             raise InputError(
                 f"evidence got proxies' predictions of {self.proxies.outputs} beside anchors' of "

@@ -15,7 +15,7 @@ of narrow networks that can't do the task, it shows.
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,12 @@ class Group:
         impurity = theirs / own if own > 0 and theirs > 0 else 1.0
         dimensions = _dimensions(values.mean(0))
         return Group(values, anchors, evidence.width_ratio, impurity, dimensions, outputs)
+
+    def by_training(self, path: int) -> "Group":
+        """The same with the mean of the first anchors, which come of one training, in their place;
+        `path` is as in `Observations`.
+        """
+        return replace(self, values=merged(self.values, path), anchors=self.anchors - path + 1)
 
     @property
     def own(self) -> Tensor:
@@ -206,6 +212,11 @@ def unbiased_spread(values: Tensor, dimensions: float) -> Tensor:
 def others(values: Tensor, k: int) -> Tensor:
     """All members but one."""
     return torch.cat([values[:k], values[k + 1 :]])
+
+
+def merged(values: Tensor, path: int) -> Tensor:
+    """Values of members, with the mean of the first ones in their place."""
+    return torch.cat([values[:path].mean(0)[None], values[path:]])
 
 
 def leave_one_out(values: Tensor) -> list[float]:

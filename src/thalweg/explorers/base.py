@@ -24,6 +24,11 @@ class Explorer(ABC):
     retrainings.
     """
 
+    one_training: ClassVar[bool] = False
+    """Whether its members come of one training, however many they are: points along its path, or
+    draws about them. They are nearer to each other than retrainings are.
+    """
+
     own_network: ClassVar[bool] = True
     """Whether its weights are weights of the problem's own network."""
 

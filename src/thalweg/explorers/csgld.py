@@ -42,6 +42,7 @@ class CyclicalSGLD(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
+    one_training: ClassVar[bool] = True
 
     cycles: int = 4
     samples: int = 3

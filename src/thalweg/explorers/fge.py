@@ -46,6 +46,7 @@ class FGE(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
+    one_training: ClassVar[bool] = True
 
     share: float = 0.2
     cycles: int = 10

@@ -58,6 +58,7 @@ class LastLayerLaplace(Explorer):
     """
 
     family: ClassVar[str] = "other"
+    one_training: ClassVar[bool] = True
 
     precision: Precision = "evidence"
 

@@ -40,6 +40,7 @@ class MCDropout(Explorer):
     """
 
     family: ClassVar[str] = "other"
+    one_training: ClassVar[bool] = True
 
     rate: float | Literal["own"] = 0.1
 

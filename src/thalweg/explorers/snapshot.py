@@ -43,6 +43,7 @@ class Snapshot(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
+    one_training: ClassVar[bool] = True
 
     cycles: int = 5
     lr_ratio: float = 2.0

@@ -61,6 +61,7 @@ class SubspaceInference(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
+    one_training: ClassVar[bool] = True
 
     rank: int = 5
     samples: int = 30

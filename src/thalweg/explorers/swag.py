@@ -46,6 +46,7 @@ class SWAG(Explorer):
     """
 
     family: ClassVar[str] = "trajectory"
+    one_training: ClassVar[bool] = True
 
     share: float = 140 / 300
     collect: int = 20

@@ -125,6 +125,7 @@ def write_fit(
         "networks": names,
         "whole": fitted.whole,
         "given": fitted.given,
+        "path": fitted.path,
         "width_ratio": fitted.width_ratio,
         "layer": asking.layer,
         "inputs": _write(folder, "inputs", *_of_inputs(asking, architectures)),
@@ -275,6 +276,7 @@ def _read(
         record["width_ratio"],
         emulator,
         record["seed"],
+        record.get("path", 1),
     )
     there = record["architectures"][0]["device"].split(":")[0] == whole.device.split(":")[0]
     near = _NEAR if there else _NEAR_ELSEWHERE

@@ -48,6 +48,7 @@ class FitRecord(TypedDict):
     networks: Annotated[list[Name], Field(min_length=1)]
     whole: Annotated[int, Field(ge=1)]
     given: Annotated[int, Field(ge=1)]
+    path: NotRequired[Annotated[int, Field(ge=1)]]
     width_ratio: Annotated[float, Field(gt=0, le=1)]
     layer: str | None
     inputs: Name
