@@ -2,7 +2,7 @@
 Of thalweg's own.
 
     copies    narrow copies are trained, if any are asked for
-    places    training inputs are mixed and shifted, so that no other inputs are needed (`witnesses`)
+    places    training inputs are mixed and shifted, so that no other inputs are needed
     targets   for each path a function of the input that a retraining could have had: the centre of
               retrainings, and `reach` standard uncertainties in the direction of a random network,
               as the emulator `atlas` knows both from the anchor and the copies (`targets`)
@@ -180,9 +180,10 @@ def _shown(
     """
     size = rows(next(iter(problem.training_part(1)))[0])
     random, count = generator(problem.seed, "thalweg", "places", k), len(target)
-    target = target.float()
+    size, target = min(size, count), target.float()
     while True:
-        for chosen in torch.randperm(count, generator=random).split(min(size, count)):
+        order = torch.randperm(count, generator=random)
+        for chosen in order[: count - count % size].split(size):
             x = moved(taken(asked, chosen), problem.device)
             yield x, target[chosen].to(problem.device)
 

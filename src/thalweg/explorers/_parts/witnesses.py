@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.seeds import generator
 from thalweg.training.padding import joined
 from thalweg.training.problem import Problem
-from thalweg.trees import Inputs, mapped, rows, taken
+from thalweg.trees import Inputs, mapped, rows
 
 LEAST_OWN = 0.5  # an input keeps at least this part of itself
 _SHIFT = 14  # of an image's height and width, one part of so many
@@ -39,7 +39,7 @@ def witnesses(problem: Problem, count: int, *name: str | int) -> Inputs:
 
     def changed(part: Tensor) -> Tensor:
         part = part.cpu()
-        one, other = taken(part, first), taken(part, second)
+        one, other = part[first], part[second]
         axes = (count, *[1] * (part.dim() - 1))
         if not part.is_floating_point():
             drawn = torch.rand(one.shape, generator=random)
