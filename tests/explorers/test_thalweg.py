@@ -160,11 +160,11 @@ def test_the_pull_is_whole_within_the_band_and_fades_above_it():
 
 def test_without_a_pull_a_path_is_a_training_that_goes_on():
     own = cases.problem()
-    found = Thalweg(members=2, strength=0.0, share=0.2).explore(own)
+    found = Thalweg(members=2, strength=0.0, share=0.2, stem=0).explore(own)
     for k in range(2):
         network = own.network(own.anchor(0))
         recipe = one_cycle(own.recipe, 0.2, 0.4 * own.recipe.lr, warmup=0.1)
-        own.fit(network, recipe, "thalweg", k)
+        own.fit(network, recipe, "thalweg", "branch", k)
         for name, p in network.named_parameters():
             assert torch.allclose(found.points[k].params[name], p, atol=1e-7)
 
@@ -194,9 +194,8 @@ def test_points_on_the_way_are_members_too():
     ends = Thalweg(members=2, share=0.2).explore(cases.problem("conv-batchnorm"))
     assert found.size == 6
     contract.assert_same(list(found.points[2::3]), list(ends.points))
-    start = own.anchor(0).params["0.weight"]
-    way = [float((p.params["0.weight"] - start).norm()) for p in found.points[:3]]
-    assert way[0] < way[1] < way[2] * 1.5
+    first, second, last = (p.params["0.weight"] for p in found.points[:3])
+    assert 0 < float((last - second).norm()) < float((last - first).norm())
 
 
 def test_copies_are_charged():
@@ -226,9 +225,9 @@ def test_all_evaluations_are_counted(norm):
     norm.
     """
     own = cases.problem("conv-batchnorm" if norm else "no-norm", unlabelled=KNOWN)
-    Thalweg(members=3, share=0.2, places=500).explore(own)
+    Thalweg(members=3, share=0.2, stem=0.4, places=500).explore(own)
     training, sides = own.training_examples, 100 * cases.CLASSES
-    paths = 3 * (training // 5 + 6 * cases.SIZE)  # of six steps
+    paths = 5 * (training // 5 + 6 * cases.SIZE)  # six steps of each branch, twelve of the stem
     assert own.cost.backward_examples == training + paths + sides
     looked = cases.EXAMPLES + len(KNOWN) + 500 + 3 * 500
     found = 2 * cases.SIZE + 2  # the last layer

@@ -1,15 +1,17 @@
-"""Paths that are told where to go: from one anchor to networks that a retraining could have given.
-Of thalweg's own.
+"""A path that is told where to go, and branches: from one anchor to networks that a retraining
+could have given. Of thalweg's own.
 
     copies    narrow copies are trained, if any are asked for
     places    training inputs are mixed and shifted, so that no other inputs are needed
-    targets   for each path a function of the input that a retraining could have had: the centre of
-              retrainings, and `reach` standard uncertainties in the direction of a random network,
-              as the emulator `atlas` knows both from the anchor and the copies (`targets`)
-    path      from the anchor, at `lr_ratio` of the recipe's rate, each step lowers the training
-              loss and the distance from the target at some of these places; the pull of the target
-              fades while the training loss is above the anchor's by more than `tolerance`
-    members   `points` networks along each path, the last of them its end
+    targets   for each branch a function of the input that a retraining could have had: the centre
+              of retrainings, and `reach` standard uncertainties in the direction of a random
+              network, as the emulator `atlas` knows both from the anchor and the copies
+    path      at `lr_ratio` of the recipe's rate, each step lowers the training loss and the
+              distance from a target at some of these places; the pull of the target fades while
+              the training loss is above the anchor's by more than `tolerance`
+    stem      a path from the anchor to the centre, which all members are in need of
+    branches  a path from there to each target
+    members   `points` networks along each branch, the last of them its end
 
 A member goes about half of the way to its target where it was not shown it, hence a reach of 2.
 
@@ -50,13 +52,15 @@ _MEMORY = 0.8  # of the running mean of the training loss
 class Thalweg(Explorer):
     """Members along paths that lead to what retrainings would predict.
 
-    The cost is 1 + 2 x members x share, and that of the copies: each step has a batch of training
-    inputs and one of other places. Beyond that it takes forward passes, and for the sensitivity of
-    the anchor's predictions (`thalweg.sensitivity`) up to 500 evaluations with a backward pass.
+    The cost is 1 + 2 x (stem + members x share), and that of the copies: each step has a batch of
+    training inputs and one of other places. Beyond that it takes forward passes, and for the
+    sensitivity of the anchor's predictions (`thalweg.sensitivity`) up to 500 evaluations with a
+    backward pass.
 
     Attributes:
-        members: The number of paths, two or more.
-        share: The length of a path in trainings.
+        members: The number of branches, two or more.
+        share: The length of a branch in trainings.
+        stem: That of the path to the centre.
         copies: How many narrow copies are trained beside the anchor. They make the centre of the
             targets better, and their scale surer.
         width_ratio: The hidden channels of a copy over those of the network.
@@ -66,7 +70,7 @@ class Thalweg(Explorer):
         tolerance: How far the training loss may rise above the anchor's before the target's pull
             fades, in nats where it is the cross-entropy.
         places: How many inputs targets are known at.
-        points: How many networks along each path are members.
+        points: How many networks along each branch are members.
 
     Example:
         >>> import torch
@@ -82,6 +86,7 @@ class Thalweg(Explorer):
 
     members: int = 8
     share: float = 1 / 30
+    stem: float = 1 / 15
     copies: int = 0
     width_ratio: float = 0.35
     reach: float = 2.0
@@ -99,7 +104,7 @@ class Thalweg(Explorer):
         check_range("thalweg.share", self.share, 1e-9)
         check_range("thalweg.width_ratio", self.width_ratio, 1e-9, 1)
         check_range("thalweg.tolerance", self.tolerance, 1e-9)
-        for name in ("reach", "lr_ratio", "strength"):
+        for name in ("stem", "reach", "lr_ratio", "strength"):
             check_range(f"thalweg.{name}", getattr(self, name), 0)
 
     @property
@@ -108,7 +113,7 @@ class Thalweg(Explorer):
 
     @property
     def trainings(self) -> float:
-        return 1 + 2 * self.members * self.share + self.copies * self.width_ratio**2
+        return 1 + 2 * (self.stem + self.members * self.share) + self.copies * self.width_ratio**2
 
     @property
     def size(self) -> int:
@@ -123,63 +128,74 @@ class Thalweg(Explorer):
         (anchor,) = train_anchors(problem, 1)
         asked = witnesses(problem, self.places)
         led_to = targets(problem, anchor, narrow, asked, self.members, self.reach)
-        found = []
-        for k in range(self.members):
-            found += _path(problem, anchor, asked, led_to[k], self, k)
+        start, low, found = anchor, None, []
+        if self.stem:
+            centre = problem.outputs.predicted.average(led_to)
+            if problem.outputs.simplex:
+                centre = centre.clamp_min(1e-30).log()
+            ((start,), low) = self._path(problem, anchor, asked, centre, self.stem, 1, None, "stem")
+        for k, target in enumerate(led_to):
+            points, _ = self._path(
+                problem, start, asked, target, self.share, self.points, low, "branch", k
+            )
+            found += problem.refresh(problem.build("network"), points)
         return Members(tuple(found))
 
+    def _path(
+        self,
+        problem: Problem,
+        start: Weights,
+        asked: Inputs,
+        target: Tensor,
+        share: float,
+        points: int,
+        low: Tensor | None,
+        *name: str | int,
+    ) -> tuple[list[Weights], Tensor]:
+        """Networks along the path to a target, their batch norm as it was trained, and the training
+        loss where it started.
 
-def _path(
-    problem: Problem,
-    anchor: Weights,
-    asked: Inputs,
-    target: Tensor,
-    settings: Thalweg,
-    k: int,
-) -> list[Weights]:
-    """The members along the path to a target.
+        Args:
+            problem: What was trained.
+            start: Where the path starts.
+            asked: Inputs at which the target is known.
+            target: What is stored of its predictions there `[inputs, columns]`.
+            share: The path's length in trainings.
+            points: How many networks.
+            low: The training loss above which `tolerance` counts; that where it starts if None.
+            name: The purpose of the random numbers.
+        """
+        network = problem.network(start)
+        shown, unit = _shown(problem, asked, target, *name), _unit(problem.outputs, target)
+        pull = _Pull(self.strength, self.tolerance, low)
+        found: list[Weights] = []
 
-    Args:
-        problem: What was trained.
-        anchor: Where the path starts.
-        asked: Inputs at which the target is known.
-        target: What is stored of its predictions there `[inputs, columns]`.
-        settings: The explorer's.
-        k: The number of the path.
-    """
-    network = problem.network(anchor)
-    shown = _shown(problem, asked, target, k)
-    pull, unit = _Pull(settings.strength, settings.tolerance), _unit(problem.outputs, target)
-    points: list[Weights] = []
+        def penalty() -> Tensor:
+            x, wanted = next(shown)
+            outputs = network(x)
+            problem.meter.backward(outputs)
+            return pull.strength * _distance(problem.outputs, outputs, wanted, unit)
 
-    def penalty() -> Tensor:
-        x, wanted = next(shown)
-        outputs = network(x)
-        problem.meter.backward(outputs)
-        return pull.strength * _distance(problem.outputs, outputs, wanted, unit)
+        def on_step(info: StepInfo) -> None:
+            pull.see(info)
+            before, after = (step * points // info.steps for step in (info.step - 1, info.step))
+            if after > before:
+                found.append(Weights.of(network))
 
-    def on_step(info: StepInfo) -> None:
-        pull.see(info)
-        before, after = (
-            step * settings.points // info.steps for step in (info.step - 1, info.step)
-        )
-        if after > before:
-            points.append(Weights.of(network))
-
-    lr = problem.recipe.lr * settings.lr_ratio
-    recipe = one_cycle(problem.recipe, settings.share, lr, warmup=_WARMUP)
-    problem.fit(network, recipe, "thalweg", k, penalty=penalty, on_step=on_step)
-    return problem.refresh(network, points)
+        lr = problem.recipe.lr * self.lr_ratio
+        recipe = one_cycle(problem.recipe, share, lr, warmup=_WARMUP)
+        problem.fit(network, recipe, "thalweg", *name, penalty=penalty, on_step=on_step)
+        return found, pull.low
 
 
 def _shown(
-    problem: Problem, asked: Inputs, target: Tensor, k: int
+    problem: Problem, asked: Inputs, target: Tensor, *name: str | int
 ) -> Iterator[tuple[Inputs, Tensor]]:
     """Batches of inputs and of what the target says of them, without end, as large as those of the
     training set.
     """
     size = rows(next(iter(problem.training_part(1)))[0])
-    random, count = generator(problem.seed, "thalweg", "places", k), len(target)
+    random, count = generator(problem.seed, "thalweg", "places", *name), len(target)
     size, target = min(size, count), target.float()
     while True:
         order = torch.randperm(count, generator=random)
@@ -204,27 +220,37 @@ def _distance(kind: Outputs, outputs: Tensor, wanted: Tensor, unit: float) -> Te
 
 
 class _Pull:
-    """How strongly a target pulls: less while the training loss is above that of the anchor, which
-    is the mean over the steps of the warm-up.
+    """How strongly a target pulls: less while the training loss is above that of the anchor.
 
     Attributes:
         strength: The weight of the distance from the target.
     """
 
-    def __init__(self, most: float, tolerance: float) -> None:
-        self._most, self._tolerance = most, tolerance
+    def __init__(self, most: float, tolerance: float, low: Tensor | None = None) -> None:
+        """Pulls with all strength.
+
+        Args:
+            most: The strength.
+            tolerance: How far the training loss may rise.
+            low: The anchor's; None if it is the mean over the steps of the warm-up.
+        """
+        self._most, self._tolerance, self._low = most, tolerance, low
         self.strength: Tensor | float = most
         self._first: list[Tensor] = []
         self._mean: Tensor | None = None
+
+    @property
+    def low(self) -> Tensor:
+        """The training loss above which the tolerance counts, a scalar."""
+        return torch.stack(self._first).mean() if self._low is None else self._low
 
     def see(self, info: StepInfo) -> None:
         """Takes the training loss of a step into its running mean; on its device, so that nobody
         waits for it.
         """
-        if info.step <= max(1, _WARMUP * info.steps):
+        if self._low is None and info.step <= max(1, _WARMUP * info.steps):
             self._first.append(info.loss)
             return
-        low = torch.stack(self._first).mean()
         self._mean = info.loss if self._mean is None else torch.lerp(info.loss, self._mean, _MEMORY)
-        above = (self._mean - low - self._tolerance).clamp(min=0)
+        above = (self._mean - self.low - self._tolerance).clamp(min=0)
         self.strength = self._most * (-above / self._tolerance).exp()
