@@ -370,7 +370,7 @@ def test_a_study_that_goes_on_gets_the_same(seen):
 
 def test_other_emulators_do_not_ask(monkeypatch):
     for module in ("fitting", "asking"):
-        monkeypatch.setattr(f"thalweg.{module}.sensitivity_of_probabilities", None)
+        monkeypatch.setattr(f"thalweg.{module}.sensitivity_if_any", None)
     own = cases.problem(networks=list(TRAINED), unlabelled=KNOWN)
     emulator = thalweg.emulators.Forest(trees=5)
     found = quiet(thalweg.quantify, own, ASKED, budget=0, emulator=emulator, draws=3)
@@ -414,35 +414,34 @@ def test_computing_warns_of_it_too():
         thalweg.compute(method, own, {"calibration": KNOWN, "asked": ASKED}, emulator_draws=3)
 
 
-@pytest.mark.parametrize("what", ["values", "values without gradients"])
-def test_of_values_nobody_asks(what, seen):
-    """It tells nothing of their level: no backward pass, and no warning where there is none."""
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_that_of_values_has_their_unit(unit, seen):
+    """In thousandths, sensitivity, level and u are a thousand times what they were."""
     x, y = cases.task()[0], cases.task()[0].flatten(1)[:, : cases.CLASSES]
-    model = NoGradient if "without" in what else lambda: NoGradient("nothing")
-    network, kind = model(), thalweg.Values(units="mg", std=3.0)
 
-    def own() -> Problem:
+    network = NoGradient("nothing")
+
+    def own(unit: float) -> Problem:
         return Problem(
-            model,
+            lambda: NoGradient("nothing"),
             Batches(x, y, 16),
             cases.RECIPE,
             networks=network,
             unlabelled=KNOWN,
-            outputs=kind,
+            outputs=thalweg.Values(units="mg", std=3.0 * unit),
         )
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "quantify got 130 unlabelled")
-        quantifier = Quantifier(budget=0, draws=3, emulator=Atlas(geometry=False)).fit(own())
-        found = quantifier.predict(ASKED)
-        method = Method(thalweg.explorers.DeepEnsemble(1), emulator=Atlas(geometry=False))
-        inputs = {"calibration": KNOWN, "asked": ASKED}
-        computed = thalweg.compute(method, own(), inputs, emulator_draws=3)
-    assert [said.sensitivity for said in seen] == [None] * 4
-    assert quantifier.cost_.backward_examples == computed.cost.backward_examples == 0
-    assert same(found, computed.predictions["asked"])
-    assert not quantifier.level_.weaker and "alone" not in str(quantifier.level_)
+    quantifiers = [
+        quiet(Quantifier(budget=0, draws=3, emulator=Atlas(geometry=False)).fit, own(factor))
+        for factor in (1.0, unit)
+    ]
+    one, other = quantifiers
+    assert other.level_.value == pytest.approx(unit * one.level_.value, rel=1e-5)
+    assert torch.allclose(other.predict(ASKED).u(), unit * one.predict(ASKED).u(), rtol=1e-3)
+    found = [said.sensitivity.mean for said in seen if said.sensitivity is not None]
+    assert max(found) == pytest.approx(unit * min(found))
+    assert other.cost_.backward_examples == cases.CLASSES * INPUTS
+    assert not other.level_.weaker
 
 
 def test_a_training_function_without_a_loader(seen):

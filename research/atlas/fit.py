@@ -36,7 +36,7 @@ RATE = 4e-3
 DECAY = 0.05
 _MOST = 4.0  # of a logarithm, as in `thalweg.atlas.learned`
 _RIDGE = 10.0  # tasks
-SIGNS = ("offset", "classes", "parameters")
+SIGNS = ("offset", "classes", "parameters", "steepness")
 _LEAST_SCALE = 0.04  # of the errors of a clue
 
 
@@ -175,9 +175,12 @@ def _clue(name: str, digests: Sequence[Digest]) -> dict[str, float]:
 
 def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
     """A ridge regression of the logarithm of the mean of u on what one network tells, and how far
-    it is off on tasks that it was not fitted to.
+    it is off on tasks that it was not fitted to. Beside the sensitivity nothing else helps, and
+    there is only a factor.
     """
-    names = [name for name in digests[0].level[0][which] if name in SIGNS]
+    names = [name for name in SIGNS if name in digests[0].level[0][which]]
+    sensitive = "parameters" in names
+    free = ["offset"] if sensitive else names
     x = np.array([[own[which][name] for name in names] for task in digests for own in task.level])
     y = np.array([own["log_u"] for task in digests for own in task.level])
     tasks = np.repeat(np.arange(len(digests)), [len(task.level) for task in digests])
@@ -189,19 +192,19 @@ def _network(digests: Sequence[Digest], which: str) -> dict[str, Any]:
         others = ~np.isin(tasks, alike)
         if len(set(tasks[others])) < 5:
             others = tasks != k
-        slopes, mean = _ridge(x[others], y[others], names)
-        errors.append(np.mean(y[tasks == k] - x[tasks == k] @ slopes - mean))
-    slopes, mean = _ridge(x, y, names)
+        slopes, mean = _ridge(x[others, : len(free)], y[others], free)
+        errors.append(np.mean(y[tasks == k] - x[tasks == k, : len(free)] @ slopes - mean))
+    slopes, mean = _ridge(x[:, : len(free)], y, free)
     known = [error for error in errors if math.isfinite(error)]
     scale = float(np.sqrt(np.mean(np.square(known)))) if len(known) > 2 else 1.0
     return {
         "mean": mean,
-        "slopes": dict(zip(names, slopes.tolist(), strict=True)),
+        "slopes": dict(zip(free, slopes.tolist(), strict=True)),
         "scale": float(scale),
         "ranges": {
             name: [float(x[:, k].min()), float(x[:, k].max())]
             for k, name in enumerate(names)
-            if name != "offset" or "parameters" in names  # then it is the sensitivity
+            if name != "offset" or (sensitive and "steepness" not in names)  # it has units
         },
     }
 

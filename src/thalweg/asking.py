@@ -18,7 +18,7 @@ from thalweg.narrow.training import charged, relative_cost
 from thalweg.observing import Inputs, RecordStore, observe
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import sensitivity_of_probabilities
+from thalweg.sensitivity import sensitivity_if_any
 from thalweg.weights.distribution import WeightDistribution
 
 CALIBRATION = "calibration"
@@ -188,7 +188,7 @@ def _with_sensitivity(trained: Trained, known: Observations, inputs: Any) -> Obs
     where that is of use.
     """
     with _metered(trained):
-        found = sensitivity_of_probabilities(trained.predicting, trained.members.points[0], inputs)
+        found = sensitivity_if_any(trained.predicting, trained.members.points[0], inputs)
     return replace(known, sensitivity=found)
 
 

@@ -23,7 +23,7 @@ from thalweg.observing import learned_the_task, together
 from thalweg.outputs import Outputs
 from thalweg.predicting import in_batches, predict
 from thalweg.predictions import Predictions
-from thalweg.sensitivity import Sensitivity, sensitivity_of_probabilities
+from thalweg.sensitivity import Sensitivity, sensitivity_if_any
 from thalweg.training.architecture import Architecture
 from thalweg.training.batches import Loader
 from thalweg.training.nearest import BLOCK, Nearest
@@ -180,7 +180,7 @@ class Witness:
             drawn = portrait(architecture, weights, asking.part)
             found = averaged = None
             if sensitive:
-                found = sensitivity_of_probabilities(architecture, weights, asking.unlabelled)
+                found = sensitivity_if_any(architecture, weights, asking.unlabelled)
             if asking.averaging is not None:
                 averaged = asking.averaging.said(architecture, weights, asking.unlabelled)
             facts = *said, drawn, found, averaged

@@ -13,7 +13,7 @@ network can be looked at.
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,6 +43,10 @@ class Sensitivity:
     mean: float
     relative: float
     parameters: int
+
+    def over(self, unit: float) -> "Sensitivity":
+        """That of values in another unit, so many of the old one."""
+        return replace(self, mean=self.mean / unit, relative=self.relative / unit)
 
 
 def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivity | None:
@@ -88,11 +92,8 @@ def sensitivity(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivit
     return Sensitivity(mean, relative, sum(p.numel() for p in trained))
 
 
-def sensitivity_of_probabilities(
-    problem: Evaluable, weights: Weights, inputs: Any
-) -> Sensitivity | None:
-    """The same for an emulator, which uses that of probabilities only: of values it tells nothing
-    of the mean of u, and is not computed. A warning says where probabilities have none.
+def sensitivity_if_any(problem: Evaluable, weights: Weights, inputs: Any) -> Sensitivity | None:
+    """The same for an emulator; a warning says where there is none.
 
     Args:
         problem: As in `sensitivity`.
@@ -102,8 +103,6 @@ def sensitivity_of_probabilities(
     Raises:
         InputError: As by `sensitivity`.
     """
-    if not problem.outputs.simplex:
-        return None
     found = sensitivity(problem, weights, inputs)
     if found is None:
         warnings.warn(

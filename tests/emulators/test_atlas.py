@@ -130,7 +130,7 @@ def test_a_known_sensitivity_moves_the_level_of_one_network():
     known, _ = world(members=1)
     us = []
     for mean in (2.0, 3.0):
-        given = replace(observed(known), sensitivity=Sensitivity(mean, 1000))
+        given = replace(observed(known), sensitivity=Sensitivity(mean, mean, 1000))
         us.append(float(SMALL.emulate(given, given, draws=2, seed=0).u().mean()))
     assert us[1] / us[0] == pytest.approx(1.5, rel=1e-3)
 

@@ -197,14 +197,16 @@ def test_signs_are_what_they_are_called():
     stored = logits()[0]
     p = stored.exp()
     norm = float((torch.diag_embed(p) - p[:, :, None] * p[:, None]).norm(dim=(1, 2)).mean())
-    alone, sensitive = (signs(Classes(), stored, own) for own in (None, Sensitivity(2.5, 700)))
+    alone, sensitive = (
+        signs(Classes(), stored, own) for own in (None, Sensitivity(2.5, 10.0, 700))
+    )
     expected = {
         "offset": math.log(norm),
         "classes": math.log(4),
     }
     assert alone == pytest.approx(expected)
     more = {
-        "offset": math.log(2.5),
+        "offset": math.log(5.0),
         "parameters": math.log(700),
     }
     assert sensitive == pytest.approx({**expected, **more})
@@ -212,14 +214,25 @@ def test_signs_are_what_they_are_called():
     assert turned == pytest.approx(alone)
 
 
+def test_signs_of_values():
+    """Their sensitivity has their units; over their scatter it has none."""
+    given = values(1, outputs=2)[0]
+    scatter = math.log(float(given.double().std(0).norm()))
+    assert signs(Values(), given, None) == pytest.approx({"offset": scatter})
+    expected = {"offset": math.log(5.0), "steepness": math.log(5.0) - scatter}
+    found = signs(Values(), given, Sensitivity(2.5, 10.0, 700))
+    assert found == pytest.approx({**expected, "parameters": math.log(700)})
+
+
 def test_the_law_knows_all_signs_and_a_known_sensitivity_tells_more_surely():
     for kind, stored in ((Classes(), logits()[0]), (Values(), values(1)[0])):
         law = LAW["probabilities" if kind.simplex else "values"]
-        for own in (None, Sensitivity(1.0, 100)):
+        for own in (None, Sensitivity(1.0, 1.0, 100)):
             before = law[name_of(sensitivity=own is not None)]
-            assert set(signs(kind, stored, own)) == set(before["slopes"])
-            free = set() if own is not None and kind.simplex else {"offset"}
-            assert set(before["slopes"]) - free == set(before["ranges"])
+            found = set(signs(kind, stored, own))
+            assert "offset" in before["slopes"] and set(before["slopes"]) <= found
+            free = set() if own is not None and kind.simplex else {"offset"}  # it has units
+            assert set(before["ranges"]) == found - free
             assert before["slopes"]["offset"] == 1 and before["scale"] > 0
     own = LAW["probabilities"]
     assert own[name_of(sensitivity=True)]["scale"] < own[name_of(sensitivity=False)]["scale"]
@@ -236,14 +249,14 @@ def test_a_sensitivity_beyond_all_tasks_is_left_out():
     seen = observed(logits(), 1, kind=Classes())
     group, stored = Group.of(seen), seen.stored[0]
     alone = level_from(LAW, group, stored, None)
-    far = level_from(LAW, group, stored, Sensitivity(1e4, 3000))
+    far = level_from(LAW, group, stored, Sensitivity(1e4, 1e4, 3000))
     assert far.log_level == pytest.approx(alone.log_level)
     assert far.deviation > 1.5 * alone.deviation and not alone.unlike
     assert far.unlike[0].startswith("sensitivity of predictions to weights")
-    assert level_from(LAW, group, stored, Sensitivity(4.0, 3000)).unlike == ()
+    assert level_from(LAW, group, stored, Sensitivity(4.0, 4.0, 3000)).unlike == ()
 
 
 def test_twice_as_sensitive_is_twice_the_level():
     seen = observed(logits(), 1, kind=Classes())
-    one, other = (told(seen, Sensitivity(own, 500))["network"] for own in (1.0, 2.0))
+    one, other = (told(seen, Sensitivity(own, own, 500))["network"] for own in (1.0, 2.0))
     assert other.log_level - one.log_level == pytest.approx(math.log(2))

@@ -231,11 +231,14 @@ class _Measure:
         def predictions(given: Predictions) -> Predictions:
             return Predictions(brought(given.stored), outputs=given.outputs)
 
+        moved = seen.sensitivity
+
         return replace(
             seen,
             anchors=predictions(seen.anchors),
             proxies=None if seen.proxies is None else predictions(seen.proxies),
             averaged=None if seen.averaged is None else brought(seen.averaged),
+            sensitivity=None if moved is None else moved.over(self.unit),
         )
 
     def back(self, stored: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ for Student's, with three degrees of freedom, as most are small and a few large:
 do not learn the task mislead. So clues that agree make a narrow posterior, and clues that
 contradict each other a wide one; it is one posterior with one error bar, whatever there is:
 
-    network     a linear function of what one network says of typical inputs: of its sensitivity in
-                both kinds of units (`thalweg.sensitivity`), where it is known; it is wide, as how
-                far retrainings differ hangs on all of the training
+    network     a multiple of one network's sensitivity, the geometric mean of both kinds
+                (`thalweg.sensitivity`), or a linear function of what it says of typical inputs,
+                where that is not known; it is wide, as how far retrainings differ hangs on all of
+                the training
     trainings   how far two or more full trainings differ from each other; points along the path
                 of one training are one, their mean
     apart       how far narrow copies are from whole networks, by the law of width
@@ -42,6 +43,8 @@ _WITHOUT_GRADIENTS = (
 )
 _WORDS = {
     "offset": "sensitivity of predictions to weights (are inputs in unusual units?)",
+    "steepness": "sensitivity of values to weights over their scatter (are inputs in unusual "
+    "units?)",
     "classes": "number of classes",
     "parameters": "number of parameters",
 }
@@ -142,9 +145,9 @@ def level_from(
         for name, (low, high) in ranges.items()
         if not low - _MARGIN <= found[name] <= high + _MARGIN
     }
-    weaker = _WITHOUT_GRADIENTS if group.outputs.simplex and sensitivity is None else ""
-    if "offset" in beyond:  # as of inputs in other units; predictions alone tell, then
-        sensitivity = None
+    weaker = "" if sensitivity is not None else _WITHOUT_GRADIENTS
+    if "offset" in beyond or "steepness" in beyond:  # as of inputs in other units
+        sensitivity = None  # predictions alone tell, then
     made = level_of(clues_of(law, group, stored, sensitivity, far=bool(beyond)))
     return replace(made, unlike=tuple(beyond.values()), weaker=weaker)
 
@@ -170,7 +173,7 @@ def clues_of(
     own = law["probabilities" if group.outputs.simplex else "values"]
     found = signs(group.outputs, stored, sensitivity)
     before = own[name_of(sensitivity=sensitivity is not None)]
-    guess = before["mean"] + sum(before["slopes"][name] * found[name] for name in found)
+    guess = before["mean"] + sum(slope * found[name] for name, slope in before["slopes"].items())
     wide = before["scale"] * (2 if far else 1)
     clues = [Clue("network", guess, wide, math.inf)]
     if group.anchors > 1:
@@ -192,22 +195,26 @@ def signs(outputs: Outputs, stored: Tensor, sensitivity: Sensitivity | None) -> 
     Args:
         outputs: What it predicts.
         stored: What is stored of its predictions `[inputs, columns]`.
-        sensitivity: Its sensitivity, or None. Of values it told nothing on the atlas' tasks, and is
-            not used.
+        sensitivity: Its sensitivity, or None.
 
     Returns:
         By name; `offset` is a first guess of the logarithm of the mean of u, up to a factor, in
         the units of the values.
     """
+    count = {"classes": math.log(stored.shape[1])} if outputs.simplex else {}
+    if sensitivity is not None:
+        offset = (_log(sensitivity.mean) + _log(sensitivity.relative)) / 2
+        found = {"offset": offset, **count, "parameters": math.log(max(1, sensitivity.parameters))}
+        return found if outputs.simplex else {**found, "steepness": offset - _scatter(stored)}
     if not outputs.simplex:
-        return {"offset": _log(float(stored.double().std(0).norm()))}
-    count = math.log(stored.shape[1])
-    if sensitivity is None:
-        norm = look(outputs, stored, None)["norm"]
-        return {"offset": _log(float(norm.exp().mean())), "classes": count}
-    parameters = math.log(max(1, sensitivity.parameters))
-    offset = (_log(sensitivity.mean) + _log(sensitivity.relative)) / 2
-    return {"offset": offset, "classes": count, "parameters": parameters}
+        return {"offset": _scatter(stored)}
+    norm = look(outputs, stored, None)["norm"]
+    return {"offset": _log(float(norm.exp().mean())), **count}
+
+
+def _scatter(stored: Tensor) -> float:
+    """The logarithm of how far values `[inputs, outputs]` are scattered over inputs."""
+    return _log(float(stored.double().std(0).norm()))
 
 
 def name_of(*, sensitivity: bool) -> str:

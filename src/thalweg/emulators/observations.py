@@ -26,7 +26,7 @@ class Observations:
             that did not learn the task; None if all did.
         averaged: What is stored of each network's mean prediction over inputs that were changed as
             the recipe changes training inputs `[anchors + proxies, inputs, columns]`, or None.
-        sensitivity: How far the first anchor's probabilities move if its weights do, or None.
+        sensitivity: How far the first anchor's predictions move if its weights do, or None.
         path: How many anchors, the first ones, come of one training, as points along its path; 1
             where each is a training of its own, as all further ones are.
     """
