@@ -198,6 +198,15 @@ def test_points_on_the_way_are_members_too():
     assert 0 < float((last - second).norm()) < float((last - first).norm())
 
 
+def test_what_was_led_begins_at_the_anchor():
+    own = cases.problem("conv-batchnorm")
+    led = Thalweg(members=2, share=0.2, points=2).led(own, stops=2)
+    contract.assert_same([led.anchor], [own.anchor(0)])
+    assert len(led.stem) == 2 and [len(branch) for branch in led.branches] == [2, 2]
+    plain = Thalweg(members=2, share=0.2).explore(cases.problem("conv-batchnorm"))
+    contract.assert_same([branch[-1] for branch in led.branches], list(plain.points))
+
+
 def test_copies_are_charged():
     own = cases.problem("groupnorm", unlabelled=KNOWN)
     Thalweg(copies=2, width_ratio=0.5).explore(own)
@@ -210,6 +219,13 @@ def test_a_network_whose_end_is_not_linear():
     model = lambda: nn.Sequential(cases.no_norm(), nn.Tanh())  # noqa: E731
     own = cases.problem(model=model, unlabelled=KNOWN)
     assert Thalweg().explore(own).size == 8
+
+
+def test_more_points_than_steps_are_refused_before_anything_is_paid():
+    own = cases.problem()
+    with pytest.raises(InputError, match="points got 2, and a branch has 1 steps"):
+        Thalweg(points=2).explore(own)
+    assert own.cost.trainings == 0
 
 
 def test_networks_alone_are_refused():

@@ -28,7 +28,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thalweg.errors import check_range, whole
+from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers._parts.cycles import one_cycle
 from thalweg.explorers._parts.targets import targets
 from thalweg.explorers._parts.witnesses import witnesses
@@ -39,12 +39,28 @@ from thalweg.seeds import generator
 from thalweg.training.anchors import train_anchors
 from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
+from thalweg.training.recipe import Recipe
 from thalweg.trees import Inputs, moved, rows, taken
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 _WARMUP = 0.1
 _MEMORY = 0.8  # of the running mean of the training loss
+
+
+@dataclass(frozen=True)
+class Led:
+    """Paths that were led, ready to predict.
+
+    Attributes:
+        anchor: Where they begin.
+        stem: Networks along the stem.
+        branches: Networks along each branch, the last one its end.
+    """
+
+    anchor: Weights
+    stem: tuple[Weights, ...]
+    branches: tuple[tuple[Weights, ...], ...]
 
 
 @register_explorer("thalweg")
@@ -119,27 +135,59 @@ class Thalweg(Explorer):
     def size(self) -> int:
         return self.members * self.points
 
+    def steps(self, problem: Problem) -> int:
+        """How many steps a branch takes."""
+        return self._recipe(problem, self.share).steps(len(problem.train_loader))
+
     def explore(self, problem: Problem) -> Members:
+        led = self.led(problem)
+        return Members(tuple(point for branch in led.branches for point in branch))
+
+    def led(self, problem: Problem, stops: int = 0) -> Led:
+        """The same, with where it all began.
+
+        Args:
+            problem: What is trained.
+            stops: How many networks along the stem are kept, too.
+
+        Raises:
+            InputError: Copies are asked for, and the network can't be narrowed; the problem has no
+                training set in batches; or a branch has fewer steps than points.
+            Diverged: The loss became infinite.
+        """
         problem.check_batches(self)
         problem.behaviour.check_new_points()
+        if (steps := self.steps(problem)) < self.points:
+            raise InputError(
+                f"thalweg.points got {self.points}, and a branch has {steps} steps: needs as many "
+                "steps or more; raise share, or lower points"
+            )
         narrow = None
         if self.copies:  # says so first where there can be none
             narrow = train_copies(problem, self.width_ratio, self.copies)
         (anchor,) = train_anchors(problem, 1)
         asked = witnesses(problem, self.places)
         led_to = targets(problem, anchor, narrow, asked, self.members, self.reach)
-        start, low, found = anchor, None, []
+        start, low, stem, branches = anchor, None, list[Weights](), []
         if self.stem:
             centre = problem.outputs.predicted.average(led_to)
             if problem.outputs.simplex:
                 centre = centre.clamp_min(1e-30).log()
-            ((start,), low) = self._path(problem, anchor, asked, centre, self.stem, 1, None, "stem")
+            kept = max(1, stops)
+            stem, low = self._path(problem, anchor, asked, centre, self.stem, kept, None, "stem")
+            start = stem[-1]
+        network = problem.build("network")
         for k, target in enumerate(led_to):
             points, _ = self._path(
                 problem, start, asked, target, self.share, self.points, low, "branch", k
             )
-            found += problem.refresh(problem.build("network"), points)
-        return Members(tuple(found))
+            branches.append(tuple(problem.refresh(network, points)))
+        shown = tuple(problem.refresh(network, stem)) if stops else ()
+        return Led(anchor, shown, tuple(branches))
+
+    def _recipe(self, problem: Problem, share: float) -> Recipe:
+        lr = problem.recipe.lr * self.lr_ratio
+        return one_cycle(problem.recipe, share, lr, warmup=_WARMUP)
 
     def _path(
         self,
@@ -182,8 +230,7 @@ class Thalweg(Explorer):
             if after > before:
                 found.append(Weights.of(network))
 
-        lr = problem.recipe.lr * self.lr_ratio
-        recipe = one_cycle(problem.recipe, share, lr, warmup=_WARMUP)
+        recipe = self._recipe(problem, share)
         problem.fit(network, recipe, "thalweg", *name, penalty=penalty, on_step=on_step)
         return found, pull.low
 
