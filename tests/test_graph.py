@@ -21,8 +21,8 @@ NEEDS = {
     | {"files", "formats", "arrays", "names"},
 }
 METHODS = {*explorers(), *emulators(), *baselines()}
-# "outside" is a field of predictions too, and "total" a column of result tables
-KINDS = METHODS | set(LOOKS) | set(FACTS) - {"outside", "total"}
+# "outside" is a field of predictions too, "total" a column of result tables, "thalweg" the package
+KINDS = (METHODS | set(LOOKS) | set(FACTS)) - {"outside", "total", "thalweg"}
 # Where a name may decide: a plan is read, and so are result tables of 0.1, which name no family.
 NAMED = {"registry.py", "study/plan.py", "report/families.py"}
 VIEWS = "study/landscape.py"  # its table of what plans can ask to see is named after curves

@@ -158,6 +158,9 @@ def test_every_view(through, context, studied):
         "random": set(),
         "segment": {"straight segment"},
         "anchors": {"anchor 0 to anchor 1", "anchor 1 to anchor 2", "anchor 0 to anchor 2"},
+        "thalweg": {
+            f"{way} to the end of branch {k}" for way in ("path", "straight") for k in (0, 1)
+        },
     }
     assert set(view.paths) == names.get(through, {"curve", "straight segment"})
     x, y = tensors["x"], tensors["y"]
@@ -176,6 +179,16 @@ def test_a_curve_and_the_segment_have_the_same_ends(context, studied):
     curve, straight = found["curve"], found["straight segment"]
     assert curve.loss[0] == straight.loss[0] and curve.loss[-1] == straight.loss[-1]
     assert not torch.equal(curve.loss, straight.loss)
+
+
+def test_paths_that_are_led_end_where_the_members_are(context, studied):
+    view = view_of(context, Store(studied), "thalweg")
+    found = profiles(context, view)
+    for k in (0, 1):
+        path, straight = (found[f"{way} to the end of branch {k}"] for way in ("path", "straight"))
+        assert path.loss[0] == straight.loss[0] and path.loss[-1] == straight.loss[-1]
+    assert view.path[0].tolist() == pytest.approx(view.points[1].tolist(), abs=1e-5)
+    assert view.path[-1].tolist() == pytest.approx(view.points[2].tolist(), abs=1e-5)
 
 
 def test_a_path_out_of_the_plane_is_seen_from_above(context):

@@ -207,7 +207,8 @@ def landscape(
         str | None,
         typer.Option(
             help="What the plane goes through: random (around one anchor), segment (two anchors), "
-            "anchors (three anchors), learned-curve, connecting-curve. Default: the plan's choice."
+            "anchors (three anchors), learned-curve, connecting-curve, thalweg (paths that are "
+            "led). Default: the plan's choice."
         ),
     ] = None,
     weights: Annotated[

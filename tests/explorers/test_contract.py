@@ -34,8 +34,9 @@ def test_it_is_a_documented_frozen_dataclass(name):
     contract.check_class(explorers()[name])
 
 
+# an emulator's own products are no evaluations; tests of those that look with one count these
 @pytest.mark.parametrize("network", ["conv-batchnorm", "no-norm"])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if not explorers()[name].looks])
 def test_counted_cost_equals_measured_flops(name, network):
     contract.check_flops(explorers()[name], cases.problem(network))
 
@@ -93,7 +94,7 @@ def test_a_users_own_trained_network_is_the_first_anchor(name, kind):
     )
     explorer = explorers()[name]()
     found = explorer.explore(problem)
-    assert problem.cost.trainings == pytest.approx(explorer.trainings, rel=0.02)
+    contract.check_trainings(explorer, problem)
     anchor = problem.anchor(0)
     assert all(
         torch.equal({**anchor.params, **anchor.buffers}[key], value) for key, value in kept.items()

@@ -21,6 +21,7 @@ from thalweg.explorers.spro_complex import SPROComplex
 from thalweg.explorers.subspace_inference import SubspaceInference
 from thalweg.explorers.swa import SWA
 from thalweg.explorers.swag import SWAG
+from thalweg.explorers.thalweg import Thalweg
 
 __all__ = [
     "ESPRO",
@@ -43,6 +44,7 @@ __all__ = [
     "ShortEnsemble",
     "Snapshot",
     "SubspaceInference",
+    "Thalweg",
 ]
 
 

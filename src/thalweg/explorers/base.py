@@ -27,6 +27,11 @@ class Explorer(ABC):
     own_network: ClassVar[bool] = True
     """Whether its weights are weights of the problem's own network."""
 
+    looks: ClassVar[int] = 0
+    """How many evaluations with a backward pass it needs beyond `trainings`, at most, however long
+    a training is.
+    """
+
     @property
     @abstractmethod
     def anchors(self) -> int:

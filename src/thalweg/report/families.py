@@ -37,6 +37,7 @@ LOOKS = {
     "subspace": Look("#0072B2", "s", "square", "subspaces: lines, curves, simplexes"),
     "trajectory": Look("#009E73", "D", "diamond", "along one trajectory"),
     "emulator": Look("#D55E00", "^", "triangle-up", "emulators"),
+    "led": Look("#F0E442", "h", "hexagon", "paths led to plausible retrainings"),
     "embedded": Look("#7A5195", "p", "pentagon", "ensembles inside one network"),
     "trivial": Look("#CC79A7", "X", "x", "trivial baseline", has_members=False),
     "other": Look("#B8860B", "P", "cross", "other explorers"),

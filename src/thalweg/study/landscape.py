@@ -13,6 +13,7 @@ from thalweg.errors import InputError, unknown
 from thalweg.explorers.base import Explorer
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.learned_curve import LearnedCurve
+from thalweg.explorers.thalweg import Thalweg
 from thalweg.landscape.directions import random_plane
 from thalweg.landscape.path import Path as WeightPath
 from thalweg.landscape.path import Profile, coefficients, is_path, profile
@@ -56,7 +57,9 @@ CURVES: dict[str, tuple[type[Explorer], str, tuple[str, ...]]] = {
         ("anchor 0", "anchor 1", "bend"),
     ),
 }
-THROUGH = (*ANCHORS, *CURVES)
+PATHS = "thalweg"  # a view, after the explorer's registered name
+STOPS = 8  # networks along each of its paths
+THROUGH = (*ANCHORS, *CURVES, PATHS)
 STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # positions along a path on a plane
 
 
@@ -197,10 +200,15 @@ def curve_of(plan: Plan, kind: type[C]) -> C:
 
 def curve_trainings(plan: Plan) -> float:
     """Returns what the plan's curve costs beyond its anchors, in trainings; 0 or 0."""
-    if plan.protocol.landscape not in CURVES:
-        return 0
-    curve = curve_of(plan, CURVES[plan.protocol.landscape][0])
-    return curve.trainings - curve.anchors
+    explorer = _made_anew(plan, plan.protocol.landscape)
+    return 0 if explorer is None else explorer.trainings - explorer.anchors
+
+
+def _made_anew(plan: Plan, through: str) -> Explorer | None:
+    """Returns the explorer whose paths a view shows, or None where it shows anchors."""
+    if through == PATHS:
+        return curve_of(plan, Thalweg)
+    return curve_of(plan, CURVES[through][0]) if through in CURVES else None
 
 
 def trainings(plan: Plan, through: str) -> float:
@@ -213,9 +221,8 @@ def trainings(plan: Plan, through: str) -> float:
     """
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
-    if through in CURVES:
-        return curve_of(plan, CURVES[through][0]).trainings
-    return ANCHORS[through][0]
+    explorer = _made_anew(plan, through)
+    return ANCHORS[through][0] if explorer is None else explorer.trainings
 
 
 def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
@@ -235,16 +242,49 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
     problem = context.problem("base 0", cache)
     if meter is not None:
         problem = replace(problem, meter=meter)
-    if through in CURVES:
-        kind, about, names = CURVES[through]
-        explorer = curve_of(context.plan, kind)
+    explorer = _made_anew(context.plan, through)
+    if explorer is not None:
         settings = ", ".join(f"{name} {value}" for name, value in settings_of(explorer).items())
-        view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
+        if isinstance(explorer, Thalweg):
+            stops = min(STOPS, explorer.steps(problem))
+            view = view_of_led(problem, replace(explorer, points=stops))
+        else:
+            _, about, names = CURVES[through]
+            view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
         return replace(view, made=f"{through}: {settings}")
     count, about = ANCHORS[through]
     anchors = Members(tuple(problem.anchor(k) for k in range(count)))
     labels = [f"anchor {k}" for k in range(count)]
     return view_through(problem, anchors, f"{about} (base 0)", labels)
+
+
+def view_of_led(problem: Problem, explorer: Thalweg) -> View:
+    """Returns a view of an anchor, the stem and the first two branches of paths that are led, on
+    the plane through the anchor and both ends. Paths are projected on it, and their losses are
+    measured where they are; beside them those of straight segments to the same ends.
+    """
+    led = explorer.led(problem, stops=STOPS)
+    first, second = led.branches[:2]
+    plane = Plane((led.anchor, first[-1], second[-1]))
+    corners = plane.coordinates()
+    ways = [(led.anchor, *led.stem, *branch) for branch in (first, second)]
+    there = [projected(plane, way) for way in ways]
+    names = ("anchor", "end of branch 0", "end of branch 1")
+    return View(
+        "an anchor and two members that are led from there (base 0)",
+        plane,
+        torch.cat([corners, *there]),
+        corners,
+        names,
+        torch.cat([there[0].flip(0), there[1]]),
+        {
+            **{f"path to the {name}": way for name, way in zip(names[1:], ways, strict=True)},
+            **{
+                f"straight to the {name}": (led.anchor, way[-1])
+                for name, way in zip(names[1:], ways, strict=True)
+            },
+        },
+    )
 
 
 def view_through(
