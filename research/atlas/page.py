@@ -201,7 +201,7 @@ def _scale(judged: Rows) -> str:
             "False"
         ]["offset"],
         "sensitivity, plain": lambda own: math.log(own["sensitivity"]["mean"]),
-        "sensitivity, in units of the tensors' root mean squares": lambda own: math.log(
+        "sensitivity, in units of the weights' root mean squares": lambda own: math.log(
             own["sensitivity"]["relative"]
         ),
         "their geometric mean": lambda own: own["True"]["offset"],
