@@ -40,6 +40,7 @@ SMALL = {
     "spro": {"draws": 2},
     "spro-complex": {"connectors": 1, "draws": 2},
     "subspace-inference": {"samples": 3, "rank": 2},
+    "thalweg": {"members": 2, "places": 100},
 }
 
 
@@ -63,7 +64,10 @@ def test_explorers(name, pair):
         predictions = thalweg.predict(problem, explored, PAIRS[pair].asked(twin=twin), draws=3)
         cost = problem.cost
         found.append((predictions.log_probs, cost.backward_examples, cost.forward_examples))
-    assert torch.equal(found[0][0], found[1][0]) and found[0][1:] == found[1][1:]
+    # distances between inputs, which an emulator looks at, are sums in the order of the parts
+    near = 2e-3 if explorer.looks else 0.0
+    assert torch.allclose(found[0][0], found[1][0], rtol=0, atol=near)
+    assert found[0][1:] == found[1][1:]
     assert found[0][1] > 0
 
 
