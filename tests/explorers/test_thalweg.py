@@ -85,6 +85,59 @@ def test_places_of_several_tensors_stay_together():
     assert torch.allclose(2 * left, right)
 
 
+def test_a_mask_stays_that_of_its_own_text():
+    words = torch.randint(1, 50, (60, 12), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(12) < 1 + torch.arange(60)[:, None] % 12).long()
+
+    class Text(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.head = nn.Embedding(50, 4), nn.Linear(4, 2)
+
+        def forward(self, ids, attention_mask):
+            return self.head((self.words(ids) * attention_mask[..., None]).sum(1))
+
+    x = {"ids": words * mask, "attention_mask": mask}
+    found = witnesses(of_inputs(x, torch.arange(60) % 2, Text), 200)
+    rows = {tuple(row) for row in torch.cat([x["ids"], mask], 1).tolist()}
+    there = torch.cat([found["ids"], found["attention_mask"]], 1)
+    assert all(tuple(row) in rows for row in there.tolist())
+
+
+def test_images_in_bytes_are_averaged():
+    x = torch.tensor([0, 200], dtype=torch.uint8)[torch.arange(40) % 2].reshape(40, 1, 1, 1)
+    x = x.expand(-1, 1, 12, 12).contiguous()
+
+    class Bytes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(144, 2)
+
+        def forward(self, x):
+            return self.layer(x.flatten(1).float() / 255)
+
+    found = witnesses(of_inputs(x, torch.arange(40) % 2, Bytes), 200)
+    assert found.dtype == torch.uint8 and all(len(image.unique()) == 1 for image in found)
+    assert len(found.unique()) > 20
+
+
+def test_unequal_batches_are_refused_before_anything_is_paid():
+    batches = [(torch.ones(4, size), torch.arange(4) % 2) for size in (5, 7)]
+
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 2)
+
+        def forward(self, x):
+            return self.layer(x.mean(1, keepdim=True))
+
+    own = Problem(Mean, batches, Recipe(epochs=5))
+    with pytest.raises(InputError, match="can't be put together"):
+        Thalweg().explore(own)
+    assert own.cost.trainings == 0
+
+
 # targets
 
 
@@ -114,7 +167,7 @@ def test_targets_have_the_emulator_s_centre_and_a_multiple_of_its_u(reach):
     """Against the emulator itself, asked by the way of `quantify`: the same observations."""
     own = cases.problem(unlabelled=KNOWN)
     asked = cases.task(100, seed=3)[0]
-    found = Predictions(targets(own, own.anchor(0), None, asked, 40, reach).float())
+    found = Predictions(targets(own, own.anchor(0), None, KNOWN, asked, 40, reach).float())
     quantified = thalweg.quantify(
         cases.problem(unlabelled=KNOWN), asked, budget=0, emulator=Atlas(), draws=400
     )
@@ -133,10 +186,16 @@ def test_targets_of_a_regression():
         Recipe(epochs=10, lr=0.02),
         outputs=outputs,
     )
-    found = targets(own, own.anchor(0), None, x[:50], 30, 2.0)
+    found = targets(own, own.anchor(0), None, x, x[:50], 30, 2.0)
     said = own.outputs.values(predict(own, Thalweg().explore(own), x[:50]).stored)
     assert found.shape == (30, 50, 2) and said.shape == (8, 50, 2)
     assert float((found.mean(0) - said.mean(0)).norm() / y[:50].norm()) < 0.3
+    anchor = predict(own, own.anchor(0), x[:50]).stored[0].double()
+    u = found.var(0, correction=0).sum(-1).sqrt() / 2
+    assert float(((found.mean(0) - anchor).norm(dim=1) / u).mean()) < 0.1
+    apart = found - found.mean(0)
+    first, second = apart.flatten(0, 1).T / apart.flatten(0, 1).std(0)[:, None]
+    assert abs(float((first * second).mean())) < 0.5  # no output leaks into the other
 
 
 # the path
@@ -172,7 +231,7 @@ def test_without_a_pull_a_path_is_a_training_that_goes_on():
 def test_members_go_to_their_own_targets():
     own = cases.problem(unlabelled=KNOWN)
     asked = witnesses(own, 400)
-    wanted = targets(own, own.anchor(0), None, asked, 6, 2.0).exp()
+    wanted = targets(own, own.anchor(0), None, KNOWN, asked, 6, 2.0).exp()
     said = predict(own, Thalweg(members=6, share=1.0, places=400).explore(own), asked).probs()
     said = said.double() - said.double().mean(0)
     apart = torch.cdist(said.flatten(1), (wanted - wanted.mean(0)).flatten(1))

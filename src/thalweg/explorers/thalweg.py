@@ -30,7 +30,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, check_range, whole
 from thalweg.explorers._parts.cycles import one_cycle
-from thalweg.explorers._parts.targets import targets
+from thalweg.explorers._parts.targets import targets, typical_inputs
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.narrow.training import train_copies
@@ -162,12 +162,12 @@ class Thalweg(Explorer):
                 f"thalweg.points got {self.points}, and a branch has {steps} steps: needs as many "
                 "steps or more; raise share, or lower points"
             )
+        asked, typical = witnesses(problem, self.places), typical_inputs(problem)
         narrow = None
         if self.copies:  # says so first where there can be none
             narrow = train_copies(problem, self.width_ratio, self.copies)
         (anchor,) = train_anchors(problem, 1)
-        asked = witnesses(problem, self.places)
-        led_to = targets(problem, anchor, narrow, asked, self.members, self.reach)
+        led_to = targets(problem, anchor, narrow, typical, asked, self.members, self.reach)
         start, low, stem, branches = anchor, None, list[Weights](), []
         if self.stem:
             centre = problem.outputs.predicted.average(led_to)
@@ -243,7 +243,8 @@ def _shown(
     """
     size = rows(next(iter(problem.training_part(1)))[0])
     random, count = generator(problem.seed, "thalweg", "places", *name), len(target)
-    size, target = min(size, count), target.float()
+    size = min(size, count)
+    target = target.float() if problem.outputs.simplex else target  # values may be far from 0
     while True:
         order = torch.randperm(count, generator=random)
         for chosen in order[: count - count % size].split(size):

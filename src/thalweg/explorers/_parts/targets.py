@@ -30,13 +30,23 @@ from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 _TYPICAL = 1000  # inputs that say what is typical
-_DRAWS = 32  # of the emulator, whose mean is its centre whatever their number
+# draws of the emulator, whose mean is its centre: of probabilities whatever their number, and of
+# values up to a thirtieth of u
+_DRAWS = {True: 32, False: 1000}
+
+
+def typical_inputs(problem: Problem) -> Inputs:
+    """Inputs that say what is typical: the unlabelled ones, or changed training inputs."""
+    if problem.unlabelled is None:
+        return witnesses(problem, _TYPICAL, "typical")
+    return problem.inputs(_TYPICAL)
 
 
 def targets(
     problem: Problem,
     anchor: Weights,
     narrow: NarrowCopies | None,
+    typical: Inputs,
     asked: Inputs,
     count: int,
     reach: float,
@@ -45,18 +55,19 @@ def targets(
     in double precision.
 
     Args:
-        problem: What was trained; its unlabelled inputs say what is typical, or changed training
-            inputs, where it has none.
+        problem: What was trained.
         anchor: A training.
         narrow: Narrow copies, or None.
+        typical: Inputs that say what is typical.
         asked: The inputs.
         count: How many functions, two or more.
         reach: Their deviation from the centre, in standard uncertainties of a retraining.
     """
-    known, there = _observed(problem, anchor, narrow, asked)
+    known, there = _observed(problem, anchor, narrow, typical, asked)
     emulator = Atlas(geometry=known.features is not None)
     with problem.meter.emulating():
-        drawn = emulator.learned(known, problem.seed)(there, _DRAWS, problem.seed)
+        count_drawn = _DRAWS[problem.outputs.simplex]
+        drawn = emulator.learned(known, problem.seed)(there, count_drawn, problem.seed)
         centre = drawn.outputs.average(drawn.stored.double())
         wide = reach * drawn.u().double()
     noise = deviations(problem, asked, count).to(centre.device)
@@ -68,34 +79,32 @@ def targets(
 
 
 def deviations(problem: Problem, asked: Inputs, count: int) -> Tensor:
-    """Directions of deviations `[count, inputs, columns]`: at each input their mean is 0 and their
-    mean square 1 over all functions and columns.
+    """Directions of deviations `[count, inputs, columns]`: at each input their mean over functions
+    is 0, and their mean square 1, over all columns of probabilities, of each column of values.
     """
+    simplex = problem.outputs.simplex
     networks = Members(tuple(Weights.of(problem.build("direction", k)) for k in range(count)))
     said = problem.outputs.predicted.line(predict(problem, networks, asked).stored.double())
     said = said - said.mean(1, keepdim=True)
-    if said.shape[2] > 1:
+    if simplex:
         said = said - said.mean(2, keepdim=True)
     # a network that says the same of all inputs until it is trained has a constant direction
     constant = torch.randn(
         count, 1, said.shape[2], generator=generator(problem.seed, "direction"), dtype=torch.float64
     ).to(said)
-    said = said / said.abs().max().clamp_min(1e-300) + 1e-6 * constant
+    each = said.square().mean((1, 2) if simplex else (1,), keepdim=True)
+    said = said / each.sqrt().clamp_min(1e-150) + 1e-6 * constant
     said = said - said.mean(0)
-    return said / said.square().mean((0, 2), keepdim=True).sqrt().clamp_min(1e-300)
+    over = (0, 2) if simplex else (0,)
+    return said / said.square().mean(over, keepdim=True).sqrt().clamp_min(1e-300)
 
 
 def _observed(
-    problem: Problem, anchor: Weights, narrow: NarrowCopies | None, asked: Inputs
+    problem: Problem, anchor: Weights, narrow: NarrowCopies | None, typical: Inputs, asked: Inputs
 ) -> tuple[Observations, Observations]:
     """What the networks say of typical inputs, with the anchor's sensitivity, and of those that are
     asked about.
     """
-    typical = (
-        witnesses(problem, _TYPICAL, "typical")
-        if problem.unlabelled is None
-        else problem.inputs(_TYPICAL)
-    )
     try:
         check_layer(problem)
     except InputError:  # no last linear layer, or one of too many features
@@ -109,5 +118,5 @@ def _observed(
         narrow,
         features=features,
     )
-    found = sensitivity(problem, anchor, typical) if problem.outputs.simplex else None
+    found = sensitivity(problem, anchor, typical)
     return replace(seen["typical"], sensitivity=found), seen["asked"]

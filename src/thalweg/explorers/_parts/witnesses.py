@@ -20,15 +20,20 @@ _LEAST_SIDE = 8  # smaller images are no pictures that can be shifted
 def witnesses(problem: Problem, count: int, *name: str | int) -> Inputs:
     """Changed training inputs `[count, ...]`, on the CPU.
 
-    Each is mixed with another training input: real numbers are averaged with a random weight, from
-    0.5 to 1 of its own; of whole numbers, such as words, it keeps each with that probability.
-    Tensors of four axes, images, are shifted as well, at random by up to a fourteenth of their
-    height and width, in a circle.
+    Each is mixed with another training input: real numbers and bytes are averaged with a random
+    weight, from 0.5 to 1 of its own; of whole numbers, such as words, it keeps each with that
+    probability. Where inputs are several tensors, whole numbers and tensors of zeros and ones stay
+    as they are, as one may say something about another, as a mask does. Tensors of four axes, of
+    which the channels are fewest, are taken for images, and shifted as well, at random by up to a
+    fourteenth of their height and width, in a circle.
 
     Args:
         problem: Its training set.
         count: How many.
         name: The purpose of the random numbers.
+
+    Raises:
+        InputError: Batches of the training set have other shapes, and can't be put together.
     """
     batches = problem.training_part(count)
     x = joined([batch[0] for batch in batches])
@@ -36,17 +41,28 @@ def witnesses(problem: Problem, count: int, *name: str | int) -> Inputs:
     first, second = (torch.randint(rows(x), (count,), generator=random) for _ in range(2))
     own = LEAST_OWN + (1 - LEAST_OWN) * torch.rand(count, generator=random)
     moves = torch.rand(count, 2, generator=random)
+    alone = isinstance(x, Tensor)
 
     def changed(part: Tensor) -> Tensor:
         part = part.cpu()
         one, other = part[first], part[second]
-        axes = (count, *[1] * (part.dim() - 1))
-        if not part.is_floating_point():
+        if not alone and (_is_whole(part) or bool(((part == 0) | (part == 1)).all())):
+            return one
+        share = own.reshape(count, *[1] * (part.dim() - 1))
+        if _is_whole(part):
             drawn = torch.rand(one.shape, generator=random)
-            return torch.where(drawn < own.reshape(axes), one, other)
-        return _shifted(torch.lerp(other, one, own.reshape(axes).to(part.dtype)), moves)
+            return torch.where(drawn < share, one, other)
+        if part.is_floating_point():
+            return _shifted(torch.lerp(other, one, share.to(part.dtype)), moves)
+        mixed = torch.lerp(other.float(), one.float(), share)
+        return _shifted(mixed.round().to(part.dtype), moves)
 
     return mapped(changed, x)
+
+
+def _is_whole(part: Tensor) -> bool:
+    """Whether a tensor has names or places, and no numbers that can be averaged."""
+    return not part.is_floating_point() and not (part.dtype == torch.uint8 and part.dim() == 4)
 
 
 def _shifted(images: Tensor, moves: Tensor) -> Tensor:
@@ -57,7 +73,7 @@ def _shifted(images: Tensor, moves: Tensor) -> Tensor:
         images: The images.
         moves: Where to, from 0 to 1 in both directions, where a half is no shift `[images, 2]`.
     """
-    if images.dim() != 4 or min(images.shape[2:]) < _LEAST_SIDE:
+    if images.dim() != 4 or min(images.shape[2:]) < max(_LEAST_SIDE, images.shape[1]):
         return images
     most = torch.tensor([max(1, side // _SHIFT) for side in images.shape[2:]])
     steps = (moves * (2 * most + 1)).floor().long() - most
