@@ -35,16 +35,13 @@ def of_inputs(x, y, model, **settings) -> Problem:
 
 
 def test_places_lie_between_two_training_inputs():
-    x = torch.eye(6)[torch.arange(60) % 6] * (1 + torch.arange(60) % 7)[:, None]
+    x = torch.eye(6)[torch.arange(60) % 6]
     found = witnesses(of_inputs(x, torch.arange(60) % 2, lambda: nn.Linear(6, 2)), 500)
     assert found.shape == (500, 6)
-    rows = x.unique(dim=0)
-    pairs = torch.stack([a + t * (b - a) for a in rows for b in rows for t in (0, 0.5)])
-    assert float(found.max()) <= float(x.max()) and len(pairs)
-    own = (found > 0).sum(1)  # of one or two kinds
-    assert set(own.tolist()) == {1, 2}
-    ends = torch.cdist(found, rows).topk(2, largest=False).values.sum(1)
-    assert float(found.sum(1).min()) >= 1 - 1e-6 and bool((ends >= 0).all())
+    assert torch.allclose(found.sum(1), torch.ones(500)) and float(found.min()) >= 0
+    largest, second, third = found.topk(3).values.T
+    assert float(largest.min()) >= 0.5 and float(third.max()) == 0
+    assert float(second.max()) > 0.45
 
 
 def test_places_of_words_keep_half_of_their_words_or_more():

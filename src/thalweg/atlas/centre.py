@@ -43,7 +43,7 @@ class Calibration:
     """How the copies' mean is brought to the whole networks' sharpness.
 
     Attributes:
-        power: Of probabilities; of values the slope about `origin`.
+        power: The power of probabilities; of values it is the slope about `origin`.
         origin: The mean of values over unlabelled inputs `[outputs]`.
         simplex: Whether there are probabilities.
     """
@@ -57,7 +57,7 @@ class Calibration:
         """From mean values of unlabelled inputs.
 
         Args:
-            outputs: What is predicted.
+            outputs: The kind of predictions.
             whole: The whole networks' mean `[inputs, outputs]`.
             copies: The narrow copies' `[inputs, outputs]`.
             expected: The mean squared distance of both, summed over outputs, that their errors

@@ -26,7 +26,7 @@ def draw(
     """Draws about mean values.
 
     Args:
-        outputs: What is predicted.
+        outputs: The kind of predictions.
         mean: Mean values `[inputs, outputs]`, in double precision.
         u: Standard uncertainties of single draws `[inputs]`.
         scatter: How much values vary over inputs `[outputs]`, by which u is shared among them; it
@@ -79,7 +79,7 @@ def logit_normal(mean: Tensor, u: Tensor, noise: Tensor) -> Tensor:
 
 
 def _shift(wanted: Tensor, found: Tensor) -> Tensor:
-    """What brings the mean of draws `[draws, inputs, classes]` nearer to what is wanted, a
+    """The step that brings the mean of draws `[draws, inputs, classes]` nearer to what is wanted, a
     logarithm `[inputs, classes]`: Newton's step of each class. It is longer where draws are nearly
     certain, because these hardly move.
     """

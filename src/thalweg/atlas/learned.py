@@ -45,7 +45,7 @@ class Shape:
     layers: tuple[tuple[Tensor, Tensor], ...]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Of columns `[inputs, columns]`, NaN where there is nothing: `[inputs]`."""
+        """The value at columns `[inputs, columns]`, NaN where there is nothing: `[inputs]`."""
         x = standard(rows, self.centre, self.scale)[None]
         for number, (weights, biases) in enumerate(self.layers):
             x = torch.baddbmm(biases[:, None], x.expand(len(weights), -1, -1), weights.mT)

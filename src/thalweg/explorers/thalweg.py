@@ -13,7 +13,8 @@ could have given. Of thalweg's own.
     branches  a path from there to each target
     members   `points` networks along each branch, the last of them its end
 
-A member goes about half of the way to its target where it was not shown it, hence a reach of 2.
+In trials that no command repeats, a member went about half of the way to its target where it was
+not shown it, hence a reach of 2.
 
 Ideas come from Lion et al. 2024 (arXiv 2402.03187), who distil deep ensembles into one basin and
 find their functions there; from randomised prior functions (Osband et al. 2018, arXiv 1806.03335),
@@ -275,7 +276,7 @@ class _Pull:
     """
 
     def __init__(self, most: float, tolerance: float, low: Tensor | None = None) -> None:
-        """Pulls with all strength.
+        """It pulls with all strength until it has seen a loss that is too high.
 
         Args:
             most: The strength.

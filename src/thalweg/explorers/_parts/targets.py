@@ -23,7 +23,7 @@ from thalweg.narrow.training import NarrowCopies
 from thalweg.observing import observe
 from thalweg.predicting import predict
 from thalweg.seeds import generator
-from thalweg.sensitivity import sensitivity
+from thalweg.sensitivity import sensitivity_if_any
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
@@ -31,8 +31,8 @@ from thalweg.weights.point import Weights
 
 _TYPICAL = 1000  # inputs that say what is typical
 # draws of the emulator, whose mean is its centre: of probabilities whatever their number, and of
-# values up to a thirtieth of u
-_DRAWS = {True: 32, False: 1000}
+# values nearly, so that there are more of them, as far as memory allows
+_FEWEST, _MOST, _NUMBERS = 32, 1000, 2**24
 
 
 def typical_inputs(problem: Problem) -> Inputs:
@@ -66,8 +66,9 @@ def targets(
     known, there = _observed(problem, anchor, narrow, typical, asked)
     emulator = Atlas(geometry=known.features is not None)
     with problem.meter.emulating():
-        count_drawn = _DRAWS[problem.outputs.simplex]
-        drawn = emulator.learned(known, problem.seed)(there, count_drawn, problem.seed)
+        many = min(_MOST, _NUMBERS // there.stored[0].numel())
+        draws = _FEWEST if problem.outputs.simplex else max(_FEWEST, many)
+        drawn = emulator.learned(known, problem.seed)(there, draws, problem.seed)
         centre = drawn.outputs.average(drawn.stored.double())
         wide = reach * drawn.u().double()
     noise = deviations(problem, asked, count).to(centre.device)
@@ -118,5 +119,5 @@ def _observed(
         narrow,
         features=features,
     )
-    found = sensitivity(problem, anchor, typical)
+    found = sensitivity_if_any(problem, anchor, typical)
     return replace(seen["typical"], sensitivity=found), seen["asked"]
