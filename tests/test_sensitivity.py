@@ -490,3 +490,21 @@ def test_every_network_can_be_looked_at_and_stays_what_it_is(network):
     assert math.isfinite(found.mean) and found.mean > 0
     for name, tensor in (weights.params | weights.buffers).items():
         assert torch.equal(tensor, kept[name]), name
+
+
+def test_a_fit_of_an_earlier_atlas_is_refused_as_such(tmp_path, monkeypatch):
+    """Its networks hold other numbers, which would look like damage."""
+    own = cases.problem(networks=TRAINED[0], unlabelled=KNOWN)
+    quantifier = quiet(Quantifier(budget=0, draws=3, emulator=Atlas()).fit, own)
+    plain = fits.asdict
+
+    def earlier(own):
+        if isinstance(own, Atlas):
+            return plain(own) | {"version": 1}
+        return {"mean": own.mean, "parameters": 9} if hasattr(own, "relative") else plain(own)
+
+    monkeypatch.setattr(fits, "asdict", earlier)
+    quantifier.save(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="version got 1, needs 2"):
+        thalweg.load(tmp_path, model=cases.no_norm)

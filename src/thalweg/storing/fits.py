@@ -224,6 +224,8 @@ def _read(
 ) -> StoredFit:
     facts, cost = record["outputs"], Cost(**record["cost"])
     outputs = type(outputs_of(facts))(**{k: v for k, v in facts.items() if k != "kind"})
+    # says first where it is of another version, whose witnesses may hold other numbers
+    emulator = find_emulator(record["emulator"]["name"])(**record["emulator"]["settings"])
     tensors, lengths = _read_file(folder, "inputs", record["inputs"])
     whole = Architecture(
         model=model,
@@ -267,7 +269,6 @@ def _read(
         for number, name in enumerate(record["networks"])
     )
     settings = record["settings"]
-    emulator = find_emulator(record["emulator"]["name"])(**record["emulator"]["settings"])
     fitted = made(
         asking,
         witnesses,
