@@ -1,27 +1,34 @@
-"""A path that is told where to go, and branches: from one anchor to networks that a retraining
-could have given. Of thalweg's own.
+"""Paths that are told where to go: from one anchor to networks that a retraining could have given.
+Of thalweg's own.
 
-    copies    narrow copies are trained, if any are asked for
-    places    training inputs are mixed and shifted, so that no other inputs are needed
-    targets   for each branch a function of the input that a retraining could have had: the centre
-              of retrainings, and `reach` standard uncertainties in the direction of a random
-              network, as the emulator `atlas` knows both from the anchor and the copies
-    path      at `lr_ratio` of the recipe's rate, each step lowers the training loss and the
-              distance from a target at some of these places; the pull of the target fades while
-              the training loss is above the anchor's by more than `tolerance`
-    stem      a path from the anchor to the centre, which all members are in need of
-    branches  a path from there to each target
-    members   `points` networks along each branch, the last of them its end
+    copies   narrow copies are trained, if any are asked for
+    places   training inputs are mixed and shifted, so that no other inputs are needed
+    before   the emulator `atlas` says the centre and u of retrainings there, from anchor and copies
+    free     each path begins as a short training from the anchor, one cosine: the first at the
+             recipe's rate, and each other one at a rate that shall bring its end `reach` times as
+             far from the last one, at the places, as retrainings are apart
+    targets  the centre is half-way between that of the atlas and the mean of these ends, which is
+             brought to the sharpness of the first; each end has a target of its own: the centre,
+             and its own deviation from their mean, with a size that is `reach` times the geometric
+             mean of u and of the ends' spread
+    led      from each end on to its target, at `lr_ratio` of the rate: a step lowers the training
+             loss and the distance from the target at some places; the target's pull fades while the
+             training loss is above the anchor's by more than `tolerance`
+    members  `points` networks along each led part, the last of them the path's end
 
-In trials that no command repeats, a member went about half of the way to its target where it was
-not shown it, hence a reach of 2.
+A network that was taken away by its own training differs from others at inputs that nobody asked
+about, too. To lead it corrects how sure it is, which holds for other inputs more than a direction
+does: in trials that no command repeats, networks that were led from the anchor to random functions
+went about half of the way where they were not shown their targets.
 
-Ideas come from Lion et al. 2024 (arXiv 2402.03187), who distil deep ensembles into one basin and
-find their functions there; from randomised prior functions (Osband et al. 2018, arXiv 1806.03335),
-for directions; and from mixing inputs (Zhang et al. 2018, arXiv 1710.09412). What is new is that
-the functions are not those of networks that were trained: they come from what the atlas knows.
+Ideas come from Sadrtdinov et al. 2023 (arXiv 2303.03374), whose members are short trainings from a
+finished one; from Lion et al. 2024 (arXiv 2402.03187), who distil deep ensembles into one basin and
+find their functions there; and from mixing inputs (Zhang et al. 2018, arXiv 1710.09412). What is
+new is that u tells how far to go, and that the functions are not those of networks that were
+trained.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,13 +36,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, check_range, whole
+from thalweg.errors import Diverged, InputError, check_range, whole
 from thalweg.explorers._parts.cycles import one_cycle
-from thalweg.explorers._parts.targets import targets, typical_inputs
+from thalweg.explorers._parts.targets import Expected, expected, targets, typical_inputs
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.narrow.training import train_copies
 from thalweg.outputs import Outputs
+from thalweg.predicting import predict
 from thalweg.seeds import generator
 from thalweg.training.anchors import train_anchors
 from thalweg.training.loop import StepInfo
@@ -47,6 +55,9 @@ from thalweg.weights.point import Weights
 
 _WARMUP = 0.1
 _MEMORY = 0.8  # of the running mean of the training loss
+_RATES = (1 / 8, 8.0)  # of the free parts, over the recipe's
+_FASTEST = 2.0  # factor from one rate to the next
+_POWER = 1.5  # of how much too near ends are
 
 
 @dataclass(frozen=True)
@@ -55,13 +66,19 @@ class Led:
 
     Attributes:
         anchor: Where they begin.
-        stem: Networks along the stem.
-        branches: Networks along each branch, the last one its end.
+        free: Networks along the free part of each path, the last one its end.
+        led: Networks along the led part of each, the last one its end.
+        rates: The peak learning rate of each free part, over the recipe's.
+        left: The distance from each target at the places, at the end of the led part, over that at
+            its beginning: 1 if it got nowhere, 0 if it is there. It is a Kullback-Leibler
+            divergence, or the mean square of values.
     """
 
     anchor: Weights
-    stem: tuple[Weights, ...]
-    branches: tuple[tuple[Weights, ...], ...]
+    free: tuple[tuple[Weights, ...], ...]
+    led: tuple[tuple[Weights, ...], ...]
+    rates: tuple[float, ...]
+    left: tuple[float, ...]
 
 
 @register_explorer("thalweg")
@@ -69,25 +86,25 @@ class Led:
 class Thalweg(Explorer):
     """Members along paths that lead to what retrainings would predict.
 
-    The cost is 1 + 2 x (stem + members x share), and that of the copies: each step has a batch of
-    training inputs and one of other places. Beyond that it takes forward passes, and for the
-    sensitivity of the anchor's predictions (`thalweg.sensitivity`) up to 500 evaluations with a
-    backward pass.
+    The cost is 1 + members x (free + 2 x share), and that of the copies: each step of a led part
+    has a batch of training inputs and one of other places. Beyond that it takes forward passes, and
+    for the sensitivity of the anchor's predictions (`thalweg.sensitivity`) up to 500 evaluations
+    with a backward pass.
 
     Attributes:
-        members: The number of branches, two or more.
-        share: The length of a branch in trainings.
-        stem: That of the path to the centre.
+        members: The number of paths, two or more.
+        free: The length of a path's free part in trainings.
+        share: That of its led part.
         copies: How many narrow copies are trained beside the anchor. They make the centre of the
             targets better, and their scale surer.
         width_ratio: The hidden channels of a copy over those of the network.
-        reach: How far targets are from their centre, in standard uncertainties of a retraining.
-        lr_ratio: The peak learning rate over the recipe's.
+        reach: How far apart free parts and targets shall be, over what the atlas knows.
+        lr_ratio: The peak learning rate of a led part over that of its free part.
         strength: The weight of the distance from the target beside the training loss.
-        tolerance: How far the training loss may rise above the anchor's before the target's pull
+        tolerance: How far the training loss may be above the anchor's before the target's pull
             fades, in nats where it is the cross-entropy.
         places: How many inputs targets are known at.
-        points: How many networks along each branch are members.
+        points: How many networks along each led part are members.
 
     Example:
         >>> import torch
@@ -102,15 +119,15 @@ class Thalweg(Explorer):
     looks: ClassVar[int] = 500
 
     members: int = 8
-    share: float = 1 / 30
-    stem: float = 1 / 15
+    free: float = 0.04
+    share: float = 0.015
     copies: int = 0
     width_ratio: float = 0.35
-    reach: float = 2.0
+    reach: float = 1.1
     lr_ratio: float = 0.4
     strength: float = 1.0
     tolerance: float = 0.05
-    places: int = 4000
+    places: int = 2000
     points: int = 1
 
     def __post_init__(self) -> None:
@@ -118,10 +135,10 @@ class Thalweg(Explorer):
         whole("thalweg.copies", self.copies, 0)
         whole("thalweg.places", self.places, 2)
         whole("thalweg.points", self.points, 1)
-        check_range("thalweg.share", self.share, 1e-9)
+        for name in ("free", "share", "tolerance", "reach"):
+            check_range(f"thalweg.{name}", getattr(self, name), 1e-9)
         check_range("thalweg.width_ratio", self.width_ratio, 1e-9, 1)
-        check_range("thalweg.tolerance", self.tolerance, 1e-9)
-        for name in ("stem", "reach", "lr_ratio", "strength"):
+        for name in ("lr_ratio", "strength"):
             check_range(f"thalweg.{name}", getattr(self, name), 0)
 
     @property
@@ -130,120 +147,178 @@ class Thalweg(Explorer):
 
     @property
     def trainings(self) -> float:
-        return 1 + 2 * (self.stem + self.members * self.share) + self.copies * self.width_ratio**2
+        paths = self.members * (self.free + 2 * self.share)
+        return 1 + paths + self.copies * self.width_ratio**2
 
     @property
     def size(self) -> int:
         return self.members * self.points
 
     def steps(self, problem: Problem) -> int:
-        """How many steps a branch takes."""
-        return self._recipe(problem, self.share).steps(len(problem.train_loader))
+        """How many steps a led part takes."""
+        return self._recipe(problem, self.share, 1.0).steps(len(problem.train_loader))
 
     def explore(self, problem: Problem) -> Members:
-        led = self.led(problem)
-        return Members(tuple(point for branch in led.branches for point in branch))
+        found = self.led(problem)
+        return Members(tuple(point for part in found.led for point in part))
 
     def led(self, problem: Problem, stops: int = 0) -> Led:
         """The same, with where it all began.
 
         Args:
             problem: What is trained.
-            stops: How many networks along the stem are kept, too.
+            stops: How many networks along each free part are kept, beside its end.
 
         Raises:
             InputError: Copies are asked for, and the network can't be narrowed; the problem has no
-                training set in batches; or a branch has fewer steps than points.
+                training set in batches; or a led part has fewer steps than points.
             Diverged: The loss became infinite.
         """
         problem.check_batches(self)
         problem.behaviour.check_new_points()
         if (steps := self.steps(problem)) < self.points:
             raise InputError(
-                f"thalweg.points got {self.points}, and a branch has {steps} steps: needs as many "
-                "steps or more; raise share, or lower points"
+                f"thalweg.points got {self.points}, and the led part of a path has {steps} steps: "
+                "needs as many steps or more; raise share, or lower points"
             )
         asked, typical = witnesses(problem, self.places), typical_inputs(problem)
         narrow = None
         if self.copies:  # says so first where there can be none
             narrow = train_copies(problem, self.width_ratio, self.copies)
         (anchor,) = train_anchors(problem, 1)
-        led_to = targets(problem, anchor, narrow, typical, asked, self.members, self.reach)
-        start, low, stem, branches = anchor, None, list[Weights](), []
-        if self.stem:
-            centre = problem.outputs.predicted.average(led_to)
-            if problem.outputs.simplex:
-                centre = centre.clamp_min(1e-30).log()
-            kept = max(1, stops)
-            stem, low = self._path(problem, anchor, asked, centre, self.stem, kept, None, "stem")
-            start = stem[-1]
+        before = expected(problem, anchor, narrow, typical, asked)
+        free, rates, low = self._freed(problem, anchor, before, asked, max(1, stops))
         network = problem.build("network")
-        for k, target in enumerate(led_to):
-            points, _ = self._path(
-                problem, start, asked, target, self.share, self.points, low, "branch", k
-            )
-            branches.append(tuple(problem.refresh(network, points)))
-        shown = tuple(problem.refresh(network, stem)) if stops else ()
-        return Led(anchor, shown, tuple(branches))
+        free = [problem.refresh(network, part) for part in free]
+        said = predict(problem, Members(tuple(part[-1] for part in free)), asked).stored
+        led, left = list[list[Weights]](), list[Tensor]()
+        for k, target in enumerate(targets(problem.outputs, before, said, self.reach)):
+            part, remaining = self._led(problem, free[k][-1], asked, target, rates[k], low, k)
+            led.append(problem.refresh(network, part))
+            left.append(remaining)
+        return Led(
+            anchor,
+            tuple(map(tuple, free)),
+            tuple(map(tuple, led)),
+            tuple(rates),
+            tuple(torch.stack(left).tolist()),
+        )
 
-    def _recipe(self, problem: Problem, share: float) -> Recipe:
-        lr = problem.recipe.lr * self.lr_ratio
-        return one_cycle(problem.recipe, share, lr, warmup=_WARMUP)
+    def _freed(
+        self, problem: Problem, anchor: Weights, before: Expected, asked: Inputs, stops: int
+    ) -> tuple[list[list[Weights]], list[float], Tensor]:
+        """Networks along the free parts, their batch norm as it was trained, the rates of these
+        parts, and the anchor's training loss: the mean of all first steps'.
+        """
+        network = problem.build("network")
+        wanted = self.reach * float(before.u.mean())
+        parts, rates, lows, rate = list[list[Weights]](), list[float](), list[Tensor](), 1.0
+        values = problem.outputs.predicted.values
+        last = values(predict(problem, anchor, asked).stored[0])
+        while len(parts) < self.members:
+            try:
+                part, low = self._free(problem, anchor, rate, stops, len(parts))
+            except Diverged:
+                if rate <= 1:
+                    raise
+                rate /= _FASTEST**2
+                continue
+            parts.append(part)
+            rates.append(rate)
+            lows.append(low)
+            (end,) = problem.refresh(network, part[-1:])
+            said = values(predict(problem, end, asked).stored[0])
+            apart = float((said - last).norm(dim=-1).mean()) / math.sqrt(2)
+            rate, last = _next(rates[-2:], wanted / max(apart, 1e-300)), said
+        return parts, rates, torch.stack(lows).mean()
 
-    def _path(
+    def _free(
+        self, problem: Problem, anchor: Weights, rate: float, stops: int, k: int
+    ) -> tuple[list[Weights], Tensor]:
+        network, found, first = problem.network(anchor), list[Weights](), list[Tensor]()
+
+        def on_step(info: StepInfo) -> None:
+            if not first:
+                first.append(info.loss)
+            if _is_stop(info, stops):
+                found.append(Weights.of(network))
+
+        problem.fit(
+            network, self._recipe(problem, self.free, rate), "thalweg", "free", k, on_step=on_step
+        )
+        return found, first[0]
+
+    def _recipe(self, problem: Problem, share: float, rate: float) -> Recipe:
+        return one_cycle(problem.recipe, share, problem.recipe.lr * rate, warmup=_WARMUP)
+
+    def _led(
         self,
         problem: Problem,
         start: Weights,
         asked: Inputs,
         target: Tensor,
-        share: float,
-        points: int,
-        low: Tensor | None,
-        *name: str | int,
+        rate: float,
+        low: Tensor,
+        k: int,
     ) -> tuple[list[Weights], Tensor]:
-        """Networks along the path to a target, their batch norm as it was trained, and the training
-        loss where it started.
+        """Networks along the path to a target, their batch norm as it was trained, and how much of
+        the distance is left at its end.
 
         Args:
             problem: What was trained.
-            start: Where the path starts.
+            start: Where the led part starts.
             asked: Inputs at which the target is known.
             target: What is stored of its predictions there `[inputs, columns]`.
-            share: The path's length in trainings.
-            points: How many networks.
-            low: The training loss above which `tolerance` counts; that where it starts if None.
-            name: The purpose of the random numbers.
+            rate: The peak learning rate of the free part, over the recipe's.
+            low: The training loss of the anchor.
+            k: Which path.
         """
         network = problem.network(start)
-        shown, unit = _shown(problem, asked, target, *name), _unit(problem.outputs, target)
-        pull = _Pull(self.strength, self.tolerance, low)
-        found: list[Weights] = []
+        shown, unit = _shown(problem, asked, target, k), _unit(problem.outputs, target)
+        pull, found, away = _Pull(self.strength, self.tolerance, low), list[Weights](), _Away()
 
         def penalty() -> Tensor:
             x, wanted = next(shown)
             outputs = network(x)
             problem.meter.backward(outputs)
-            return pull.strength * _distance(problem.outputs, outputs, wanted, unit)
+            distance = _distance(problem.outputs, outputs, wanted, unit)
+            away.see(distance)
+            return pull.strength * distance
 
         def on_step(info: StepInfo) -> None:
             pull.see(info)
-            before, after = (step * points // info.steps for step in (info.step - 1, info.step))
-            if after > before:
+            if _is_stop(info, self.points):
                 found.append(Weights.of(network))
 
-        recipe = self._recipe(problem, share)
-        problem.fit(network, recipe, "thalweg", *name, penalty=penalty, on_step=on_step)
-        return found, pull.low
+        recipe = self._recipe(problem, self.share, rate * self.lr_ratio)
+        problem.fit(network, recipe, "thalweg", "led", k, penalty=penalty, on_step=on_step)
+        return found, away.left
+
+
+def _next(rates: list[float], missing: float) -> float:
+    """The next rate, after the last two, whose ends were too near to each other by this factor.
+
+    Where a rate does not change much, the distance grows as its root, and elsewhere faster.
+    """
+    wanted = math.prod(rates) ** (1 / len(rates)) * missing**_POWER
+    wanted = min(max(wanted, rates[-1] / _FASTEST), rates[-1] * _FASTEST)
+    return min(max(wanted, _RATES[0]), _RATES[1])
+
+
+def _is_stop(info: StepInfo, stops: int) -> bool:
+    """Whether this is one of so many steps that are evenly apart, the last one among them."""
+    before, after = (step * stops // info.steps for step in (info.step - 1, info.step))
+    return after > before
 
 
 def _shown(
-    problem: Problem, asked: Inputs, target: Tensor, *name: str | int
+    problem: Problem, asked: Inputs, target: Tensor, k: int
 ) -> Iterator[tuple[Inputs, Tensor]]:
     """Batches of inputs and of what the target says of them, without end, as large as those of the
     training set.
     """
     size = rows(next(iter(problem.training_part(1)))[0])
-    random, count = generator(problem.seed, "thalweg", "places", *name), len(target)
+    random, count = generator(problem.seed, "thalweg", "places", k), len(target)
     size = min(size, count)
     target = target.float() if problem.outputs.simplex else target  # values may be far from 0
     while True:
@@ -259,12 +334,12 @@ def _unit(kind: Outputs, target: Tensor) -> float:
 
 
 def _distance(kind: Outputs, outputs: Tensor, wanted: Tensor, unit: float) -> Tensor:
-    """The cross-entropy of outputs `[batch, outputs]` where the target's probabilities are the
-    truth, or half the squared distance of values.
+    """The mean Kullback-Leibler divergence of outputs `[batch, outputs]` from the target's
+    probabilities, or half the squared distance of values.
     """
     stored = kind.store(outputs)
     if kind.simplex:
-        return -(wanted.exp() * stored).sum(-1).mean()
+        return (wanted.exp() * (wanted - stored)).sum(-1).mean()
     return ((stored - wanted) / unit).square().sum(-1).mean() / 2
 
 
@@ -275,31 +350,40 @@ class _Pull:
         strength: The weight of the distance from the target.
     """
 
-    def __init__(self, most: float, tolerance: float, low: Tensor | None = None) -> None:
+    def __init__(self, most: float, tolerance: float, low: Tensor) -> None:
         """It pulls with all strength until it has seen a loss that is too high.
 
         Args:
             most: The strength.
             tolerance: How far the training loss may rise.
-            low: The anchor's; None if it is the mean over the steps of the warm-up.
+            low: The anchor's.
         """
         self._most, self._tolerance, self._low = most, tolerance, low
         self.strength: Tensor | float = most
-        self._first: list[Tensor] = []
         self._mean: Tensor | None = None
-
-    @property
-    def low(self) -> Tensor:
-        """The training loss above which the tolerance counts, a scalar."""
-        return torch.stack(self._first).mean() if self._low is None else self._low
 
     def see(self, info: StepInfo) -> None:
         """Takes the training loss of a step into its running mean; on its device, so that nobody
         waits for it.
         """
-        if self._low is None and info.step <= max(1, _WARMUP * info.steps):
-            self._first.append(info.loss)
-            return
         self._mean = info.loss if self._mean is None else torch.lerp(info.loss, self._mean, _MEMORY)
-        above = (self._mean - self.low - self._tolerance).clamp(min=0)
+        above = (self._mean - self._low - self._tolerance).clamp(min=0)
         self.strength = self._most * (-above / self._tolerance).exp()
+
+
+class _Away:
+    """How far a path is from its target, step by step; on its device, so that nobody waits."""
+
+    def __init__(self) -> None:
+        self._seen: list[Tensor] = []
+
+    def see(self, distance: Tensor) -> None:
+        """Takes the distance of a step."""
+        self._seen.append(distance.detach())
+
+    @property
+    def left(self) -> Tensor:
+        """The mean distance over the last tenth of the steps, over that of the first tenth."""
+        some = max(1, len(self._seen) // 10)
+        first, last = (torch.stack(part).mean() for part in (self._seen[:some], self._seen[-some:]))
+        return last / first.clamp_min(1e-30)

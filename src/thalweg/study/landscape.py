@@ -259,17 +259,17 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
 
 
 def view_of_led(problem: Problem, explorer: Thalweg) -> View:
-    """Returns a view of an anchor, the stem and the first two branches of paths that are led, on
-    the plane through the anchor and both ends. Paths are projected on it, and their losses are
-    measured where they are; beside them those of straight segments to the same ends.
+    """Returns a view of an anchor and the first two of the paths that are led from it, on the plane
+    through the anchor and both ends. Paths are projected on it, and their losses are measured where
+    they are; beside them those of straight segments to the same ends.
     """
     led = explorer.led(problem, stops=STOPS)
-    first, second = led.branches[:2]
+    first, second = led.led[:2]
     plane = Plane((led.anchor, first[-1], second[-1]))
     corners = plane.coordinates()
-    ways = [(led.anchor, *led.stem, *branch) for branch in (first, second)]
+    ways = [(led.anchor, *free, *part) for free, part in zip(led.free[:2], led.led, strict=False)]
     there = [projected(plane, way) for way in ways]
-    names = ("anchor", "end of branch 0", "end of branch 1")
+    names = ("anchor", "end of path 0", "end of path 1")
     return View(
         "an anchor and two members that are led from there (base 0)",
         plane,

@@ -1,18 +1,18 @@
-"""What retrainings would plausibly predict: functions of the input, one for each, to which paths
-are led.
+"""What retrainings would plausibly predict: a function of the input for each of some networks, to
+which they are led.
 
-A target is the centre of retrainings and a deviation from it, as the emulator `atlas` knows both
-from one anchor, and from narrow copies beside it where there are some. The deviation's direction is
-that of a network that was drawn anew and not trained: a function of the input that the architecture
-likes, at no cost but forward passes. Its size at each input is such that all targets together have
-the centre as their mean, and the u of retrainings, or a multiple of it.
+A target is the centre of retrainings and a deviation from it. Both are known from the emulator
+`atlas`, which looks at one anchor, and at narrow copies beside it where there are some; and from
+the networks themselves, which short trainings took away from the anchor: their mean, and each one's
+own deviation from it.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from thalweg.atlas.centre import Calibration
 from thalweg.atlas.draws import logit_normal
 from thalweg.emulators.atlas import Atlas
 from thalweg.emulators.observations import Observations
@@ -21,8 +21,7 @@ from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.features import check_layer
 from thalweg.narrow.training import NarrowCopies
 from thalweg.observing import observe
-from thalweg.predicting import predict
-from thalweg.seeds import generator
+from thalweg.outputs import Outputs
 from thalweg.sensitivity import sensitivity_if_any
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
@@ -33,6 +32,7 @@ _TYPICAL = 1000  # inputs that say what is typical
 # draws of the emulator, whose mean is its centre: of probabilities whatever their number, and of
 # values nearly, so that there are more of them, as far as memory allows
 _FEWEST, _MOST, _NUMBERS = 32, 1000, 2**24
+_BLOCK = 2**22  # numbers at a time
 
 
 def typical_inputs(problem: Problem) -> Inputs:
@@ -42,17 +42,27 @@ def typical_inputs(problem: Problem) -> Inputs:
     return problem.inputs(_TYPICAL)
 
 
-def targets(
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What an emulator says of retrainings, before anything was explored.
+
+    Attributes:
+        centre: Their mean values `[inputs, outputs]`, in double precision.
+        u: Their standard uncertainties `[inputs]`.
+    """
+
+    centre: Tensor
+    u: Tensor
+
+
+def expected(
     problem: Problem,
     anchor: Weights,
     narrow: NarrowCopies | None,
     typical: Inputs,
     asked: Inputs,
-    count: int,
-    reach: float,
-) -> Tensor:
-    """What retrainings would plausibly predict, as predictions store it `[count, inputs, columns]`,
-    in double precision.
+) -> Expected:
+    """What the atlas says of retrainings at some inputs.
 
     Args:
         problem: What was trained.
@@ -60,8 +70,6 @@ def targets(
         narrow: Narrow copies, or None.
         typical: Inputs that say what is typical.
         asked: The inputs.
-        count: How many functions, two or more.
-        reach: Their deviation from the centre, in standard uncertainties of a retraining.
     """
     known, there = _observed(problem, anchor, narrow, typical, asked)
     emulator = Atlas(geometry=known.features is not None)
@@ -69,32 +77,49 @@ def targets(
         many = min(_MOST, _NUMBERS // there.stored[0].numel())
         draws = _FEWEST if problem.outputs.simplex else max(_FEWEST, many)
         drawn = emulator.learned(known, problem.seed)(there, draws, problem.seed)
-        centre = drawn.outputs.average(drawn.stored.double())
-        wide = reach * drawn.u().double()
-    noise = deviations(problem, asked, count).to(centre.device)
-    with problem.meter.emulating():
-        if problem.outputs.simplex:
-            return logit_normal(centre, wide, noise)
-        scatter = centre.std(0)
-        return centre + wide[:, None] * scatter / scatter.norm().clamp_min(1e-300) * noise
+        return Expected(drawn.outputs.average(drawn.stored.double()), drawn.u().double())
 
 
-def deviations(problem: Problem, asked: Inputs, count: int) -> Tensor:
-    """Directions of deviations `[count, inputs, columns]`: at each input their mean over functions
-    is 0, and their mean square 1, over all columns of probabilities, of each column of values.
+def targets(kind: Outputs, before: Expected, said: Tensor, reach: float) -> Tensor:
+    """What retrainings would plausibly predict, one for each of some networks, as predictions store
+    it `[networks, inputs, columns]`, in double precision.
+
+    Their mean is half-way between the centre of the emulator and the networks' mean, brought to the
+    sharpness of the first: networks after a short training are less sure than others. Each has the
+    direction of its network's own deviation, and all together `reach` times the geometric mean of u
+    and of the networks' own spread.
+
+    Args:
+        kind: The kind of predictions.
+        before: What the emulator says of retrainings at these inputs.
+        said: What is stored of the networks' predictions there `[networks, inputs, columns]`.
+        reach: How far apart targets are.
     """
-    simplex = problem.outputs.simplex
-    networks = Members(tuple(Weights.of(problem.build("direction", k)) for k in range(count)))
-    said = problem.outputs.predicted.line(predict(problem, networks, asked).stored.double())
-    said = said - said.mean(1, keepdim=True)
+    said = said.double().to(before.centre.device)
+    values = kind.predicted.values(said)
+    calibrated = Calibration.of(kind, before.centre, values.mean(0), 0.0)
+    values = calibrated(values)
+    centre = (before.centre + values.mean(0)) / 2
+    spread = values.var(0).sum(-1).sqrt()
+    u = reach * (before.u * spread).sqrt()
+    noise = deviations(kind.predicted.line(said), simplex=kind.simplex)
+    if kind.simplex:
+        blocks = torch.arange(len(u)).split(max(1, _BLOCK // (len(said) * centre.shape[1])))
+        return torch.cat([logit_normal(centre[b], u[b], noise[:, b]) for b in blocks], 1)
+    scatter = centre.std(0)
+    return centre + u[:, None] * scatter / scatter.norm().clamp_min(1e-300) * noise
+
+
+def deviations(said: Tensor, *, simplex: bool) -> Tensor:
+    """Directions of deviations from the mean `[networks, inputs, columns]`: at each input their
+    mean over networks is 0, and their mean square 1, over all classes, or of each value.
+
+    Args:
+        said: Log-probabilities or values of networks `[networks, inputs, columns]`.
+        simplex: Whether there are probabilities.
+    """
     if simplex:
         said = said - said.mean(2, keepdim=True)
-    # a network that says the same of all inputs until it is trained has a constant direction
-    constant = torch.randn(
-        count, 1, said.shape[2], generator=generator(problem.seed, "direction"), dtype=torch.float64
-    ).to(said)
-    each = said.square().mean((1, 2) if simplex else (1,), keepdim=True)
-    said = said / each.sqrt().clamp_min(1e-150) + 1e-6 * constant
     said = said - said.mean(0)
     over = (0, 2) if simplex else (0,)
     return said / said.square().mean(over, keepdim=True).sqrt().clamp_min(1e-300)
