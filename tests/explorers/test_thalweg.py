@@ -1,5 +1,5 @@
-"""Paths that are led: the places, the targets against closed forms, the pull, and where members
-end.
+"""Paths that are led: the places, the targets against closed forms, the rates, the pull, and where
+members end.
 """
 
 import math
@@ -11,18 +11,22 @@ from torch import nn
 import cases
 import contract
 import thalweg
+from thalweg.atlas.draws import logit_normal
 from thalweg.emulators.atlas import Atlas
-from thalweg.errors import InputError
+from thalweg.errors import Diverged, InputError
 from thalweg.explorers._parts.cycles import one_cycle
-from thalweg.explorers._parts.targets import deviations, targets
+from thalweg.explorers._parts.targets import Expected, deviations, expected, targets
 from thalweg.explorers._parts.witnesses import witnesses
-from thalweg.explorers.thalweg import Thalweg, _Pull
+from thalweg.explorers.restarts import Restarts
+from thalweg.explorers.thalweg import Thalweg, _next, _Pull
+from thalweg.outputs import log_softmax
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.training.batches import Batches
 from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
+from thalweg.weights.distribution import Members
 
 KNOWN = cases.held_out(400)[0]
 
@@ -138,39 +142,71 @@ def test_unequal_batches_are_refused_before_anything_is_paid():
 # targets
 
 
-def test_deviations_are_standardised_functions():
-    found = deviations(cases.problem(), KNOWN, 6)
-    assert found.shape == (6, 400, cases.CLASSES)
+def said_by(problem: Problem, asked, count: int, share: float = 0.5):
+    members = Restarts(members=count, share=share, lr_ratio=1.0).explore(problem)
+    return predict(problem, members, asked).stored
+
+
+def test_deviations_are_standardised():
+    said = torch.randn(6, 50, 4, generator=torch.Generator().manual_seed(0)).double()
+    found = deviations(log_softmax(said), simplex=True)
     assert torch.allclose(found.mean(0), torch.zeros(()).double(), atol=1e-9)
     assert torch.allclose(found.square().mean((0, 2)), torch.ones(()).double())
-    again = deviations(cases.problem(), KNOWN[:50], 6)
-    assert again.shape[1] == 50  # of any inputs: functions
+    assert torch.allclose(found.sum(2), torch.zeros(()).double(), atol=1e-9)
+    by_column = deviations(said * torch.tensor([1.0, 2.0, 30.0, 4e5]), simplex=False)
+    assert torch.allclose(by_column.square().mean(0), torch.ones(()).double())
 
 
-def test_a_network_that_is_born_without_a_say_has_a_constant_direction():
-    def model() -> nn.Module:
-        network = cases.no_norm()
-        nn.init.zeros_(network[-1].weight)
-        nn.init.zeros_(network[-1].bias)
-        return network
-
-    found = deviations(cases.problem(model=model), KNOWN, 4)
-    assert torch.allclose(found, found[:, :1].expand_as(found))
-    assert torch.allclose(found.square().mean((0, 2)), torch.ones(()).double())
-
-
-@pytest.mark.parametrize("reach", [0.5, 1.0])
-def test_targets_have_the_emulator_s_centre_and_a_multiple_of_its_u(reach):
-    """Against the emulator itself, asked by the way of `quantify`: the same observations."""
+def test_what_is_expected_is_what_the_emulator_says():
+    """Asked by the way of `quantify`: the same observations."""
     own = cases.problem(unlabelled=KNOWN)
     asked = cases.task(100, seed=3)[0]
-    found = Predictions(targets(own, own.anchor(0), None, KNOWN, asked, 40, reach).float())
+    found = expected(own, own.anchor(0), None, KNOWN, asked)
     quantified = thalweg.quantify(
         cases.problem(unlabelled=KNOWN), asked, budget=0, emulator=Atlas(), draws=400
     )
-    assert torch.allclose(found.mean(), quantified.predictions.mean(), atol=0.02)
-    part = found.u() / (reach * quantified.predictions.u())
-    assert float(part.median()) == pytest.approx(1.0, abs=0.05)
+    assert torch.allclose(found.centre.float(), quantified.predictions.mean(), atol=0.02)
+    part = found.u / quantified.predictions.u()
+    assert float(part.median()) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("reach", [0.5, 1.0])
+def test_targets_have_a_centre_and_a_size(reach):
+    """Against what they are told: networks of the emulator's sharpness that lie about its centre
+    have that centre and `reach` times their own spread.
+    """
+    random = torch.Generator().manual_seed(0)
+    centre = (2 * torch.randn(300, 3, generator=random)).double().softmax(1)
+    noise = torch.randn(40, 300, 3, generator=random).double()
+    said = logit_normal(centre, torch.full((300,), 0.1).double(), noise - noise.mean(0))
+    u = said.exp().var(0).sum(-1).sqrt()
+    made = targets(thalweg.Classes(), Expected(centre, u), said, reach)
+    found = Predictions(made.float())
+    assert torch.allclose(found.mean().double(), centre, atol=0.01)
+    wrong = (found.u() / (reach * u) - 1).abs()  # a few are nearly certain
+    assert float(wrong.quantile(0.9)) < 0.02 and float(wrong.median()) < 0.005
+    same = torch.nn.functional.cosine_similarity(
+        (made.exp() - centre).flatten(1), (said.exp() - centre).flatten(1)
+    )
+    assert float(same.min()) > 0.9  # each in the direction of its own network
+
+
+def test_networks_that_are_less_sure_are_brought_to_the_emulator_s_sharpness():
+    random = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(500, 4, generator=random).double()
+    noise = 0.2 * torch.randn(8, 500, 4, generator=random).double()
+    before = Expected(log_softmax(logits).exp(), torch.full((500,), 0.05).double())
+    soft = log_softmax((logits + noise) / 3)
+    off = (targets(thalweg.Classes(), before, soft, 1.0).exp().mean(0) - before.centre).norm(dim=1)
+    plain = (soft.exp().mean(0) - before.centre).norm(dim=1)
+    assert float(off.mean()) < 0.1 * float(plain.mean())
+
+
+def test_networks_that_are_all_the_same_have_the_same_target():
+    said = log_softmax(torch.randn(1, 50, 3, generator=torch.Generator().manual_seed(0)).double())
+    before = Expected(said[0].exp(), torch.full((50,), 0.1).double())
+    made = targets(thalweg.Classes(), before, said.expand(4, -1, -1), 1.0)
+    assert torch.allclose(made, said.expand(4, -1, -1), atol=1e-4)
 
 
 def test_targets_of_a_regression():
@@ -183,65 +219,116 @@ def test_targets_of_a_regression():
         Recipe(epochs=10, lr=0.02),
         outputs=outputs,
     )
-    found = targets(own, own.anchor(0), None, x, x[:50], 30, 2.0)
-    said = own.outputs.values(predict(own, Thalweg().explore(own), x[:50]).stored)
-    assert found.shape == (30, 50, 2) and said.shape == (8, 50, 2)
-    assert float((found.mean(0) - said.mean(0)).norm() / y[:50].norm()) < 0.3
-    anchor = predict(own, own.anchor(0), x[:50]).stored[0].double()
-    u = found.var(0, correction=0).sum(-1).sqrt() / 2
-    assert float(((found.mean(0) - anchor).norm(dim=1) / u).mean()) < 0.1
-    apart = found - found.mean(0)
-    first, second = apart.flatten(0, 1).T / apart.flatten(0, 1).std(0)[:, None]
-    assert abs(float((first * second).mean())) < 0.5  # no output leaks into the other
+    asked = x[:50]
+    before = expected(own, own.anchor(0), None, x, asked)
+    said = said_by(own, asked, 6)
+    found = targets(own.outputs, before, said, 1.0)
+    assert found.shape == (6, 50, 2)
+    anchor = predict(own, own.anchor(0), asked).stored[0].double()
+    assert float((found.mean(0) - anchor).norm() / anchor.norm()) < 0.1
+    u = found.var(0, correction=0).sum(-1).sqrt()
+    spread = said.double().var(0).sum(-1).sqrt()
+    assert float((u / (before.u * spread).sqrt()).median()) == pytest.approx(1.0, abs=0.2)
+    members = Thalweg(free=0.2, share=0.2).explore(own)
+    ended = own.outputs.values(predict(own, members, asked).stored)
+    assert float((ended.mean(0) - anchor).norm() / anchor.norm()) < 0.3
 
 
 # the path
 
 
 def steps(*losses: float, ahead: int = 10) -> _Pull:
-    pull = _Pull(2.0, 0.5)
+    pull = _Pull(2.0, 0.5, torch.tensor(1.0))
     for number, loss in enumerate(losses):
         pull.see(StepInfo(number + 1, ahead, False, torch.tensor(loss)))
     return pull
 
 
 def test_the_pull_is_whole_within_the_band_and_fades_above_it():
-    assert steps(1.0).strength == 2.0
-    assert float(steps(1.0, 1.5).strength) == 2.0
-    assert float(steps(1.0, 2.0).strength) == pytest.approx(2 * math.exp(-1))
+    assert _Pull(2.0, 0.5, torch.tensor(1.0)).strength == 2.0
+    assert float(steps(1.5).strength) == 2.0
+    assert float(steps(2.0).strength) == pytest.approx(2 * math.exp(-1))
     mean = 0.8 * 2.0 + 0.2 * 1.0  # back in the band, little by little
     expected = 2 * math.exp(-(mean - 1.5) / 0.5)
-    assert float(steps(1.0, 2.0, 1.0).strength) == pytest.approx(expected)
+    assert float(steps(2.0, 1.0).strength) == pytest.approx(expected)
 
 
-def test_without_a_pull_a_path_is_a_training_that_goes_on():
+def test_rates_rise_where_ends_are_too_near_and_fall_where_they_are_too_far():
+    assert _next([1.0], 1.0) == 1.0
+    assert _next([1.0, 1.0], 1.2) == pytest.approx(1.2**1.5)
+    assert _next([1.0, 1.0], 10.0) == 2.0 and _next([1.0, 1.0], 0.01) == 0.5
+    assert _next([8.0, 8.0], 1.5) == 8.0 and _next([0.125, 0.125], 0.5) == 0.125
+    assert _next([1.0, 4.0], 1.0) == 2.0  # between both
+
+
+def test_ends_are_brought_as_far_apart_as_retrainings_are():
+    """The distance that a wish of twice the reach gives."""
+    apart = []
+    for reach in (0.3, 1.5):
+        own = cases.problem(unlabelled=KNOWN)
+        led = Thalweg(members=6, free=0.4, reach=reach).led(own)
+        ends = Members(tuple(part[-1] for part in led.free[2:]))
+        apart.append(float(predict(own, ends, witnesses(own, 400)).u().mean()))
+        assert len(led.rates) == 6 and led.rates[0] == 1.0
+    assert apart[1] > 1.5 * apart[0]
+
+
+def test_a_rate_that_destroys_the_network_is_lowered(monkeypatch):
+    """And one that is the recipe's is not to blame."""
+    own = cases.problem(unlabelled=KNOWN)
+    tried = []
+    whole = Thalweg._free
+
+    def fails(self, problem, anchor, rate, stops, k):
+        tried.append(rate)
+        if rate > 1.5:
+            raise Diverged("the loss is nan")
+        return whole(self, problem, anchor, rate, stops, k)
+
+    monkeypatch.setattr(Thalweg, "_free", fails)
+    led = Thalweg(members=5, free=0.2, reach=50.0).led(own)
+    assert max(tried) == 2.0 and max(led.rates) <= 1.5 and len(led.rates) == 5
+    monkeypatch.setattr(Thalweg, "_free", lambda *_: (_ for _ in ()).throw(Diverged("nan")))
+    with pytest.raises(Diverged):
+        Thalweg().led(cases.problem(unlabelled=KNOWN))
+
+
+def test_a_path_begins_with_a_training_that_goes_on():
     own = cases.problem()
-    found = Thalweg(members=2, strength=0.0, share=0.2, stem=0).explore(own)
+    led = Thalweg(members=2, strength=0.0, free=0.3, share=0.2).led(own)
+    contract.assert_same([led.anchor], [own.anchor(0)])
     for k in range(2):
         network = own.network(own.anchor(0))
-        recipe = one_cycle(own.recipe, 0.2, 0.4 * own.recipe.lr, warmup=0.1)
-        own.fit(network, recipe, "thalweg", "branch", k)
-        for name, p in network.named_parameters():
-            assert torch.allclose(found.points[k].params[name], p, atol=1e-7)
+        for share, rate, name, part in (
+            (0.3, led.rates[k], "free", led.free[k]),
+            (0.2, led.rates[k] * 0.4, "led", led.led[k]),
+        ):
+            recipe = one_cycle(own.recipe, share, rate * own.recipe.lr, warmup=0.1)
+            own.fit(network, recipe, "thalweg", name, k)
+            for key, p in network.named_parameters():
+                assert torch.allclose(part[-1].params[key], p, atol=1e-6)
 
 
 def test_members_go_to_their_own_targets():
+    """They are nearer to them at the end than where they were led from."""
     own = cases.problem(unlabelled=KNOWN)
+    explorer = Thalweg(members=6, free=0.3, share=2.0, lr_ratio=0.05, strength=10.0, tolerance=10.0, places=400)
+    led = explorer.led(own)
     asked = witnesses(own, 400)
-    wanted = targets(own, own.anchor(0), None, KNOWN, asked, 6, 2.0).exp()
-    said = predict(own, Thalweg(members=6, share=1.0, places=400).explore(own), asked).probs()
-    said = said.double() - said.double().mean(0)
-    apart = torch.cdist(said.flatten(1), (wanted - wanted.mean(0)).flatten(1))
+    before = expected(own, led.anchor, None, KNOWN, asked)
+    starts, ends = (
+        predict(own, Members(tuple(part[-1] for part in parts)), asked)
+        for parts in (led.free, led.led)
+    )
+    wanted = targets(own.outputs, before, starts.stored, explorer.reach).exp()
+
+    def away(found: Predictions) -> torch.Tensor:
+        return (found.probs().double() - wanted).square().sum(-1).mean(1)
+
+    assert bool((away(ends) < 0.7 * away(starts)).all())
+    apart = torch.cdist(ends.probs().double().flatten(1), wanted.flatten(1))
     assert apart.argmin(1).tolist() == list(range(6))
-
-
-def test_a_longer_reach_is_a_wider_spread():
-    found = []
-    for reach in (0.0, 2.0):
-        own = cases.problem(unlabelled=KNOWN)
-        members = Thalweg(share=0.2, reach=reach, tolerance=1.0).explore(own)
-        found.append(float(predict(own, members, cases.held_out()[0]).u().mean()))
-    assert found[1] > 1.3 * found[0]
+    assert len(led.left) == 6 and max(led.left) < 0.9
 
 
 def test_points_on_the_way_are_members_too():
@@ -254,13 +341,12 @@ def test_points_on_the_way_are_members_too():
     assert 0 < float((last - second).norm()) < float((last - first).norm())
 
 
-def test_what_was_led_begins_at_the_anchor():
+def test_networks_along_the_free_parts_are_kept_where_they_are_asked_for():
     own = cases.problem("conv-batchnorm")
-    led = Thalweg(members=2, share=0.2, points=2).led(own, stops=2)
-    contract.assert_same([led.anchor], [own.anchor(0)])
-    assert len(led.stem) == 2 and [len(branch) for branch in led.branches] == [2, 2]
-    plain = Thalweg(members=2, share=0.2).explore(cases.problem("conv-batchnorm"))
-    contract.assert_same([branch[-1] for branch in led.branches], list(plain.points))
+    led = Thalweg(members=2, free=0.2, share=0.2, points=2).led(own, stops=3)
+    assert [len(part) for part in led.free] == [3, 3] and [len(part) for part in led.led] == [2, 2]
+    plain = Thalweg(members=2, free=0.2, share=0.2).explore(cases.problem("conv-batchnorm"))
+    contract.assert_same([part[-1] for part in led.led], list(plain.points))
 
 
 def test_copies_are_charged():
@@ -279,7 +365,7 @@ def test_a_network_whose_end_is_not_linear():
 
 def test_more_points_than_steps_are_refused_before_anything_is_paid():
     own = cases.problem()
-    with pytest.raises(InputError, match="points got 2, and a branch has 1 steps"):
+    with pytest.raises(InputError, match="points got 2, and the led part of a path has 1 steps"):
         Thalweg(points=2).explore(own)
     assert own.cost.trainings == 0
 
@@ -292,16 +378,16 @@ def test_networks_alone_are_refused():
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_all_evaluations_are_counted(norm):
-    """With a backward pass: the training, two batches a step, and the sensitivity; without: the
-    training set, typical and other places, which each random network is asked about, and batch
-    norm.
+    """With a backward pass: the training, one batch a step of the free parts and two of the led
+    ones, and the sensitivity; without: the training set, typical and other places, which anchor and
+    ends are asked about, and batch norm.
     """
     own = cases.problem("conv-batchnorm" if norm else "no-norm", unlabelled=KNOWN)
-    Thalweg(members=3, share=0.2, stem=0.4, places=500).explore(own)
+    Thalweg(members=3, free=0.4, share=0.2, places=500).explore(own)
     training, sides = own.training_examples, 100 * cases.CLASSES
-    paths = 5 * (training // 5 + 6 * cases.SIZE)  # six steps of each branch, twelve of the stem
+    paths = 3 * (2 * training // 5 + training // 5 + 6 * cases.SIZE)  # twelve steps, and six
     assert own.cost.backward_examples == training + paths + sides
-    looked = cases.EXAMPLES + len(KNOWN) + 500 + 3 * 500
+    looked = cases.EXAMPLES + len(KNOWN) + 500 + 500 + 3 * 500 + 3 * 500
     found = 2 * cases.SIZE + 2  # the last layer
-    refreshed = 3 * cases.EXAMPLES * norm
+    refreshed = 3 * 3 * cases.EXAMPLES * norm  # for the rate, then each free end, and each led one
     assert own.cost.forward_examples == looked + found + refreshed
