@@ -6,7 +6,7 @@ Of thalweg's own.
     before   the emulator `atlas` says the centre and u of retrainings there, from anchor and copies
     free     each path begins as a short training from the anchor, one cosine: the first at the
              recipe's rate, and each other one at a rate that shall bring its end `reach` times as
-             far from the last one, at the places, as retrainings are apart
+             far from the last one, at typical inputs, as retrainings are apart
     targets  the centre is half-way between that of the atlas and the mean of these ends, which is
              brought to the sharpness of the first; each end has a target of its own: the centre,
              and its own deviation from their mean, with a size that is `reach` times the geometric
@@ -38,7 +38,7 @@ from torch import Tensor
 
 from thalweg.errors import Diverged, InputError, check_range, whole
 from thalweg.explorers._parts.cycles import one_cycle
-from thalweg.explorers._parts.targets import Expected, expected, targets, typical_inputs
+from thalweg.explorers._parts.targets import expected, targets, typical_inputs
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.narrow.training import train_copies
@@ -124,7 +124,7 @@ class Thalweg(Explorer):
     copies: int = 0
     width_ratio: float = 0.35
     reach: float = 1.1
-    lr_ratio: float = 0.4
+    lr_ratio: float = 0.2
     strength: float = 1.0
     tolerance: float = 0.05
     places: int = 2000
@@ -186,8 +186,9 @@ class Thalweg(Explorer):
         if self.copies:  # says so first where there can be none
             narrow = train_copies(problem, self.width_ratio, self.copies)
         (anchor,) = train_anchors(problem, 1)
-        before = expected(problem, anchor, narrow, typical, asked)
-        free, rates, low = self._freed(problem, anchor, before, asked, max(1, stops))
+        usual, before = expected(problem, anchor, narrow, typical, asked)
+        wanted = self.reach * float(usual.u.mean())
+        free, rates, low = self._freed(problem, anchor, wanted, typical, max(1, stops))
         network = problem.build("network")
         free = [problem.refresh(network, part) for part in free]
         said = predict(problem, Members(tuple(part[-1] for part in free)), asked).stored
@@ -205,16 +206,22 @@ class Thalweg(Explorer):
         )
 
     def _freed(
-        self, problem: Problem, anchor: Weights, before: Expected, asked: Inputs, stops: int
+        self, problem: Problem, anchor: Weights, wanted: float, typical: Inputs, stops: int
     ) -> tuple[list[list[Weights]], list[float], Tensor]:
         """Networks along the free parts, their batch norm as it was trained, the rates of these
         parts, and the anchor's training loss: the mean of all first steps'.
+
+        Args:
+            problem: What was trained.
+            anchor: Where they start.
+            wanted: How far apart ends shall be, as a standard deviation.
+            typical: Where that is measured.
+            stops: How many networks along each.
         """
         network = problem.build("network")
-        wanted = self.reach * float(before.u.mean())
         parts, rates, lows, rate = list[list[Weights]](), list[float](), list[Tensor](), 1.0
         values = problem.outputs.predicted.values
-        last = values(predict(problem, anchor, asked).stored[0])
+        last = values(predict(problem, anchor, typical).stored[0])
         while len(parts) < self.members:
             try:
                 part, low = self._free(problem, anchor, rate, stops, len(parts))
@@ -227,7 +234,7 @@ class Thalweg(Explorer):
             rates.append(rate)
             lows.append(low)
             (end,) = problem.refresh(network, part[-1:])
-            said = values(predict(problem, end, asked).stored[0])
+            said = values(predict(problem, end, typical).stored[0])
             apart = float((said - last).norm(dim=-1).mean()) / math.sqrt(2)
             rate, last = _next(rates[-2:], wanted / max(apart, 1e-300)), said
         return parts, rates, torch.stack(lows).mean()

@@ -61,8 +61,8 @@ def expected(
     narrow: NarrowCopies | None,
     typical: Inputs,
     asked: Inputs,
-) -> Expected:
-    """What the atlas says of retrainings at some inputs.
+) -> tuple[Expected, Expected]:
+    """What the atlas says of retrainings at typical inputs, and at those that are asked about.
 
     Args:
         problem: What was trained.
@@ -74,10 +74,15 @@ def expected(
     known, there = _observed(problem, anchor, narrow, typical, asked)
     emulator = Atlas(geometry=known.features is not None)
     with problem.meter.emulating():
-        many = min(_MOST, _NUMBERS // there.stored[0].numel())
-        draws = _FEWEST if problem.outputs.simplex else max(_FEWEST, many)
-        drawn = emulator.learned(known, problem.seed)(there, draws, problem.seed)
-        return Expected(drawn.outputs.average(drawn.stored.double()), drawn.u().double())
+        ask = emulator.learned(known, problem.seed)
+
+        def of(inputs: Observations) -> Expected:
+            many = min(_MOST, _NUMBERS // inputs.stored[0].numel())
+            draws = _FEWEST if problem.outputs.simplex else max(_FEWEST, many)
+            drawn = ask(inputs, draws, problem.seed)
+            return Expected(drawn.outputs.average(drawn.stored.double()), drawn.u().double())
+
+        return of(known), of(there)
 
 
 def targets(kind: Outputs, before: Expected, said: Tensor, reach: float) -> Tensor:
