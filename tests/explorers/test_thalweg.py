@@ -3,6 +3,7 @@ members end.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -310,28 +311,24 @@ def test_a_path_begins_with_a_training_that_goes_on():
                 assert torch.allclose(part[-1].params[key], p, atol=1e-6)
 
 
-def test_members_go_to_their_own_targets():
-    """They are nearer to them at the end than where they were led from."""
-    own = cases.problem(unlabelled=KNOWN)
-    explorer = Thalweg(
-        members=6, free=0.3, share=2.0, lr_ratio=0.05, strength=10.0, tolerance=10.0, places=400
-    )
-    led = explorer.led(own)
+def test_a_led_part_goes_to_its_target():
+    """To what another training says, from the anchor; and not where there is no pull."""
+    own = cases.problem()
     asked = witnesses(own, 400)
-    _, before = expected(own, led.anchor, None, KNOWN, asked)
-    starts, ends = (
-        predict(own, Members(tuple(part[-1] for part in parts)), asked)
-        for parts in (led.free, led.led)
-    )
-    wanted = targets(own.outputs, before, starts.stored, explorer.reach).exp()
+    explorer = Thalweg(share=1.0, lr_ratio=0.4)
+    start, one, other = (predict(own, own.anchor(k), asked).stored[0] for k in range(3))
 
-    def away(found: Predictions) -> torch.Tensor:
-        return (found.probs().double() - wanted).square().sum(-1).mean(1)
+    def away(strength: float, target: torch.Tensor) -> tuple[float, float]:
+        from_there = replace(explorer, strength=strength)
+        part, left = from_there._led(own, own.anchor(0), asked, target, 1.0, torch.tensor(9.0), 0)
+        said = predict(own, part[-1], asked).stored[0]
+        return float((said.exp() - target.exp()).square().sum(1).mean()), float(left)
 
-    assert bool((away(ends) < 0.7 * away(starts)).all())
-    apart = torch.cdist(ends.probs().double().flatten(1), wanted.flatten(1))
-    assert apart.argmin(1).tolist() == list(range(6))
-    assert len(led.left) == 6 and max(led.left) < 0.9
+    before = float((start.exp() - one.exp()).square().sum(1).mean())
+    (led, left), (free, kept) = away(10.0, one), away(0.0, one)
+    assert led < 0.5 * before and led < 0.5 * free
+    assert left < 0.5 * kept
+    assert away(10.0, other)[0] < 0.5 * float((other.exp() - start.exp()).square().sum(1).mean())
 
 
 def test_points_on_the_way_are_members_too():

@@ -72,6 +72,8 @@ class Led:
         left: The distance from each target at the places, at the end of the led part, over that at
             its beginning: 1 if it got nowhere, 0 if it is there. It is a Kullback-Leibler
             divergence, or the mean square of values.
+        places: The inputs at which targets are known.
+        targets: What is stored of their predictions there `[paths, inputs, columns]`.
     """
 
     anchor: Weights
@@ -79,6 +81,8 @@ class Led:
     led: tuple[tuple[Weights, ...], ...]
     rates: tuple[float, ...]
     left: tuple[float, ...]
+    places: Inputs
+    targets: Tensor
 
 
 @register_explorer("thalweg")
@@ -193,7 +197,8 @@ class Thalweg(Explorer):
         free = [problem.refresh(network, part) for part in free]
         said = predict(problem, Members(tuple(part[-1] for part in free)), asked).stored
         led, left = list[list[Weights]](), list[Tensor]()
-        for k, target in enumerate(targets(problem.outputs, before, said, self.reach)):
+        led_to = targets(problem.outputs, before, said, self.reach)
+        for k, target in enumerate(led_to):
             part, remaining = self._led(problem, free[k][-1], asked, target, rates[k], low, k)
             led.append(problem.refresh(network, part))
             left.append(remaining)
@@ -203,6 +208,8 @@ class Thalweg(Explorer):
             tuple(map(tuple, led)),
             tuple(rates),
             tuple(torch.stack(left).tolist()),
+            asked,
+            led_to,
         )
 
     def _freed(

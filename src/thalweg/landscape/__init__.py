@@ -3,6 +3,7 @@
 from thalweg.landscape.barrier import barrier
 from thalweg.landscape.directions import RandomPlane, random_plane
 from thalweg.landscape.extent import Extent, effective_dimension, extent
+from thalweg.landscape.functions import scaled
 from thalweg.landscape.loss import losses
 from thalweg.landscape.low_loss import LowLoss, low_loss
 from thalweg.landscape.path import Profile, profile
@@ -22,5 +23,6 @@ __all__ = [
     "low_loss",
     "profile",
     "random_plane",
+    "scaled",
     "survey",
 ]

@@ -12,12 +12,20 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.labels import place, plain
-from thalweg.report.results import Landscape, Profile
+from thalweg.report.results import Functions, Landscape, Profile
 
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"
 # the looks of paths, in order, in colours of Okabe and Ito; the first is also that on the plane
 PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."))
+# the looks of groups of functions, in order: a colour, matplotlib's mark, and plotly's
+GROUPS = (
+    ("#000000", "*", "star"),
+    ("#009E73", "D", "diamond"),
+    ("#E69F00", "v", "triangle-down"),
+    ("#0072B2", "o", "circle"),
+    ("#CC79A7", "x", "x"),
+)
 
 
 def plane(landscape: Landscape, unit: str = "distance in weight space") -> Figure:
@@ -64,6 +72,35 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
         )
 
     return styled(WIDTH, 2.5, draw)
+
+
+def functions(found: Functions) -> Figure:
+    """Draws a map of what networks predict.
+
+    Args:
+        found: The map; at most five groups.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for chain in chains(found):
+            axes.plot(*chain.T, color=MUTED, linewidth=0.6, alpha=0.7, zorder=1)
+        for (name, points), (colour, mark, _) in zip(found.points.items(), GROUPS, strict=False):
+            shown = INK if colour == _BLACK else colour
+            looks: Any = {"s": 90 if mark == "*" else 34, "marker": mark, "zorder": 2}
+            axes.scatter(*points.T, color=shown, label=plain(name), **looks)
+        axes.set(xlabel="first axis", ylabel="second axis", aspect="equal")
+        axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
+        legend: Any = {"loc": "outside right upper", "labelcolor": INK}
+        figure.legend(*axes.get_legend_handles_labels(), **legend)
+
+    return styled(WIDTH, 4.2, draw)
+
+
+def chains(found: Functions) -> list[np.ndarray]:
+    """Returns the lines of a map, each `[groups, 2]`: one for each number in the chained groups."""
+    groups = [found.points[name] for name in found.chained]
+    return [np.stack(points) for points in zip(*groups, strict=False)] if groups else []
 
 
 def levels(values: np.ndarray, count: int = 12) -> np.ndarray:

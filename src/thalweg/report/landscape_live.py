@@ -9,8 +9,8 @@ import numpy as np
 
 from thalweg.report.extras import extra
 from thalweg.report.families import MUTED
-from thalweg.report.landscape import PATHS, levels, rounded
-from thalweg.report.results import Landscape, Profile
+from thalweg.report.landscape import GROUPS, PATHS, chains, levels, rounded
+from thalweg.report.results import Functions, Landscape, Profile
 
 _CLEAR, _GRID = "rgba(0,0,0,0)", "rgba(128,128,135,0.35)"
 _BLACK, _WHITE = "#000000", "#ffffff"
@@ -263,6 +263,55 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
                 marker={"size": 5},
             )
         )
+    across = {"title": {"text": "position t on the path"}, "range": [-0.01, 1.01]}
+    return _lines(
+        traces, across, {"title": {"text": "training loss (nats)"}, "rangemode": "tozero"}
+    )
+
+
+def functions(found: Functions) -> dict[str, Any]:
+    """Returns a map of what networks predict.
+
+    Raises:
+        InputError: plotly is not installed.
+    """
+    plotly = extra("plotly.graph_objects")
+    joined = {"mode": "lines", "hoverinfo": "skip", "showlegend": False}
+    thin = {"color": MUTED, "width": 1}
+    traces = [
+        plotly.Scatter(x=chain[:, 0].tolist(), y=chain[:, 1].tolist(), line=thin, **joined)
+        for chain in chains(found)
+    ]
+    for (name, points), (colour, _, mark) in zip(found.points.items(), GROUPS, strict=False):
+        hover = [f"{escape(name)} {k}" if len(points) > 1 else escape(name)
+                 for k in range(len(points))]  # fmt: skip
+        traces.append(
+            plotly.Scatter(
+                x=points[:, 0].tolist(),
+                y=points[:, 1].tolist(),
+                name=escape(name),
+                mode="markers",
+                hovertext=hover,
+                hoverinfo="text",
+                marker={
+                    "symbol": mark,
+                    "color": MUTED if colour == _BLACK else colour,
+                    "size": 16 if mark == "star" else 9,
+                },
+            )
+        )
+    return _lines(
+        traces,
+        {"title": {"text": "first axis"}},
+        {"title": {"text": "second axis"}, "scaleanchor": "x"},
+    )
+
+
+def _lines(
+    traces: list[Any], across: Mapping[str, Any], upwards: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns a plain figure of traces, with what its axes have."""
+    plotly = extra("plotly.graph_objects")
     line = {
         "gridcolor": _GRID,
         "zeroline": False,
@@ -279,8 +328,8 @@ def along(profiles: Mapping[str, Profile]) -> dict[str, Any]:
         showlegend=True,
         margin={"l": 70, "r": 10, "t": 10, "b": 100},
         legend={"orientation": "h", "y": -0.17, "x": 0},
-        xaxis={**line, "title": {"text": "position t on the path"}, "range": [-0.01, 1.01]},
-        yaxis={**line, "title": {"text": "training loss (nats)"}, "rangemode": "tozero"},
+        xaxis={**line, **across},
+        yaxis={**line, **upwards},
     )
     return json.loads(plotly.Figure(traces, layout).to_json())
 

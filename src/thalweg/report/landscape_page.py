@@ -4,20 +4,23 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import (
+    Any,
+    NotRequired,  # pydantic needs this one before Python 3.12
+)
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from pydantic import ConfigDict
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from typing_extensions import TypedDict
 
 from thalweg import files
 from thalweg.report import landscape, landscape_live
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
-from thalweg.report.results import Landscape, Profile
+from thalweg.report.results import Functions, Landscape, Profile
 
 CHANCE = (
     "These networks predict no better than chance, so their barriers mean nothing: give them more "
@@ -43,6 +46,7 @@ class Stored(TypedDict):
     versions: dict[str, str]
     plane: dict[str, list[Any]]
     paths: dict[str, dict[str, Any]]
+    functions: NotRequired[dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,26 @@ def draw(folder: Path) -> Drawn:
     pictures = {"landscape": landscape.plane(shown, stored["unit"])} | (
         {"paths": landscape.along(along)} if along else {}
     )
+    mapped = _mapped(stored.get("functions"))
+    if mapped is not None:
+        pictures["functions"] = landscape.functions(mapped)
     paths = [
         _printed(figure, folder / f"{name}.{kind}")
         for name, figure in pictures.items()
         for kind in ("png", "svg")
     ]
-    page = html(_content(stored, shown, along, pictures))
+    page = html(_content(stored, shown, along, mapped, pictures))
     files.write_bytes(folder / "landscape.html", page.encode())
     paths += [folder / "landscape.html", folder / "landscape.json"]
     cost = stored["cost"]
     return Drawn(tuple(paths), along, cost["trainings"], cost["total"], stored["chance"])
+
+
+def _mapped(stored: Mapping[str, Any] | None) -> Functions | None:
+    if stored is None:
+        return None
+    points = {name: np.array(stored["points"][name], dtype=float) for name in stored["group_names"]}
+    return Functions(points, tuple(stored["chained"]), stored["shown"], stored["inputs"])
 
 
 def _profile(numbers: Mapping[str, Any]) -> Profile:
@@ -118,6 +132,7 @@ def _content(
     stored: Stored,
     shown: Landscape,
     along: Mapping[str, Profile],
+    mapped: Functions | None,
     pictures: Mapping[str, Figure],
 ) -> Content:
     plan, unit, cost = stored["plan"], stored["unit"], stored["cost"]
@@ -163,6 +178,18 @@ def _content(
         sections.append(Section("Along paths", paths))
         count = len(next(iter(along.values())).positions)
         made.append(("Paths", f"The loss was measured at {count} evenly spaced positions."))
+    if mapped is not None:
+        caption = (
+            f"What networks predict at {mapped.inputs} inputs, as points: their distances are "
+            "those of predictions, as well as a plane can show them (multidimensional scaling; "
+            f"{mapped.shown:.0%} of the squared distances). A thin line joins the end of a path's "
+            "free part, its member and the target that it was led to. The retrainings are real "
+            "ones, which nothing here has seen."
+        )
+        seen = Picture(
+            "functions", caption, pictures["functions"], landscape_live.functions(mapped)
+        )
+        sections.append(Section("What they predict", (seen,)))
     if stored["made"]:
         made.append(("Curve", stored["made"]))
     made += [

@@ -101,6 +101,23 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Functions:
+    """A map of what networks predict.
+
+    Attributes:
+        points: The points of each group, by its name `[functions, 2]`.
+        chained: The names of groups whose k-th points a line goes through, in its order.
+        shown: The share of all squared distances that the map shows.
+        inputs: At how many inputs functions are compared.
+    """
+
+    points: Mapping[str, np.ndarray]
+    chained: tuple[str, ...]
+    shown: float
+    inputs: int
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that a report shows.
 

@@ -59,6 +59,7 @@ CURVES: dict[str, tuple[type[Explorer], str, tuple[str, ...]]] = {
 }
 PATHS = "thalweg"  # a view, after the explorer's registered name
 STOPS = 8  # networks along each of its paths
+RETRAININGS = 2  # real ones beside them, in the map of functions
 THROUGH = (*ANCHORS, *CURVES, PATHS)
 STEPS = torch.linspace(0, 1, 60, dtype=torch.float64)  # positions along a path on a plane
 
@@ -78,6 +79,9 @@ class View:
         made: How the curve that is shown was made; empty if there is none.
         unit: The unit of the plane's axes.
         margin: The margin around the window, as a fraction of its larger side.
+        functions: What groups of functions say of the same inputs, by the groups' names, each
+            `[functions, inputs, columns]`; the k-th ones of `chained` groups belong to each other.
+        chained: The names of groups that a line goes through.
     """
 
     about: str
@@ -90,6 +94,8 @@ class View:
     made: str = ""
     unit: str = "distance in weight space"
     margin: float = 0.35
+    functions: Mapping[str, Tensor] = field(default_factory=dict)
+    chained: tuple[str, ...] = ()
 
 
 def survey(context: StudyContext, cache: Cache, path: Path) -> None:
@@ -222,7 +228,8 @@ def trainings(plan: Plan, through: str) -> float:
     if through not in THROUGH:
         raise unknown("landscape", through, THROUGH)
     explorer = _made_anew(plan, through)
-    return ANCHORS[through][0] if explorer is None else explorer.trainings
+    beside = RETRAININGS if through == PATHS else 0
+    return ANCHORS[through][0] if explorer is None else explorer.trainings + beside
 
 
 def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | None = None) -> View:
@@ -261,7 +268,8 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
 def view_of_led(problem: Problem, explorer: Thalweg) -> View:
     """Returns a view of an anchor and the first two of the paths that are led from it, on the plane
     through the anchor and both ends. Paths are projected on it, and their losses are measured where
-    they are; beside them those of straight segments to the same ends.
+    they are; beside them those of straight segments to the same ends. All of them, and two
+    retrainings, are in the map of functions.
     """
     led = explorer.led(problem, stops=STOPS)
     first, second = led.led[:2]
@@ -269,6 +277,18 @@ def view_of_led(problem: Problem, explorer: Thalweg) -> View:
     corners = plane.coordinates()
     ways = [(led.anchor, *free, *part) for free, part in zip(led.free[:2], led.led, strict=False)]
     there = [projected(plane, way) for way in ways]
+    values = problem.outputs.predicted.values
+
+    def said(points: Sequence[Weights]) -> Tensor:
+        return values(predict(problem, Members(tuple(points)), led.places).stored)
+
+    functions = {
+        "anchor": said([led.anchor]),
+        "retrainings": said([problem.anchor(1 + k) for k in range(RETRAININGS)]),
+        "ends of free parts": said([part[-1] for part in led.free]),
+        "members": said([part[-1] for part in led.led]),
+        "targets": values(led.targets),
+    }
     names = ("anchor", "end of path 0", "end of path 1")
     return View(
         "an anchor and two members that are led from there (base 0)",
@@ -284,6 +304,8 @@ def view_of_led(problem: Problem, explorer: Thalweg) -> View:
                 for name, way in zip(names[1:], ways, strict=True)
             },
         },
+        functions=functions,
+        chained=tuple(functions)[2:],
     )
 
 

@@ -6,13 +6,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.landscape.functions import scaled
 from thalweg.landscape.path import Profile
 from thalweg.meter import Meter
 from thalweg.study.environment import environment
 from thalweg.study.landscape import (
     GRID,
+    View,
     measured,
     opened,
     profiles,
@@ -99,6 +103,7 @@ def look(
             "versions": environment()["versions"],
             "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
             "paths": {name: _numbers(path) for name, path in along.items()},
+            "functions": _mapped(view),
         },
     )
     return output
@@ -107,6 +112,22 @@ def look(
 def _is_chance(profile: Profile, classes: int) -> bool:
     """Whether both ends have a loss above 0.9 log(classes), which is that of random guessing."""
     return bool(profile.loss[[0, -1]].min() > 0.9 * math.log(classes))
+
+
+def _mapped(view: View) -> dict[str, Any] | None:
+    """Returns the map of a view's functions, for JSON, or None where it has none."""
+    if not view.functions:
+        return None
+    points, shown = scaled(torch.cat(list(view.functions.values())))
+    sizes = [len(values) for values in view.functions.values()]
+    groups = dict(zip(view.functions, points.split(sizes), strict=True))
+    return {
+        "points": {name: part.tolist() for name, part in groups.items()},
+        "group_names": list(groups),
+        "chained": list(view.chained),
+        "shown": shown,
+        "inputs": next(iter(view.functions.values())).shape[1],
+    }
 
 
 def _numbers(profile: Profile) -> dict[str, Any]:
