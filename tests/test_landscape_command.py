@@ -197,6 +197,8 @@ def test_paths_that_are_led_end_where_the_members_are(context, studied):
     problem = context.problem("base 0", Store(studied))
     apart = view.functions["retrainings"] - view.functions["anchor"]
     assert float(apart.norm(dim=-1).mean()) > 0 and problem.anchor(1) is not None
+    bent = [float(x) for x in re.findall(r"\d+\.\d", view.made.split("paths are")[1])]
+    assert len(bent) == 2 and min(bent) >= 1
     sums = torch.cat([said.double().sum(-1) for said in view.functions.values()])
     assert torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
     assert view.path[0].tolist() == pytest.approx(view.points[1].tolist(), abs=1e-5)

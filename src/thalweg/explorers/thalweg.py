@@ -54,10 +54,12 @@ from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 _WARMUP = 0.1
+_ONE = math.sqrt(2 / math.pi)  # mean over root mean square of normal numbers
 _MEMORY = 0.8  # of the running mean of the training loss
 _RATES = (1 / 8, 8.0)  # of the free parts, over the recipe's
 _FASTEST = 2.0  # factor from one rate to the next
-_POWER = 1.5  # of how much too near ends are
+_POWER, _FARTHEST = 1.5, 1e3  # of how much too near ends are; more counts as this
+_LOST = 10  # tolerances above the anchor's loss, or twice that loss: such an end is none
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Led:
         rates: The peak learning rate of each free part, over the recipe's.
         left: The distance from each target at the places, at the end of the led part, over that at
             its beginning: 1 if it got nowhere, 0 if it is there. It is a Kullback-Leibler
-            divergence, or the mean square of values.
+            divergence, or the mean square of values, with batch norm as it is in training.
         places: The inputs at which targets are known.
         targets: What is stored of their predictions there `[paths, inputs, columns]`.
     """
@@ -102,7 +104,8 @@ class Thalweg(Explorer):
         copies: How many narrow copies are trained beside the anchor. They make the centre of the
             targets better, and their scale surer.
         width_ratio: The hidden channels of a copy over those of the network.
-        reach: How far apart free parts and targets shall be, over what the atlas knows.
+        reach: How far apart the ends of free parts shall be, over what the atlas knows of
+            retrainings; targets have that times the geometric mean of both.
         lr_ratio: The peak learning rate of a led part over that of its free part.
         strength: The weight of the distance from the target beside the training loss.
         tolerance: How far the training loss may be above the anchor's before the target's pull
@@ -171,7 +174,8 @@ class Thalweg(Explorer):
 
         Args:
             problem: What is trained.
-            stops: How many networks along each free part are kept, beside its end.
+            stops: How many networks along each free part are kept, its end among them; fewer where
+                there are fewer steps.
 
         Raises:
             InputError: Copies are asked for, and the network can't be narrowed; the problem has no
@@ -192,9 +196,10 @@ class Thalweg(Explorer):
         (anchor,) = train_anchors(problem, 1)
         usual, before = expected(problem, anchor, narrow, typical, asked)
         wanted = self.reach * float(usual.u.mean())
+        if usual.centre.shape[1] - problem.outputs.simplex == 1:
+            wanted *= _ONE  # distances are averaged as they are, and u is a root mean square
         free, rates, low = self._freed(problem, anchor, wanted, typical, max(1, stops))
         network = problem.build("network")
-        free = [problem.refresh(network, part) for part in free]
         said = predict(problem, Members(tuple(part[-1] for part in free)), asked).stored
         led, left = list[list[Weights]](), list[Tensor]()
         led_to = targets(problem.outputs, before, said, self.reach)
@@ -215,8 +220,8 @@ class Thalweg(Explorer):
     def _freed(
         self, problem: Problem, anchor: Weights, wanted: float, typical: Inputs, stops: int
     ) -> tuple[list[list[Weights]], list[float], Tensor]:
-        """Networks along the free parts, their batch norm as it was trained, the rates of these
-        parts, and the anchor's training loss: the mean of all first steps'.
+        """Networks along the free parts, the rates of these parts, and the anchor's training loss:
+        the mean of all first steps'.
 
         Args:
             problem: What was trained.
@@ -237,11 +242,11 @@ class Thalweg(Explorer):
                     raise
                 rate /= _FASTEST**2
                 continue
+            part = problem.refresh(network, part)
             parts.append(part)
             rates.append(rate)
             lows.append(low)
-            (end,) = problem.refresh(network, part[-1:])
-            said = values(predict(problem, end, typical).stored[0])
+            said = values(predict(problem, part[-1], typical).stored[0])
             apart = float((said - last).norm(dim=-1).mean()) / math.sqrt(2)
             rate, last = _next(rates[-2:], wanted / max(apart, 1e-300)), said
         return parts, rates, torch.stack(lows).mean()
@@ -249,18 +254,28 @@ class Thalweg(Explorer):
     def _free(
         self, problem: Problem, anchor: Weights, rate: float, stops: int, k: int
     ) -> tuple[list[Weights], Tensor]:
-        network, found, first = problem.network(anchor), list[Weights](), list[Tensor]()
+        """Networks along a free part, their batch norm as it was trained, and the training loss of
+        its first step.
+
+        Raises:
+            Diverged: The loss became infinite, or, at more than the recipe's rate, did not come
+                back.
+        """
+        network, found, losses = problem.network(anchor), list[Weights](), list[Tensor]()
 
         def on_step(info: StepInfo) -> None:
-            if not first:
-                first.append(info.loss)
+            losses.append(info.loss)
             if _is_stop(info, stops):
                 found.append(Weights.of(network))
 
         problem.fit(
             network, self._recipe(problem, self.free, rate), "thalweg", "free", k, on_step=on_step
         )
-        return found, first[0]
+        end = torch.stack(losses[-max(1, len(losses) // 10) :]).mean()
+        above = max(abs(float(losses[0])), _LOST * self.tolerance)
+        if rate > 1 and float(end - losses[0]) > above:
+            raise Diverged(f"the loss is {float(end):.3g} after a short training from the anchor")
+        return found, losses[0]
 
     def _recipe(self, problem: Problem, share: float, rate: float) -> Recipe:
         return one_cycle(problem.recipe, share, problem.recipe.lr * rate, warmup=_WARMUP)
@@ -314,6 +329,7 @@ def _next(rates: list[float], missing: float) -> float:
 
     Where a rate does not change much, the distance grows as its root, and elsewhere faster.
     """
+    missing = min(max(missing, 1 / _FARTHEST), _FARTHEST)  # ends that are the same are nowhere
     wanted = math.prod(rates) ** (1 / len(rates)) * missing**_POWER
     wanted = min(max(wanted, rates[-1] / _FASTEST), rates[-1] * _FASTEST)
     return min(max(wanted, _RATES[0]), _RATES[1])

@@ -17,7 +17,7 @@ from thalweg.report.results import Functions, Landscape, Profile
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"
 # the looks of paths, in order, in colours of Okabe and Ito; the first is also that on the plane
-PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."))
+PATHS = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."), ("#CC79A7", ":"))
 # the looks of groups of functions, in order: a colour, matplotlib's mark, and plotly's
 GROUPS = (
     ("#000000", "*", "star"),
@@ -50,7 +50,7 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
     """Draws training loss, training error and disagreement with the first end along paths.
 
     Args:
-        profiles: What was measured along each path, by its name; at most three paths.
+        profiles: What was measured along each path, by its name; at most four paths.
     """
     panels = (("training loss (nats)", "loss", 1), ("training error (%)", "error", 100),
               ("inputs that change class (%)", "disagreement", 100))  # fmt: skip
@@ -67,7 +67,7 @@ def along(profiles: Mapping[str, Profile]) -> Figure:
         figure.legend(
             *axes.get_legend_handles_labels(),
             loc="outside lower center",
-            ncols=len(profiles),
+            ncols=min(2, len(profiles)) if len(profiles) > 3 else len(profiles),
             labelcolor=INK,
         )
 

@@ -18,7 +18,7 @@ _LABEL = {
     "bgcolor": "rgba(255,255,255,0.8)",
     "font": {"color": _BLACK, "size": 12},
 }  # legible on every colour of the field
-_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot"}
+_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 
 
 def surface(landscape: Landscape, unit: str) -> dict[str, Any]:

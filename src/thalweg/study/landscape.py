@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -255,6 +256,7 @@ def view_of(context: StudyContext, cache: Cache, through: str, meter: Meter | No
         if isinstance(explorer, Thalweg):
             stops = min(STOPS, explorer.steps(problem))
             view = view_of_led(problem, replace(explorer, points=stops))
+            settings += f". The paths are {view.made} times as long as the straight segments"
         else:
             _, about, names = CURVES[through]
             view = view_through(problem, explorer.explore(problem), f"{about} (base 0)", names)
@@ -304,9 +306,16 @@ def view_of_led(problem: Problem, explorer: Thalweg) -> View:
                 for name, way in zip(names[1:], ways, strict=True)
             },
         },
+        made=" and ".join(f"{_bent(way):.1f}" for way in ways),
         functions=functions,
         chained=tuple(functions)[2:],
     )
+
+
+def _bent(way: Sequence[Weights]) -> float:
+    """The length of a path over the distance of its ends."""
+    length = sum(distance(a, b) for a, b in pairwise(way))
+    return length / max(distance(way[0], way[-1]), 1e-300)
 
 
 def view_through(

@@ -77,8 +77,8 @@ def expected(
         ask = emulator.learned(known, problem.seed)
 
         def of(inputs: Observations) -> Expected:
-            many = min(_MOST, _NUMBERS // inputs.stored[0].numel())
-            draws = _FEWEST if problem.outputs.simplex else max(_FEWEST, many)
+            many = max(2, min(_MOST, _NUMBERS // inputs.stored[0].numel()))
+            draws = min(_FEWEST, many) if problem.outputs.simplex else max(_FEWEST, many)
             drawn = ask(inputs, draws, problem.seed)
             return Expected(drawn.outputs.average(drawn.stored.double()), drawn.u().double())
 
@@ -87,7 +87,7 @@ def expected(
 
 def targets(kind: Outputs, before: Expected, said: Tensor, reach: float) -> Tensor:
     """What retrainings would plausibly predict, one for each of some networks, as predictions store
-    it `[networks, inputs, columns]`, in double precision.
+    it `[networks, inputs, columns]`: values in double precision.
 
     Their mean is half-way between the centre of the emulator and the networks' mean, brought to the
     sharpness of the first: networks after a short training are less sure than others. Each has the
@@ -100,34 +100,34 @@ def targets(kind: Outputs, before: Expected, said: Tensor, reach: float) -> Tens
         said: What is stored of the networks' predictions there `[networks, inputs, columns]`.
         reach: How far apart targets are.
     """
-    said = said.double().to(before.centre.device)
-    values = kind.predicted.values(said)
-    calibrated = Calibration.of(kind, before.centre, values.mean(0), 0.0)
-    values = calibrated(values)
-    centre = (before.centre + values.mean(0)) / 2
-    spread = values.var(0).sum(-1).sqrt()
-    u = reach * (before.u * spread).sqrt()
-    noise = deviations(kind.predicted.line(said), simplex=kind.simplex)
-    if kind.simplex:
-        blocks = torch.arange(len(u)).split(max(1, _BLOCK // (len(said) * centre.shape[1])))
-        return torch.cat([logit_normal(centre[b], u[b], noise[:, b]) for b in blocks], 1)
-    scatter = centre.std(0)
-    return centre + u[:, None] * scatter / scatter.norm().clamp_min(1e-300) * noise
+    of = kind.predicted
+    mean = of.average(said.double())
+    calibrated = Calibration.of(kind, before.centre, mean, 0.0)
+    made = []
+    for block in torch.arange(said.shape[1]).split(max(1, _BLOCK // said[:, 0].numel())):
+        there = said[:, block].double()
+        values = calibrated(of.values(there))
+        centre = (before.centre[block] + values.mean(0)) / 2
+        spread = values.var(0).sum(-1).sqrt()
+        u = reach * (before.u[block] * spread).sqrt()
+        if kind.simplex:
+            made.append(logit_normal(centre, u, deviations(of.line(there))).float())
+        else:
+            own = (values - values.mean(0)) / spread.clamp_min(1e-300)[:, None]
+            made.append(centre + u[:, None] * own)
+    return torch.cat(made, 1)
 
 
-def deviations(said: Tensor, *, simplex: bool) -> Tensor:
-    """Directions of deviations from the mean `[networks, inputs, columns]`: at each input their
-    mean over networks is 0, and their mean square 1, over all classes, or of each value.
+def deviations(said: Tensor) -> Tensor:
+    """Directions of deviations from the mean `[networks, inputs, classes]`: at each input their
+    mean over networks is 0, and their mean square over networks and classes 1.
 
     Args:
-        said: Log-probabilities or values of networks `[networks, inputs, columns]`.
-        simplex: Whether there are probabilities.
+        said: Log-probabilities of networks `[networks, inputs, classes]`.
     """
-    if simplex:
-        said = said - said.mean(2, keepdim=True)
+    said = said - said.mean(2, keepdim=True)
     said = said - said.mean(0)
-    over = (0, 2) if simplex else (0,)
-    return said / said.square().mean(over, keepdim=True).sqrt().clamp_min(1e-300)
+    return said / said.square().mean((0, 2), keepdim=True).sqrt().clamp_min(1e-300)
 
 
 def _observed(
