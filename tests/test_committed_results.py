@@ -93,3 +93,23 @@ def test_what_papers_claim_and_we_found(plan):
         )
         assert base["aligned"]["barrier"] < base["connected"]["barrier"] / 2
         assert base["simplex"]["cost of a vertex over that with one draw a step"] == 5
+
+
+LOCAL = {  # published explorers from one network, at the settings of their papers or of thalweg
+    "paths-fashion-mlp": ("restarts (members 10, share 0.05, lr_ratio 2.0)", "learned-line"),
+    "paths-fashion-vit": ("restarts (members 10, share 0.05, lr_ratio 2.0)", "learned-line"),
+}
+
+
+@pytest.mark.parametrize("study", LOCAL)
+def test_led_paths_are_worth_more_than_other_local_explorers(study):
+    shared = ("fge (share 0.5, start anchor)", "swag (share 0.5, start anchor)", "snapshot", "spro")
+    for other in (*shared, *LOCAL[study]):
+        for metric in ("k_eq", "k_u"):
+            assert value(study, "thalweg", metric) > value(study, other, metric)
+
+
+@pytest.mark.parametrize("study", LOCAL)
+def test_what_u_of_retrainings_is_led_paths_know_as_networks(study):
+    assert value(study, "thalweg", "spread_ratio") == pytest.approx(1, abs=0.15)
+    assert value(study, "thalweg", "k_u") > 3
