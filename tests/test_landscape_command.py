@@ -159,7 +159,7 @@ def test_every_view(through, context, studied):
         "segment": {"straight segment"},
         "anchors": {"anchor 0 to anchor 1", "anchor 1 to anchor 2", "anchor 0 to anchor 2"},
         "thalweg": {
-            f"{way} to the end of path {k}" for way in ("path", "straight") for k in (0, 1)
+            f"{way} to member {k}" for way in ("path", "straight") for k in (0, 1)
         },
     }
     assert set(view.paths) == names.get(through, {"curve", "straight segment"})
@@ -185,7 +185,7 @@ def test_paths_that_are_led_end_where_the_members_are(context, studied):
     view = view_of(context, Store(studied), "thalweg")
     found = profiles(context, view)
     for k in (0, 1):
-        path, straight = (found[f"{way} to the end of path {k}"] for way in ("path", "straight"))
+        path, straight = (found[f"{way} to member {k}"] for way in ("path", "straight"))
         assert path.loss[0] == straight.loss[0] and path.loss[-1] == straight.loss[-1]
     assert {name: len(said) for name, said in view.functions.items()} == {
         "anchor": 1,

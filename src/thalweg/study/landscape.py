@@ -291,7 +291,7 @@ def view_of_led(problem: Problem, explorer: Thalweg) -> View:
         "members": said([part[-1] for part in led.led]),
         "targets": values(led.targets),
     }
-    names = ("anchor", "end of path 0", "end of path 1")
+    names = ("anchor", "member 0", "member 1")
     return View(
         "an anchor and two members that are led from there (base 0)",
         plane,
@@ -300,9 +300,9 @@ def view_of_led(problem: Problem, explorer: Thalweg) -> View:
         names,
         torch.cat([there[0].flip(0), there[1]]),
         {
-            **{f"path to the {name}": way for name, way in zip(names[1:], ways, strict=True)},
+            **{f"path to {name}": way for name, way in zip(names[1:], ways, strict=True)},
             **{
-                f"straight to the {name}": (led.anchor, way[-1])
+                f"straight to {name}": (led.anchor, way[-1])
                 for name, way in zip(names[1:], ways, strict=True)
             },
         },
