@@ -95,21 +95,23 @@ def test_what_papers_claim_and_we_found(plan):
         assert base["simplex"]["cost of a vertex over that with one draw a step"] == 5
 
 
-LOCAL = {  # published explorers from one network, at the settings of their papers or of thalweg
-    "paths-fashion-mlp": ("restarts (members 10, share 0.05, lr_ratio 2.0)", "learned-line"),
-    "paths-fashion-vit": ("restarts (members 10, share 0.05, lr_ratio 2.0)", "learned-line"),
+FROM_ONE = ("fge (share 0.5, start anchor)", "swag (share 0.5, start anchor)")
+RESTARTS = "restarts (members 10, share 0.05, lr_ratio 2.0)"  # at their default rate
+LED = {
+    "paths-fashion-mlp": (*FROM_ONE, RESTARTS, "snapshot", "spro", "learned-line"),
+    "paths-fashion-vit": (*FROM_ONE, RESTARTS, "snapshot", "spro", "learned-line"),
+    "paths-mnist-cnn": (*FROM_ONE, RESTARTS),
 }
 
 
-@pytest.mark.parametrize("study", LOCAL)
-def test_led_paths_are_worth_more_than_other_local_explorers(study):
-    shared = ("fge (share 0.5, start anchor)", "swag (share 0.5, start anchor)", "snapshot", "spro")
-    for other in (*shared, *LOCAL[study]):
-        for metric in ("k_eq", "k_u"):
-            assert value(study, "thalweg", metric) > value(study, other, metric)
+@pytest.mark.parametrize("study", LED)
+@pytest.mark.parametrize("metric", ["k_eq", "k_u"])
+def test_led_paths_are_worth_more_than_other_local_explorers(study, metric):
+    for other in LED[study]:
+        assert value(study, "thalweg", metric) > 1.15 * value(study, other, metric)
 
 
-@pytest.mark.parametrize("study", LOCAL)
+@pytest.mark.parametrize("study", LED)
 def test_what_u_of_retrainings_is_led_paths_know_as_networks(study):
     assert value(study, "thalweg", "spread_ratio") == pytest.approx(1, abs=0.15)
-    assert value(study, "thalweg", "k_u") > 3
+    assert value(study, "thalweg", "k_u") > 2

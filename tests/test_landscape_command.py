@@ -158,9 +158,7 @@ def test_every_view(through, context, studied):
         "random": set(),
         "segment": {"straight segment"},
         "anchors": {"anchor 0 to anchor 1", "anchor 1 to anchor 2", "anchor 0 to anchor 2"},
-        "thalweg": {
-            f"{way} to member {k}" for way in ("path", "straight") for k in (0, 1)
-        },
+        "thalweg": {f"{way} to member {k}" for way in ("path", "straight") for k in (0, 1)},
     }
     assert set(view.paths) == names.get(through, {"curve", "straight segment"})
     x, y = tensors["x"], tensors["y"]
