@@ -20,7 +20,7 @@ def scaled(values: Tensor) -> tuple[Tensor, float]:
 
     Example:
         >>> points, shown = scaled(torch.tensor([[[0.0]], [[3.0]], [[1.0]]]))
-        >>> (points[0] - points[1]).norm().item(), shown
+        >>> round((points[0] - points[1]).norm().item(), 6), round(shown, 6)
         (3.0, 1.0)
     """
     flat = values.double().flatten(1) / max(1, values.shape[1]) ** 0.5
