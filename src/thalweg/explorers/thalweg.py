@@ -350,7 +350,6 @@ def _shown(
     size = rows(next(iter(problem.training_part(1)))[0])
     random, count = generator(problem.seed, "thalweg", "places", k), len(target)
     size = min(size, count)
-    target = target.float() if problem.outputs.simplex else target  # values may be far from 0
     while True:
         order = torch.randperm(count, generator=random)
         for chosen in order[: count - count % size].split(size):

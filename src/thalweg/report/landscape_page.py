@@ -4,16 +4,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import (
-    Any,
-    NotRequired,  # pydantic needs this one before Python 3.12
-)
+from typing import Any, NotRequired
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from pydantic import ConfigDict
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from thalweg import files
 from thalweg.report import landscape, landscape_live
