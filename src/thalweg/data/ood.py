@@ -18,6 +18,7 @@ Maker = Callable[[Dataset, int, torch.Generator], Tensor]
 
 MADE: dict[str, Maker] = {
     "rotated": lambda like, count, draws: torch.rot90(_some(like.test, count, draws), 1, (2, 3)),
+    "noisy": lambda like, count, draws: noisy(_some(like.test, count, draws), draws),
     "inverted": lambda like, count, draws: 255 - _some(like.test, count, draws),
     "noise": lambda like, count, draws: torch.randint(
         0, 256, (count, *like.shape), generator=draws, dtype=torch.uint8
@@ -33,8 +34,9 @@ def ood_names() -> tuple[str, ...]:
 def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int = 1000) -> Tensor:
     """Images of another distribution, uint8 `[n, channels, height, width]`, shaped as in `like`.
 
-    `rotated` (test images turned by 90 degrees anticlockwise), `inverted` (negatives of test
-    images) and `noise` (uniform bytes) are made from `like`; `svhn` and the names of other data
+    `rotated` (test images turned by 90 degrees anticlockwise), `noisy` (test images with Gaussian
+    noise, as `noisy` adds it), `inverted` (negatives of test images) and `noise` (uniform bytes)
+    are made from `like`; `svhn` and the names of other data
     sets (their test images) are read. The latter are adapted to `like`: grey images get three equal
     channels, colour images become their luminance (ITU-R BT.601), other sizes are interpolated
     (bilinear, antialiased). Which images are chosen, and the noise, depend on the two names only.
@@ -70,6 +72,14 @@ def load_ood(name: str, like: Dataset, directory: Path | None = None, count: int
     else:
         images = _some(load(name, directory).test, count, draws)
     return adapted(images, like.shape)
+
+
+def noisy(images: Tensor, draws: torch.Generator) -> Tensor:
+    """Images, uint8, with Gaussian noise of a standard deviation of 0.18 of the range of bytes,
+    clipped to it: the third of five severities of Hendrycks and Dietterich 2019 (arXiv 1903.12261).
+    """
+    noise = torch.randn(images.shape, generator=draws) * (0.18 * 255)
+    return (images + noise).round().clamp(0, 255).to(torch.uint8)
 
 
 def adapted(images: Tensor, shape: tuple[int, int, int]) -> Tensor:

@@ -3,7 +3,7 @@ share.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,11 @@ class Truth:
         """Mean disagreement of two retrainings, of classes."""
         return reference_disagreement(self.reference, self.resamples)
 
+    def among(self, ood_reference: Predictions) -> "Truth":
+        """The same with other out-of-distribution inputs, at which the reference is this."""
+        replicates = len(self.resamples.inputs)
+        return replace(self, elsewhere=_uncertain(ood_reference, replicates, self.seed))
+
     @staticmethod
     def of(
         reference: Predictions,
@@ -140,10 +145,7 @@ class Truth:
                     f"the reference has {reference.members} retrainings on test inputs and "
                     f"{ood_reference.members} elsewhere: need the same ones"
                 )
-            away = Resamples.of(
-                ood_reference.inputs, ood_reference.members, replicates, seed, "ood inputs"
-            )
-            elsewhere = ReferenceU.of(ood_reference, away)
+            elsewhere = _uncertain(ood_reference, replicates, seed)
         curves = {
             "u_error": left_out_curve(reference, uncertainty, sizes)
             if pool is None
@@ -169,6 +171,14 @@ class Truth:
             elsewhere=elsewhere,
             seed=seed,
         )
+
+
+def _uncertain(ood_reference: Predictions, replicates: int, seed: int) -> ReferenceU:
+    """The reference's standard uncertainty on out-of-distribution inputs."""
+    inputs, members = ood_reference.inputs, ood_reference.members
+    return ReferenceU.of(
+        ood_reference, Resamples.of(inputs, members, replicates, seed, "ood inputs")
+    )
 
 
 def evaluate(
@@ -220,7 +230,7 @@ def evaluate(
             result |= part(truth, methods, trivial)
     result |= added(truth, methods)
     if ood is not None:
-        result |= _elsewhere(truth, methods, ood)
+        result |= elsewhere(truth, methods, ood)
     return {name: e for name, e in result.items() if isinstance(truth.outputs, FACTS[name].of)}
 
 
@@ -309,10 +319,16 @@ def _u(methods: Methods) -> Tensor:
     return torch.stack([method.u().double() for method in methods], 1)
 
 
-def _elsewhere(
+def elsewhere(
     truth: Truth, methods: Sequence[Predictions], ood: Sequence[Predictions]
 ) -> dict[str, Estimate]:
-    """What out-of-distribution inputs tell."""
+    """The metrics that out-of-distribution inputs tell, as `evaluate` returns them.
+
+    Args:
+        truth: What the method is judged against, with a reference there.
+        methods: Its predictions `[members, inputs, columns]` from each base.
+        ood: Those on out-of-distribution inputs.
+    """
     if truth.elsewhere is None:
         raise InputError(
             "out-of-distribution predictions were given, but the truth has none of the "

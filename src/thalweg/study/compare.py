@@ -21,7 +21,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost
 from thalweg.metrics.costs import with_efficiencies
-from thalweg.metrics.evaluate import Truth, evaluate
+from thalweg.metrics.evaluate import Truth, elsewhere, evaluate
 from thalweg.metrics.info import FACTS
 from thalweg.outputs import Classes, Outputs
 from thalweg.predictions import Predictions, baseline
@@ -115,12 +115,13 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
     folder = files.given(folder)
     runs = _read(folder, data_dir)
     truth, comparison, methods, inputs, bins = _judge(runs)
-    study = _study(runs)
+    study, away = _study(runs), _elsewhere(runs, truth)
     written = {
         "comparison.parquet": _parquet(comparison),
         "methods.parquet": _parquet(methods),
         "inputs.parquet": _parquet(inputs),
         **({} if bins is None else {"reliability.parquet": _parquet(bins)}),
+        **({} if away is None else {"elsewhere.parquet": _parquet(away)}),
         "curves.parquet": _parquet(_curves(truth)),
     }
     results = folder / "results"
@@ -266,6 +267,35 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
         pd.concat(inputs, ignore_index=True),
         pd.concat(bins, ignore_index=True) if bins else None,
     )
+
+
+def _elsewhere(runs: _Runs, truth: Truth) -> DataFrame | None:
+    """Returns what each set of out-of-distribution images tells, where there are several."""
+    sets = runs.context.ood_sets
+    if len(sets) < 2:
+        return None
+    reference, rows = runs.together("reference", "ood"), []
+    parts = torch.arange(reference.inputs).split([len(images) for images in sets.values()])
+    there = [truth.among(reference.chosen(part)) for part in parts]
+    for number, row in enumerate(runs.context.plan.methods):
+        good = runs.good("method", number)
+        predicted = [runs.predictions(t, "test") for t in good]
+        ood = [runs.predictions(t, "ood") for t in good]
+        for name, part, within in zip(sets, parts, there, strict=True) if good else ():
+            found = elsewhere(within, predicted, [method.chosen(part) for method in ood])
+            rows += [
+                {
+                    "method": row.label,
+                    "set": name,
+                    "metric": metric,
+                    "value": e.value,
+                    "low": e.low,
+                    "high": e.high,
+                }
+                for metric, e in found.items()
+                if isinstance(truth.outputs, FACTS[metric].of)
+            ]
+    return DataFrame(rows)
 
 
 def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:

@@ -69,8 +69,9 @@ class StudyContext:
             InputError: Something is wrong; the line says what to do.
         """
         check_device(self.plan.protocol.device, "protocol.device")
-        if self.ood is not None and not len(self.ood):
-            raise InputError(f"data.ood got '{self.plan.data.ood}', which has no images")
+        for name, images in self.ood_sets.items():
+            if not len(images):
+                raise InputError(f"data.ood got '{name}', which has no images")
         if self.plan.protocol.landscape != "none":
             got = f"protocol.landscape got '{self.plan.protocol.landscape}'"
             self.check_pictures(got, "give 'none'")
@@ -150,20 +151,36 @@ class StudyContext:
 
     @cached_property
     def ood_name(self) -> str | None:
-        name = self.plan.data.ood or self.dataset.ood
-        return None if name == "none" else name
+        """The names of all sets of out-of-distribution images, with commas."""
+        return ", ".join(self._ood_names) or None
 
     @cached_property
     def ood(self) -> Tensor | None:
-        """Out-of-distribution images, uint8 `[images, channels, height, width]`."""
-        if self.ood_name is None:
-            return None
+        """Out-of-distribution images, uint8 `[images, channels, height, width]`: those of one set
+        after those of another.
+        """
+        return torch.cat(list(self.ood_sets.values())) if self.ood_sets else None
+
+    @cached_property
+    def ood_sets(self) -> dict[str, Tensor]:
+        """Out-of-distribution images of each set, by its name."""
+        count, sets = self.plan.data.ood_images, dict[str, Tensor]()
         with _about("data.ood"):
-            if not isinstance(self.dataset, Dataset):
-                raise InputError(
-                    f"got '{self.ood_name}', and '{self.dataset.name}' has no images: give 'none'"
-                )
-            return load_ood(self.ood_name, self.dataset, self.data_dir, self.plan.data.ood_images)
+            for name in self._ood_names:
+                if not isinstance(self.dataset, Dataset):
+                    raise InputError(
+                        f"got '{name}', and '{self.dataset.name}' has no images: give 'none'"
+                    )
+                if name in sets:
+                    raise InputError(f"got '{name}' twice: leave one out")
+                sets[name] = load_ood(name, self.dataset, self.data_dir, count)
+        return sets
+
+    @cached_property
+    def _ood_names(self) -> tuple[str, ...]:
+        named = self.plan.data.ood or self.dataset.ood
+        names = named if isinstance(named, tuple) else (named or "none",)
+        return () if names == ("none",) else names
 
     @cached_property
     def train(self) -> Batches:

@@ -36,8 +36,9 @@ class DataPlan(_Part):
         test: The number of test images. Default: all.
         batch_size: The number of examples per batch.
         augment: Whether the data set's customary augmentation is used.
-        ood: The out-of-distribution images, or `none`. Default: the customary ones of the data set.
-        ood_images: The number of out-of-distribution images.
+        ood: The out-of-distribution images: a name, several names, or `none`. Default: the customary
+            ones of the data set.
+        ood_images: The number of images of each of these.
     """
 
     name: str = "digits"
@@ -46,7 +47,7 @@ class DataPlan(_Part):
     test: int | None = Field(default=None, ge=2)
     batch_size: int = Field(default=128, ge=1)
     augment: bool = True
-    ood: str | None = None
+    ood: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     ood_images: int = Field(default=500, ge=2)
 
 
