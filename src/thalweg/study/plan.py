@@ -36,8 +36,8 @@ class DataPlan(_Part):
         test: The number of test images. Default: all.
         batch_size: The number of examples per batch.
         augment: Whether the data set's customary augmentation is used.
-        ood: The out-of-distribution images: a name, several names, or `none`. Default: the customary
-            ones of the data set.
+        ood: The out-of-distribution images: a name, several names, or `none`. Default: those that
+            are customary for the data set.
         ood_images: The number of images of each of these.
     """
 
