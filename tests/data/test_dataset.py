@@ -206,6 +206,13 @@ def test_ood_images_made_of_the_test_images(digits):
     )
 
 
+def test_noisy_images_have_the_noise_of_the_third_severity(digits):
+    grey = replace(digits, test=torch.full_like(digits.test, 128))
+    images = load_ood("noisy", grey)
+    assert images.float().std().item() == pytest.approx(0.18 * 255, rel=0.05)
+    assert abs(images.float().mean() - 128) < 3 and images.dtype == torch.uint8
+
+
 def test_adapted_images():
     colour = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     colour[:, 1] = 200  # green

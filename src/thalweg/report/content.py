@@ -21,7 +21,7 @@ from thalweg.report.blocks import (
     Section,
 )
 from thalweg.report.results import Results, need
-from thalweg.report.tables import DASH, cost_table, metric_table
+from thalweg.report.tables import DASH, cost_table, elsewhere_tables, metric_table
 
 MAIN = ("k_eq", "k_u", "fair_gap", "accuracy", "nll", "crps", "spread_ratio", "coverage")
 CURVES = (
@@ -42,11 +42,12 @@ T = TypeVar("T")
 COLUMNS_PER_TABLE = 7
 MISSING = "Another version of thalweg made these results, and they do not contain this measure."
 PANELS_PER_FIGURE, LINES_PER_FIGURE = 25, 40  # the largest figures that fit on a page
+_SPREAD_ELSEWHERE = "ood_spread_ratio"
 GROUPS = {
     "Out-of-distribution detection": (
         "ood_auroc_mutual_information",
         "ood_auroc_entropy",
-        "ood_spread_ratio",
+        _SPREAD_ELSEWHERE,
         "ood_outside",
     ),
     "Scores, and their deep-ensemble equivalents: the number of members with which a deep ensemble "
@@ -272,6 +273,8 @@ def _others(results: Results, facts: Mapping[str, MetricInfo]) -> list[Block]:
             metric_table(results, f"{title}.", [facts[name] for name in part])
             for part in _parts(group, COLUMNS_PER_TABLE)
         ]
+        if _SPREAD_ELSEWHERE in group:
+            blocks += elsewhere_tables(results, facts[_SPREAD_ELSEWHERE], COLUMNS_PER_TABLE)
     title = (
         "The cost of an average run. In the total, a forward-only evaluation counts as a third of "
         "one with a backward pass. The time includes the emulator's time. A dash means that an "

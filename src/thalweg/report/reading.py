@@ -41,6 +41,7 @@ COLUMNS = {
     "curves": (("metric",), ("members", "value?")),
     "inputs": (("method",), ("input", "u", "u_reference")),
     "reliability": (("method",), ("bin", "confidence", "accuracy", "count")),
+    "elsewhere": (("method", "set", "metric"), ("value?", "low?", "high?")),
 }
 # columns that must exist, but whose content is not checked here
 OTHERS = {"methods": ("emulator", "is_retraining")}
@@ -54,7 +55,7 @@ class _Data(TypedDict):
     name: _Line
     batch_size: _Count
     augment: bool
-    ood: NotRequired[_Line | None]
+    ood: NotRequired[_Line | list[_Line] | None]
 
 
 class _Model(TypedDict):

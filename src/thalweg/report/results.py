@@ -15,7 +15,7 @@ from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
 from thalweg.metrics.info import FACTS, MetricInfo
 from thalweg.report.families import described, has_members, is_scale
-from thalweg.report.reading import COLUMNS, ResultFiles
+from thalweg.report.reading import ResultFiles
 
 # the columns of costs that every method with a successful run must have
 COSTS = (
@@ -130,6 +130,8 @@ class Results:
         inputs: One row per method and test input: input, method, u, u_reference.
         reliability: One row per method and bin: method, bin, confidence, accuracy, count; None
             of values.
+        elsewhere: One row per method, set of out-of-distribution inputs and metric: method, set,
+            metric, value, low, high; None where there are not several sets.
         uncertain: The most uncertain test images; None of values.
         landscape: A plane of the landscape; None if the plan asked for none.
         study: The content of `study.json`.
@@ -142,6 +144,7 @@ class Results:
     curves: DataFrame
     inputs: DataFrame
     reliability: DataFrame | None
+    elsewhere: DataFrame | None
     uncertain: Uncertain | None
     landscape: Landscape | None
     study: dict[str, Any]
@@ -180,8 +183,8 @@ def load(directory: str | Path) -> Results:
             "study's output folder"
         )
     study = stored.study
-    comparison, methods, curves, inputs = (
-        stored.table(name) for name in COLUMNS if name != "reliability"
+    comparison, methods, curves, inputs = map(
+        stored.table, ("comparison", "methods", "curves", "inputs")
     )
     # of values there is neither: results then don't list them
     has_bins = stored.lists("reliability.parquet")
@@ -197,6 +200,10 @@ def load(directory: str | Path) -> Results:
     _check_methods(stored, "inputs.parquet", judged, inputs["method"].unique())
     if reliability is not None:
         _check_methods(stored, "reliability.parquet", drawing, reliability["method"].unique())
+    several = "elsewhere.parquet" in study.get("files", {})
+    elsewhere = stored.table("elsewhere") if several else None
+    if elsewhere is not None:
+        _check_methods(stored, "elsewhere.parquet", judged, elsewhere["method"].unique())
     plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
     facts = {
         **stored.facts(list(comparison["metric"].unique())),
@@ -208,6 +215,7 @@ def load(directory: str | Path) -> Results:
         curves,
         inputs,
         reliability,
+        elsewhere,
         _uncertain(stored, drawing) if stored.lists("uncertain.safetensors") else None,
         plane,
         study,

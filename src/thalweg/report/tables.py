@@ -141,6 +141,34 @@ def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> T
     return _table(results, title, [*costs, *columns], cells)
 
 
+def elsewhere_tables(results: Results, fact: MetricInfo, most: int) -> list[Table]:
+    """Returns tables of a metric on each set of out-of-distribution inputs, so many sets in one;
+    none where there are not several sets.
+    """
+    if results.elsewhere is None:
+        return []
+    found = results.elsewhere[results.elsewhere["metric"] == fact.name]
+    sets, methods = list(found["set"].unique()), list(results.methods["method"])
+    columns = []
+    for name in sets:
+        cells = {
+            row.method: cell(row.value, row.low, row.high, fact.digits)
+            for row in records(found[found["set"] == name])
+        }
+        column = [cells.get(method, Cell(DASH)) for method in methods]
+        columns.append(with_best(column, fact.direction))
+    title = f"The {fact.title}, by the set of these inputs."
+    return [
+        _table(
+            results,
+            title,
+            [(name, "", _arrow(fact.direction)) for name in sets[start : start + most]],
+            columns[start : start + most],
+        )
+        for start in range(0, len(sets), most)
+    ]
+
+
 def cost_table(results: Results, title: str) -> Table:
     """Returns the table of every method's cost, averaged over its runs."""
     show: Mapping[str, tuple[tuple[str, str, str], Callable[[float], str]]] = {

@@ -5,9 +5,8 @@ It builds no network.
 
 import io
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -25,70 +24,14 @@ from thalweg.metrics.evaluate import Truth, elsewhere, evaluate
 from thalweg.metrics.info import FACTS
 from thalweg.outputs import Classes, Outputs
 from thalweg.predictions import Predictions, baseline
-from thalweg.study.context import StudyContext
 from thalweg.study.judged import judged_of
-from thalweg.study.plan import plan_of
-from thalweg.study.records import PlanRecord
-from thalweg.study.store import AGAIN, Store
-from thalweg.study.task import Key, Task
-from thalweg.study.tasks import tasks
+from thalweg.study.runs import Runs
 from thalweg.study.workers import one_thread
 
 IMAGES = 12  # the number of most uncertain test images that are kept
 # The version of the result files. Those of thalweg 0.1 name no version, and have neither the facts
 # of their metrics nor checksums.
 VERSION = 2
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """The runs of a study, successful or failed.
-
-    Attributes:
-        context: The plan and its images.
-        store: The folder that holds the runs.
-        facts: The content of `plan.json`.
-        names: The name of each run's folder.
-        records: The record of each run.
-    """
-
-    context: StudyContext
-    store: Store
-    facts: Mapping[str, Any]
-    names: Mapping[Task, str]
-    records: Mapping[Task, Mapping[str, Any]]
-
-    def good(self, kind: str, method: int = 0) -> list[Task]:
-        """Returns the tasks of a kind (and a method) whose runs succeeded."""
-        return [
-            task
-            for task, record in self.records.items()
-            if (task.key.kind, task.key.method) == (kind, method) and record["status"] == "ok"
-        ]
-
-    def predictions(self, task: Task, part: str) -> Predictions:
-        """Returns what a run predicted on the inputs of a part, `test` or `ood`."""
-        stored = self.store.predictions(self.names[task], part)
-        images = self.context.splits.test if part == "test" else self.context.ood
-        inputs, columns = 0 if images is None else len(images), self.context.dataset.columns
-        if (stored.inputs, stored.columns) != (inputs, columns):
-            raise InputError(
-                f"{self.store.folder}/runs/{self.names[task]}/{part}.safetensors holds "
-                f"predictions of {stored.inputs} inputs and {stored.columns} columns, needs "
-                f"{inputs} and {columns}: {AGAIN}"
-            )
-        return stored
-
-    def together(self, kind: str, part: str) -> Predictions:
-        """Returns the retrainings of a kind as one set `[retrainings, inputs, classes]`."""
-        good = self.good(kind)
-        if len(good) < 2:
-            raise InputError(
-                f"{len(good)} of the {kind} retrainings succeeded, needs 2 or more: look at the "
-                "recipe, they diverge"
-            )
-        parts = [self.predictions(t, part) for t in good]
-        return Predictions(torch.cat([p.stored for p in parts]), outputs=parts[0].outputs)
 
 
 # With several threads, sums would differ in the last bits, and tables from machine to machine.
@@ -113,7 +56,7 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         >>> table[table["metric"] == "k_eq"][["method", "value", "low", "high"]]  # doctest: +SKIP
     """
     folder = files.given(folder)
-    runs = _read(folder, data_dir)
+    runs = Runs.read(folder, data_dir)
     truth, comparison, methods, inputs, bins = _judge(runs)
     study, away = _study(runs), _elsewhere(runs, truth)
     written = {
@@ -166,56 +109,7 @@ def seal(
     files.write_record(results / "study.json", sealed)
 
 
-def _read(folder: Path, data_dir: Path | None) -> _Runs:
-    """Returns the runs that `plan.json` names.
-
-    Raises:
-        InputError: `plan.json` is missing or damaged, the data have changed, or runs are missing.
-    """
-    if os.path.isdir(folder) and not (folder / "plan.json").exists():
-        raise InputError(
-            f"{folder} has no plan.json: give a folder that 'thalweg study' wrote, with runs and "
-            "predictions ('thalweg report' needs results only)"
-        )
-    facts = files.read_record(
-        folder / "plan.json", PlanRecord, "run 'thalweg study' again, which writes it anew"
-    )
-    if "runs" not in facts:
-        raise InputError(
-            f"{folder}/plan.json is of thalweg 0.1 and does not say which runs there are: run "
-            "'thalweg study' again, which writes it anew and does no run twice"
-        )
-    context = StudyContext(plan_of(facts["plan"]), data_dir)
-    if context.identity_of_images != facts.get("images_fingerprint"):
-        raise InputError(
-            f"{folder}/plan.json was made with other data than those found now: run 'thalweg "
-            "study' again"
-        )
-    stored = {Key(r["kind"], r["index"], r["method"]): r["fingerprint"] for r in facts["runs"]}
-    planned = {task.key: task for task in tasks(context.plan) if task.recorded}
-    if set(stored) != set(planned):
-        raise InputError(
-            f"{folder}/plan.json does not name the runs of its plan: run 'thalweg study' again"
-        )
-    names = {planned[key]: name for key, name in stored.items()}
-    store, records = Store(folder), {}
-    for task, name in names.items():
-        record = store.record(name)
-        if record is None or record["kind"] != task.key.kind:
-            continue
-        if record["status"] == "failed" or store.holds(name, task.stored(context)):
-            records[task] = record
-    missing = [task for task in names if task not in records]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(names)} runs are not stored in {folder}, or are damaged "
-            f"({missing[0].title(context.plan)}, ...): run 'thalweg study' first, or copy the "
-            "other shards into this folder"
-        )
-    return _Runs(context, store, facts, names, records)
-
-
-def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame | None]:
+def _judge(runs: Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame | None]:
     """Returns the truth, and the tables comparison, methods, inputs and, of classes,
     reliability.
     """
@@ -269,7 +163,7 @@ def _judge(runs: _Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFra
     )
 
 
-def _elsewhere(runs: _Runs, truth: Truth) -> DataFrame | None:
+def _elsewhere(runs: Runs, truth: Truth) -> DataFrame | None:
     """Returns what each set of out-of-distribution images tells, where there are several."""
     sets = runs.context.ood_sets
     if len(sets) < 2:
@@ -298,7 +192,7 @@ def _elsewhere(runs: _Runs, truth: Truth) -> DataFrame | None:
     return DataFrame(rows)
 
 
-def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
+def _baseline(runs: Runs, pool: Predictions) -> list[Tensor]:
     """Returns the trivial baseline 1 - sum p^2 of one network for each base `[bases][inputs]`.
 
     It is the same for every method. The network is the base's anchor 0, which is the first member
@@ -316,7 +210,7 @@ def _baseline(runs: _Runs, pool: Predictions) -> list[Tensor]:
     return [baseline(networks[base]) for base in sorted(networks)]
 
 
-def _costs(runs: _Runs, number: int) -> dict[str, Any]:
+def _costs(runs: Runs, number: int) -> dict[str, Any]:
     """Returns a method's row of the table of methods: means over bases, but the largest memory."""
     row = runs.context.plan.methods[number]
     records = [
@@ -364,7 +258,7 @@ def _curves(truth: Truth) -> DataFrame:
     )
 
 
-def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
+def _write_uncertain(path: Path, runs: Runs, truth: Truth) -> None:
     """Writes the test images on which retrainings disagree most, and each method's predictions."""
     worst = truth.reference.u().argsort(descending=True, stable=True)[:IMAGES]
     parts = runs.context.splits
@@ -386,7 +280,7 @@ def _write_uncertain(path: Path, runs: _Runs, truth: Truth) -> None:
     files.write_tensors(path, tensors, {"class_names": names})
 
 
-def _study(runs: _Runs) -> dict[str, Any]:
+def _study(runs: Runs) -> dict[str, Any]:
     """Returns what the report says besides numbers: plan, sizes, versions, dates, failures."""
     context, records, facts = runs.context, runs.records.values(), runs.facts
     parts = context.splits
