@@ -326,6 +326,23 @@ def test_a_rate_that_destroys_the_network_is_lowered(monkeypatch):
         Thalweg().led(cases.problem(unlabelled=KNOWN))
 
 
+def test_a_led_part_that_diverges_is_made_again_at_a_lower_rate(monkeypatch):
+    own, tried, whole = cases.problem(), [], Thalweg._led
+
+    def fails(self, problem, start, asked, target, rate, low, k):
+        tried.append(rate)
+        if rate > 1:
+            raise Diverged("the loss is nan")
+        return whole(self, problem, start, asked, target, rate, low, k)
+
+    monkeypatch.setattr(Thalweg, "_led", fails)
+    led = Thalweg(members=2, lr_ratio=6.0).led(own)
+    assert len(led.led) == 2 and tried[:3] == [6.0, 1.5, 0.375]
+    monkeypatch.setattr(Thalweg, "_led", lambda *_: (_ for _ in ()).throw(Diverged("nan")))
+    with pytest.raises(Diverged):
+        Thalweg(members=2).led(cases.problem())
+
+
 def test_a_path_begins_with_a_training_that_goes_on():
     own = cases.problem()
     led = Thalweg(members=2, strength=0.0, free=0.3, share=0.2).led(own)
@@ -351,7 +368,7 @@ def test_a_led_part_goes_to_its_target():
 
     def away(strength: float, target: torch.Tensor) -> tuple[float, float]:
         from_there = replace(explorer, strength=strength)
-        part, left = from_there._led(own, own.anchor(0), asked, target, 1.0, torch.tensor(9.0), 0)
+        part, left = from_there._led(own, own.anchor(0), asked, target, 0.4, torch.tensor(9.0), 0)
         said = predict(own, part[-1], asked).stored[0]
         return float((said.exp() - target.exp()).square().sum(1).mean()), float(left)
 

@@ -204,7 +204,9 @@ class Thalweg(Explorer):
         led, left = list[list[Weights]](), list[Tensor]()
         led_to = targets(problem.outputs, before, said, self.reach)
         for k, target in enumerate(led_to):
-            part, remaining = self._led(problem, free[k][-1], asked, target, rates[k], low, k)
+            part, remaining = self._led_at_a_rate(
+                problem, free[k][-1], asked, target, rates[k] * self.lr_ratio, low, k
+            )
             led.append(problem.refresh(network, part))
             left.append(remaining)
         return Led(
@@ -280,6 +282,27 @@ class Thalweg(Explorer):
     def _recipe(self, problem: Problem, share: float, rate: float) -> Recipe:
         return one_cycle(problem.recipe, share, problem.recipe.lr * rate, warmup=_WARMUP)
 
+    def _led_at_a_rate(
+        self,
+        problem: Problem,
+        start: Weights,
+        asked: Inputs,
+        target: Tensor,
+        rate: float,
+        low: Tensor,
+        k: int,
+    ) -> tuple[list[Weights], Tensor]:
+        """The same as `_led`, at a quarter of the rate where it diverges at more than the
+        recipe's.
+        """
+        while True:
+            try:
+                return self._led(problem, start, asked, target, rate, low, k)
+            except Diverged:
+                if rate <= 1:
+                    raise
+                rate /= _FASTEST**2
+
     def _led(
         self,
         problem: Problem,
@@ -298,7 +321,7 @@ class Thalweg(Explorer):
             start: Where the led part starts.
             asked: Inputs at which the target is known.
             target: What is stored of its predictions there `[inputs, columns]`.
-            rate: The peak learning rate of the free part, over the recipe's.
+            rate: The peak learning rate, over the recipe's.
             low: The training loss of the anchor.
             k: Which path.
         """
@@ -319,7 +342,7 @@ class Thalweg(Explorer):
             if _is_stop(info, self.points):
                 found.append(Weights.of(network))
 
-        recipe = self._recipe(problem, self.share, rate * self.lr_ratio)
+        recipe = self._recipe(problem, self.share, rate)
         problem.fit(network, recipe, "thalweg", "led", k, penalty=penalty, on_step=on_step)
         return found, away.left
 

@@ -1,0 +1,1 @@
+"""Which part of led paths falls short of retrainings."""

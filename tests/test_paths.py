@@ -1,0 +1,78 @@
+"""Which part of led paths falls short: worlds in which one part is wrong."""
+
+import json
+
+import pytest
+import torch
+
+from research.paths import page
+from research.paths.parts import Parts, measured
+from thalweg.atlas.draws import logit_normal
+from thalweg.metrics.evaluate import Truth
+from thalweg.predictions import Predictions
+from thalweg.seeds import generator
+
+INPUTS, CLASSES = 400, 4
+
+
+def world(count: int, *, off: float = 0.0, u: float = 0.15, seed: int = 0) -> Predictions:
+    """Networks about the same centres, or about centres that are off in the logarithm."""
+    random = generator(0, "centres")
+    centre = torch.randn(INPUTS, CLASSES, generator=random, dtype=torch.float64)
+    away = torch.randn(INPUTS, CLASSES, generator=random, dtype=torch.float64)
+    mean = torch.softmax(centre + off * away, -1)
+    own = generator(seed, "noise")  # many, as the mean of all of them is the centre itself
+    noise = torch.randn(10 * count, INPUTS, CLASSES, generator=own, dtype=torch.float64)
+    drawn = logit_normal(mean, torch.full((INPUTS,), u).double(), noise)
+    return Predictions(drawn[:count].float())
+
+
+@pytest.fixture(scope="module")
+def judged():
+    pool = world(12, seed=1)
+    truth = Truth.of(world(20, seed=2), pool, torch.zeros(INPUTS, dtype=torch.long), replicates=50)
+    return pool, truth
+
+
+def test_networks_that_are_made_of_their_own_parts_predict_the_same(judged):
+    members = world(8, seed=3)
+    parts = Parts(members)
+    again = Parts(parts.made())
+    torch.testing.assert_close(again.centre, parts.centre, atol=5e-3, rtol=0)
+    torch.testing.assert_close(again.u, parts.u, atol=5e-3, rtol=0)
+
+
+def test_the_part_that_is_wrong_is_the_one_that_is_worth_something(judged):
+    pool, truth = judged
+    found = measured(truth, [world(8, off=0.3, seed=3)], pool)
+    k_eq = {name: row["k_eq"][0] for name, row in found.items() if "k_eq" in row}
+    assert k_eq["true centre"] > 2 * k_eq["as they are"]
+    assert k_eq["true u"] == pytest.approx(k_eq["as they are"], rel=0.15)
+    assert k_eq["own parts"] == pytest.approx(k_eq["as they are"], rel=0.1)
+    assert found["centre"]["error"][0] > 0.3
+
+    narrow = measured(truth, [world(8, u=0.03, seed=3)], pool)
+    assert narrow["true u"]["k_u"][0] > 3 * narrow["as they are"]["k_u"][0]
+    assert narrow["true mean u"]["k_u"][0] > 3 * narrow["as they are"]["k_u"][0]
+
+
+def test_retrainings_fall_short_of_nothing(judged):
+    pool, truth = judged
+    found = measured(truth, [world(8, seed=4), world(8, seed=5)], pool)
+    assert found["as they are"]["k_eq"][0] == pytest.approx(8, rel=0.3)
+    assert found["centre"]["error"][0] == pytest.approx(1 / 8, abs=0.05)
+
+
+def test_the_page_has_every_number(tmp_path):
+    row = {"k_eq": [1.23, 1.0, 2.0], "k_u": [3.46, 3.0, 4.0]}
+    methods = {"thalweg": {"as they are": row, "true centre": row, "centre": {"error": [0.7]}}}
+    found = {"title": "A study", "plan": "paths-x", "methods": methods}
+    (tmp_path / "paths-x.json").write_text(json.dumps(found))
+    text = page.text_of(tmp_path / "paths-x.json")
+    assert (
+        "| as they are | 1.2 (1.0 to 2.0) | 3.5 (3.0 to 4.0) |" in text and "thalweg 0.70" in text
+    )
+
+
+def test_the_page_is_up_to_date():
+    assert not page.stale(), "run: python -m research.paths page"
