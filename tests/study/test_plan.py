@@ -40,6 +40,33 @@ def test_a_good_plan(tmp_path):
     )
 
 
+def test_a_plan_that_is_like_another(tmp_path):
+    shared = {k: v for k, v in tiny.PLAN.items() if k != "data"} | {"quick": {"data": {"train": 9}}}
+    tiny.write_toml(tmp_path / "shared.toml", shared | {"name": "shared", "title": "All"})
+    own = 'like = "shared.toml"\ntitle = "Mine"\n[protocol]\nbases = 3\n[data]\ntrain = 70\n'
+    (tmp_path / "mine.toml").write_text(own)
+    plan = read_plan(tmp_path / "mine.toml")
+    assert (plan.name, plan.title, plan.data.train) == ("mine", "Mine", 70)
+    assert (plan.protocol.bases, plan.protocol.reference) == (3, 4)
+    assert len(plan.methods) == 4 and plan.model.name == "mlp"
+    assert read_plan(tmp_path / "mine.toml", quick=True).data.train == 9
+
+
+@pytest.mark.parametrize(
+    "like, words",
+    [
+        ('"nowhere.toml"', "nowhere.toml"),
+        ('"../shared.toml"', "like got '../shared.toml', needs the name"),
+        ("3", "like got 3, needs"),
+        ('"mine.toml"', "which is like another plan itself"),
+    ],
+)
+def test_a_plan_that_is_like_nothing(tmp_path, like, words):
+    (tmp_path / "mine.toml").write_text(f"like = {like}\n")
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_plan(tmp_path / "mine.toml")
+
+
 TABLES = {
     "an unknown table": (
         {"recipes": {}},

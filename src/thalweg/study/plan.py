@@ -190,7 +190,8 @@ def read_plan(
             imported, which runs its code.
 
     Raises:
-        InputError: The file is missing, is not TOML, or has a mistake; the error names the key.
+        InputError: The file, or the one that it is `like`, is missing, is not TOML, or has a
+            mistake; the error names the key.
 
     Example:
         >>> import tempfile
@@ -200,7 +201,7 @@ def read_plan(
         'small'
     """
     path = files.given(path)
-    raw = _toml(path)
+    raw = _read(path)
     changes = raw.pop("quick", {})
     if not isinstance(changes, Mapping):
         raise InputError(f"{path}: quick got {changes!r}, needs a table")
@@ -274,6 +275,26 @@ def make_plan(raw: Mapping[str, Any], where: str = "plan", *, trust: bool = True
         methods,
         trust,
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Returns the content of a plan, with what it does not say itself taken from the plan that it
+    is `like`, a file in the same folder.
+    """
+    raw = _toml(path)
+    other = raw.pop("like", None)
+    if other is None:
+        return raw
+    if not isinstance(other, str) or Path(other).name != other:
+        raise InputError(
+            f"{path}: like got {other!r}, needs the name of a plan's file in the same folder"
+        )
+    shared = _toml(path.parent / other)
+    if "like" in shared:
+        raise InputError(
+            f"{path}: like got '{other}', which is like another plan itself: needs one that is not"
+        )
+    return _merged({key: value for key, value in shared.items() if key != "name"}, raw)
 
 
 def _toml(path: Path) -> dict[str, Any]:
