@@ -41,6 +41,7 @@ SMALL = {
     "spro-complex": {"connectors": 1, "draws": 2},
     "subspace-inference": {"samples": 3, "rank": 2},
     "thalweg": {"members": 2, "places": 100},
+    "weight-dropout": {"members": 2},
 }
 
 

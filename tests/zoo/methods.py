@@ -55,6 +55,7 @@ SMALL = {
     "spro-complex": {"connectors": 1, "draws": 2},
     "subspace-inference": {"samples": 3, "rank": 2},
     "thalweg": {"members": 2, "free": 0.25, "share": 0.25, "places": 40},
+    "weight-dropout": {"members": 2},
     "batch-ensemble": {"members": 2},
     "packed-ensemble": {"members": 2, "alpha": 1.0},
     "narrow-ensemble": {"width_ratio": 0.5, "members": 2},

@@ -22,6 +22,7 @@ from thalweg.explorers.subspace_inference import SubspaceInference
 from thalweg.explorers.swa import SWA
 from thalweg.explorers.swag import SWAG
 from thalweg.explorers.thalweg import Thalweg
+from thalweg.explorers.weight_dropout import WeightDropout
 
 __all__ = [
     "ESPRO",
@@ -45,6 +46,7 @@ __all__ = [
     "Snapshot",
     "SubspaceInference",
     "Thalweg",
+    "WeightDropout",
 ]
 
 
