@@ -1,0 +1,1 @@
+"""The paper, built from committed results alone: `python -m research.paper`, or `make paper`."""

@@ -1,0 +1,121 @@
+"""Every number that the paper may name, from committed result files.
+
+The text asks for a number by its place in this dictionary (`paper/style.typ`); one that is not
+there fails the build.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from research.skeleton import ROOT, stored
+from thalweg.metrics.costs import completed
+
+STUDIES = ROOT / "studies"
+ATLAS = ROOT / "research" / "atlas" / "results"
+PATHS = ROOT / "research" / "paths" / "results"
+NOMINAL = (0.92, 0.98)
+COSTS = ("cost", "total", "seconds", "relative_time")
+Rows = Sequence[Mapping[str, Any]]
+
+
+def facts() -> dict[str, Any]:
+    """Returns all of them."""
+    judged = stored(ATLAS / "judged")
+    return {
+        "studies": {path.parent.name: study(path) for path in sorted(STUDIES.glob("*/results"))},
+        "atlas": atlas(judged),
+        "growth": growth(json.loads((ATLAS / "growth.json").read_text())),
+        "parts": {found["plan"]: found["methods"] for found in stored(PATHS)},
+    }
+
+
+def study(results: Path) -> dict[str, Any]:
+    """Returns what a study says: its title, counts and protocol, and each method's costs and
+    metrics, each of these with its interval.
+    """
+    about = json.loads((results / "study.json").read_text())
+    comparison, methods = (
+        pd.read_parquet(results / f"{name}.parquet") for name in ("comparison", "methods")
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for row in completed(methods).to_dict("records"):
+        found[row["method"]] = {name: _finite(row[name]) for name in COSTS}
+    for row in comparison.to_dict("records"):
+        found[row["method"]][row["metric"]] = [_finite(row[n]) for n in ("value", "low", "high")]
+    elsewhere: dict[str, dict[str, Any]] = {}
+    if (results / "elsewhere.parquet").exists():
+        for row in pd.read_parquet(results / "elsewhere.parquet").to_dict("records"):
+            if row["metric"] == "ood_spread_ratio":
+                place = elsewhere.setdefault(row["method"], {})
+                place[row["set"]] = [_finite(row[n]) for n in ("value", "low", "high")]
+    return {
+        "title": about["plan"]["title"],
+        "counts": about["counts"],
+        "protocol": {k: about["plan"]["protocol"][k] for k in ("reference", "pool", "bases")},
+        "epochs": about["plan"]["recipe"]["epochs"],
+        "methods": found,
+        "elsewhere": elsewhere,
+    }
+
+
+def atlas(judged: Rows) -> dict[str, Any]:
+    """Returns medians over the tasks of the atlas, by budget and method."""
+    found: dict[str, Any] = {"tasks": len(judged)}
+    for budget in sorted({row["budget"] for task in judged for row in task["rows"]}):
+        for method in ("atlas", "forest"):
+            rows = [
+                (row["cost"], row[method])
+                for task in judged
+                for row in task["rows"]
+                if row["budget"] == budget and row.get(method)
+            ]
+            if rows:
+                found[f"{method} {budget:g}"] = _medians(rows)
+    return found
+
+
+def _medians(rows: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    results = [result for _, result in rows]
+    within = [NOMINAL[0] <= result["coverage"] <= NOMINAL[1] for result in results]
+    return {
+        "tasks": len(rows),
+        "cost": statistics.median(cost for cost, _ in rows),
+        "k_eq": statistics.median(_k_eq(result) for result in results),
+        "k_u": statistics.median(result["k_u"] for result in results),
+        "k_u_true_scale": statistics.median(result["k_u_true_scale"] for result in results),
+        "covered": statistics.fmean(within),
+        "scale_off": math.expm1(statistics.median(result["level_error"] for result in results)),
+    }
+
+
+def growth(rows: Rows) -> dict[str, float]:
+    """Returns the median K_u of one network, with its true scale, by the number of other tasks."""
+    sizes = sorted({row["size"] for row in rows})
+    return {
+        str(size): statistics.median(row["k_u_true_scale"] for row in rows if row["size"] == size)
+        for size in sizes
+    }
+
+
+def _k_eq(result: Mapping[str, float]) -> float:
+    value = result["k_eq"]
+    return math.inf if value is None or value < 0 else value
+
+
+def _finite(value: Any) -> float | None:
+    """JSON has neither nan nor infinity: an end that is not known is None."""
+    return float(value) if isinstance(value, float | int) and math.isfinite(value) else None
+
+
+def points(found: Mapping[str, Any], name: str, metric: str) -> Iterable[tuple[str, float, Any]]:
+    """Yields label, total cost and value of a metric of a study's methods that have it."""
+    for label, method in found["studies"][name]["methods"].items():
+        value = method.get(metric)
+        if value is not None and value[0] is not None and method["total"] is not None:
+            yield label, method["total"], value
