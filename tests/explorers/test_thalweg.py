@@ -18,10 +18,11 @@ from thalweg.atlas.draws import logit_normal
 from thalweg.emulators.atlas import Atlas
 from thalweg.errors import Diverged, InputError
 from thalweg.explorers._parts.cycles import one_cycle
+from thalweg.explorers._parts.leading import Pull
 from thalweg.explorers._parts.targets import Expected, deviations, expected, targets
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.restarts import Restarts
-from thalweg.explorers.thalweg import Thalweg, _next, _Pull
+from thalweg.explorers.thalweg import Thalweg, _next
 from thalweg.outputs import log_softmax
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
@@ -242,15 +243,15 @@ def test_targets_of_a_regression():
 # the path
 
 
-def steps(*losses: float, ahead: int = 10) -> _Pull:
-    pull = _Pull(2.0, 0.5, torch.tensor(1.0))
+def steps(*losses: float, ahead: int = 10) -> Pull:
+    pull = Pull(2.0, 0.5, torch.tensor(1.0))
     for number, loss in enumerate(losses):
         pull.see(StepInfo(number + 1, ahead, False, torch.tensor(loss)))
     return pull
 
 
 def test_the_pull_is_whole_within_the_band_and_fades_above_it():
-    assert _Pull(2.0, 0.5, torch.tensor(1.0)).strength == 2.0
+    assert Pull(2.0, 0.5, torch.tensor(1.0)).strength == 2.0
     assert float(steps(1.5).strength) == 2.0
     assert float(steps(2.0).strength) == pytest.approx(2 * math.exp(-1))
     mean = 0.8 * 2.0 + 0.2 * 1.0  # back in the band, little by little

@@ -28,6 +28,7 @@ from thalweg.training.problem import Problem
 from thalweg.weights.copying import copied
 
 SMALL = {
+    "adversaries": {"members": 2, "strength": 0.0},  # words alone are mixed, those of a text not
     "csghmc": {"cycles": 2, "samples": 2},
     "csgld": {"cycles": 2, "samples": 2},
     "deep-ensemble": {"members": 2},

@@ -42,6 +42,7 @@ from thalweg.weights.point import distance
 EXAMPLES, SIZE, ASKED, UNLABELLED = 32, 16, 12, 30
 RECIPE = Recipe(epochs=2, lr=0.05)  # four steps
 SMALL = {
+    "adversaries": {"members": 2, "share": 0.25, "places": 20},
     "csghmc": {"cycles": 2, "samples": 2},
     "csgld": {"cycles": 2, "samples": 2},
     "deep-ensemble": {"members": 2},

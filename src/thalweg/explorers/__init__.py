@@ -1,5 +1,6 @@
 """Explorers: methods that look around trained networks for further weights to predict with."""
 
+from thalweg.explorers.adversaries import Adversaries
 from thalweg.explorers.base import Explorer, _registry
 from thalweg.explorers.connecting_curve import ConnectingCurve
 from thalweg.explorers.csghmc import CyclicalSGHMC
@@ -30,6 +31,7 @@ __all__ = [
     "SPRO",
     "SWA",
     "SWAG",
+    "Adversaries",
     "ConnectingCurve",
     "CyclicalSGHMC",
     "CyclicalSGLD",

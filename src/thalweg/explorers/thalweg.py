@@ -29,7 +29,6 @@ trained.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,24 +37,22 @@ from torch import Tensor
 
 from thalweg.errors import Diverged, InputError, check_range, whole
 from thalweg.explorers._parts.cycles import one_cycle
+from thalweg.explorers._parts.leading import Pull, distances, shown, unit_of
 from thalweg.explorers._parts.targets import expected, targets, typical_inputs
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.narrow.training import train_copies
-from thalweg.outputs import Outputs
 from thalweg.predicting import predict
-from thalweg.seeds import generator
 from thalweg.training.anchors import train_anchors
 from thalweg.training.loop import StepInfo
 from thalweg.training.problem import Problem
 from thalweg.training.recipe import Recipe
-from thalweg.trees import Inputs, moved, rows, taken
+from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
 from thalweg.weights.point import Weights
 
 _WARMUP = 0.1
 _ONE = math.sqrt(2 / math.pi)  # mean over root mean square of normal numbers
-_MEMORY = 0.8  # of the running mean of the training loss
 _RATES = (1 / 8, 8.0)  # of the free parts, over the recipe's
 _FASTEST = 2.0  # factor from one rate to the next
 _POWER, _FARTHEST = 1.5, 1e3  # of how much too near ends are; more counts as this
@@ -326,14 +323,15 @@ class Thalweg(Explorer):
             k: Which path.
         """
         network = problem.network(start)
-        shown, unit = _shown(problem, asked, target, k), _unit(problem.outputs, target)
-        pull, found, away = _Pull(self.strength, self.tolerance, low), list[Weights](), _Away()
+        places = shown(problem, asked, target, "thalweg", "places", k)
+        unit = unit_of(problem.outputs, target)
+        pull, found, away = Pull(self.strength, self.tolerance, low), list[Weights](), _Away()
 
         def penalty() -> Tensor:
-            x, wanted = next(shown)
+            x, wanted = next(places)
             outputs = network(x)
             problem.meter.backward(outputs)
-            distance = _distance(problem.outputs, outputs, wanted, unit)
+            distance = distances(problem.outputs, outputs, wanted, unit).mean()
             away.see(distance)
             return pull.strength * distance
 
@@ -362,65 +360,6 @@ def _is_stop(info: StepInfo, stops: int) -> bool:
     """Whether this is one of so many steps that are evenly apart, the last one among them."""
     before, after = (step * stops // info.steps for step in (info.step - 1, info.step))
     return after > before
-
-
-def _shown(
-    problem: Problem, asked: Inputs, target: Tensor, k: int
-) -> Iterator[tuple[Inputs, Tensor]]:
-    """Batches of inputs and of what the target says of them, without end, as large as those of the
-    training set.
-    """
-    size = rows(next(iter(problem.training_part(1)))[0])
-    random, count = generator(problem.seed, "thalweg", "places", k), len(target)
-    size = min(size, count)
-    while True:
-        order = torch.randperm(count, generator=random)
-        for chosen in order[: count - count % size].split(size):
-            x = moved(taken(asked, chosen), problem.device)
-            yield x, target[chosen].to(problem.device)
-
-
-def _unit(kind: Outputs, target: Tensor) -> float:
-    """The unit of distances from a target: how far values are scattered over inputs."""
-    return 1.0 if kind.simplex else float(target.std(0).norm()) or 1.0
-
-
-def _distance(kind: Outputs, outputs: Tensor, wanted: Tensor, unit: float) -> Tensor:
-    """The mean Kullback-Leibler divergence of outputs `[batch, outputs]` from the target's
-    probabilities, or half the squared distance of values.
-    """
-    stored = kind.store(outputs)
-    if kind.simplex:
-        return (wanted.exp() * (wanted - stored)).sum(-1).mean()
-    return ((stored - wanted) / unit).square().sum(-1).mean() / 2
-
-
-class _Pull:
-    """How strongly a target pulls: less while the training loss is above that of the anchor.
-
-    Attributes:
-        strength: The weight of the distance from the target.
-    """
-
-    def __init__(self, most: float, tolerance: float, low: Tensor) -> None:
-        """It pulls with all strength until it has seen a loss that is too high.
-
-        Args:
-            most: The strength.
-            tolerance: How far the training loss may rise.
-            low: The anchor's.
-        """
-        self._most, self._tolerance, self._low = most, tolerance, low
-        self.strength: Tensor | float = most
-        self._mean: Tensor | None = None
-
-    def see(self, info: StepInfo) -> None:
-        """Takes the training loss of a step into its running mean; on its device, so that nobody
-        waits for it.
-        """
-        self._mean = info.loss if self._mean is None else torch.lerp(info.loss, self._mean, _MEMORY)
-        above = (self._mean - self._low - self._tolerance).clamp(min=0)
-        self.strength = self._most * (-above / self._tolerance).exp()
 
 
 class _Away:
