@@ -52,7 +52,8 @@ def check(name: str, network: str, loader: str, tmp_path) -> None:
     drawn = list(found.draw(found.size, seed=0))
     contract.check_points(predicting, drawn)
     assert float((predictions.mean().argmax(-1) == y).double().mean()) > 0.8, "it did not learn"
-    assert predictions.members == found.size and (predictions.probs().std(0) > 1e-4).any(), (
+    # probabilities of a network that is sure of everything can be the same to five digits
+    assert predictions.members == found.size and (predictions.log_probs.std(0) > 1e-4).any(), (
         "its members are all the same"
     )
     assert (

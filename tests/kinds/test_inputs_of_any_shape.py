@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 import thalweg
 from shapes import LENGTH, PAIRS, RECIPE, Answer, Both, Pair, Reader, WithStates, sentences
 from thalweg.baselines.batch_ensemble import BatchEnsemble
+from thalweg.baselines.linearised import Linearised
 from thalweg.baselines.packed_ensemble import PackedEnsemble
 from thalweg.emulators.forest import Forest
 from thalweg.errors import InputError
@@ -77,6 +78,7 @@ def test_explorers(name, pair):
     ("baseline", "pair"),
     [
         *((BatchEnsemble(members=2), pair) for pair in PAIRS),
+        *((Linearised(members=2), pair) for pair in PAIRS),
         (PackedEnsemble(members=2, alpha=1.0), "two inputs"),
         (PackedEnsemble(members=2, alpha=1.0), "a tuple of outputs"),
     ],

@@ -58,6 +58,7 @@ SMALL = {
     "thalweg": {"members": 2, "free": 0.25, "share": 0.25, "places": 40},
     "weight-dropout": {"members": 2},
     "batch-ensemble": {"members": 2},
+    "linearised": {"members": 2, "share": 0.5},
     "packed-ensemble": {"members": 2, "alpha": 1.0},
     "narrow-ensemble": {"width_ratio": 0.5, "members": 2},
 }

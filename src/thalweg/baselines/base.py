@@ -1,9 +1,9 @@
-"""Baselines: ensembles that are built into one network and trained from scratch in one run.
+"""Baselines: ensembles of other networks than the problem's own, which are made of it and trained.
 
 Rows of the comparison, no explorers.
 
-They explore no landscape and start from no network that a user has trained: they change the network
-instead, and train that.
+They explore no landscape: they change the network instead, and train that. Most start from scratch;
+one that is built about a trained network declares so by its `anchors`.
 """
 
 from abc import ABC, abstractmethod
