@@ -18,6 +18,7 @@ from thalweg.report.families import described
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
 FRONTIER = re.compile(r"(<!-- frontier -->\n).*?(<!-- end -->)", re.DOTALL)
+ELSEWHERE = re.compile(r"(<!-- elsewhere (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -62,8 +63,27 @@ def table(name: str, explorer: str | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def elsewhere(name: str) -> str:
+    """Returns the spread ratio on each set of out-of-distribution inputs, in Markdown."""
+    folder = ROOT / "studies" / name / "results"
+    found = pd.read_parquet(folder / "elsewhere.parquet")
+    fact = FACTS["ood_spread_ratio"]
+    found = found[(found["metric"] == fact.name) & (found["value"] > 0)]
+    test = pd.read_parquet(folder / "comparison.parquet")
+    test = test[test["metric"] == "spread_ratio"].set_index("method")
+    sets = list(found["set"].unique())
+    lines = ["| method | test | " + " | ".join(sets) + " |", "|---|---|" + "---|" * len(sets)]
+    for method, rows in found.groupby("method", sort=False):
+        cells = {r.set: Estimate(r.value, r.low, r.high) for r in rows.itertuples()}
+        own = test.loc[method]
+        row = [Estimate(own["value"], own["low"], own["high"]), *(cells[name] for name in sets)]
+        lines.append(f"| {method} | " + " | ".join(e.text(fact.digits) for e in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def filled(text: str) -> str:
     """Returns a page with its tables filled."""
+    text = ELSEWHERE.sub(lambda m: m[1] + elsewhere(m[2]) + m[3], text)
     text = FRONTIER.sub(lambda m: m[1] + summary() + m[2], text)
     return MARK.sub(lambda m: m[1] + table(m[2], m[3]) + m[4], text)
 

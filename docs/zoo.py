@@ -66,6 +66,8 @@ REASONS = {
     r"changes '.*' while it trains": "A buffer follows the weights in a way that only its author knows, so at a point where "
     "nobody trained it would belong to another point. Methods work if all of their members are "
     "trained.",
+    r"in forward mode": "A linearised network is evaluated with derivatives in forward mode, which torch does not have of "
+    "some operations.",
     r"again in the backward pass": "What is evaluated again in the backward pass would be evaluated at other weights.",
     r"parametrisation": "BatchEnsemble multiplies the weights of layers, which are computed from other parameters "
     "here.",

@@ -22,11 +22,11 @@ from thalweg.study.landscape import (
     measured,
     opened,
     profiles,
-    survey,
     view_of,
     view_through,
 )
 from thalweg.study.looking import look
+from thalweg.study.mapping import survey
 from thalweg.study.store import Store
 from thalweg.weights.coefficients import Chain
 from thalweg.weights.distribution import Members

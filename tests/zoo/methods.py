@@ -20,6 +20,7 @@ from plain import Seen, watch
 from torch import Tensor, nn
 
 from thalweg.baselines.base import baselines
+from thalweg.baselines.linearised import Linear
 from thalweg.emulators.forest import Forest
 from thalweg.explorers.base import explorers
 from thalweg.features import InputFeatures, training_neighbours
@@ -131,7 +132,7 @@ def check_draws(
                 make, drawn, weights, seen.batches or [trial.asked], random=trial.network.random
             )
         if trial.network.holds is not None:
-            trial.network.holds(module)
+            trial.network.holds(module.network if isinstance(module, Linear) else module)
     if ready[0].masks is not None:
         assert predictions.u().max() > 1e-6, "dropout drops nothing"
 

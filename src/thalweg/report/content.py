@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from thalweg.metrics.info import MetricInfo
-from thalweg.report import figures, images, interactive, landscape, protocol
+from thalweg.report import (
+    figures,
+    images,
+    interactive,
+    landscape,
+    landscape_live,
+    landscape_words,
+    protocol,
+)
 from thalweg.report.answer import answer
 from thalweg.report.blocks import (
     BOLD,
@@ -237,7 +245,24 @@ def _landscape(results: Results) -> list[Block]:
         f"{results.landscape.about.rstrip('.')}. The contours are spaced logarithmically. The "
         "orange line is the path, projected on the plane."
     )
-    return [Picture("landscape", caption, landscape.plane(results.landscape))]
+    blocks: list[Block] = [Picture("landscape", caption, landscape.plane(results.landscape))]
+    if results.led is not None:
+        along, mapped = results.led.along, results.led.functions
+        blocks += [
+            Picture(
+                "paths",
+                landscape_words.ALONG,
+                landscape.along(along),
+                landscape_live.along(along),
+            ),
+            Picture(
+                "functions",
+                landscape_words.of_map(mapped),
+                landscape.functions(mapped),
+                landscape_live.functions(mapped),
+            ),
+        ]
+    return blocks
 
 
 def _images(results: Results) -> list[Section]:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from thalweg import files
-from thalweg.report import landscape, landscape_live
+from thalweg.report import landscape, landscape_live, landscape_words
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
@@ -164,27 +164,17 @@ def _content(
         ),
     ]
     if along:
-        caption = (
-            "The training loss along paths, at evenly spaced positions, with error and "
-            "disagreement under the pointer. The barrier is the largest rise of the loss above "
-            "the straight line between its values at the two ends. An input changes class where "
-            "the predicted class differs from that at the path's first end."
-        )
         live, rows = landscape_live.along(along), tuple((n, _told(p)) for n, p in along.items())
-        paths = (Picture("paths", caption, pictures["paths"], live), Pairs(rows))
+        paths = (Picture("paths", landscape_words.ALONG, pictures["paths"], live), Pairs(rows))
         sections.append(Section("Along paths", paths))
         count = len(next(iter(along.values())).positions)
         made.append(("Paths", f"The loss was measured at {count} evenly spaced positions."))
     if mapped is not None:
-        caption = (
-            f"What networks predict at {mapped.inputs} inputs, as points: their distances are "
-            "those of predictions, as well as a plane can show them (multidimensional scaling; "
-            f"{mapped.shown:.0%} of the squared distances). A thin line joins the end of a path's "
-            "free part, its member and the target that it was led to. The retrainings are real "
-            "ones, which nothing here has seen."
-        )
         seen = Picture(
-            "functions", caption, pictures["functions"], landscape_live.functions(mapped)
+            "functions",
+            landscape_words.of_map(mapped),
+            pictures["functions"],
+            landscape_live.functions(mapped),
         )
         sections.append(Section("What they predict", (seen,)))
     if stored["made"]:

@@ -118,6 +118,19 @@ class Functions:
 
 
 @dataclass(frozen=True)
+class Led:
+    """What is shown beside a plane through paths that were led.
+
+    Attributes:
+        along: What was measured along each path, by its name.
+        functions: The map of what networks predict.
+    """
+
+    along: Mapping[str, Profile]
+    functions: Functions
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that a report shows.
 
@@ -134,6 +147,7 @@ class Results:
             metric, value, low, high; None where there are not several sets.
         uncertain: The most uncertain test images; None of values.
         landscape: A plane of the landscape; None if the plan asked for none.
+        led: What is shown beside it; None where it does not go through paths that were led.
         study: The content of `study.json`.
         facts: The facts of each metric, by its name, as the results state them. Metrics of other
             versions are shown as they are.
@@ -147,6 +161,7 @@ class Results:
     elsewhere: DataFrame | None
     uncertain: Uncertain | None
     landscape: Landscape | None
+    led: Led | None
     study: dict[str, Any]
     facts: Mapping[str, MetricInfo]
 
@@ -204,7 +219,8 @@ def load(directory: str | Path) -> Results:
     elsewhere = stored.table("elsewhere") if several else None
     if elsewhere is not None:
         _check_methods(stored, "elsewhere.parquet", judged, elsewhere["method"].unique())
-    plane = None if study["plan"]["protocol"]["landscape"] == "none" else _landscape(stored)
+    shows = study["plan"]["protocol"]["landscape"]
+    plane = None if shows == "none" else _landscape(stored)
     facts = {
         **stored.facts(list(comparison["metric"].unique())),
         **{name: FACTS[name] for name in EFFICIENCIES},
@@ -218,6 +234,7 @@ def load(directory: str | Path) -> Results:
         elsewhere,
         _uncertain(stored, drawing) if stored.lists("uncertain.safetensors") else None,
         plane,
+        _led(stored) if shows == "thalweg" else None,
         study,
         facts,
     )
@@ -360,6 +377,32 @@ def _landscape(stored: ResultFiles) -> Landscape:
             f"{stored.remedy}"
         )
     return Landscape(x, y, loss, error, unseen.replace("_", " "), points, names, path, text[0])
+
+
+def _led(stored: ResultFiles) -> Led:
+    file = "landscape.safetensors"
+    arrays, about = stored.tensors(file)
+    columns = ("positions", "loss", "error", "disagreement")
+    try:
+        along = {
+            name: Profile(
+                **{column: arrays[f"path {k} {column}"].astype(float) for column in columns},
+                barrier=float(about["barriers"][k]),
+                highest=float(about["highest"][k]),
+            )
+            for k, name in enumerate(_texts(about["path_names"]))
+        }
+        groups = {
+            name: arrays[f"group {k}"].astype(float)
+            for k, name in enumerate(_texts(about["group_names"]))
+        }
+        chained, shown = _texts(about["chained"]), float(about["shown"])
+        return Led(along, Functions(groups, chained, shown, int(about["inputs"])))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{stored.folder / file} lacks something of led paths ({type(error).__name__}: "
+            f"{error}): {stored.remedy}"
+        ) from None
 
 
 def _texts(values: Any) -> tuple[str, ...]:

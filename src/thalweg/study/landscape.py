@@ -99,19 +99,6 @@ class View:
     chained: tuple[str, ...] = ()
 
 
-def survey(context: StudyContext, cache: Cache, path: Path) -> None:
-    """Computes the plane that the plan asks for, and stores it.
-
-    Args:
-        context: The study.
-        cache: Where trained networks are kept.
-        path: The file to write, which holds what `measured` returns and the name of the run's
-            folder.
-    """
-    tensors, facts = measured(context, view_of(context, cache, context.plan.protocol.landscape))
-    files.write_tensors(path, tensors, {**facts, "of": path.parent.name})
-
-
 def measured(
     context: StudyContext, view: View, grid: int = GRID, meter: Meter | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,11 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.landscape.functions import scaled
 from thalweg.landscape.path import Profile
 from thalweg.meter import Meter
 from thalweg.study.environment import environment
@@ -24,6 +21,7 @@ from thalweg.study.landscape import (
     view_of,
     view_through,
 )
+from thalweg.study.mapping import mapped
 from thalweg.study.store import Store
 from thalweg.study.workers import one_thread
 from thalweg.weights.distribution import load
@@ -103,7 +101,7 @@ def look(
             "versions": environment()["versions"],
             "plane": {name: tensor.tolist() for name, tensor in tensors.items()},
             "paths": {name: _numbers(path) for name, path in along.items()},
-            "functions": _mapped(view),
+            "functions": _numbers_of_map(view),
         },
     )
     return output
@@ -114,19 +112,17 @@ def _is_chance(profile: Profile, classes: int) -> bool:
     return bool(profile.loss[[0, -1]].min() > 0.9 * math.log(classes))
 
 
-def _mapped(view: View) -> dict[str, Any] | None:
+def _numbers_of_map(view: View) -> dict[str, Any] | None:
     """Returns the map of a view's functions, for JSON, or None where it has none."""
-    if not view.functions:
+    found = mapped(view)
+    if found is None:
         return None
-    points, shown = scaled(torch.cat(list(view.functions.values())))
-    sizes = [len(values) for values in view.functions.values()]
-    groups = dict(zip(view.functions, points.split(sizes), strict=True))
     return {
-        "points": {name: part.tolist() for name, part in groups.items()},
-        "group_names": list(groups),
+        "points": {name: part.tolist() for name, part in found.points.items()},
+        "group_names": list(found.points),
         "chained": list(view.chained),
-        "shown": shown,
-        "inputs": next(iter(view.functions.values())).shape[1],
+        "shown": found.shown,
+        "inputs": found.inputs,
     }
 
 

@@ -76,7 +76,9 @@ class Protocol(_Part):
         replicates: The number of bootstrap replicates for the intervals.
         device: The device that networks are trained on.
         landscape: What the plane of the loss landscape goes through: the ends and the bend of a
-            learned curve, or three anchors; `none` for no plane.
+            learned curve, three anchors, or an anchor and two members that `thalweg` leads away
+            from it, with the losses along these paths and a map of what they predict; `none` for
+            no plane.
     """
 
     seed: int = 0
@@ -90,7 +92,7 @@ class Protocol(_Part):
     emulator_draws: int = Field(default=100, ge=2, le=100_000)
     replicates: int = Field(default=1000, ge=100, le=1_000_000)
     device: str = "cpu"
-    landscape: Literal["learned-curve", "anchors", "none"] = "learned-curve"
+    landscape: Literal["learned-curve", "anchors", "thalweg", "none"] = "learned-curve"
 
 
 class ExecutionPlan(_Part):

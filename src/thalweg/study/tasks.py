@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from thalweg.explorers.learned_curve import LearnedCurve
+from thalweg.explorers.thalweg import Thalweg
 from thalweg.predicting import predict
 from thalweg.seeds import derive
 from thalweg.study.context import StudyContext, fingerprint_of
 from thalweg.study.exploring import explore
-from thalweg.study.landscape import GRID, IMAGES, curve_of, curve_trainings, survey
+from thalweg.study.landscape import GRID, IMAGES, PATHS, RETRAININGS, curve_of, curve_trainings
+from thalweg.study.mapping import survey
 from thalweg.study.plan import Plan
 from thalweg.study.rows import Row
 from thalweg.study.store import Store
@@ -173,10 +175,11 @@ class Landscape(Task):
         return "landscape 0"
 
     def anchors(self, plan: Plan) -> int:
-        return 3 if plan.protocol.landscape == "anchors" else 0
+        return {"anchors": 3, PATHS: 1 + RETRAININGS}.get(plan.protocol.landscape, 0)
 
     def facts(self, context: StudyContext) -> list[Any]:
-        curve = asdict(curve_of(context.plan, LearnedCurve))
+        led, plan = context.plan.protocol.landscape == PATHS, context.plan
+        curve = asdict(curve_of(plan, Thalweg) if led else curve_of(plan, LearnedCurve))
         return ["landscape", context.plan.protocol.landscape, curve]
 
     def stored(self, context: StudyContext) -> Collection[str]:
