@@ -7,7 +7,7 @@ JOBS ?= 2
 SMOKE := tests/test_docs.py tests/test_surface.py tests/training tests/explorers/test_contract.py \
 	--deselect tests/test_docs.py::test_the_page_of_reliability_counts_what_is_there
 
-.PHONY: study test test-lowest test-adapters lint bench setup clean
+.PHONY: study test test-lowest test-adapters lint bench paper setup clean
 
 study: setup  ## the main job: every method on the embedded digits, and the report
 	$(BIN)/thalweg study studies/digits.toml
@@ -29,6 +29,9 @@ lint: setup  ## format, style and types
 
 bench: setup  ## speed beside plain PyTorch, and docs/performance.md: a quarter of an hour, best on a quiet machine
 	OMP_NUM_THREADS=2 $(BIN)/python -m research.bench all page
+
+paper: setup  ## paper/thalweg.pdf, the same in French, and web pages, from committed results alone
+	$(BIN)/python -m research.paper
 
 setup: .setup
 

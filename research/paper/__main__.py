@@ -25,18 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--output", type=Path, default=PAPER)
     given = options.parse_args(arguments)
     found, build = facts(), PAPER / "build"
-    build.mkdir(exist_ok=True)
+    build.mkdir(parents=True, exist_ok=True)
     files.write_bytes(build / "facts.json", json.dumps(found).encode())
     figures = {lang: drawn(found, lang) for lang in LANGUAGES}
     for lang, pictures in figures.items():
         for name, svg in pictures.items():
             files.write_bytes(build / f"{name}-{lang}.svg", svg)
+    style = (PAPER / "style.css").read_text()
     for lang, name in LANGUAGES.items():
         source = PAPER / f"{name}.typ"
-        if not source.exists():
-            continue
         files.write_bytes(given.output / f"{name}.pdf", compiled(source, lang, "pdf"))
-        web = page(compiled(source, lang, "html").decode(), figures[lang], lang)
+        web = page(compiled(source, lang, "html").decode(), figures[lang], style, lang)
         files.write_bytes(given.output / f"{name}.html", web.encode())
     return 0
 

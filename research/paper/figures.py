@@ -1,4 +1,4 @@
-"""The paper's figures, as SVG, drawn from its facts. Each point says what it is under the pointer."""
+"""The paper's figures, as SVG, drawn from its facts. A point says what it is under the pointer."""
 
 from collections.abc import Mapping
 from html import escape

@@ -1,0 +1,88 @@
+"""The paper: it is built from committed results alone, and a number that is missing stops it."""
+
+import json
+import re
+
+import pytest
+
+pytest.importorskip("typst")
+
+import typst
+
+from research.paper import __main__ as command
+from research.paper.facts import facts
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    assert command.main(["--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["thalweg", "thalweg-fr"])
+def test_a_document_and_a_page_in_both_languages(built, name):
+    assert (built / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    page = (built / f"{name}.html").read_text()
+    assert page.count("<svg") >= 1 and "<title>" in page and "<math" in page
+    assert len(page) < 2_000_000
+
+
+def test_both_languages_have_the_same_numbers_in_their_tables(built):
+    def numbers(name):
+        page = (built / name).read_text().replace(",", ".")
+        cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
+        return [re.findall(r"[0-9.]+", cell) for cell in cells if re.search("[0-9]", cell)]
+
+    english, french = numbers("thalweg.html"), numbers("thalweg-fr.html")
+    assert english == french and len(english) > 100
+
+
+def test_a_missing_number_stops_the_build(tmp_path, built, monkeypatch):
+    copy = tmp_path / "paper"
+    for path in [*command.PAPER.glob("*.typ"), command.PAPER / "references.yml"]:
+        (copy / path.name).parent.mkdir(exist_ok=True)
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "build").mkdir()
+    for path in (command.PAPER / "build").iterdir():
+        (copy / "build" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(command, "PAPER", copy)
+    found = facts()
+    del found["studies"]["explorers"]["methods"]["swag (repeat 1)"]["k_eq"]
+    (copy / "build" / "facts.json").write_text(json.dumps(found))
+    with pytest.raises(typst.TypstError, match="k_eq"):
+        command.compiled(copy / "thalweg.typ", "en", "pdf")
+
+
+# what the text says, in numbers
+
+
+def _value(study, method, metric):
+    return facts()["studies"][study]["methods"][method][metric][0]
+
+
+def test_what_the_text_says_of_explorers():
+    one = [
+        f"{name} (repeat 1)"
+        for name in ("learned-line", "learned-curve", "learned-simplex", "swag", "fge", "snapshot")
+    ]
+    bound = 1 / (1.5**0.5 - 1)  # two networks
+    best = ("packed-ensemble (repeat 1)", "mc-dropout (repeat 1)")
+    for method in (*one, *best, "last-layer-laplace (repeat 1)"):
+        assert _value("explorers", method, "k_eq") < bound
+        assert method in best or _value("explorers", method, "k_eq") < 2
+    assert all(_value("explorers", method, "k_eq") < 1.1 for method in one[:3])
+    assert _value("explorers", "last-layer-laplace (repeat 1)", "k_u") < 1.2
+
+
+def test_what_the_text_says_of_rates():
+    mlp = "restarts (members 10, share 0.05, lr_ratio {})"
+    assert _value("paths-fashion-mlp", mlp.format("2.0"), "k_eq") < 0.5 * _value(
+        "paths-fashion-mlp", mlp.format("1.0"), "k_eq"
+    )
+    assert _value("paths-fashion-vit", mlp.format("4.0"), "k_eq") > 1.5 * _value(
+        "paths-fashion-vit", mlp.format("1.0"), "k_eq"
+    )
+    assert _value("paths-mnist-cnn", mlp.format("1.0"), "spread_ratio") < 0.1
+    for study in ("paths-fashion-mlp", "paths-fashion-vit", "paths-mnist-cnn"):
+        assert abs(_value(study, "thalweg", "spread_ratio") - 1) < 0.11
