@@ -60,6 +60,9 @@ def test_retrainings_fall_short_of_nothing(judged):
     pool, truth = judged
     found = measured(truth, [world(8, seed=4), world(8, seed=5)], pool)
     assert found["as they are"]["k_eq"][0] == pytest.approx(8, rel=0.3)
+    # as many directions; and a centre of twelve, which real retrainings gain by, too
+    assert found["true directions"]["k_eq"][0] == pytest.approx(8, rel=0.3)
+    assert found["true centre"]["k_eq"][0] > 8
     assert found["centre"]["error"][0] == pytest.approx(1 / 8, abs=0.05)
 
 

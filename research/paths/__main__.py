@@ -12,16 +12,21 @@ from research.paths import page
 from research.paths.parts import measured
 from research.skeleton import parser, put, run
 from thalweg import files
+from thalweg.errors import InputError
 from thalweg.metrics.evaluate import Truth
+from thalweg.outputs import Classes
 from thalweg.study.runs import Runs
 
 METHODS = ("thalweg", "restarts")
+LEAST = 3  # real retrainings, of which everything is true, beside them
 
 
 def measure(folder: Path, results: Path, data_dir: Path | None) -> None:
     """Writes what each part is worth, of all rows of these explorers without an emulator."""
     runs = Runs.read(folder, data_dir)
     plan = runs.context.plan
+    if not isinstance(runs.context.outputs, Classes):
+        raise InputError(f"{folder} is a study of values, needs one of classes")
     pool = runs.together("pool", "test")
     truth = Truth.of(
         runs.together("reference", "test"),
@@ -32,8 +37,11 @@ def measure(folder: Path, results: Path, data_dir: Path | None) -> None:
     )
     methods = {}
     for number, row in enumerate(plan.methods):
-        if row.explorer_name in METHODS and row.emulator_name is None:
-            bases = [runs.predictions(task, "test") for task in runs.good("method", number)]
+        retrainings = row.method.is_retraining and row.method.anchors >= LEAST
+        if not (row.explorer_name in METHODS or retrainings) or row.emulator_name is not None:
+            continue
+        bases = [runs.predictions(task, "test") for task in runs.good("method", number)]
+        if bases:
             methods[row.label] = measured(truth, bases, pool)
     found = {"title": plan.title, "plan": plan.name, "methods": methods}
     files.write_json(results / f"{plan.name}.json", found)
@@ -49,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def work(given: argparse.Namespace) -> int:
     """Does what the command line says."""
+    if given.quick:
+        raise InputError("--quick means nothing here: name the folder of a short study")
     for name in given.names:
         if name != "page":
             measure(given.store / name, given.results, given.data_dir)

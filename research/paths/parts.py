@@ -48,7 +48,9 @@ SWAPS: dict[str, Callable[[Parts, Parts], Predictions]] = {
     "true centre": lambda own, true: own.made(centre=true.centre),
     "true u": lambda own, true: own.made(u=true.u),
     "true mean u": lambda own, true: own.made(u=own.u * (true.u.mean() / own.u.mean())),
-    "true directions": lambda own, true: own.made(directions=true.directions),
+    "true directions": lambda own, true: own.made(
+        directions=true.directions[: len(own.directions)]
+    ),
     "true centre and u": lambda own, true: own.made(centre=true.centre, u=true.u),
 }
 

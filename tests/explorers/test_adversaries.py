@@ -16,7 +16,7 @@ import contract
 import thalweg
 from thalweg.errors import InputError
 from thalweg.explorers import adversaries
-from thalweg.explorers._parts.leading import distances, shown, unit_of
+from thalweg.explorers._parts.leading import Pull, distances, shown, unit_of
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.adversaries import Adversaries
 from thalweg.predicting import predict
@@ -164,7 +164,8 @@ def test_members_disagree_with_the_anchor_and_with_each_other_at_low_loss(form, 
     assert float(far(own, pushed, asked).mean()) > 2 * float(far(own, left, asked).mean())
     spread, usual = (float(predict(own, found, asked).u().mean()) for found in (pushed, left))
     assert spread > 1.3 * usual and spread > 0.02
-    assert float(rises(own, pushed).mean()) < 3 * settings.tolerance
+    # a band and no wall: a short search ends up to a few of its widths above it
+    assert float(rises(own, pushed).mean()) < 5 * settings.tolerance
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -238,6 +239,16 @@ def test_all_evaluations_are_counted(form, norm):
     training = own.training_examples // 5
     assert own.cost.backward_examples == 5 * training + 3 * (training + 6 * cases.SIZE)
     assert own.cost.forward_examples == 3 * (training + 64 + cases.EXAMPLES * norm)
+
+
+def test_a_network_that_drops_units_is_held_as_if_it_dropped_the_anchors(monkeypatch):
+    """At the anchor itself nothing has risen, whatever was dropped."""
+    own, risen = cases.problem("conv-batchnorm"), []
+    assert own.behaviour.random
+    monkeypatch.setattr(Pull, "see", lambda self, info: risen.append(float(info.loss)))
+    for form in FORMS:
+        Adversaries(members=1, share=0.4, form=form, lr_ratio=0.0).explore(own)
+    assert len(risen) >= 4 and max(map(abs, risen)) < 1e-6
 
 
 def test_each_place_is_shown_once_a_round_and_few_places_cost_less():

@@ -29,7 +29,7 @@ from thalweg.training.problem import Problem
 from thalweg.weights.copying import copied
 
 SMALL = {
-    "adversaries": {"members": 2, "strength": 0.0},  # words alone are mixed, those of a text not
+    "adversaries": {"members": 2},
     "csghmc": {"cycles": 2, "samples": 2},
     "csgld": {"cycles": 2, "samples": 2},
     "deep-ensemble": {"members": 2},
@@ -68,7 +68,8 @@ def test_explorers(name, pair):
         cost = problem.cost
         found.append((predictions.log_probs, cost.backward_examples, cost.forward_examples))
     # distances between inputs, which an emulator looks at, are sums in the order of the parts
-    near = 2e-3 if explorer.looks else 0.0
+    # and words are mixed where they are all there is
+    near = 2e-3 if explorer.looks or name == "adversaries" else 0.0
     assert torch.allclose(found[0][0], found[1][0], rtol=0, atol=near)
     assert found[0][1:] == found[1][1:]
     assert found[0][1] > 0

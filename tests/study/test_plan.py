@@ -52,12 +52,24 @@ def test_a_plan_that_is_like_another(tmp_path):
     assert read_plan(tmp_path / "mine.toml", quick=True).data.train == 9
 
 
+def test_a_network_of_another_name_has_no_settings_of_the_other_plan(tmp_path):
+    shared = {**tiny.PLAN, "model": {"name": "cnn", "widths": [4, 8]}}
+    tiny.write_toml(tmp_path / "shared.toml", shared)
+    own = 'like = "shared.toml"\n[model]\nname = "mlp"\n'
+    (tmp_path / "mine.toml").write_text(own)
+    assert read_plan(tmp_path / "mine.toml").model.model_dump() == {"name": "mlp"}
+    (tmp_path / "mine.toml").write_text(own.replace("mlp", "cnn"))
+    assert read_plan(tmp_path / "mine.toml").model.model_dump()["widths"] == [4, 8]
+
+
 @pytest.mark.parametrize(
     "like, words",
     [
         ('"nowhere.toml"', "nowhere.toml"),
         ('"../shared.toml"', "like got '../shared.toml', needs the name"),
         ("3", "like got 3, needs"),
+        ('".."', "like got '..', needs the name"),
+        ('""', "like got '', needs the name"),
         ('"mine.toml"', "which is like another plan itself"),
     ],
 )
@@ -101,7 +113,7 @@ TABLES = {
     ),
     "an unknown choice": (
         {"protocol": {"landscape": "plane"}},
-        r"protocol\.landscape got 'plane', .*'learned-curve', 'anchors' or 'none'",
+        r"protocol\.landscape got 'plane', .*'learned-curve', 'anchors', 'thalweg' or 'none'",
     ),
     "an unknown source": (
         {"protocol": {"sources": ["init", "luck"]}},

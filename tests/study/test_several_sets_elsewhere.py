@@ -53,6 +53,19 @@ def test_the_report_shows_each_set(several):
     assert all(f">{name}" in shown or f"{name} " in shown for name in SETS)
 
 
+def test_a_plan_of_one_set_leaves_nothing_of_several(several, tmp_path):
+    for path in several.rglob("*"):
+        if path.is_file():
+            copy = tmp_path / path.relative_to(several)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    tiny.study(tmp_path, data={"ood": "rotated"}, methods=tiny.PLAN["methods"][:1])
+    tiny.table(tmp_path)
+    assert not (tmp_path / "results" / "elsewhere.parquet").exists()
+    page = next(path for path in write(tmp_path) if path.suffix == ".html").read_text()
+    assert "by the set of these inputs" not in page
+
+
 @pytest.mark.parametrize(
     "sets, words",
     [

@@ -50,7 +50,7 @@ from thalweg.explorers._parts.leading import Pull, distances, shown, unit_of
 from thalweg.explorers._parts.witnesses import witnesses
 from thalweg.explorers.base import Explorer, register_explorer
 from thalweg.predicting import predict
-from thalweg.seeds import generator
+from thalweg.seeds import Rewind, generator
 from thalweg.training.anchors import train_anchors
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs, taken
@@ -166,8 +166,10 @@ class Adversaries(Explorer):
         pull = Pull(self.strength, self.tolerance, 0.0)
 
         def ask(x: Inputs) -> Tensor:
+            again = Rewind()  # the network drops the same units as the anchor
             with torch.no_grad():
                 outputs: Tensor = first(x)
+            again()
             problem.meter.forward(outputs)
             return outputs
 

@@ -15,9 +15,9 @@ the loss grows with it, and one in the tolerance in any case.
 Deviations from the paper and its code:
 - the authors' code multiplies the outputs of each linear layer and convolution, biases included,
   by numbers that are drawn anew for each input. Here the parameters with two axes or more are
-  multiplied, once for a member, which is then a network that can be kept; biases and the parameters
-  of norm layers stay. In the synthetic experiment of that code weights are dropped, and those that
-  are kept are not divided by 1 - p;
+  multiplied, whatever they are, once for a member, which is then a network that can be kept. Those
+  with one axis stay, as biases and the parameters of norm layers have as a rule. In the synthetic
+  experiment of that code weights are dropped, and those that are kept are not divided by 1 - p;
 - the code draws at evenly spaced strengths, up to one that is chosen by hand, and keeps all draws
   whose loss on test data is in the tolerance. Here no test data are read: the loss is that of a
   part of the training set, and it is the members' mean that is in the tolerance, so that single

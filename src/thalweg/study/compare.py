@@ -32,6 +32,13 @@ IMAGES = 12  # the number of most uncertain test images that are kept
 # The version of the result files. Those of thalweg 0.1 name no version, and have neither the facts
 # of their metrics nor checksums.
 VERSION = 2
+# result files that some studies do not have
+OPTIONAL = (
+    "reliability.parquet",
+    "elsewhere.parquet",
+    "uncertain.safetensors",
+    "landscape.safetensors",
+)
 
 
 # With several threads, sums would differ in the last bits, and tables from machine to machine.
@@ -75,6 +82,9 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         written["landscape.safetensors"] = runs.store.plane(runs.names[runs.good("landscape")[0]])
     else:
         study["plan"]["protocol"]["landscape"] = "none"
+    for name in OPTIONAL:
+        if name not in written:  # what an earlier comparison of another plan left
+            (results / name).unlink(missing_ok=True)
     for name, data in written.items():
         files.write_bytes(results / name, data)
     seal(results, study, comparison, truth.outputs)

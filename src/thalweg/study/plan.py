@@ -287,7 +287,7 @@ def _read(path: Path) -> dict[str, Any]:
     other = raw.pop("like", None)
     if other is None:
         return raw
-    if not isinstance(other, str) or Path(other).name != other:
+    if not isinstance(other, str) or Path(other).name != other or other in ("", ".."):
         raise InputError(
             f"{path}: like got {other!r}, needs the name of a plan's file in the same folder"
         )
@@ -296,7 +296,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: like got '{other}', which is like another plan itself: needs one that is not"
         )
-    return _merged({key: value for key, value in shared.items() if key != "name"}, raw)
+    shared.pop("name", None)
+    models = [table.get("model") for table in (raw, shared)]
+    named = [model.get("name") if isinstance(model, Mapping) else None for model in models]
+    if None not in named and named[0] != named[1]:
+        shared.pop("model")  # its settings are not those of another network
+    return _merged(shared, raw)
 
 
 def _toml(path: Path) -> dict[str, Any]:

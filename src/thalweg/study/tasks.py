@@ -207,12 +207,15 @@ def tasks(plan: Plan) -> list[Task]:
     """All tasks of a plan, trainings first."""
     protocol, rows = plan.protocol, range(len(plan.methods))
     bases, depth = range(protocol.bases), max(row.method.anchors for row in plan.methods)
+    shown = [] if protocol.landscape == "none" else [Landscape()]
+    beside = range(depth, max((task.anchors(plan) for task in shown), default=0))
     return [
         *(Retraining("reference", number) for number in range(protocol.reference)),
         *(Retraining("pool", number) for number in range(protocol.pool)),
         *(Anchor(base, number) for base in bases for number in range(depth)),
+        *(Anchor(0, number) for number in beside),
         *(MethodRun(base, number) for number in rows for base in bases),
-        *([] if protocol.landscape == "none" else [Landscape()]),
+        *shown,
     ]
 
 
