@@ -14,7 +14,7 @@ from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import styled
 from thalweg.report.svg import svg
 
-WIDE, HEIGHT = 7.0, 3.6
+WIDE, HEIGHT = 7.0, 4.0
 STUDIES = {
     "frontier-fashion-mlp": "Fashion-MNIST, MLP",
     "frontier-fashion-cnn": "Fashion-MNIST, CNN",
@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
     "": ("#0072b2", "^", {"en": "explorers", "fr": "explorateurs"}),
 }
 HIDDEN = ("ablation", "engression", "neighbours", "two networks")
+POINT = {"en": ".", "fr": ","}
 WORDS = {
     "cost": {"en": "total cost in trainings", "fr": "coût total en entraînements"},
     "bound": {"en": "bound", "fr": "borne"},
@@ -58,7 +59,7 @@ def drawn(facts: Mapping[str, Any], lang: str) -> dict[str, bytes]:
         axes[0][0].set_ylabel("$K_{eq}$")
         axes[1][0].set_ylabel("$K_u$")
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
     return {"frontier": _told(svg(styled(WIDE, HEIGHT, frontier), "frontier"), tips)}
 
@@ -79,8 +80,16 @@ def _frontier(
         kind = next(kind for kind in KINDS if label.startswith(kind))
         colour, marker, words = KINDS[kind]
         style = {"color": colour, "linewidth": 0.7, "zorder": 2}
-        if low is not None:
-            axes.plot([total, total], [low, high or value * 1.3], **style)
+        if low is not None and high is not None:
+            axes.plot([total, total], [low, high], **style)
+        elif low is not None:  # the data give no upper end
+            value = low
+            axes.annotate(
+                "",
+                (total, 1.6 * low),
+                (total, low),
+                arrowprops={"arrowstyle": "->", "color": colour, "linewidth": 0.7},
+            )
         (point,) = axes.plot(
             total,
             value,
@@ -91,11 +100,14 @@ def _frontier(
         )
         named.add(kind)
         point.set_gid(f"tip-{len(tips)}")
-        tips.append(f"{label}: {value:.1f}, {total:.2f}")
-    axes.set(xscale="log", yscale="log", xlim=(0.9, 7), ylim=(0.3, 20))
+        known = "" if high is not None else "> "
+        tips.append(f"{label}: {known}{value:.1f}, {WORDS['cost'][lang]}: {total:.2f}")
+    ends = (0.07, 22) if metric == "k_eq" else (0.9, 28)
+    axes.set(xscale="log", yscale="log", xlim=(0.9, 7), ylim=ends)
     axes.set_xticks([1, 2, 3, 5], ["1", "2", "3", "5"])
     axes.set_xticks([], minor=True)
-    axes.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if tick >= ends[0]]
+    axes.set_yticks(ticks, [f"{tick:g}".replace(".", POINT[lang]) for tick in ticks])
     axes.set_yticks([], minor=True)
 
 
