@@ -79,3 +79,12 @@ def test_the_page_has_every_number(tmp_path):
 
 def test_the_page_is_up_to_date():
     assert not page.stale(), "run: python -m research.paths page"
+
+
+def test_what_the_page_says_of_parts():
+    found = json.loads((page.RESULTS / "paths-fashion-cnn.json").read_text())["methods"]
+    led, real = found["thalweg"], found["deep-ensemble (members 3)"]
+    assert led["true centre"]["k_eq"][0] > 2.5 * led["as they are"]["k_eq"][0]
+    assert real["true centre"]["k_eq"][0] < 1.5 * real["as they are"]["k_eq"][0]
+    for part in ("own parts", "true directions", "true u"):
+        assert led[part]["k_eq"][0] < 1.05 * led["as they are"]["k_eq"][0]

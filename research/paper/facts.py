@@ -31,7 +31,7 @@ def facts() -> dict[str, Any]:
         "studies": {path.parent.name: study(path) for path in sorted(STUDIES.glob("*/results"))},
         "atlas": atlas(judged),
         "growth": growth(json.loads((ATLAS / "growth.json").read_text())),
-        "parts": {found["plan"]: found["methods"] for found in stored(PATHS)},
+        "parts": {found["plan"]: _known(found["methods"]) for found in stored(PATHS)},
     }
 
 
@@ -106,6 +106,13 @@ def growth(rows: Rows) -> dict[str, float]:
 def _k_eq(result: Mapping[str, float]) -> float:
     value = result["k_eq"]
     return math.inf if value is None or value < 0 else value
+
+
+def _known(values: Any) -> Any:
+    """The same, with None for what is not finite."""
+    if isinstance(values, dict):
+        return {name: _known(value) for name, value in values.items()}
+    return [_finite(value) for value in values]
 
 
 def _finite(value: Any) -> float | None:

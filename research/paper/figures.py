@@ -8,13 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from research.paper.facts import STUDIES as STUDIES_FOLDER
 from research.paper.facts import points
+from thalweg.errors import InputError
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import styled
+from thalweg.report.landscape import GROUPS, chains
+from thalweg.report.results import load
 from thalweg.report.svg import svg
 
-WIDE, HEIGHT = 7.0, 4.0
+WIDE, HEIGHT, NARROW = 7.0, 4.0, 3.4
 STUDIES = {
     "frontier-fashion-mlp": "Fashion-MNIST, MLP",
     "frontier-fashion-cnn": "Fashion-MNIST, CNN",
@@ -36,6 +40,30 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
     ),
     "trivial": ("#e69f00", "v", {"en": "1 − Σp², scaled", "fr": "1 − Σp², à l'échelle"}),
     "": ("#0072b2", "^", {"en": "explorers", "fr": "explorateurs"}),
+}
+PARTS_OF = {"thalweg": ("#d55e00", "D"), "deep-ensemble (members 3)": (INK, "o")}
+METHODS = {
+    "thalweg": {"en": "led paths (10)", "fr": "chemins menés (10)"},
+    "deep-ensemble (members 3)": {"en": "real retrainings (3)", "fr": "réentraînements (3)"},
+}
+PARTS = {
+    "as they are": {"en": "as they are", "fr": "tels quels"},
+    "true centre": {"en": "true centre", "fr": "vrai centre"},
+    "true u": {"en": "true $u$", "fr": "vrai $u$"},
+    "true mean u": {"en": "true scale", "fr": "vraie échelle"},
+    "true directions": {"en": "true directions", "fr": "vraies directions"},
+}
+LED_STUDIES = {
+    "paths-fashion-cnn": "Fashion-MNIST, CNN",
+    "paths-cifar-resnet": "CIFAR-10, ResNet-8",
+}
+MAPPED = "paths-fashion-cnn"
+MAP = {
+    "anchor": {"en": "anchor", "fr": "ancre"},
+    "retrainings": {"en": "two retrainings", "fr": "deux réentraînements"},
+    "ends of free parts": {"en": "ends of free parts", "fr": "fins des parties libres"},
+    "members": {"en": "members", "fr": "membres"},
+    "targets": {"en": "targets", "fr": "cibles"},
 }
 HIDDEN = ("ablation", "engression", "neighbours", "two networks")
 POINT = {"en": ".", "fr": ","}
@@ -61,7 +89,47 @@ def drawn(facts: Mapping[str, Any], lang: str) -> dict[str, bytes]:
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
-    return {"frontier": _told(svg(styled(WIDE, HEIGHT, frontier), "frontier"), tips)}
+    return {
+        "frontier": _told(svg(styled(WIDE, HEIGHT, frontier), "frontier"), tips),
+        "parts": svg(
+            styled(NARROW, 2.6, lambda figure: _parts(figure, facts, lang)), "parts"
+        ).encode(),
+        "map": svg(styled(NARROW, 3.4, lambda figure: _map(figure, lang)), "map").encode(),
+    }
+
+
+def _parts(figure: Figure, facts: Mapping[str, Any], lang: str) -> None:
+    """Draws K_eq of led paths, and of real retrainings, with a part of them replaced."""
+    panels = figure.subplots(1, len(facts["parts"]), sharey=True, squeeze=False)[0]
+    for axes, (study, methods) in zip(panels, sorted(facts["parts"].items()), strict=True):
+        for method, (colour, marker) in PARTS_OF.items():
+            for row, name in enumerate(PARTS):
+                value, low, high = methods[method][name]["k_eq"]
+                axes.plot([low, high], [row, row], color=colour, linewidth=0.8)
+                label = METHODS[method][lang] if row == 0 else None
+                axes.plot(value, row, marker, color=colour, markersize=3.4, label=label)
+        axes.set(xlim=(0, None), ylim=(len(PARTS) - 0.5, -0.5), xlabel="$K_{eq}$")
+        axes.set_title(LED_STUDIES[study])
+        axes.set_yticks(range(len(PARTS)), [words[lang] for words in PARTS.values()])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+def _map(figure: Figure, lang: str) -> None:
+    """Draws the map of what networks predict, of a study whose landscape shows led paths."""
+    led = load(STUDIES_FOLDER / MAPPED).led
+    if led is None:
+        raise InputError(f"{MAPPED} has no map of functions: run its study again")
+    axes = figure.subplots()
+    for chain in chains(led.functions):
+        axes.plot(*chain.T, color=MUTED, linewidth=0.5, alpha=0.7, zorder=1)
+    for (name, found), (colour, mark, _) in zip(led.functions.points.items(), GROUPS, strict=True):
+        size = 70 if mark == "*" else 22
+        axes.scatter(*found.T, s=size, marker=mark, color=colour, label=MAP[name][lang], zorder=2)
+    axes.set(aspect="equal")
+    axes.tick_params(labelbottom=False, labelleft=False, length=0)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
 
 
 def _frontier(

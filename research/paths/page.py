@@ -12,6 +12,11 @@ from research.skeleton import DOCS, ROOT, table
 from thalweg.metrics.intervals import Estimate
 
 RESULTS = ROOT / "research" / "paths" / "results"
+SHOWN = (
+    "thalweg",
+    "restarts (members 10, share 0.05, lr_ratio 2.0)",
+    "deep-ensemble (members 3)",
+)
 MARK = re.compile(r"(<!-- parts (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,20 +31,20 @@ def stale(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
 def text_of(file: Path) -> str:
     """Returns the table of a study."""
     found = json.loads(file.read_text())
-    rows, names = [], list(next(iter(found["methods"].values())))
+    methods = {label: parts for label, parts in found["methods"].items() if label in SHOWN}
+    rows, names = [], list(next(iter(methods.values())))
     for name in names:
         if name == "centre":
             continue
         cells = [
             Estimate(*parts[name][metric]).text(".1f")
-            for parts in found["methods"].values()
+            for parts in methods.values()
             for metric in ("k_eq", "k_u")
         ]
         rows.append([name, *cells])
-    methods = list(found["methods"])
     head = ["members", *(f"{label}: {symbol}" for label in methods for symbol in ("K_eq", "K_u"))]
     errors = ", ".join(
-        f"{label} {parts['centre']['error'][0]:.2f}" for label, parts in found["methods"].items()
+        f"{label} {parts['centre']['error'][0]:.2f}" for label, parts in methods.items()
     )
     command = f"`python -m research.paths {found['plan']} page`"
     return (
