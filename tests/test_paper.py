@@ -86,5 +86,5 @@ def test_what_the_text_says_of_rates():
         "paths-fashion-vit", mlp.format("1.0"), "k_eq"
     )
     assert _value("paths-mnist-cnn", mlp.format("1.0"), "spread_ratio") < 0.1
-    for study in ("paths-fashion-mlp", "paths-fashion-vit", "paths-mnist-cnn"):
-        assert abs(_value(study, "thalweg", "spread_ratio") - 1) < 0.11
+    for study in ("paths-fashion-mlp", "paths-fashion-vit", "paths-fashion-cnn", "paths-mnist-cnn"):
+        assert abs(_value(study, "thalweg", "spread_ratio") - 1) < 0.2
