@@ -91,7 +91,7 @@ class Adversaries(Explorer):
         3
     """
 
-    family: ClassVar[str] = "led"
+    family: ClassVar[str] = "other"
 
     members: int = 8
     share: float = 1 / 30
