@@ -29,7 +29,7 @@ def test_an_unknown_name_suggests_the_nearest():
     assert "\n" not in str(caught.value)
     with pytest.raises(
         InputError,
-        match=r"unknown explorer 'xyzzy': \(known: connecting-curve, csghmc, csgld, deep-ensemble",
+        match=r"unknown explorer 'xyzzy': \(known: adversaries, connecting-curve, csghmc, csgld",
     ):
         find_explorer("xyzzy")
 
