@@ -57,9 +57,9 @@ def _plan(judged: Rows) -> str:
 
 def _summary(judged: Rows) -> str:
     rows = []
-    for budget in _budgets(judged):
+    for budget in budgets(judged):
         for method in ("atlas", "forest"):
-            own = _pairs(judged, budget, method)
+            own = pairs_of(judged, budget, method)
             if own:
                 rows.append([_budget(budget), method, len(own), *_figures(own)])
     head = ["budget", "method", "tasks", "cost", "K_eq", "worst", "K_u", "worst"]
@@ -73,7 +73,7 @@ def _figures(own: Sequence[tuple[dict[str, Any], dict[str, Any], float]]) -> lis
     return [
         f"{statistics.median(cost for *_, cost in own):.2f}",
         _median(found, "k_eq"),
-        f"{min(map(_k_eq, found)):.2f}",
+        f"{min(map(k_eq, found)):.2f}",
         _median(found, "k_u"),
         f"{min(r['k_u'] for r in found):.1f}",
         _median(found, "k_u_true_scale"),
@@ -96,9 +96,9 @@ def _kinds(judged: Rows) -> str:
     for name, chosen in kinds.items():
         for budget in (0.0, 1.0):
             part = [own for own in judged if chosen(own)]
-            found = _pairs(part, budget, "atlas")
+            found = pairs_of(part, budget, "atlas")
             if found:
-                forest = _pairs(part, budget, "forest")
+                forest = pairs_of(part, budget, "forest")
                 beside = (
                     " / ".join([_median([r for _, r, _ in forest], k) for k in ("k_eq", "k_u")])
                     if forest
@@ -121,7 +121,7 @@ def _parts(judged: Rows) -> str:
     }
     for key, name in names.items():
         part = [own for own in judged if key != "without averages" or own["augmented"]]
-        found = _pairs(part, 0.0, key)
+        found = pairs_of(part, 0.0, key)
         if found:
             rows.append([name, len(found), *_figures(found)[1:]])
     trivial = [own["trivial"] for own in judged]
@@ -140,18 +140,20 @@ def _only_u(found: Sequence[dict[str, float]]) -> list[str]:
 
 def _facts(judged: Rows) -> str:
     """What is to be shown, in numbers."""
-    alone = _pairs(judged, 0.0, "atlas")
+    alone = pairs_of(judged, 0.0, "atlas")
     above = [r["k_u"] > own["trivial"]["k_u"] for own, r, _ in alone]
     held = [r["z"] < 1.96 for _, r, _ in alone]
-    later = [r["z"] < 1.96 for b in _budgets(judged) if b for _, r, _ in _pairs(judged, b, "atlas")]
+    later = [
+        r["z"] < 1.96 for b in budgets(judged) if b for _, r, _ in pairs_of(judged, b, "atlas")
+    ]
     better = {
         budget: [
             (a["k_eq"] >= f["k_eq"], a["k_u"] >= f["k_u"])
             for (_, a, _), (_, f, _) in zip(
-                _pairs(judged, budget, "atlas"), _pairs(judged, budget, "forest"), strict=True
+                pairs_of(judged, budget, "atlas"), pairs_of(judged, budget, "forest"), strict=True
             )
         ]
-        for budget in _budgets(judged)
+        for budget in budgets(judged)
         if budget
     }
     rows = [
@@ -187,8 +189,8 @@ def _tasks(judged: Rows) -> str:
                 cells.append("")
                 continue
             a, f = row["atlas"], row["forest"]
-            text = f"{row['cost']:.2f}: {_k_eq(a):.1f} / {a['k_u']:.1f}, {a['coverage']:.2f}"
-            cells.append(text + (f" ({_k_eq(f):.1f} / {f['k_u']:.1f})" if f else ""))
+            text = f"{row['cost']:.2f}: {k_eq(a):.1f} / {a['k_u']:.1f}, {a['coverage']:.2f}"
+            cells.append(text + (f" ({k_eq(f):.1f} / {f['k_u']:.1f})" if f else ""))
         rows.append(cells)
     head = ["task", "what", "mean u", "K_u: trivial / own truth"]
     return table([*head, "one network", "budget 0.5", "budget 1", "budget 2"], rows)
@@ -244,9 +246,10 @@ def _growth(rows: Rows) -> str:
     return table(["tasks learned from", "asked", "K_u, true scale", "error of log mean u"], found)
 
 
-def _pairs(
+def pairs_of(
     judged: Iterable[dict[str, Any]], budget: float, method: str
 ) -> list[tuple[dict[str, Any], dict[str, Any], float]]:
+    """Of each task that was judged at a budget: the task, what a method got, and its cost."""
     return [
         (own, row[method], row["cost"])
         for own in judged
@@ -255,7 +258,8 @@ def _pairs(
     ]
 
 
-def _budgets(judged: Rows) -> list[float]:
+def budgets(judged: Rows) -> list[float]:
+    """The budgets that tasks were judged at."""
     return sorted({row["budget"] for own in judged for row in own["rows"]})
 
 
@@ -263,13 +267,13 @@ def _budget(budget: float) -> str:
     return f"{budget:g}" if budget else "0, one network"
 
 
-def _k_eq(result: dict[str, float]) -> float:
+def k_eq(result: dict[str, float]) -> float:
     """K_eq; a gap that is not above 0 counts as one of 1/1000."""
     return 1 / max(1 / result["k_eq"], 1e-3)
 
 
 def _median(found: Sequence[dict[str, float]], name: str) -> str:
-    values = [_k_eq(r) if name == "k_eq" else r[name] for r in found]
+    values = [k_eq(r) if name == "k_eq" else r[name] for r in found]
     return f"{statistics.median(values):.{2 if name == 'k_eq' else 1}f}"
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from research.atlas import page
 from research.skeleton import ROOT, stored
 from thalweg.metrics.costs import completed
 
 STUDIES = ROOT / "studies"
 ATLAS = ROOT / "research" / "atlas" / "results"
 PATHS = ROOT / "research" / "paths" / "results"
-NOMINAL = (0.92, 0.98)
 COSTS = ("cost", "total", "seconds", "relative_time")
 Rows = Sequence[Mapping[str, Any]]
 
@@ -67,26 +67,20 @@ def study(results: Path) -> dict[str, Any]:
 def atlas(judged: Rows) -> dict[str, Any]:
     """Returns medians over the tasks of the atlas, by budget and method."""
     found: dict[str, Any] = {"tasks": len(judged)}
-    for budget in sorted({row["budget"] for task in judged for row in task["rows"]}):
+    for budget in page.budgets(judged):
         for method in ("atlas", "forest"):
-            rows = [
-                (row["cost"], row[method])
-                for task in judged
-                for row in task["rows"]
-                if row["budget"] == budget and row.get(method)
-            ]
-            if rows:
-                found[f"{method} {budget:g}"] = _medians(rows)
+            if pairs := page.pairs_of(judged, budget, method):
+                found[f"{method} {budget:g}"] = _medians(pairs)
     return found
 
 
-def _medians(rows: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
-    results = [result for _, result in rows]
-    within = [NOMINAL[0] <= result["coverage"] <= NOMINAL[1] for result in results]
+def _medians(pairs: Sequence[tuple[Any, Mapping[str, float], float]]) -> dict[str, float]:
+    results = [result for _, result, _ in pairs]
+    within = [page.NOMINAL[0] <= result["coverage"] <= page.NOMINAL[1] for result in results]
     return {
-        "tasks": len(rows),
-        "cost": statistics.median(cost for cost, _ in rows),
-        "k_eq": statistics.median(_k_eq(result) for result in results),
+        "tasks": len(pairs),
+        "cost": statistics.median(cost for *_, cost in pairs),
+        "k_eq": statistics.median(map(page.k_eq, results)),
         "k_u": statistics.median(result["k_u"] for result in results),
         "k_u_true_scale": statistics.median(result["k_u_true_scale"] for result in results),
         "covered": statistics.fmean(within),
@@ -101,11 +95,6 @@ def growth(rows: Rows) -> dict[str, float]:
         str(size): statistics.median(row["k_u_true_scale"] for row in rows if row["size"] == size)
         for size in sizes
     }
-
-
-def _k_eq(result: Mapping[str, float]) -> float:
-    value = result["k_eq"]
-    return math.inf if value is None or value < 0 else value
 
 
 def _known(values: Any) -> Any:

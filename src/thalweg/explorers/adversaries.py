@@ -23,7 +23,7 @@ a weight of the loss above that of the reference rises with the steps, by a sche
 fades where that difference is too large, which is the same up to the length of the step. There,
 predictions along the search count; here the ends do, all alike.
 
-Deviations of `form="outputs"` from the paper, of which the abstract and the figures were read: it
+Deviations of `form="outputs"` from the paper, of which the abstract and one caption were read: it
 takes steps of fixed length in weights, which it finds by the metric that the outputs induce, and
 has other second objectives, such as few weights or other tasks; here the divergence itself is a
 loss of ordinary training, and the second objective is disagreement. The recipe's weight decay,

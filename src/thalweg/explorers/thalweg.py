@@ -201,9 +201,8 @@ class Thalweg(Explorer):
         led, left = list[list[Weights]](), list[Tensor]()
         led_to = targets(problem.outputs, before, said, self.reach)
         for k, target in enumerate(led_to):
-            part, remaining = self._led_at_a_rate(
-                problem, free[k][-1], asked, target, rates[k] * self.lr_ratio, low, k
-            )
+            rate = rates[k] * self.lr_ratio
+            part, remaining = self._led(problem, free[k][-1], asked, target, rate, low, k)
             led.append(problem.refresh(network, part))
             left.append(remaining)
         return Led(
@@ -279,27 +278,6 @@ class Thalweg(Explorer):
     def _recipe(self, problem: Problem, share: float, rate: float) -> Recipe:
         return one_cycle(problem.recipe, share, problem.recipe.lr * rate, warmup=_WARMUP)
 
-    def _led_at_a_rate(
-        self,
-        problem: Problem,
-        start: Weights,
-        asked: Inputs,
-        target: Tensor,
-        rate: float,
-        low: Tensor,
-        k: int,
-    ) -> tuple[list[Weights], Tensor]:
-        """The same as `_led`, at a quarter of the rate where it diverges at more than the
-        recipe's.
-        """
-        while True:
-            try:
-                return self._led(problem, start, asked, target, rate, low, k)
-            except Diverged:
-                if rate <= 1:
-                    raise
-                rate /= _FASTEST**2
-
     def _led(
         self,
         problem: Problem,
@@ -311,7 +289,8 @@ class Thalweg(Explorer):
         k: int,
     ) -> tuple[list[Weights], Tensor]:
         """Networks along the path to a target, their batch norm as it was trained, and how much of
-        the distance is left at its end.
+        the distance is left at its end. Where it diverges at more than the recipe's rate, it is
+        made again at a quarter of that.
 
         Args:
             problem: What was trained.
@@ -341,7 +320,12 @@ class Thalweg(Explorer):
                 found.append(Weights.of(network))
 
         recipe = self._recipe(problem, self.share, rate)
-        problem.fit(network, recipe, "thalweg", "led", k, penalty=penalty, on_step=on_step)
+        try:
+            problem.fit(network, recipe, "thalweg", "led", k, penalty=penalty, on_step=on_step)
+        except Diverged:
+            if rate <= 1:
+                raise
+            return self._led(problem, start, asked, target, rate / _FASTEST**2, low, k)
         return found, away.left
 
 

@@ -197,7 +197,6 @@ def _elsewhere(runs: Runs, truth: Truth) -> DataFrame | None:
                     "high": e.high,
                 }
                 for metric, e in found.items()
-                if isinstance(truth.outputs, FACTS[metric].of)
             ]
     return DataFrame(rows)
 
