@@ -6,7 +6,9 @@ Of thalweg's own.
     before   the emulator `atlas` says the centre and u of retrainings there, from anchor and copies
     free     each path begins as a short training from the anchor, one cosine: the first at the
              recipe's rate, and each other one at a rate that shall bring its end `reach` times as
-             far from the last one, at typical inputs, as retrainings are apart
+             far from the last one, at typical inputs, as retrainings are apart; a rate above the
+             recipe's after which the loss does not come back is a quarter of itself the next time,
+             and no later one is above half of it
     targets  the centre is half-way between that of the atlas and the mean of these ends, which is
              brought to the sharpness of the first; each end has a target of its own: the centre,
              and its own deviation from their mean, with a size that is `reach` times the geometric
@@ -56,7 +58,7 @@ _ONE = math.sqrt(2 / math.pi)  # mean over root mean square of normal numbers
 _RATES = (1 / 8, 8.0)  # of the free parts, over the recipe's
 _FASTEST = 2.0  # factor from one rate to the next
 _POWER, _FARTHEST = 1.5, 1e3  # of how much too near ends are; more counts as this
-_LOST = 10  # tolerances above the anchor's loss, or twice that loss: such an end is none
+_LOST = 5  # tolerances above the anchor's loss: such an end is none
 
 
 @dataclass(frozen=True)
@@ -229,31 +231,45 @@ class Thalweg(Explorer):
             stops: How many networks along each.
         """
         network = problem.build("network")
-        parts, rates, lows, rate = list[list[Weights]](), list[float](), list[Tensor](), 1.0
+        parts, rates, lows = list[list[Weights]](), list[float](), list[Tensor]()
+        rate, most = 1.0, _RATES[1]
         values = problem.outputs.predicted.values
         last = values(predict(problem, anchor, typical).stored[0])
         while len(parts) < self.members:
             try:
-                part, low = self._free(problem, anchor, rate, stops, len(parts))
+                part = self._free(problem, anchor, rate, stops, len(parts), lows)
             except Diverged:
                 if rate <= 1:
                     raise
-                rate /= _FASTEST**2
+                rate, most = rate / _FASTEST**2, max(1.0, rate / _FASTEST)
                 continue
             part = problem.refresh(network, part)
             parts.append(part)
             rates.append(rate)
-            lows.append(low)
             said = values(predict(problem, part[-1], typical).stored[0])
             apart = float((said - last).norm(dim=-1).mean()) / math.sqrt(2)
-            rate, last = _next(rates[-2:], wanted / max(apart, 1e-300)), said
+            rate, last = min(_next(rates[-2:], wanted / max(apart, 1e-300)), most), said
         return parts, rates, torch.stack(lows).mean()
 
     def _free(
-        self, problem: Problem, anchor: Weights, rate: float, stops: int, k: int
-    ) -> tuple[list[Weights], Tensor]:
-        """Networks along a free part, their batch norm as it was trained, and the training loss of
-        its first step.
+        self,
+        problem: Problem,
+        anchor: Weights,
+        rate: float,
+        stops: int,
+        k: int,
+        lows: list[Tensor],
+    ) -> list[Weights]:
+        """Networks along a free part, their batch norm as it was trained.
+
+        Args:
+            problem: What was trained.
+            anchor: Where it starts.
+            rate: The peak learning rate, over the recipe's.
+            stops: How many networks.
+            k: Which path.
+            lows: Training losses of the anchor, each that of a part's first step; the one of this
+                part is added.
 
         Raises:
             Diverged: The loss became infinite, or, at more than the recipe's rate, did not come
@@ -269,11 +285,12 @@ class Thalweg(Explorer):
         problem.fit(
             network, self._recipe(problem, self.free, rate), "thalweg", "free", k, on_step=on_step
         )
+        lows.append(losses[0])
         end = torch.stack(losses[-max(1, len(losses) // 10) :]).mean()
-        above = max(abs(float(losses[0])), _LOST * self.tolerance)
-        if rate > 1 and float(end - losses[0]) > above:
+        above = float(end - torch.stack(lows).mean())
+        if rate > 1 and above > _LOST * self.tolerance:
             raise Diverged(f"the loss is {float(end):.3g} after a short training from the anchor")
-        return found, losses[0]
+        return found
 
     def _recipe(self, problem: Problem, share: float, rate: float) -> Recipe:
         return one_cycle(problem.recipe, share, problem.recipe.lr * rate, warmup=_WARMUP)
