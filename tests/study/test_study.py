@@ -188,6 +188,17 @@ def test_other_out_of_distribution_images_are_noticed(whole, monkeypatch):
     assert len(preflight(StudyContext(tiny.plan()), Store(whole), 1).todo) == tiny.RUNS
 
 
+def test_a_method_whose_code_changed_is_done_again(whole, monkeypatch):
+    """And no other one, nor an anchor."""
+    context = StudyContext(tiny.plan())
+    rows = context.plan.methods
+    (changed,) = [k for k, row in enumerate(rows) if row.label.startswith("learned-line")]
+    explorer = rows[changed].method.explorer
+    monkeypatch.setattr(type(explorer), "revision", explorer.revision + 1)
+    todo = preflight(context, Store(whole), 1).todo
+    assert [(task.base, task.number) for task in todo] == [(0, changed), (1, changed)]
+
+
 def test_a_users_network_is_known_by_its_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = (

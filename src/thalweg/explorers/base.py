@@ -32,6 +32,12 @@ class Explorer(ABC):
     a training is.
     """
 
+    revision: ClassVar[int] = 0
+    """Raised when a change of thalweg's code changes what the explorer finds: stored runs of
+    studies are then done again. An explorer of another package needs none: each change of its file
+    does that.
+    """
+
     @property
     @abstractmethod
     def anchors(self) -> int:

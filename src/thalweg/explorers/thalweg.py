@@ -123,6 +123,7 @@ class Thalweg(Explorer):
 
     family: ClassVar[str] = "led"
     looks: ClassVar[int] = 500
+    revision: ClassVar[int] = 1
 
     members: int = 8
     free: float = 0.04

@@ -129,8 +129,8 @@ class MethodRun(Task):
         protocol = plan.protocol
         seed = draw_seed(plan, self.base)
         parts = (row.method.explorer, row.method.emulator)
-        foreign = [code for code in map(_foreign_code, parts) if code]
-        return [row.facts(), protocol.draws, protocol.emulator_draws, seed, *foreign]
+        code = [code for code in map(_code, parts) if code]
+        return [row.facts(), protocol.draws, protocol.emulator_draws, seed, *code]
 
     def about(self, plan: Plan) -> dict[str, Any]:
         row = self.row(plan)
@@ -235,11 +235,15 @@ def _inputs(context: StudyContext) -> int:
     return sum(len(part.targets) for part in context.parts().values())
 
 
-def _foreign_code(thing: Any) -> str | None:
-    """SHA-256 of the file of an explorer or emulator of another package; thalweg's own code is in
-    `RESULTS_VERSION`.
+def _code(thing: Any) -> str | None:
+    """What tells this explorer's or emulator's code from earlier code of the same name: SHA-256 of
+    another package's file; thalweg's own `revision`, where it has one. The rest of thalweg's code
+    is in `RESULTS_VERSION`.
     """
-    if thing is None or type(thing).__module__.startswith("thalweg."):
+    if thing is None:
         return None
+    if type(thing).__module__.startswith("thalweg."):
+        revision = getattr(thing, "revision", 0)
+        return f"revision {revision}" if revision else None
     file = getattr(sys.modules.get(type(thing).__module__), "__file__", None)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "no source"
