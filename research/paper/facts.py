@@ -12,14 +12,41 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy.stats import t
 
 from research.atlas import page
+from research.paper.overview import overview
 from research.skeleton import ROOT, stored
 from thalweg.metrics.costs import completed
 
 STUDIES = ROOT / "studies"
 ATLAS = ROOT / "research" / "atlas" / "results"
 PATHS = ROOT / "research" / "paths" / "results"
+CLAIMS = ROOT / "research" / "papers" / "results"
+TITLES = {
+    "cell-mnist-mlp": {"en": "MNIST, MLP", "fr": "MNIST, perceptron"},
+    "cell-fashion-mlp": {"en": "Fashion-MNIST, MLP", "fr": "Fashion-MNIST, perceptron"},
+    "cell-cifar10-mlp": {"en": "CIFAR-10, MLP", "fr": "CIFAR-10, perceptron"},
+    "cell-cifar100-mlp": {"en": "CIFAR-100, MLP", "fr": "CIFAR-100, perceptron"},
+    "paths-fashion-mlp": {
+        "en": "Fashion-MNIST, MLP, 40 epochs",
+        "fr": "Fashion-MNIST, perceptron, 40 époques",
+    },
+    "paths-fashion-cnn": {
+        "en": "Fashion-MNIST, CNN, 40 epochs",
+        "fr": "Fashion-MNIST, convolutif, 40 époques",
+    },
+    "paths-fashion-vit": {
+        "en": "Fashion-MNIST, transformer, 40 epochs",
+        "fr": "Fashion-MNIST, transformeur, 40 époques",
+    },
+    "paths-mnist-cnn": {"en": "MNIST, CNN, 40 epochs", "fr": "MNIST, convolutif, 40 époques"},
+    "paths-cifar-resnet": {
+        "en": "CIFAR-10, ResNet-8, 40 epochs",
+        "fr": "CIFAR-10, ResNet-8, 40 époques",
+    },
+}
+NETWORKS = {"mlp": "MLP", "cnn": "CNN", "resnet": "ResNet", "vit": "ViT"}
 COSTS = ("cost", "total", "seconds", "relative_time")
 Rows = Sequence[Mapping[str, Any]]
 
@@ -27,10 +54,15 @@ Rows = Sequence[Mapping[str, Any]]
 def facts() -> dict[str, Any]:
     """Returns all of them."""
     judged = stored(ATLAS / "judged")
+    studies = {path.parent.name: study(path) for path in sorted(STUDIES.glob("*/results"))}
     return {
-        "studies": {path.parent.name: study(path) for path in sorted(STUDIES.glob("*/results"))},
+        "studies": studies,
+        "overview": overview(studies, TITLES),
+        "tasks": [task(own) for own in judged],
+        "student": {str(k): float(t.ppf(0.975, k)) for k in range(1, 40)},
         "atlas": atlas(judged),
         "growth": growth(json.loads((ATLAS / "growth.json").read_text())),
+        "claims": {Path(found["plan"]).stem: claims(found["bases"]) for found in stored(CLAIMS)},
         "parts": {found["plan"]: _known(found["methods"]) for found in stored(PATHS)},
     }
 
@@ -58,10 +90,34 @@ def study(results: Path) -> dict[str, Any]:
         "title": about["plan"]["title"],
         "counts": about["counts"],
         "protocol": {k: about["plan"]["protocol"][k] for k in ("reference", "pool", "bases")},
+        "data": about["plan"]["data"]["name"],
+        "network": network(about["plan"]["model"]),
         "epochs": about["plan"]["recipe"]["epochs"],
         "methods": found,
         "elsewhere": elsewhere,
     }
+
+
+def network(model: Mapping[str, Any]) -> str:
+    """Returns what a plan's network is, in a few signs that every language reads."""
+    kind = str(model.get("backbone") or model["name"])
+    text = NETWORKS.get(kind, kind)
+    if depth := model.get("depth"):
+        text += f"-{depth}"
+    if sizes := model.get("hidden") or model.get("widths"):
+        text += " " + "-".join(map(str, sizes))
+    if width := model.get("width"):
+        text += f", w = {width}"
+    return text
+
+
+def claims(bases: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the means over bases of what was measured of the papers' claims."""
+    found: dict[str, Any] = {}
+    for part in {part for base in bases.values() for part in base}:
+        own = [base[part] for base in bases.values() if part in base]
+        found[part] = {name: statistics.fmean(base[name] for base in own) for name in own[0]}
+    return found
 
 
 def atlas(judged: Rows) -> dict[str, Any]:
@@ -72,6 +128,24 @@ def atlas(judged: Rows) -> dict[str, Any]:
             if pairs := page.pairs_of(judged, budget, method):
                 found[f"{method} {budget:g}"] = _medians(pairs)
     return found
+
+
+def task(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the atlas knows of one task, from one network and with copies for half a
+    training.
+    """
+    by_budget = {row["budget"]: row["atlas"] for row in own["rows"] if row["atlas"]}
+    one, copies = by_budget[0.0], by_budget.get(0.5)
+    return {
+        **{name: own[name] for name in ("name", "about", "data", "network", "kind", "classes")},
+        "mean_u": own["mean_u"],
+        "k_eq": page.k_eq(one),
+        "k_u": one["k_u"],
+        "k_u_true_scale": one["k_u_true_scale"],
+        "scale_off": math.expm1(one["level_error"]),
+        "k_eq_copies": page.k_eq(copies) if copies else None,
+        "k_u_copies": copies["k_u"] if copies else None,
+    }
 
 
 def _medians(pairs: Sequence[tuple[Any, Mapping[str, float], float]]) -> dict[str, float]:
