@@ -27,6 +27,9 @@ def test_a_document_and_a_page_in_both_languages(built, name):
     page = (built / f"{name}.html").read_text()
     assert page.count("<svg") == len(FIGURES) and "<title>" in page and "<math" in page
     assert len(page) < 2_000_000
+    assert re.findall(r'class="number">([^<]*)<', page) == [f"({k})" for k in range(1, 7)]
+    algorithms = re.findall(r'<div class="algorithm">(.*?)</div>', page, flags=re.DOTALL)
+    assert len(algorithms) == 5 and all(len(text) > 300 for text in algorithms)
 
 
 def test_both_languages_have_the_same_numbers_in_their_tables(built):
