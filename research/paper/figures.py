@@ -1,7 +1,6 @@
 """The paper's figures, as SVG, drawn from its facts. A point says what it is under the pointer."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import styled
 from thalweg.report.landscape import GROUPS, chains
 from thalweg.report.results import load
-from thalweg.report.svg import svg
+from thalweg.report.svg import svg, told
 
 WIDE, HEIGHT, NARROW = 7.0, 4.0, 3.4
 STUDIES = {
@@ -90,7 +89,10 @@ def drawn(facts: Mapping[str, Any], lang: str) -> dict[str, bytes]:
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
     return {
-        "frontier": _told(svg(styled(WIDE, HEIGHT, frontier), "frontier"), tips),
+        "frontier": told(
+            svg(styled(WIDE, HEIGHT, frontier), "frontier"),
+            {f"tip-{number}": tip for number, tip in enumerate(tips)},
+        ).encode(),
         "parts": svg(
             styled(NARROW, 2.6, lambda figure: _parts(figure, facts, lang)), "parts"
         ).encode(),
@@ -177,11 +179,3 @@ def _frontier(
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if tick >= ends[0]]
     axes.set_yticks(ticks, [f"{tick:g}".replace(".", POINT[lang]) for tick in ticks])
     axes.set_yticks([], minor=True)
-
-
-def _told(drawing: str, tips: list[str]) -> bytes:
-    """Adds what each point says under the pointer."""
-    for number, tip in enumerate(tips):
-        group = f'<g id="tip-{number}">'
-        drawing = drawing.replace(group, f"{group}<title>{escape(tip)}</title>", 1)
-    return drawing.encode()
