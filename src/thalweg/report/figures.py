@@ -50,6 +50,7 @@ def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figur
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it stays as it is now, which also saves time
     return figure
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.report.families import has_members, is_scale
 from thalweg.report.results import Results, records
-from thalweg.report.tables import cell, number
+from thalweg.report.tables import cell, number, percent
 
 # Below two, a high K_u per cost would only mean that a method is cheap: one training has no spread.
 LEAST_K_U = 2.0
@@ -19,8 +19,9 @@ LEAST_COVERAGE = 0.85
 RULE = (
     "The method with most K_u per total cost among those that are fit. A method is fit if its "
     "predictions are not worse than those of one network by more than its interval allows, if its "
-    f"95 % intervals hold at least {LEAST_COVERAGE:.0%} of the predictions of retrainings, and if "
-    f"its K_u is at least {LEAST_K_U:g}, without an interval wholly below its total cost."
+    f"95 % intervals hold at least {percent(LEAST_COVERAGE)} of the predictions of "
+    f"retrainings, and if its K_u is at least {LEAST_K_U:g}, without an interval "
+    "wholly below its total cost."
 )
 # how good predictions are; the first that a study has counts
 _QUALITIES = ("accuracy", "squared_error")

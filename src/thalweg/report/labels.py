@@ -60,7 +60,7 @@ def place(
             for mark, size in zip(marks, sizes, strict=False)
         ]
     ).reshape(-1, len(_OFFSETS), 4)
-    frame = axes.bbox.extents
+    frame = np.array(axes.bbox.extents)
     for k, best in enumerate(_best(choices, dots, lines, frame)):
         dx, dy = _OFFSETS[best]
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "alpha": 0.6}
@@ -107,4 +107,5 @@ def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _cut(boxes: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    return (boxes[:, :2] < frame[:2]).any(1) | (boxes[:, 2:] > frame[2:]).any(1)
+    outside = np.hstack([boxes[:, :2] < frame[:2], boxes[:, 2:] > frame[2:]])
+    return np.asarray(outside.any(1))

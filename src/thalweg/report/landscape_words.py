@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from thalweg.report.pictured import Functions, Landscape, Profile
+from thalweg.report.tables import percent
 
 BARRIER = (
     "The barrier is the largest rise of the loss above the straight line between its values at the "
@@ -23,10 +24,10 @@ def of_map(mapped: Functions) -> str:
     """Returns what a map of functions shows."""
     return (
         f"What networks predict at {mapped.inputs} inputs, as points: their distances are those of "
-        "predictions, as well as a plane can show them (multidimensional scaling; "
-        f"{mapped.shown:.0%} of the squared distances). A thin line joins the end of a path's free "
-        "part, its member and the target that it was led to. The retrainings are real ones, which "
-        "nothing here has seen."
+        "predictions, as well as a plane can show them (multidimensional scaling; it shows "
+        f"{percent(mapped.shown)} of the squared distances). A thin line joins the end of a path's "
+        "free part, its member and the target that it was led to. The retrainings are real ones, "
+        "which nothing here has seen."
     )
 
 
@@ -47,15 +48,15 @@ def seen_along(profiles: Mapping[str, Profile]) -> str:
     changed = {name: float(profile.disagreement[-1]) for name, profile in profiles.items()}
     high, low = max(barriers, key=barriers.__getitem__), min(barriers, key=barriers.__getitem__)
     far = max(changed, key=changed.__getitem__)
+    share = percent(changed[far], 1)
     if len(profiles) == 1:
         return (
-            f"The barrier is {barriers[high]:.3g} nats, and {changed[far]:.1%} of the inputs have "
-            "changed class at the last end."
+            f"The barrier is {barriers[high]:.3g} nats, and {share} of the inputs have changed "
+            "class at the last end."
         )
     return (
         f"The barriers lie between {barriers[low]:.3g} ({low}) and {barriers[high]:.3g} nats "
-        f"({high}). At the last end, at most {changed[far]:.1%} of the inputs have changed class "
-        f"({far})."
+        f"({high}). At the last end, at most {share} of the inputs have changed class ({far})."
     )
 
 

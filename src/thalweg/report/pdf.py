@@ -14,6 +14,8 @@ from thalweg.report.extras import extra
 from thalweg.report.svg import svg
 from thalweg.report.tables import Table
 
+_TALL = 1.25  # a figure whose height is more than so many widths has a page to itself
+
 
 def pdf(content: Content) -> bytes:
     """Returns the report as a PDF file.
@@ -78,11 +80,13 @@ def _block(block: Block) -> dict[str, Any]:
         case Equation():
             return {"kind": "equation", "formula": block.formula, "number": block.number}
         case Picture():
+            width, height = block.figure.get_size_inches()
             return {
                 "kind": "picture",
                 "file": f"{block.name}.svg",
                 "caption": block.caption,
                 "number": block.number,
+                "tall": height / width > _TALL,
             }
         case Table():
             body = [

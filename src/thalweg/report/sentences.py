@@ -12,7 +12,7 @@ from thalweg.report.families import has_members, is_scale
 from thalweg.report.fitness import LEAST_COVERAGE
 from thalweg.report.pictured import Uncertain
 from thalweg.report.results import records
-from thalweg.report.tables import number
+from thalweg.report.tables import number, percent
 
 
 def against_cost(table: DataFrame, *, bound: bool) -> str:
@@ -53,18 +53,19 @@ def spread(inputs: DataFrame, methods: DataFrame) -> str:
     ratios = {}
     for row in records(methods):
         own = inputs[inputs["method"] == row.method]
-        size = float((own["u_reference"] ** 2).mean())
-        if size > 0:
-            ratios[row.number] = float(np.sqrt((own["u"] ** 2).mean() / size))
+        square = float((own["u_reference"] ** 2).mean())
+        if square > 0:
+            ratios[row.number] = float(np.sqrt((own["u"] ** 2).mean() / square))
     spreads = {name: ratio for name, ratio in ratios.items() if ratio > 0}
     if not spreads:
         return "No method predicts any spread."
     low, high = min(spreads, key=spreads.__getitem__), max(spreads, key=spreads.__getitem__)
+    whole = "of the reference's u"
     told = (
-        f"As root mean squares, methods predict from {spreads[low]:.0%} (no. {low}) to "
-        f"{spreads[high]:.0%} (no. {high}) of the reference's u"
+        f"As root mean squares, methods predict from {percent(spreads[low])} (no. {low}) to "
+        f"{percent(spreads[high])} (no. {high}) {whole}"
         if low != high
-        else f"As root mean squares, no. {low} predicts {spreads[low]:.0%} of the reference's u"
+        else f"As a root mean square, no. {low} predicts {percent(spreads[low])} {whole}"
     )
     none = [name for name, ratio in ratios.items() if ratio == 0]
     told += f"; without any spread: {listed(none)}." if none else "."
@@ -83,12 +84,14 @@ def coverage(table: DataFrame) -> str:
     enough = records(known[known["value"] >= LEAST_COVERAGE])
     least = records(known.sort_values("value", kind="stable"))[0]
     most = records(known.sort_values("value", kind="stable", ascending=False))[0]
-    told = f"At least {LEAST_COVERAGE:.0%} are held by {len(enough) or 'none'} of {len(known)} "
+    told = (
+        f"At least {percent(LEAST_COVERAGE)} are held by {len(enough) or 'none'} of {len(known)} "
+    )
     told += _plural(records(known), "method")
     if least.number != most.number:
         told += (
-            f"; the shares go from {least.value:.0%} (no. {least.number}) to {most.value:.0%} "
-            f"(no. {most.number})"
+            f"; the shares go from {percent(least.value)} (no. {least.number}) to "
+            f"{percent(most.value)} (no. {most.number})"
         )
     real = known[is_scale(known) & has_members(known)]
     if len(real) and (real["value"] < LEAST_COVERAGE).all():

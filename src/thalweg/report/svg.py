@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ def svg(figure: Figure, name: str, *, words: bool = False) -> str:
             so that no font is needed.
     """
     buffer = io.StringIO()
-    fonts = {"svg.fonttype": "none"} if words else {}
+    fonts: Any = {"svg.fonttype": "none"} if words else {}
     with matplotlib.rc_context({**STYLE, **fonts, "svg.hashsalt": name}), unseen_glyphs():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

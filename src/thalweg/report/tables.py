@@ -1,4 +1,4 @@
-"""The tables of a report: numbers become cells with intervals, and what is not known is left out."""
+"""The tables of a report: numbers become cells with intervals; what nobody knows is left out."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,6 +81,16 @@ def number(value: float, digits: str) -> str:
     if float(text.replace(" ", "")) == 0:
         text = text.lstrip("-")
     return text.replace("-", "−")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Formats a share.
+
+    Example:
+        >>> percent(0.85), percent(0.0123, 1)
+        ('85 %', '1.2 %')
+    """
+    return f"{100 * share:.{digits}f} %"
 
 
 def cell(value: float, low: float, high: float, digits: str) -> Cell:
