@@ -107,6 +107,8 @@ def test_deep_ensembles_alone_are_not_recommended(tmp_path):
 
 
 def test_an_open_interval_is_a_lower_limit(study):
+    setting(study, "k_u", {NEXT: 2.2}, half=0.1)
+
     def edit(table):
         rows = (table["metric"] == "k_u") & (table["method"] == BEST)
         return table.assign(high=table["high"].where(~rows, float("inf")))

@@ -86,7 +86,7 @@ def _block(block: Block) -> dict[str, Any]:
                 "file": f"{block.name}.svg",
                 "caption": block.caption,
                 "number": block.number,
-                "tall": height / width > _TALL,
+                "tall": bool(height > _TALL * width),
             }
         case Table():
             body = [

@@ -172,9 +172,10 @@ def parts(names: Sequence[T], most: int) -> list[list[T]]:
         >>> parts("abcde", 2)
         [['a'], ['b', 'c'], ['d', 'e']]
     """
-    count = -(-len(names) // most)
+    count = max(1, -(-len(names) // most))
     ends = [len(names) * i // count for i in range(count + 1)]
-    return [list(names[ends[i] : ends[i + 1]]) for i in range(count)]
+    split = [list(names[ends[i] : ends[i + 1]]) for i in range(count)]
+    return [part for part in split if part]
 
 
 def _several(
