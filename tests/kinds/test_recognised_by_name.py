@@ -20,7 +20,7 @@ from thalweg.explorers.base import Explorer, explorers
 from thalweg.explorers.deep_ensemble import DeepEnsemble
 from thalweg.metrics.info import FACTS
 from thalweg.predictions import Predictions
-from thalweg.report import content
+from thalweg.report import measures
 from thalweg.report.families import LOOKS, described
 from thalweg.report.results import load
 from thalweg.report.tables import cost_table
@@ -205,5 +205,5 @@ def test_committed_results_are_what_today_s_classes_say(name):
 
 
 def test_metrics_are_grouped_by_whole_names():
-    grouped = [name for names in content.GROUPS.values() for name in names]
-    assert len(grouped) == len(set(grouped)) and set(grouped) <= set(FACTS) - set(content.MAIN)
+    grouped = [name for names in measures.GROUPS.values() for name in names]
+    assert len(grouped) == len(set(grouped)) and set(grouped) <= set(FACTS) - set(measures.MAIN)

@@ -1,11 +1,13 @@
-"""Cells: intervals, open ends, dashes, and which one is the best."""
+"""Cells: intervals and open ends; tables: what is not known is left out."""
 
 import math
+from dataclasses import replace
 
-import pytest
+from synthetic import write_results
 
-from thalweg.report.answer import answer
-from thalweg.report.tables import Cell, cell, number, with_best
+from thalweg.metrics.info import FACTS
+from thalweg.report.results import load
+from thalweg.report.tables import Cell, cell, cost_table, metric_table, number
 
 
 def test_an_interval_without_an_upper_end_prints_its_lower_one():
@@ -23,35 +25,23 @@ def test_intervals_have_true_minus_signs_and_the_facts_digits():
     assert number(-0.0001, ".2f") == "0.00"
 
 
-@pytest.mark.parametrize(
-    ("direction", "best"), [("higher", "2.0"), ("lower", "0.5"), ("one", "0.9"), ("none", None)]
-)
-def test_the_best_by_direction(direction, best):
-    cells = with_best(
-        [Cell("0.5", order=0.5), Cell("0.9", order=0.9), Cell("2.0", order=2.0), Cell("–")],
-        direction,
+def test_columns_and_rows_of_which_nothing_is_known_are_left_out(tmp_path):
+    results = load(write_results(tmp_path, failures=False))
+    table = metric_table(results, "main", "", [FACTS["coverage"], FACTS["fair_gap"]])
+    labels = [row.label for row in table.rows]
+    assert "deep ensemble of 1" not in labels and "deep ensemble of 2" in labels
+    assert any("have no row" in note for note in table.notes)
+    unknown = results.comparison["metric"] == "fair_gap"
+    nothing = results.comparison.assign(value=results.comparison["value"].where(~unknown))
+    table = metric_table(
+        replace(results, comparison=nothing), "main", "", [FACTS["accuracy"], FACTS["fair_gap"]]
     )
-    assert [c.text for c in cells if c.best] == ([best] if best else [])
+    assert [head[0] for head in table.head] == ["cost", "total", "acc"]
 
 
-def test_equal_print_is_equally_good():
-    assert (
-        sum(
-            c.best
-            for c in with_best(
-                [cell(1.01, 1, 2, ".1f"), cell(1.02, 1, 2, ".1f"), cell(0.2, 0, 1, ".1f")], "higher"
-            )
-        )
-        == 2
-    )
-
-
-def test_the_answer_says_when_nothing_beats_a_deep_ensemble(tmp_path):
-    from synthetic import METHODS, write_results
-
-    from thalweg.report.results import load
-
-    weak = [m if m[2] is None else (*m[:4], 1.0, 1.0, m[6]) for m in METHODS]
-    own = [m for m in weak if m[1] == "deep-ensemble"]
-    text = answer(load(write_results(tmp_path, own, failures=False)))
-    assert "less than a deep ensemble at that cost" in text and "none failed" in text
+def test_a_cost_that_an_earlier_version_did_not_measure_has_no_column(tmp_path):
+    results = load(write_results(tmp_path, failures=False))
+    heads = [head[0] for head in cost_table(results, "").head]
+    older = results.methods.assign(emulator_seconds=math.nan)
+    fewer = [head[0] for head in cost_table(replace(results, methods=older), "").head]
+    assert [head for head in heads if head not in fewer] == ["emulator"]

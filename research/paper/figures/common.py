@@ -1,10 +1,10 @@
 """What figures share: what a point says under the pointer, and the decimal sign of a language."""
 
-from html import escape
-
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
+
+from thalweg.report.svg import told
 
 POINT = {"en": ".", "fr": ","}
 
@@ -13,19 +13,17 @@ class Tips:
     """What points say under the pointer."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._said = name, list[str]()
+        self._name, self._said = name, dict[str, str]()
 
     def add(self, artist: Artist, text: str) -> None:
         """Notes what an artist shall say."""
-        artist.set_gid(f"{self._name}-tip-{len(self._said)}")
-        self._said.append(text)
+        identity = f"{self._name}-tip-{len(self._said)}"
+        artist.set_gid(identity)
+        self._said[identity] = text
 
     def told(self, drawing: str) -> str:
         """Returns an SVG whose points say it."""
-        for number, text in enumerate(self._said):
-            group = f'<g id="{self._name}-tip-{number}">'
-            drawing = drawing.replace(group, f"{group}<title>{escape(text)}</title>", 1)
-        return drawing
+        return told(drawing, self._said)
 
 
 def number(value: float, digits: int, lang: str) -> str:

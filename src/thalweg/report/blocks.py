@@ -1,6 +1,7 @@
 """The blocks of a report. report.typ and report.html draw every kind, so both show the same."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,11 +10,18 @@ from thalweg.report.tables import Table
 
 # Text between two of these characters is bold. A label can contain `**`, but not this character.
 BOLD = "\x02"
+# The name of a block between two of these characters becomes its number, such as "Figure 2".
+SEEN = "\x03"
 
 
 def bold(text: str) -> str:
     """Returns a text that is drawn in bold."""
     return f"{BOLD}{text}{BOLD}"
+
+
+def see(name: str) -> str:
+    """Returns a reference to the figure, table or equation of that name."""
+    return f"{SEEN}{name}{SEEN}"
 
 
 @dataclass(frozen=True)
@@ -45,24 +53,43 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Equation:
+    """A formula on a line of its own.
+
+    Attributes:
+        name: A short name for links.
+        formula: The formula, in the language of Typst.
+        number: Its number, such as `eq. (1)`; `numbered` gives it.
+    """
+
+    name: str
+    formula: str
+    number: str = ""
+
+
+@dataclass(frozen=True)
 class Picture:
     """A figure.
 
     Attributes:
         name: A short name for files and links.
-        caption: What the figure shows and how to read it.
+        caption: What the figure shows, and what is to be seen in it.
         figure: The figure as it is printed.
+        tips: What parts of the figure say under the pointer, by their ids in the drawing.
         live: The same figure as a plotly figure, which the page shows instead; None if there is
             none.
+        number: Its number, such as `Figure 2`; `numbered` gives it.
     """
 
     name: str
     caption: str
     figure: Figure
+    tips: Mapping[str, str] = field(default_factory=dict)
     live: dict[str, Any] | None = None
+    number: str = ""
 
 
-Block = Paragraph | Pairs | Items | Code | Picture | Table
+Block = Paragraph | Pairs | Items | Code | Equation | Picture | Table
 
 
 @dataclass(frozen=True)
@@ -80,7 +107,7 @@ class Content:
     Attributes:
         title: The title of the report.
         subtitle: The data, the network and the date, in one line.
-        answer: The answer, in a few sentences.
+        answer: The answer, in a few paragraphs.
         sections: The sections.
         date: The date on which the study ended, in ISO 8601.
         version: The version of thalweg.
@@ -88,7 +115,7 @@ class Content:
 
     title: str
     subtitle: str
-    answer: str
+    answer: tuple[str, ...]
     sections: tuple[Section, ...]
     date: str
     version: str

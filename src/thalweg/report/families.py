@@ -17,7 +17,6 @@ class Look:
         colour: A colour of Okabe and Ito's palette (2008), which colour-blind readers can tell
             apart.
         marker: The marker's name in matplotlib.
-        symbol: The marker's name in plotly.
         title: The family's name in legends.
         is_scale: Whether its methods are the scale for the others, as deep ensembles are.
         has_members: Whether its methods have draws, and not only u.
@@ -25,22 +24,21 @@ class Look:
 
     colour: str
     marker: str
-    symbol: str
     title: str
     is_scale: bool = False
     has_members: bool = True
 
 
 LOOKS = {
-    "deep ensemble": Look(MUTED, "o", "circle", "deep ensembles (real retrainings)", is_scale=True),
-    "short": Look("#56B4E9", "v", "triangle-down", "shortened trainings"),
-    "subspace": Look("#0072B2", "s", "square", "subspaces: lines, curves, simplexes"),
-    "trajectory": Look("#009E73", "D", "diamond", "along one trajectory"),
-    "emulator": Look("#D55E00", "^", "triangle-up", "emulators"),
-    "led": Look("#F0E442", "h", "hexagon", "paths led to plausible retrainings"),
-    "embedded": Look("#7A5195", "p", "pentagon", "ensembles inside one network"),
-    "trivial": Look("#CC79A7", "X", "x", "trivial baseline", has_members=False),
-    "other": Look("#B8860B", "P", "cross", "other explorers"),
+    "deep ensemble": Look(MUTED, "o", "deep ensembles (real retrainings)", is_scale=True),
+    "short": Look("#56B4E9", "v", "shortened trainings"),
+    "subspace": Look("#0072B2", "s", "subspaces: lines, curves, simplexes"),
+    "trajectory": Look("#009E73", "D", "along one trajectory"),
+    "emulator": Look("#D55E00", "^", "emulators"),
+    "led": Look("#F0E442", "h", "paths led to plausible retrainings"),
+    "embedded": Look("#7A5195", "p", "ensembles inside one network"),
+    "trivial": Look("#CC79A7", "X", "trivial baseline", has_members=False),
+    "other": Look("#B8860B", "P", "other explorers"),
 }
 
 _NAMED = {

@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
-from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, LOOKS, MUTED
-from thalweg.report.labels import place, plain
+from thalweg.report.labels import plain
 from thalweg.report.results import records
 
 WIDTH = 6.7  # the width of the text, in inches
@@ -51,6 +50,7 @@ def styled(width: float, height: float, draw: Callable[[Figure], None]) -> Figur
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it stays as it is now, which also saves time
     return figure
 
 
@@ -60,19 +60,6 @@ def unseen_glyphs() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
-
-
-def against_cost(table: DataFrame, symbol: str, *, bound: bool) -> Figure:
-    """Draws retraining equivalents against total cost, with intervals, on logarithmic axes.
-
-    Args:
-        table: One row per method: number, family, total, value, low, high.
-        symbol: The symbol of the values, `K_eq` or `K_u`.
-        bound: Whether the theoretical bound of eq. (1) is drawn.
-    """
-    return styled(
-        WIDTH, 3.25, lambda figure: _against_cost(figure.subplots(), table, symbol, bound=bound)
-    )
 
 
 def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
@@ -106,7 +93,7 @@ def spread(inputs: DataFrame, methods: DataFrame, bins: int = 10) -> Figure:
 def reliability(table: DataFrame, methods: DataFrame) -> Figure:
     """Draws reliability diagrams, accuracy against confidence, with a panel per method.
 
-    The area of a point is proportional to the number of inputs in its bin.
+    The size of a point says whether its bin holds less than 2 % of the inputs, or 20 % and more.
 
     Args:
         table: One row per method and bin: method, bin, confidence, accuracy, count.
@@ -116,11 +103,15 @@ def reliability(table: DataFrame, methods: DataFrame) -> Figure:
 
     def panel(axes: Axes, method: str, colour: str) -> None:
         rows = table[(table["method"] == method) & (table["count"] > 0)].sort_values("bin")
-        x, y, area = rows["confidence"], rows["accuracy"], 60 * rows["count"] / rows["count"].sum()
+        x, y, share = rows["confidence"], rows["accuracy"], rows["count"] / rows["count"].sum()
         axes.set(xlim=(begin, 1.03), ylim=(begin, 1.03))
         axes.plot([begin, 1], [begin, 1], color=MUTED, linewidth=0.7)
         axes.plot(x, y, color=colour, linewidth=0.8)
-        axes.scatter(x, y, s=4 + area, color=colour, linewidth=0)
+        # three sizes, not areas: a drawing then holds three marks, not one for each bin
+        for low, high, markersize in ((0.0, 0.02, 1.8), (0.02, 0.2, 3.2), (0.2, 1.1, 5.0)):
+            some = (share >= low) & (share < high)
+            style: Any = {"color": colour, "markersize": markersize, "markeredgewidth": 0}
+            axes.plot(x[some], y[some], "o", **style)
 
     return _panels(methods, panel, "confidence", "accuracy")
 
@@ -172,7 +163,7 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
             x, y, colour = rows["members"], rows["value"], LOOKS["deep ensemble"].colour
             axes.plot(x, y, "o-", color=colour, markersize=2.6)
             axes.set(xscale="log", title=plain(_wrapped(titles[metric], 20)))
-            axes.set_xticks(*_plain_ticks(x.min(), x.max()))
+            axes.set_xticks(*plain_ticks(x.min(), x.max()))
             axes.minorticks_off()
         for axes in grid.flat[len(titles) :]:
             axes.set_axis_off()
@@ -181,71 +172,18 @@ def curves(table: DataFrame, titles: dict[str, str]) -> Figure:
     return styled(WIDTH, 0.3 + 1.35 * -(-len(titles) // 5), draw)
 
 
-def _against_cost(axes: Axes, table: DataFrame, symbol: str, *, bound: bool) -> None:
-    ends = np.array([min(0.8, table["total"].min() * 0.85), table["total"].max() * 1.25])
-    line = np.geomspace(ends[0], ends[1], 60)
-    axes.plot(line, line, color=MUTED, linewidth=0.9)
-    if bound:
-        best = [best_possible_k_eq(k) for k in line]
-        axes.plot(line, best, color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
-    points, names = [], []
-    for row in records(table[table["value"].notna()]):
-        look = LOOKS[row.family]
-        shown = min(row.value, row.high) if np.isfinite(row.value) else row.low
-        bottom = row.low if np.isfinite(row.low) and row.low > 0 else shown
-        top = row.high
-        if np.isinf(row.high):  # an arrow replaces the upper end
-            shown, top = row.low, row.low * 1.25
-            style: Any = {"markersize": 3.5, "fillstyle": "none", "zorder": 3}
-            axes.plot(row.total, top, "^", color=look.colour, **style)
-        axes.plot([row.total, row.total], [bottom, top], color=look.colour, linewidth=0.9, zorder=2)
-        axes.plot(row.total, shown, look.marker, color=look.colour, markersize=5, zorder=3)
-        points.append((row.total, shown))
-        names.append(str(row.number))
-    values = [y for _, y in points]
-    floor = min([*values, *table["low"][table["low"] > 0], 1.0])
-    roof = max([*values, *table["high"][np.isfinite(table["high"])], 2.0])
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=ends,
-        ylim=(floor * 0.8, roof * 1.35),
-        xlabel="total cost in trainings",
-        ylabel=f"{_subscripted(symbol)} in retrainings",
-    )
-    axes.set_xticks(*_plain_ticks(*ends))
-    axes.set_yticks(*_plain_ticks(floor * 0.8, roof * 1.35))
-    axes.minorticks_off()
-    axes.grid(color=MUTED, alpha=0.2, linewidth=0.5)
-    _legend(axes, table, bound=bound)
-    place(axes, points, names, fontsize=6.5)
-
-
-def _legend(axes: Axes, table: DataFrame, *, bound: bool) -> None:
-    handles = []
-    for name, look in LOOKS.items():
-        if (table["family"] == name).any():
-            style: Any = {"color": look.colour, "markersize": 5, "label": look.title}
-            handles += axes.plot([], [], look.marker, **style)
-    handles += axes.plot([], [], color=MUTED, linewidth=0.9, label="K = total cost")
-    if bound:
-        dashed: Any = {"color": INK, "linewidth": 0.9, "linestyle": (0, (5, 3))}
-        handles += axes.plot([], [], label="best with the anchors' mean, eq. (1)", **dashed)
-    axes.figure.legend(handles=handles, loc="outside right upper")
-
-
 def _panels(
     methods: DataFrame, panel: Callable[[Axes, str, str], None], xlabel: str, ylabel: str
 ) -> Figure:
-    """Draws a panel per method, five in a row, on common axes."""
-    columns = 5
+    """Draws a panel per method, six in a row, on common axes."""
+    columns = 6
     rows = -(-len(methods) // columns)
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, row in zip(grid.flat, records(methods), strict=False):
             panel(axes, row.method, LOOKS[row.family].colour)
-            axes.set_title(plain(_wrapped(f"{row.number}  {row.method}")), fontsize=6, loc="left")
+            axes.set_title(plain(_wrapped(f"{row.number}  {row.method}")), fontsize=5.5, loc="left")
             axes.minorticks_off()
             axes.set_box_aspect(1)
         for k in range(len(methods), rows * columns):
@@ -254,19 +192,14 @@ def _panels(
         figure.supxlabel(xlabel, fontsize=7.5)
         figure.supylabel(ylabel, fontsize=7.5)
 
-    return styled(WIDTH, 0.35 + 1.5 * rows, draw)
+    return styled(WIDTH, 0.4 + 1.24 * rows, draw)
 
 
-def _wrapped(text: str, width: int = 24) -> str:
+def _wrapped(text: str, width: int = 19) -> str:
     lines = textwrap.wrap(text, width)
     if len(lines) > 2:
         lines = [lines[0], f"{lines[1][: width - 1]}…"]
     return "\n".join(lines)
-
-
-def _subscripted(symbol: str) -> str:
-    letter, _, index = symbol.partition("_")
-    return f"${letter}_{{\\mathrm{{{index}}}}}$"
 
 
 def _decades(values: Series) -> tuple[float, float]:
@@ -277,7 +210,7 @@ def _decades(values: Series) -> tuple[float, float]:
     return float(min(low * 0.7, high / 10)), float(high * 1.3)
 
 
-def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+def plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     """Returns the ticks of a logarithmic axis at 1, 2, 5, 10, ..., written as plain numbers."""
     steps = [m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)]
     ticks = [step for step in steps if low <= step <= high]

@@ -4,19 +4,24 @@ import json
 import re
 from importlib import resources
 
-from thalweg.report.blocks import BOLD, Content
+from thalweg.report.blocks import BOLD, Content, Equation, Picture
+from thalweg.report.equations import mathml
 from thalweg.report.extras import extra
 from thalweg.report.families import LOOKS
-from thalweg.report.svg import in_text_colour, svg
+from thalweg.report.svg import in_text_colour, svg, told
 
 
 def html(content: Content) -> str:
-    """Returns the report as an HTML page, which contains plotly.js.
+    """Returns the content as an HTML page, which contains plotly.js if a picture needs it.
 
     Raises:
-        InputError: jinja2 or plotly is not installed.
+        InputError: jinja2, or typst or plotly where they are needed, is not installed.
     """
-    jinja2, offline = extra("jinja2"), extra("plotly.offline")
+    jinja2 = extra("jinja2")
+    blocks = [block for section in content.sections for block in section.blocks]
+    is_live = any(isinstance(block, Picture) and block.live for block in blocks)
+    equations = [block for block in blocks if isinstance(block, Equation)]
+    formulas = mathml([equation.formula for equation in equations])
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -27,13 +32,18 @@ def html(content: Content) -> str:
     page = template.render(
         content=content,
         kind=lambda block: type(block).__name__,
-        drawing=lambda block: in_text_colour(svg(block.figure, block.name)),
+        drawing=_drawing,
+        formulas={e.name: made for e, made in zip(equations, formulas, strict=True)},
         # "</" would end the script that holds the data
         data=lambda value: json.dumps(value, sort_keys=True).replace("</", "<\\/"),
         colours={name: look.colour for name, look in LOOKS.items()},
-        plotly=offline.get_plotlyjs(),
+        plotly=extra("plotly.offline").get_plotlyjs() if is_live else "",
     )
     return str(page)
+
+
+def _drawing(picture: Picture) -> str:
+    return told(in_text_colour(svg(picture.figure, picture.name, words=True)), picture.tips)
 
 
 def _words(text: str) -> str:

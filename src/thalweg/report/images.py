@@ -8,7 +8,7 @@ from pandas import DataFrame
 from thalweg.report.families import INK, LOOKS, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.labels import plain
-from thalweg.report.results import Uncertain
+from thalweg.report.pictured import Uncertain
 
 SHOWN = 12
 

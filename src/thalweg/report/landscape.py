@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from thalweg.report.families import INK, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.labels import place, plain
-from thalweg.report.results import Functions, Landscape, Profile
+from thalweg.report.pictured import Functions, Landscape, Profile
 
 # black stays black on the coloured field, whatever the reader's theme
 _BLACK, _WHITE = "#000000", "#ffffff"

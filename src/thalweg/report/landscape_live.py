@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.report.extras import extra
 from thalweg.report.families import MUTED
 from thalweg.report.landscape import GROUPS, PATHS, chains, levels, rounded
-from thalweg.report.results import Functions, Landscape, Profile
+from thalweg.report.pictured import Functions, Landscape, Profile
 
 _CLEAR, _GRID = "rgba(0,0,0,0)", "rgba(128,128,135,0.35)"
 _BLACK, _WHITE = "#000000", "#ffffff"

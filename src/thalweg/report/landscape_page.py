@@ -17,7 +17,8 @@ from thalweg.report import landscape, landscape_live, landscape_words
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
 from thalweg.report.figures import STYLE, unseen_glyphs
 from thalweg.report.html import html
-from thalweg.report.results import Functions, Landscape, Profile
+from thalweg.report.numbering import numbered
+from thalweg.report.pictured import Functions, Landscape, Profile
 
 CHANCE = (
     "These networks predict no better than chance, so their barriers mean nothing: give them more "
@@ -150,8 +151,8 @@ def _content(
     surface = landscape_live.surface(shown, unit)
     contours = landscape_live.contours(shown, unit)
     plane = (
-        Picture("surface", about_surface, pictures["landscape"], surface),
-        Picture("contours", about_contours, pictures["landscape"], contours),
+        Picture("surface", about_surface, pictures["landscape"], live=surface),
+        Picture("contours", about_contours, pictures["landscape"], live=contours),
     )
     sections = [Section("The plane", plane)]
     versions = stored["versions"]
@@ -165,7 +166,7 @@ def _content(
     ]
     if along:
         live, rows = landscape_live.along(along), tuple((n, _told(p)) for n, p in along.items())
-        paths = (Picture("paths", landscape_words.ALONG, pictures["paths"], live), Pairs(rows))
+        paths = (Picture("paths", landscape_words.ALONG, pictures["paths"], live=live), Pairs(rows))
         sections.append(Section("Along paths", paths))
         count = len(next(iter(along.values())).positions)
         made.append(("Paths", f"The loss was measured at {count} evenly spaced positions."))
@@ -174,7 +175,7 @@ def _content(
             "functions",
             landscape_words.of_map(mapped),
             pictures["functions"],
-            landscape_live.functions(mapped),
+            live=landscape_live.functions(mapped),
         )
         sections.append(Section("What they predict", (seen,)))
     if stored["made"]:
@@ -199,8 +200,8 @@ def _content(
     return Content(
         title="The loss landscape",
         subtitle=f"{plan['title']}: {shown.about}",
-        answer=" ".join([*told, CHANCE] if stored["chance"] else told),
-        sections=tuple(sections),
+        answer=(" ".join([*told, CHANCE] if stored["chance"] else told),),
+        sections=numbered(sections)[0],
         date="",
         version=versions["thalweg"],
     )

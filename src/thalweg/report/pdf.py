@@ -9,10 +9,12 @@ from typing import Any
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.report.blocks import Block, Code, Content, Items, Pairs, Paragraph, Picture
+from thalweg.report.blocks import Block, Code, Content, Equation, Items, Pairs, Paragraph, Picture
 from thalweg.report.extras import extra
 from thalweg.report.svg import svg
 from thalweg.report.tables import Table
+
+_TALL = 1.25  # a figure whose height is more than so many widths has a page to itself
 
 
 def pdf(content: Content) -> bytes:
@@ -75,15 +77,25 @@ def _block(block: Block) -> dict[str, Any]:
             return {"kind": "items", "texts": texts}
         case Code(text):
             return {"kind": "code", "text": text}
-        case Picture(name, caption, _, _):
-            return {"kind": "picture", "file": f"{name}.svg", "caption": caption}
+        case Equation():
+            return {"kind": "equation", "formula": block.formula, "number": block.number}
+        case Picture():
+            width, height = block.figure.get_size_inches()
+            return {
+                "kind": "picture",
+                "file": f"{block.name}.svg",
+                "caption": block.caption,
+                "number": block.number,
+                "tall": bool(height > _TALL * width),
+            }
         case Table():
             body = [
-                [row.number, row.label, row.mark, [[c.text, c.interval, c.best] for c in row.cells]]
+                [row.number, row.label, row.mark, [[c.text, c.interval] for c in row.cells]]
                 for row in block.rows
             ]
             return {
                 "kind": "table",
+                "number": block.number,
                 "title": block.title,
                 "head": block.head,
                 "rows": body,

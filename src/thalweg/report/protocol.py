@@ -4,6 +4,7 @@ from typing import Any
 
 from thalweg.report.blocks import Block, Pairs, Paragraph
 from thalweg.report.families import is_scale
+from thalweg.report.fitness import RULE
 from thalweg.report.results import Results, need, records, settings
 from thalweg.report.tables import size
 
@@ -109,6 +110,7 @@ def _method(study: dict[str, Any], reference: int, pool: int, bases: int) -> lis
             "were read from the cache. The total cost, by which efficiency is computed, includes "
             "forward-only evaluations at a third each.",
         ),
+        ("Recommendation", RULE),
     ]
 
 

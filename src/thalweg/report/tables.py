@@ -1,8 +1,8 @@
-"""The tables of a report: numbers become cells with intervals, and the best cells are bold."""
+"""The tables of a report: numbers become cells with intervals; what nobody knows is left out."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from thalweg.metrics.info import MetricInfo
 from thalweg.report.results import Results, records
@@ -17,13 +17,11 @@ class Cell:
     Attributes:
         text: The number as it is printed.
         interval: The number's interval as it is printed; empty if there is none.
-        best: Whether the number is the best of its column.
         order: The number by which the column is sorted; None comes last.
     """
 
     text: str
     interval: str = ""
-    best: bool = False
     order: float | None = None
 
 
@@ -51,17 +49,21 @@ class Table:
     """A table.
 
     Attributes:
+        name: A short name for links.
         title: What the table shows.
         head: The titles of the columns after the method's, each with its unit (or an empty text)
             and an arrow that points to the better side.
         rows: The rows, one per method.
         notes: The footnotes.
+        number: Its number, such as `Table 3`; `numbered` gives it.
     """
 
+    name: str
     title: str
     head: tuple[tuple[str, str, str], ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    number: str = ""
 
 
 def number(value: float, digits: str) -> str:
@@ -79,6 +81,16 @@ def number(value: float, digits: str) -> str:
     if float(text.replace(" ", "")) == 0:
         text = text.lstrip("-")
     return text.replace("-", "−")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Formats a share.
+
+    Example:
+        >>> percent(0.85), percent(0.0123, 1)
+        ('85 %', '1.2 %')
+    """
+    return f"{100 * share:.{digits}f} %"
 
 
 def cell(value: float, low: float, high: float, digits: str) -> Cell:
@@ -103,30 +115,16 @@ def cell(value: float, low: float, high: float, digits: str) -> Cell:
     return Cell(number(value, digits), interval, order=value)
 
 
-def with_best(cells: Sequence[Cell], direction: str) -> list[Cell]:
-    """Marks the best cells of a column: the highest, the lowest, or the nearest to one.
-
-    Cells that are printed alike are equally good.
-    """
-    scores = {"higher": lambda v: v, "lower": lambda v: -v, "one": lambda v: -abs(v - 1)}
-    given = [c for c in cells if c.order is not None]
-    if direction not in scores or len(given) < 2:
-        return list(cells)
-    best = max(given, key=lambda c: scores[direction](c.order))
-    return [replace(c, best=c.order is not None and c.text == best.text) for c in cells]
-
-
 def metric_column(results: Results, fact: MetricInfo) -> list[Cell]:
     """Returns the cells `[methods]` of one metric, in the order of `results.methods`."""
     cells = {
         row.method: cell(row.value, row.low, row.high, fact.digits)
         for row in records(results.metric(fact.name))
     }
-    column = [cells.get(method, Cell(DASH)) for method in results.methods["method"]]
-    return with_best(column, fact.direction)
+    return [cells.get(method, Cell(DASH)) for method in results.methods["method"]]
 
 
-def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> Table:
+def metric_table(results: Results, name: str, title: str, facts: Iterable[MetricInfo]) -> Table:
     """Returns a table of metrics, whose first columns are the training cost and the total cost."""
     columns = [
         (fact.symbol, fact.unit.replace("retrainings per ", "per "), _arrow(fact.direction))
@@ -138,7 +136,7 @@ def metric_table(results: Results, title: str, facts: Iterable[MetricInfo]) -> T
     ]
     cells += [metric_column(results, fact) for fact in facts]
     costs = [("cost", "trainings", ""), ("total", "trainings", "")]
-    return _table(results, title, [*costs, *columns], cells)
+    return _table(results, name, title, [*costs, *columns], cells, given=len(costs))
 
 
 def elsewhere_tables(results: Results, fact: MetricInfo, most: int) -> list[Table]:
@@ -156,11 +154,12 @@ def elsewhere_tables(results: Results, fact: MetricInfo, most: int) -> list[Tabl
             for row in records(found[found["set"] == name])
         }
         column = [cells.get(method, Cell(DASH)) for method in methods]
-        columns.append(with_best(column, fact.direction))
+        columns.append(column)
     title = f"The {fact.title}, by the set of these inputs."
     return [
         _table(
             results,
+            f"elsewhere-{start}",
             title,
             [(name, "", _arrow(fact.direction)) for name in sets[start : start + most]],
             columns[start : start + most],
@@ -188,7 +187,7 @@ def cost_table(results: Results, title: str) -> Table:
         [_measured(float(v), text) for v in results.methods[column]]
         for column, (_, text) in show.items()
     ]
-    return _table(results, title, [head for head, _ in show.values()], cells)
+    return _table(results, "costs", title, [head for head, _ in show.values()], cells)
 
 
 def _measured(value: float, text: Callable[[float], str]) -> Cell:
@@ -228,24 +227,47 @@ def size(count: float) -> str:
 
 def _table(
     results: Results,
+    name: str,
     title: str,
     head: Sequence[tuple[str, str, str]],
     columns: Sequence[Sequence[Cell]],
+    *,
+    given: int = 0,
 ) -> Table:
+    """Returns a table without the columns and rows in which nothing is known.
+
+    Args:
+        results: The results, with a row per method.
+        name: The table's short name.
+        title: What it shows.
+        head: The heads of its columns.
+        columns: Their cells `[columns][methods]`.
+        given: How many columns, from the first on, don't count as something that a row knows.
+    """
+    kept = [k for k, column in enumerate(columns) if any(c.text != DASH for c in column)]
     rows = []
     for i, method in enumerate(records(results.methods)):
+        if all(columns[k][i].text == DASH for k in kept if k >= given):
+            continue
         mark = "‡" if method.lost else "" if method.is_retraining else "†"
-        cells = tuple(column[i] for column in columns)
-        row = Row(int(method.number), str(method.method), mark, str(method.family), cells)
-        rows.append(row)
-    marks = {row.mark for row in rows}
-    notes = [
-        "The best value of a column is bold. The 95 % interval is grey. An arrow points to the "
-        "better side; → 1 means that 1 is best."
-    ]
+        cells = tuple(columns[k][i] for k in kept)
+        rows.append(Row(int(method.number), str(method.method), mark, str(method.family), cells))
+    return Table(name, title, tuple(head[k] for k in kept), tuple(rows), _notes(results, rows))
+
+
+def _notes(results: Results, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Returns the footnotes of a table with these rows."""
+    marks, cells = {row.mark for row in rows}, [cell for row in rows for cell in row.cells]
+    notes = []
+    if any(c.interval for c in cells):
+        notes.append("The 95 % interval is grey.")
+    if any(c.text == DASH for c in cells):
+        notes.append(f"{DASH}  Not defined, or not measured, for that method.")
+    if len(rows) < len(results.methods):
+        notes.append("Methods of which nothing here is known have no row.")
     notes += ["†  The method's members are not retrainings."] if "†" in marks else []
     notes += ["‡  All runs of the method failed."] if "‡" in marks else []
-    return Table(title, tuple(head), tuple(rows), tuple(notes))
+    return tuple(notes)
 
 
 def _arrow(direction: str) -> str:
