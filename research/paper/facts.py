@@ -7,7 +7,7 @@ there fails the build.
 import json
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,10 @@ def facts() -> dict[str, Any]:
         "atlas": atlas(judged),
         "growth": growth(json.loads((ATLAS / "growth.json").read_text())),
         "claims": {Path(found["plan"]).stem: claims(found["bases"]) for found in stored(CLAIMS)},
+        "deviations": {
+            Path(found["plan"]).stem: claims(found["bases"], _deviation) for found in stored(CLAIMS)
+        },
+        "bases": {Path(found["plan"]).stem: len(found["bases"]) for found in stored(CLAIMS)},
         "parts": {found["plan"]: _known(found["methods"]) for found in stored(PATHS)},
     }
 
@@ -111,13 +115,21 @@ def network(model: Mapping[str, Any]) -> str:
     return text
 
 
-def claims(bases: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the means over bases of what was measured of the papers' claims."""
+def claims(
+    bases: Mapping[str, Any], of: Callable[[list[float]], float] = statistics.fmean
+) -> dict[str, Any]:
+    """Returns the means over bases, or something else of them, of what was measured of the papers'
+    claims.
+    """
     found: dict[str, Any] = {}
-    for part in {part for base in bases.values() for part in base}:
+    for part in sorted({part for base in bases.values() for part in base}):
         own = [base[part] for base in bases.values() if part in base]
-        found[part] = {name: statistics.fmean(base[name] for base in own) for name in own[0]}
+        found[part] = {name: of([base[name] for base in own]) for name in own[0]}
     return found
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def atlas(judged: Rows) -> dict[str, Any]:

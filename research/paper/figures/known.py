@@ -37,8 +37,8 @@ def draw(figure: Figure, facts: Mapping[str, Any], lang: str, tips: Tips) -> Non
             own["u_reference"],
             ".",
             color="#0072b2",
-            markersize=1.4,
-            alpha=0.35,
+            markersize=2.2,
+            alpha=0.45,
             markeredgewidth=0,
             rasterized=True,
         )
