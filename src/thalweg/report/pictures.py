@@ -136,7 +136,7 @@ def loss_landscape(results: Results) -> list[Section]:
             Picture(
                 "paths", f"Loss, error and changes along paths. {seen}", landscape.along(along)
             ),
-            Paragraph(f"{see('functions')} shows {landscape_words.of_map(mapped)}"),
+            Paragraph(f"{see('functions')} is a map. {landscape_words.of_map(mapped)}"),
             Picture(
                 "functions",
                 f"A map of what networks predict. {landscape_words.seen_on_map(mapped)}".strip(),
