@@ -1,5 +1,8 @@
 """The answer: what is recommended, and why something is not."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from synthetic import METHODS, write_results
 from test_report import change
@@ -115,3 +118,14 @@ def test_an_open_interval_is_a_lower_limit(study):
 
     change(study, "comparison.parquet", edit)
     assert "K_u > 5.6" in told(study) and "costs more than 5.6 trainings, more than" in told(study)
+
+
+def test_of_a_regression_the_squared_error_counts():
+    results = load(Path(__file__).parents[2] / "studies" / "friedman")
+    best, *_ = candidates(results)
+    assert best.is_fit and "Its squared error is 5.1" in " ".join(answer(results))
+    table = results.comparison.copy()
+    rows = (table["method"] == best.method) & (table["metric"] == "squared_error")
+    table.loc[rows, ["value", "low", "high"]] = 7.0, 6.0, 8.0
+    (same,) = [c for c in candidates(replace(results, comparison=table)) if c.number == best.number]
+    assert len(same.reasons) == 1 and "is above that of one network, 5.567" in same.reasons[0]

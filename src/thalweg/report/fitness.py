@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.metrics.info import FACTS
 from thalweg.report.families import has_members, is_scale
 from thalweg.report.results import Results, records
 from thalweg.report.tables import cell, number, percent
@@ -159,13 +160,13 @@ def _known(results: Results, name: str) -> dict[str, Known]:
 
 def _of_quality(results: Results, own: Known, one: Known) -> Iterable[str]:
     name = quality_of(results)
-    called = results.facts[name].title if results.has(name) else name
+    fact = results.facts.get(name, FACTS[name])
+    is_below, is_above = own.high < one.value, own.low > one.value
     if math.isnan(one.value) or math.isnan(own.value):
-        yield f"its {called} can't be compared with that of one network here"
-    elif name == "accuracy" and own.high < one.value:
-        yield f"its {called} of {own.text} is below that of one network, {one.text}"
-    elif name != "accuracy" and own.low > one.value:
-        yield f"its {called} of {own.text} is above that of one network, {one.text}"
+        yield f"its {fact.title} can't be compared with that of one network here"
+    elif is_below if fact.direction == "higher" else is_above:
+        side = "below" if is_below else "above"
+        yield f"its {fact.title} of {own.text} is {side} that of one network, {one.text}"
 
 
 def _of_coverage(coverage: Known) -> Iterable[str]:

@@ -19,10 +19,10 @@ PANELS_PER_FIGURE, LINES_PER_FIGURE = 42, 40  # the largest figures that fit on 
 def cost(results: Results, facts: Mapping[str, MetricInfo]) -> Section:
     """Returns the section on retraining equivalents against cost."""
     drawn = {
-        name: (symbol, of, name == "k_eq")
-        for name, symbol, of in (
-            ("k_eq", "K_eq", "predictions"),
-            ("k_u", "K_u", "standard uncertainty"),
+        name: (symbol, of, bound)
+        for name, symbol, of, bound in (
+            ("k_eq", "K_eq", "predictions", True),
+            ("k_u", "K_u", "standard uncertainty", False),
         )
         if results.has(name)
     }
@@ -32,7 +32,7 @@ def cost(results: Results, facts: Mapping[str, MetricInfo]) -> Section:
         "data do not give one. The solid line shows deep ensembles, for which K equals the total "
         "cost: a method above it is worth more than it costs."
     )
-    if "k_eq" in drawn:
+    if any(bound for *_, bound in drawn.values()):
         told += f" The dashed line is the bound of K_eq, {see('bound')}."
     blocks: list[Block] = [Paragraph(told)]
     for name, (symbol, of, bound) in drawn.items():
@@ -136,7 +136,7 @@ def loss_landscape(results: Results) -> list[Section]:
             Picture(
                 "paths", f"Loss, error and changes along paths. {seen}", landscape.along(along)
             ),
-            Paragraph(f"{see('functions')} shows {landscape_words.of_map(mapped)}"),
+            Paragraph(f"{see('functions')} is a map. {landscape_words.of_map(mapped)}"),
             Picture(
                 "functions",
                 f"A map of what networks predict. {landscape_words.seen_on_map(mapped)}".strip(),
