@@ -64,6 +64,6 @@ def _found(methods: Mapping[str, Any], label: str, metric: str) -> dict[str, Any
 
 
 def _value(method: Mapping[str, Any], metric: str) -> float:
-    """The value, or what it is at least where only that is known."""
-    value, low, _ = method[metric]
-    return value if value is not None else low or 0.0
+    """The value, or what it is at least where there is no upper end."""
+    value, low, high = method[metric]
+    return (low if high is None else value) or 0.0

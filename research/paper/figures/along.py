@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from research.paper.figures.common import Tips, localise
+from research.paper.figures.common import Tips, localise, number
 from research.paper.figures.map import shown
 from thalweg.report.families import MUTED
 
@@ -28,7 +28,7 @@ def draw(figure: Figure, facts: Mapping[str, Any], lang: str, tips: Tips) -> Non
         label = WORDS["straight"][lang] if straight else WORDS["path"][lang].format(paths)
         style = {"color": MUTED if straight else colour, "linestyle": "--" if straight else "-"}
         (line,) = axes.plot(profile.positions, profile.loss, linewidth=1.1, label=label, **style)
-        tips.add(line, f"{label}: {profile.highest:.2f}")
+        tips.add(line, f"{label}: {number(profile.highest, 2, lang)}")
     axes.set(xlabel=WORDS["x"][lang], ylabel=WORDS["y"][lang], xlim=(0, 1), ylim=(0, None))
     localise(axes, 2, lang)
     handles, labels = axes.get_legend_handles_labels()

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.paper.facts import points
-from research.paper.figures.common import POINT, Tips
+from research.paper.figures.common import POINT, Tips, number
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, MUTED
 
@@ -91,7 +91,8 @@ def _frontier(
         )
         named.add(kind)
         known = "" if high is not None else "> "
-        tips.add(point, f"{label}: {known}{value:.1f}, {WORDS['cost'][lang]}: {total:.2f}")
+        worth, cost = number(value, 1, lang), number(total, 2, lang)
+        tips.add(point, f"{label}: {known}{worth}, {WORDS['cost'][lang]}: {cost}")
     ends = (0.07, 22) if metric == "k_eq" else (0.9, 28)
     axes.set(xscale="log", yscale="log", xlim=(0.9, 7), ylim=ends)
     axes.set_xticks([1, 2, 3, 5], ["1", "2", "3", "5"])

@@ -1,6 +1,7 @@
 """A map of what networks predict, of a study whose landscape shows led paths."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ MAP = {
 }
 
 
+@cache
 def shown() -> Led:
     """The led paths of the study that is mapped.
 

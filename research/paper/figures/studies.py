@@ -42,14 +42,18 @@ def draw(figure: Figure, facts: Mapping[str, Any], lang: str, tips: Tips) -> Non
                     continue
                 height = place + 0.15 * (way - 2)
                 value, low, high = found["value"]
-                right = high if high is not None else value
-                axes.plot([low, right], [height, height], color=colour, linewidth=0.7)
+                known = ""
+                if high is not None:
+                    axes.plot([low, high], [height, height], color=colour, linewidth=0.7)
+                else:  # the data give no upper end
+                    value, known = low, "> "
+                    arrow = {"arrowstyle": "->", "color": colour, "linewidth": 0.7}
+                    axes.annotate("", (1.4 * low, height), (low, height), arrowprops=arrow)
                 label = None if labelled else words[lang]
-                (point,) = axes.plot(
-                    value or low, height, marker, color=colour, markersize=3.4, label=label
-                )
+                style = {"color": colour, "markersize": 3.4, "label": label}
+                (point,) = axes.plot(value, height, marker, **style)
                 labelled = True
-                tips.add(point, f"{found['label']}: {number(value or low, 1, lang)}")
+                tips.add(point, f"{found['label']}: {known}{number(value, 1, lang)}")
         axes.set(xscale="log", xlabel=symbol, ylim=(len(rows) - 0.5, -0.5))
         axes.set_xticks(SCALE, [str(tick) for tick in SCALE])
         axes.set_xticks([], minor=True)

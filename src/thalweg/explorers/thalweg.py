@@ -8,7 +8,7 @@ Of thalweg's own.
              recipe's rate, and each other one at a rate that shall bring its end `reach` times as
              far from the last one, at typical inputs, as retrainings are apart; a rate above the
              recipe's after which the loss does not come back is a quarter of itself the next time,
-             and no later one is above half of it
+             and no later one is above half of it or the recipe's
     targets  the centre is half-way between that of the atlas and the mean of these ends, which is
              brought to the sharpness of the first; each end has a target of its own: the centre,
              and its own deviation from their mean, with a size that is `reach` times the geometric

@@ -179,8 +179,10 @@ class Landscape(Task):
 
     def facts(self, context: StudyContext) -> list[Any]:
         led, plan = context.plan.protocol.landscape == PATHS, context.plan
-        curve = asdict(curve_of(plan, Thalweg) if led else curve_of(plan, LearnedCurve))
-        return ["landscape", context.plan.protocol.landscape, curve]
+        explorer = curve_of(plan, Thalweg) if led else curve_of(plan, LearnedCurve)
+        code = _code(explorer)
+        facts = ["landscape", context.plan.protocol.landscape, asdict(explorer)]
+        return facts if code is None else [*facts, code]
 
     def stored(self, context: StudyContext) -> Collection[str]:
         return ["landscape"]
