@@ -62,7 +62,7 @@ def _undrawn(request, monkeypatch):
 def told(folder) -> list[str]:
     """All texts of a report: titles and definitions, cells and their heads, paragraphs."""
     whole = content(load(folder))
-    texts = [*whole.answer]
+    texts = [" ".join(whole.answer)]
     for block in (block for section in whole.sections for block in section.blocks):
         if isinstance(block, Table):
             texts += [text for head in block.head for text in head] + [

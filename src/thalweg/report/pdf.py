@@ -1,4 +1,6 @@
-"""report.pdf: the content, typeset by Typst with the fonts of its package."""
+"""report.pdf: the content, typeset by Typst with the fonts of its package, and figures with
+those of matplotlib.
+"""
 
 import json
 import tempfile
@@ -6,6 +8,8 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import matplotlib
 
 from thalweg import files
 from thalweg.errors import InputError
@@ -32,6 +36,7 @@ def pdf(content: Content) -> bytes:
                 typst.compile(
                     str(root / "report.typ"),
                     root=str(root),
+                    font_paths=[str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")],
                     ignore_system_fonts=True,
                     timestamp=_moment(content.date),
                 )
@@ -63,7 +68,7 @@ def lay_out(content: Content, root: Path) -> None:
     for section in content.sections:
         for block in section.blocks:
             if isinstance(block, Picture):
-                drawing = svg(block.figure, block.name).encode()
+                drawing = svg(block.figure, block.name, words=True).encode()
                 files.write_bytes(root / f"{block.name}.svg", drawing)
 
 
