@@ -104,6 +104,24 @@ def test_what_is_not_fit_for_reasons_of_its_own_is_counted(study):
     assert "The same goes, for reasons of their own, for no. 7." in text
 
 
+def test_an_interval_that_is_not_known_allows_nothing(study):
+    setting(study, "accuracy", {BEST: 0.862}, half=float("nan"))
+    (best,) = [c for c in candidates(load(study)) if c.method == BEST]
+    assert best.reasons == ("the interval of its accuracy is not known",)
+
+
+def test_where_no_value_is_known_none_is_recommended(study):
+    def edit(table):
+        rows = table["metric"].isin(["k_u", "k_eq"])
+        table.loc[rows, ["value", "low", "high"]] = float("nan")
+        table.loc[rows, "undefined"] = True
+        return table
+
+    change(study, "comparison.parquet", edit)
+    text = told(study)
+    assert "K_u of no explorer or emulator is known, so none is recommended" in text
+
+
 def test_deep_ensembles_alone_are_not_recommended(tmp_path):
     write_results(tmp_path, METHODS[:5], failures=False)
     assert "No explorer or emulator was compared" in told(tmp_path)

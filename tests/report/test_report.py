@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import typst
 from synthetic import METHODS, write_results
 
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.info import FACTS
 from thalweg.report import write
+from thalweg.report.equations import mathml
 from thalweg.report.results import load
 from thalweg.report.tables import cost_table, metric_table
 
@@ -197,6 +199,18 @@ def test_a_missing_extra_is_one_line(study, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=re.escape("pip install thalweg[report]")):
         write(study)
+
+
+@pytest.mark.parametrize("page", [b"<p>no formula</p>", RuntimeError("unknown format")])
+def test_an_older_typst_is_one_line(page, monkeypatch):
+    def compile(*_, **__):
+        if isinstance(page, RuntimeError):
+            raise page
+        return page
+
+    monkeypatch.setattr(typst, "compile", compile)
+    with pytest.raises(InputError, match="needs typst"):
+        mathml(["a = b"])
 
 
 def test_many_methods_a_lost_one_and_no_plane(tmp_path):

@@ -31,7 +31,7 @@ def test_methods_are_counted_above_below_and_across_the_line():
     )
     assert "dashed" not in sentences.against_cost(beyond, bound=False)
     assert sentences.against_cost(costs((1, 1, 1, 1)), bound=True) == (
-        "Only deep ensembles were compared."
+        "No method beside deep ensembles has a value that is known."
     )
 
 
@@ -101,7 +101,8 @@ def test_what_more_members_bring():
     text = said(0.5, 0.42, 0.4)
     assert "From 1 to 5 members, the loss goes from 0.5000 to 0.4000; 2 members bring" in text
     assert said(0.5, 0.48, 0.4).endswith("0.4000.") and said(0.4, 0.4).endswith("0.4000.")
-    assert said(0.5) == ""
+    assert said(0.5) == "" and said(float("inf"), float("inf"), float("inf")) == ""
+    assert "members bring" not in said(0.5, 0.6, 0.48)  # not the wrong way
 
 
 def test_where_the_reference_is_right():

@@ -35,7 +35,9 @@ def answer(results: Results) -> tuple[str, ...]:
         elif ranked:
             parts += [_none_is_fit(ranked)]
         else:
-            parts += ["No explorer or emulator was compared, so none is recommended."]
+            parts += [f"{_why_none(results)}, so none is recommended."]
+    else:
+        parts += ["K_u is not known here, so no method is recommended."]
     parts.append(" ".join(filter(None, (_verdict(results), _trivial(results), failures(results)))))
     return tuple(part for part in parts if part)
 
@@ -135,6 +137,13 @@ def _none_is_fit(ranked: Sequence[Candidate]) -> str:
     )
 
 
+def _why_none(results: Results) -> str:
+    methods = results.methods
+    if (~is_scale(methods) & has_members(methods)).any():
+        return "K_u of no explorer or emulator is known"
+    return "No explorer or emulator was compared"
+
+
 def _trivial(results: Results) -> str:
     if not results.has("k_u"):
         return ""
@@ -160,9 +169,9 @@ def _verdict(results: Results) -> str:
     above = _count(methods, lambda row: row["low"] > row["total"])
     below = _count(methods, lambda row: row["high"] < row["total"])
     return (
-        f"By K_eq, {above} of {len(methods)} explorers and emulators lie with their whole interval "
-        f"above a deep ensemble of the same total cost, {below} lie below one, and "
-        f"{len(methods) - above - below} can't be distinguished from it."
+        f"By K_eq, of {len(methods)} explorers and emulators in all, above a deep ensemble of the "
+        f"same total cost with the whole interval: {above}; below one: {below}; not to be "
+        f"distinguished from one: {len(methods) - above - below}."
     )
 
 

@@ -4,7 +4,18 @@ from typing import Any
 
 from thalweg.report import equations, measures, pictures, protocol
 from thalweg.report.answer import answer
-from thalweg.report.blocks import BOLD, Block, Code, Content, Items, Pairs, Paragraph, Section, see
+from thalweg.report.blocks import (
+    BOLD,
+    SEEN,
+    Block,
+    Code,
+    Content,
+    Items,
+    Pairs,
+    Paragraph,
+    Section,
+    see,
+)
 from thalweg.report.numbering import numbered
 from thalweg.report.references import REFERENCES
 from thalweg.report.results import Results, need
@@ -62,7 +73,7 @@ def _failed(results: Results) -> list[Block]:
     failures = need(results.study, "failures")
     if not failures:
         return [Paragraph("No run failed.")]
-    rows = [(f["run"], f["reason"].replace(BOLD, " ")) for f in failures]
+    rows = [(f["run"], f["reason"].replace(BOLD, " ").replace(SEEN, " ")) for f in failures]
     count = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     told = (
         f"{count} failed. Every number in this report leaves out the failed runs, and only those."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thalweg import files
+from thalweg.errors import InputError
 from thalweg.report.blocks import Block, Equation, Paragraph, see
 from thalweg.report.extras import extra
 
@@ -80,7 +81,7 @@ def mathml(formulas: Sequence[str]) -> list[str]:
     """Returns formulas as `<math>` elements, which Typst makes.
 
     Raises:
-        InputError: typst is not installed.
+        InputError: typst is not installed, or is older than 0.15.
     """
     if not formulas:
         return []
@@ -88,5 +89,11 @@ def mathml(formulas: Sequence[str]) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="thalweg-equations-") as name:
         path = Path(name) / "equations.typ"
         files.write_bytes(path, source.encode())
-        page = extra("typst").compile(str(path), format="html").decode()
-    return _MATH.findall(page)
+        try:
+            page = extra("typst").compile(str(path), format="html").decode()
+        except RuntimeError:
+            page = ""
+    found = _MATH.findall(page)
+    if len(found) != len(formulas):
+        raise InputError("the report needs typst 0.15 or later: pip install -U thalweg[report]")
+    return found

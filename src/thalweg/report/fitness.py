@@ -123,7 +123,7 @@ def candidates(results: Results) -> list[Candidate]:
         found.append(
             Candidate(int(row.number), row.method, *costs, k_u, k_eq, own, coverage, reasons)
         )
-    return sorted(found, key=lambda candidate: -candidate.efficiency)
+    return sorted(found, key=lambda candidate: -np.nan_to_num(candidate.efficiency))
 
 
 def quality_of(results: Results) -> str:
@@ -164,6 +164,8 @@ def _of_quality(results: Results, own: Known, one: Known) -> Iterable[str]:
     is_below, is_above = own.high < one.value, own.low > one.value
     if math.isnan(one.value) or math.isnan(own.value):
         yield f"its {fact.title} can't be compared with that of one network here"
+    elif math.isnan(own.low) or math.isnan(own.high):
+        yield f"the interval of its {fact.title} is not known"
     elif is_below if fact.direction == "higher" else is_above:
         side = "below" if is_below else "above"
         yield f"its {fact.title} of {own.text} is {side} that of one network, {one.text}"
@@ -178,7 +180,9 @@ def _of_coverage(coverage: Known) -> Iterable[str]:
 
 
 def _of_k_u(k_u: Known, total: float) -> Iterable[str]:
-    if k_u.least < LEAST_K_U:
+    if math.isnan(k_u.least):
+        yield "its K_u is not known"
+    elif k_u.least < LEAST_K_U:
         yield f"its K_u of {k_u.text} is below {LEAST_K_U:g}"
     elif k_u.high < total:
         yield f"a deep ensemble of the same total cost, {number(total, '.2f')}, has a higher K_u"

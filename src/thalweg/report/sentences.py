@@ -24,7 +24,7 @@ def against_cost(table: DataFrame, *, bound: bool) -> str:
     """
     methods = records(table[~is_scale(table) & table["value"].notna()])
     if not methods:
-        return "Only deep ensembles were compared."
+        return "No method beside deep ensembles has a value that is known."
     above = [row.number for row in methods if row.low > row.total]
     below = [row.number for row in methods if row.high < row.total]
     rest = len(methods) - len(above) - len(below)
@@ -155,7 +155,8 @@ def curves(table: DataFrame, facts: Mapping[str, MetricInfo], shown: Mapping[str
         shown: The scores that are shown, with their titles.
     """
     name, title = next(iter(shown.items()))
-    rows = records(table[(table["metric"] == name) & table["value"].notna()].sort_values("members"))
+    known = (table["metric"] == name) & np.isfinite(table["value"])
+    rows = records(table[known].sort_values("members"))
     if len(rows) < 2:
         return ""
     first, last, digits = rows[0], rows[-1], facts[name].digits
@@ -163,12 +164,11 @@ def curves(table: DataFrame, facts: Mapping[str, MetricInfo], shown: Mapping[str
         f"From {first.members} to {last.members} members, the {title} goes from "
         f"{number(first.value, digits)} to {number(last.value, digits)}"
     )
-    half = next(
-        row for row in rows
-        if abs(row.value - first.value) >= abs(last.value - first.value) / 2
-    )  # fmt: skip
-    if first.value != last.value and half.members < last.members:
-        told += f"; {half.members} members bring at least half of that"
+    change = last.value - first.value
+    if change:
+        half = next(row for row in rows if (row.value - first.value) / change >= 0.5)
+        if half.members < last.members:
+            told += f"; {half.members} members bring at least half of that"
     return f"{told}."
 
 
