@@ -5,8 +5,10 @@ import math
 
 import pytest
 
+from research.atlas import digest
 from research.growth import page
 from research.growth.__main__ import main, named
+from research.growth.answer import answer, exponents
 from research.growth.figure import LINES, drawn
 from research.growth.prices import Price, exponent, prices
 from research.growth.tasks import AXES, BASE, first_classes, merged, tasks
@@ -152,11 +154,44 @@ def test_the_page_and_the_figure_are_up_to_date():
         assert path.read_text() == text, "run: python -m research.growth page"
 
 
-def test_every_task_is_measured_without_a_failure():
-    assert set(FOUND) == {task.name for task in tasks()}
+def test_what_is_measured_is_of_these_tasks_and_did_not_fail():
+    assert set(FOUND) <= {task.name for task in tasks()} and "base" in FOUND
     for name, result in FOUND.items():
         assert not result["failed"] and {o["bases"] for o in result["methods"].values()} == {5}, (
             name
         )
-        (task, *_) = named(name)
-        assert result["plan"] == task.tables(), name
+        assert result["plan"] == named(name)[0].tables(), name
+
+
+def test_the_atlas_knows_neither_these_data_nor_such_a_network():
+    tasks_of = {name: digest.read(name) for name in digest.stored()}
+    for name, result in FOUND.items():
+        data = AXES[named(name)[0].axis].data
+        known = [tasks_of[task] for task in result["atlas"]]
+        assert len(known) > 30
+        assert all(task.data != data and task.network != "mlp" for task in known)
+
+
+def test_a_deep_ensemble_has_the_price_of_one():
+    for name, result in FOUND.items():
+        for metric in ("k_u", "k_eq"):
+            for members in (1, 2, 5):
+                price = prices(result, metric)[f"deep-ensemble (members {members})"]
+                assert price.value == pytest.approx(1, abs=0.2), (name, metric, members)
+
+
+def test_what_the_answer_says_is_what_the_exponents_say():
+    said = answer(FOUND)
+    (images,) = (line for line in said.splitlines() if line.startswith("- **Images**"))
+    by_u = images[images.index("By K_u") : images.index("By K_eq")]
+    found = exponents("images", "k_u", FOUND)
+    assert found["restarts"].low > 0 and "rises for *restarts* (+" in by_u
+    assert found["led paths"].high < 0 and "falls for *led paths* (-" in by_u
+    for label in ("atlas, one network", "atlas, budget 0.5", "forest, budget 0.5"):
+        assert found[label].low < 0 < found[label].high
+        assert f"*{label}*" in by_u[by_u.index("no trend") :]
+
+
+def test_an_axis_with_few_values_has_no_sentence():
+    few = {name: FOUND["base"] for name in ("base",)}
+    assert all("too few for a sentence" in line for line in answer(few).splitlines())

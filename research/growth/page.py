@@ -11,16 +11,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from research.growth.answer import SYMBOLS, answer, exponents, of_axis
 from research.growth.figure import LINES, METRICS, Results, drawn
-from research.growth.prices import exponent, prices
-from research.growth.tasks import AXES, Task, tasks
+from research.growth.prices import prices
+from research.growth.tasks import AXES, tasks
 from research.skeleton import DOCS, ROOT, stored, table
 from thalweg.metrics.intervals import Estimate
 
 RESULTS = ROOT / "research" / "growth" / "results"
 MARK = re.compile(r"(<!-- growth (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ENSEMBLES = "deep-ensemble (members {})"
-SYMBOLS = dict(zip(METRICS, ("K_u", "K_eq"), strict=True))
+METHODS = (*map(ENSEMBLES.format, (1, 2, 5)), *LINES)
 
 
 def pages(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
@@ -33,11 +34,6 @@ def pages(results: Path = RESULTS, docs: Path = DOCS) -> dict[Path, str]:
         return {page: text}
     white = drawn(found).replace("<svg ", '<svg style="background: #fff" ', 1)
     return {page: text, picture: white.replace("</svg>", f"{shown}\n</svg>")}
-
-
-def of_axis(key: str, results: Results) -> list[Task]:
-    """Returns the tasks of an axis that have a result, ascending."""
-    return [task for task in tasks() if task.axis == key and task.name in results]
 
 
 def _digest(results: Results) -> str:
@@ -68,18 +64,15 @@ def _exponents(results: Results) -> str:
     rows = []
     for label in LINES:
         for metric, symbol in SYMBOLS.items():
-            cells = []
-            for key in AXES:
-                known = [(t.value, prices(results[t.name], metric)) for t in of_axis(key, results)]
-                found = exponent([(x, own[label]) for x, own in known if label in own])
-                cells.append("too few" if found is None else found.text())
+            found = [exponents(key, metric, results)[label] for key in AXES]
+            cells = ["too few" if own is None else own.text() for own in found]
             rows.append([label, symbol, *cells])
     return table(head, rows)
 
 
 def _axis(key: str, results: Results) -> str:
     """The prices at each value of an axis, and deep ensembles' as a check of the scale."""
-    shown = [*LINES, ENSEMBLES.format(2), ENSEMBLES.format(5)]
+    shown = [*LINES, *METHODS[1:3]]
     parts = []
     for metric, symbol in SYMBOLS.items():
         rows = []
@@ -97,7 +90,8 @@ def _worth(results: Results) -> str:
     head = ["task", "method", "cost", "total", "seconds", "time over a training's", "K_eq", "K_u"]
     rows = []
     for name in dict.fromkeys(task.name for task in tasks()):
-        for label, own in results[name]["methods"].items() if name in results else ():
+        methods = results[name]["methods"] if name in results else {}
+        for label, own in ((label, methods[label]) for label in METHODS if label in methods):
             worths = [Estimate(*own[metric]).text(".1f") for metric in ("k_eq", "k_u")]
             costs = [f"{own['cost']:.2f}", f"{own['total']:.2f}", f"{own['seconds']:.1f}"]
             rows.append([name, label, *costs, f"{own['relative_time']:.1f}", *worths])
@@ -108,12 +102,14 @@ def _time(results: Results) -> str:
     wall = sum(own["wall"] for own in results.values())
     known = sorted({len(own["atlas"]) for own in results.values()})
     return (
-        f"{len(results)} studies took {wall / 60:.0f} minutes of wall-clock time in one thread, on "
-        f"a machine that had other work. The atlas knew {' or '.join(map(str, known))} tasks.\n"
+        f"{len(results)} of {len({task.name for task in tasks()})} studies are done. They took "
+        f"{wall / 60:.0f} minutes of wall-clock time in one thread, on a machine whose cores had "
+        f"other work. The atlas knew {' or '.join(map(str, known))} tasks.\n"
     )
 
 
 TABLES: dict[str, Callable[[Results], str]] = {
+    "answer": answer,
     "tasks": _tasks,
     "exponents": _exponents,
     **{key: partial(_axis, key) for key in AXES},

@@ -97,10 +97,13 @@ class Exponent:
     high: float
     count: int
 
+    def plain(self) -> str:
+        """The exponent and its interval."""
+        return f"{self.value:+.2f}, {self.low:+.2f} to {self.high:+.2f}"
+
     def text(self) -> str:
-        """The exponent for a reader, in bold where its interval leaves out 0."""
-        text = f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
-        return f"**{text}**" if self.low > 0 or self.high < 0 else text
+        """The same for a table, in bold where the interval leaves out 0."""
+        return f"**{self.plain()}**" if self.low > 0 or self.high < 0 else self.plain()
 
 
 def exponent(points: Sequence[tuple[float, Price]]) -> Exponent | None:
