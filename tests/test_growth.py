@@ -195,3 +195,25 @@ def test_what_the_answer_says_is_what_the_exponents_say():
 def test_an_axis_with_few_values_has_no_sentence():
     few = {name: FOUND["base"] for name in ("base",)}
     assert all("too few for a sentence" in line for line in answer(few).splitlines())
+
+
+def test_what_the_page_says_of_images_and_of_narrow_copies():
+    images = [FOUND[name] for name in ("images-500", "images-1000", "base", "images-4000")]
+    for result in images:
+        by_u, by_eq = (prices(result, metric) for metric in ("k_u", "k_eq"))
+        for label in ("atlas, one network", "atlas, budget 0.5", "forest, budget 0.5"):
+            assert by_u[label].value < 0.25 and 0.3 < by_eq[label].value < 0.6
+    few, many = images[0]["methods"], images[-1]["methods"]
+    led, restarts, hot = "led paths", "restarts", "restarts, twice the rate"
+    assert [f"{own[led]['total']:.1f}" for own in (few, many)] == ["4.1", "2.0"]
+    assert [f"{own[led]['k_u'][0]:.1f}" for own in (few, many)] == ["2.3", "2.7"]
+    spreads = {
+        name: [own[name]["spread_ratio"][0] for own in (few, many)] for name in (restarts, hot)
+    }
+    assert [f"{x:.2f}" for x in spreads[restarts]] == ["0.88", "1.61"]
+    assert [f"{x:.2f}" for x in spreads[hot]] == ["1.34", "2.35"] and many[hot]["k_u"][0] == 1
+    narrow = prices(FOUND["width-32"], "k_u")
+    assert f"{narrow['atlas, budget 0.5'].value:.2f}" == "0.58"
+    assert f"{narrow['atlas, one network'].value:.2f}" == "0.21"
+    ratio = FOUND["width-32"]["methods"]["atlas, budget 0.5"]["spread_ratio"][0]
+    assert ratio == pytest.approx(7 / 6, abs=0.02)

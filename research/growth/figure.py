@@ -1,7 +1,7 @@
 """The figure: cost per retraining equivalent against each axis' value, as SVG in a language."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.growth.prices import prices
-from research.growth.tasks import AXES, Task, tasks
+from research.growth.tasks import AXES, tasks
 from thalweg.report.families import LOOKS, MUTED
 from thalweg.report.figures import WIDTH, styled
 from thalweg.report.svg import svg
@@ -17,6 +17,7 @@ from thalweg.report.svg import svg
 Results = Mapping[str, Mapping[str, Any]]  # by the name of a task
 HEIGHT = 3.7
 APART = 0.018  # of an axis' length, by which lines are moved apart
+EDGE = 0.1  # of it, that is left free at both ends
 METRICS = {"k_u": "K_u", "k_eq": "K_{eq}"}
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 
@@ -70,8 +71,7 @@ def _draw(figure: Figure, results: Results, lang: str) -> None:
     grid = figure.subplots(len(METRICS), len(AXES), sharex="col", sharey="row", squeeze=False)
     for line, (metric, symbol) in zip(grid, METRICS.items(), strict=True):
         for axes, key in zip(line, AXES, strict=True):
-            own = [task for task in tasks() if task.axis == key and task.name in results]
-            _panel(axes, own, results, metric, lang)
+            _panel(axes, key, results, metric, lang)
         line[0].set_ylabel(WORDS["price"][lang].format(symbol))
         ends = line[0].get_ylim()
         ticks = [tick for tick in TICKS if ends[0] <= tick <= ends[1]]
@@ -82,11 +82,12 @@ def _draw(figure: Figure, results: Results, lang: str) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
 
 
-def _panel(axes: Axes, own: Sequence[Task], results: Results, metric: str, lang: str) -> None:
+def _panel(axes: Axes, key: str, results: Results, metric: str, lang: str) -> None:
     """Draws every method's price against the values of an axis."""
-    values = AXES[own[0].axis].values if own else (1, 2)
-    apart = (values[-1] / values[0]) ** APART
-    axes.set(xscale="log", yscale="log")
+    own = [task for task in tasks() if task.axis == key and task.name in results]
+    values = AXES[key].values
+    apart, edge = ((values[-1] / values[0]) ** share for share in (APART, EDGE))
+    axes.set(xscale="log", yscale="log", xlim=(values[0] / edge, values[-1] * edge))
     axes.axhline(1, color=MUTED, linewidth=1.2, label=WORDS["ensemble"][lang])
     for number, (label, line) in enumerate(LINES.items()):
         shift = apart ** (number - (len(LINES) - 1) / 2)
