@@ -133,7 +133,7 @@ def test_controls_of_equal_cost_know_less_of_u(control):
 def test_what_u_of_retrainings_is_led_paths_know_as_networks(study):
     spread = value(study, "thalweg", "spread_ratio")
     if study == "paths-fashion-cnn":  # short of it, as the page says
-        assert 0.8 < spread < 0.85
+        assert 0.75 < spread < 0.85
     else:
         assert spread == pytest.approx(1, abs=0.15)
     assert value(study, "thalweg", "k_u") > 2

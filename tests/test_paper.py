@@ -93,7 +93,7 @@ def test_what_the_text_says_of_rates():
     )
     assert _value("paths-mnist-cnn", mlp.format("1.0"), "spread_ratio") < 0.1
     for study in ("paths-fashion-mlp", "paths-fashion-vit", "paths-fashion-cnn", "paths-mnist-cnn"):
-        assert abs(_value(study, "thalweg", "spread_ratio") - 1) < 0.2
+        assert abs(_value(study, "thalweg", "spread_ratio") - 1) < 0.25
 
 
 def test_what_the_text_says_of_the_seed_works():

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from research.paper import facts
 from research.paths import page
 from research.paths.parts import Parts, measured
 from thalweg.atlas.draws import logit_normal
@@ -90,11 +91,19 @@ def test_what_the_page_says_of_parts():
         assert led[part]["k_eq"][0] < 1.05 * led["as they are"]["k_eq"][0]
 
 
-def test_where_led_paths_fail_is_said():
-    """On the ResNet their mean is farther off than one retraining, and restarts' is not."""
+def test_what_is_said_of_the_resnet():
+    """Led paths are worth as much as restarts there, and less in K_u than adversaries, at the
+    accuracy of one network: free parts are held by the loss.
+    """
+    methods = facts.study(facts.STUDIES / "paths-cifar-resnet" / "results")["methods"]
+    led, one = methods["thalweg"], methods["deep-ensemble (members 1)"]
+    restarts = methods["restarts (members 10, share 0.05, lr_ratio 1.0)"]
+    adversaries = methods["adversaries (members 10, share 0.03, form loss)"]
+    assert led["accuracy"][0] > one["accuracy"][0] - 0.005
+    for metric in ("k_eq", "k_u"):
+        assert led[metric][1] < restarts[metric][0] < led[metric][2]
+    assert led["k_u"][0] > 4 and adversaries["k_u"][0] > led["k_u"][0]
     found = json.loads((page.RESULTS / "paths-cifar-resnet.json").read_text())["methods"]
-    restarts = found["restarts (members 10, share 0.05, lr_ratio 1.0)"]
-    assert found["thalweg"]["centre"]["error"][0] > 1.3 > 0.8 > restarts["centre"]["error"][0]
-    assert restarts["as they are"]["k_eq"][0] > found["thalweg"]["as they are"]["k_eq"][0]
+    assert found["thalweg"]["centre"]["error"][0] < 1
     words = " ".join((page.DOCS / "paths.md").read_text().split())
-    assert "On CIFAR-10 with a ResNet it fails" in words
+    assert "as much as restarts at the recipe's rate" in words
