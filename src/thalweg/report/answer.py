@@ -151,7 +151,7 @@ def _trivial(results: Results) -> str:
     rows = table[~has_members(table) & table["value"].notna()]
     if rows.empty:
         return ""
-    best = rows.iloc[int(rows.apply(_least, axis=1).argmax())]
+    best = rows.iloc[int(rows.apply(lambda row: _of(row, fact).least, axis=1).argmax())]
     worth = _of(best, fact)
     return (
         f"The trivial baseline reaches K_u {_equals(worth)}{worth.text} at a total cost of "
@@ -195,8 +195,3 @@ def _equals(known: Known) -> str:
 
 def _count(table: DataFrame, test: Callable[[Series], bool]) -> int:
     return sum(bool(test(row)) for _, row in table.iterrows())
-
-
-def _least(row: Series) -> float:
-    is_open = math.isinf(row["high"]) or math.isinf(row["value"])
-    return float(row["low"] if is_open else row["value"])
