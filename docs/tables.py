@@ -8,15 +8,19 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from cells import matrix, sections
 from frontier import summary
 
 from thalweg.metrics.costs import completed
 from thalweg.metrics.info import FACTS
 from thalweg.metrics.intervals import Estimate
 from thalweg.report.families import described
+from thalweg.report.tables import number
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("k_eq", "k_u", "spread_ratio", "coverage", "accuracy")
+CELLS = re.compile(r"(<!-- cells -->\n).*?(<!-- end -->)", re.DOTALL)
+EVERY_CELL = re.compile(r"(<!-- every cell -->\n).*?(<!-- every cell end -->)", re.DOTALL)
 FRONTIER = re.compile(r"(<!-- frontier -->\n).*?(<!-- end -->)", re.DOTALL)
 ELSEWHERE = re.compile(r"(<!-- elsewhere (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MARK = re.compile(r"(<!-- table (\S+)(?: of (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -47,15 +51,15 @@ def table(name: str, explorer: str | None = None) -> str:
     lines = [
         f"{study['plan']['title']}; {sizes} (`thalweg study studies/{name}.toml`):",
         "",
-        "| method | cost | total | " + " | ".join(FACTS[c].symbol for c in COLUMNS) + " |",
-        "|---|---|---|" + "---|" * len(COLUMNS),
+        f"| method | cost | total | seconds | {' | '.join(FACTS[c].symbol for c in COLUMNS)} |",
+        "|---|---|---|---|" + "---|" * len(COLUMNS),
     ]
     if explorer is not None:
         methods = described(methods)
         named = (methods["explorer"] == explorer) & methods["emulator"].isna()
         methods = methods[named | methods["is_retraining"]]
     for row in completed(methods).itertuples():
-        cells = [f"{row.method}", f"{row.cost:.2f}", f"{row.total:.2f}"]
+        cells = [f"{row.method}", f"{row.cost:.2f}", f"{row.total:.2f}", number(row.seconds, ".0f")]
         for column in COLUMNS:
             estimate = estimates.get((row.method, column))
             cells.append("failed" if estimate is None else estimate.text(FACTS[column].digits))
@@ -83,6 +87,8 @@ def elsewhere(name: str) -> str:
 
 def filled(text: str) -> str:
     """Returns a page with its tables filled."""
+    text = EVERY_CELL.sub(lambda m: m[1] + sections() + m[2], text)
+    text = CELLS.sub(lambda m: m[1] + matrix() + m[2], text)
     text = ELSEWHERE.sub(lambda m: m[1] + elsewhere(m[2]) + m[3], text)
     text = FRONTIER.sub(lambda m: m[1] + summary() + m[2], text)
     return MARK.sub(lambda m: m[1] + table(m[2], m[3]) + m[4], text)
