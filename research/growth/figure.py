@@ -64,10 +64,11 @@ def drawn(results: Results, lang: str = "en") -> str:
         results: The results of tasks by their names; tasks that are not there are left out.
         lang: `en` or `fr`.
     """
-    return svg(styled(WIDTH, HEIGHT, lambda figure: _draw(figure, results, lang)), "growth")
+    return svg(styled(WIDTH, HEIGHT, lambda figure: draw(figure, results, lang)), "growth")
 
 
-def _draw(figure: Figure, results: Results, lang: str) -> None:
+def draw(figure: Figure, results: Results, lang: str) -> None:
+    """Draws a column of panels for each axis, and a row for each measure."""
     grid = figure.subplots(len(METRICS), len(AXES), sharex="col", sharey="row", squeeze=False)
     for line, (metric, symbol) in zip(grid, METRICS.items(), strict=True):
         for axes, key in zip(line, AXES, strict=True):

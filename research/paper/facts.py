@@ -14,7 +14,12 @@ from typing import Any
 import pandas as pd
 from scipy.stats import t
 
+from docs import cells
 from research.atlas import page
+from research.growth import answer
+from research.growth.figure import METRICS
+from research.growth.page import RESULTS as GROWTH
+from research.growth.tasks import AXES
 from research.paper.overview import overview
 from research.skeleton import ROOT, stored
 from thalweg.metrics.costs import completed
@@ -25,9 +30,17 @@ PATHS = ROOT / "research" / "paths" / "results"
 CLAIMS = ROOT / "research" / "papers" / "results"
 TITLES = {
     "cell-mnist-mlp": {"en": "MNIST, MLP", "fr": "MNIST, perceptron"},
+    "cell-mnist-cnn": {"en": "MNIST, CNN", "fr": "MNIST, convolutif"},
+    "cell-mnist-resnet": {"en": "MNIST, ResNet", "fr": "MNIST, ResNet"},
     "cell-fashion-mlp": {"en": "Fashion-MNIST, MLP", "fr": "Fashion-MNIST, perceptron"},
+    "cell-fashion-cnn": {"en": "Fashion-MNIST, CNN", "fr": "Fashion-MNIST, convolutif"},
+    "cell-fashion-resnet": {"en": "Fashion-MNIST, ResNet", "fr": "Fashion-MNIST, ResNet"},
     "cell-cifar10-mlp": {"en": "CIFAR-10, MLP", "fr": "CIFAR-10, perceptron"},
+    "cell-cifar10-cnn": {"en": "CIFAR-10, CNN", "fr": "CIFAR-10, convolutif"},
+    "cell-cifar10-resnet": {"en": "CIFAR-10, ResNet", "fr": "CIFAR-10, ResNet"},
     "cell-cifar100-mlp": {"en": "CIFAR-100, MLP", "fr": "CIFAR-100, perceptron"},
+    "cell-cifar100-cnn": {"en": "CIFAR-100, CNN", "fr": "CIFAR-100, convolutif"},
+    "cell-cifar100-resnet": {"en": "CIFAR-100, ResNet", "fr": "CIFAR-100, ResNet"},
     "paths-fashion-mlp": {
         "en": "Fashion-MNIST, MLP, 40 epochs",
         "fr": "Fashion-MNIST, perceptron, 40 époques",
@@ -67,6 +80,8 @@ def facts() -> dict[str, Any]:
             Path(found["plan"]).stem: claims(found["bases"], _deviation) for found in stored(CLAIMS)
         },
         "bases": {Path(found["plan"]).stem: len(found["bases"]) for found in stored(CLAIMS)},
+        "cells": {"names": cells.names(), "reached": cells.reached()},
+        "exponents": exponents({result["name"]: result for result in stored(GROWTH)}),
         "parts": {found["plan"]: _known(found["methods"]) for found in stored(PATHS)},
     }
 
@@ -180,6 +195,22 @@ def growth(rows: Rows) -> dict[str, float]:
     return {
         str(size): statistics.median(row["k_u_true_scale"] for row in rows if row["size"] == size)
         for size in sizes
+    }
+
+
+def exponents(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how prices go with each axis: an exponent with its interval, by axis, measure and
+    method; None where too few values are known.
+    """
+    return {
+        axis: {
+            metric: {
+                label: None if own is None else [own.value, own.low, own.high]
+                for label, own in answer.exponents(axis, metric, results).items()
+            }
+            for metric in METRICS
+        }
+        for axis in AXES
     }
 
 

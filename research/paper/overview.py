@@ -3,22 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-MOST = 2.0  # trainings that a published explorer may cost
-PUBLISHED = (
-    "learned-",
-    "spro",
-    "espro",
-    "swag",
-    "fge",
-    "csgld",
-    "snapshot",
-    "restarts",
-    "mc-dropout",
-    "last-layer-laplace",
-    "adversaries",
-    "weight-dropout",
-    "linearised",
-)
+from docs.cells import MOST, PUBLISHED
+
 OWN = ("thalweg", "atlas, one network", "atlas, budget 0.5")
 FOREST = ("forest, budget 0.5", "quantify, budget 0.5")  # the same, by its name in cells
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from research.paper.figures import along, frontier, known, map, parts, studies, tasks
+from research.paper.figures import along, frontier, growth, known, map, parts, studies, tasks
 from research.paper.figures.common import Tips
 from thalweg.report.figures import styled
 from thalweg.report.svg import svg
@@ -16,6 +16,7 @@ FIGURES = {
     "along": along,
     "parts": parts,
     "map": map,
+    "growth": growth,
 }
 
 
