@@ -66,6 +66,17 @@ def test_what_gives_most_but_is_not_fit_is_not_recommended(study, metric, value,
     assert f"{BEST} (no. 11) gives more per cost" in text and reason in text
 
 
+@pytest.mark.parametrize("mark", ["control:", "ablation:"])
+def test_a_control_is_not_recommended(study, mark):
+    results = load(study)
+    renamed = results.methods.replace({"method": {BEST: f"{mark} {BEST}"}})
+    compared = results.comparison.replace({"method": {BEST: f"{mark} {BEST}"}})
+    found = candidates(replace(results, methods=renamed, comparison=compared))
+    assert next(own for own in found if own.is_fit).method == NEXT
+    assert all(BEST not in own.method for own in found)
+    assert any(own.method == BEST and own.is_fit for own in candidates(results))
+
+
 def test_an_accuracy_that_its_interval_allows_is_fit(study):
     setting(study, "accuracy", {BEST: 0.862})  # up to 0.872
     assert f"{BEST} (no. 11), which is recommended" in told(study)

@@ -11,6 +11,7 @@ from pandas import DataFrame
 from thalweg.metrics.retraining import best_possible_k_eq
 from thalweg.report.families import INK, LOOKS, MUTED
 from thalweg.report.figures import WIDTH, plain_ticks, styled
+from thalweg.report.fitness import Known
 from thalweg.report.labels import place
 from thalweg.report.results import records
 from thalweg.report.tables import cell, duration, number
@@ -56,8 +57,7 @@ def tips(table: DataFrame, symbol: str, digits: str) -> dict[str, str]:
 
 def shown(row: Any) -> float:
     """Returns where a point is drawn: at its value, or at the lower end of an open interval."""
-    is_open = np.isinf(row.high) or np.isinf(row.value)
-    return float(row.low if is_open else row.value)
+    return float(Known(row.value, row.low, row.high).least)
 
 
 def _id(symbol: str, family: str, last: object) -> str:

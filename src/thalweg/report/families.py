@@ -64,6 +64,9 @@ _NAMED = {
 }
 """The families of explorers and baselines, for result files that do not state them."""
 
+CONTROLS = ("control:", "ablation:")
+"""How the label of a row begins that is compared, and never recommended."""
+
 
 def is_scale(methods: DataFrame) -> Series:
     """Whether each method is a part of the scale for the others, that is, real retrainings."""
@@ -73,6 +76,13 @@ def is_scale(methods: DataFrame) -> Series:
 def has_members(methods: DataFrame) -> Series:
     """Whether each method has draws, and not only u."""
     return methods["family"].map(lambda name: LOOKS[name].has_members).astype(bool)
+
+
+def is_control(methods: DataFrame) -> Series:
+    """Whether each method's label says that it only shows what a part of another is worth: it
+    begins with `control:` or `ablation:`.
+    """
+    return methods["method"].str.startswith(CONTROLS)
 
 
 def described(methods: DataFrame) -> DataFrame:

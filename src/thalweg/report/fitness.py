@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.metrics.info import FACTS
-from thalweg.report.families import has_members, is_scale
+from thalweg.report.families import has_members, is_control, is_scale
 from thalweg.report.results import Results, records
 from thalweg.report.tables import cell, number, percent
 
@@ -100,7 +100,8 @@ class Candidate:
 
 
 def candidates(results: Results) -> list[Candidate]:
-    """Returns all explorers and emulators, those with most K_u per total cost first.
+    """Returns all explorers and emulators that are no controls, those with most K_u per total cost
+    first.
 
     One is fit if its predictions are not worse than those of one network by more than its interval
     allows, its 95 % intervals hold at least `LEAST_COVERAGE` of the retrainings, and its K_u is at
@@ -110,7 +111,7 @@ def candidates(results: Results) -> list[Candidate]:
     columns = [_known(results, name) for name in ("k_u", "k_eq", quality, "coverage")]
     one, found = quality_of_one(results), []
     judged = results.methods[~results.methods["lost"]]
-    for row in records(judged[~is_scale(judged) & has_members(judged)]):
+    for row in records(judged[~is_scale(judged) & has_members(judged) & ~is_control(judged)]):
         k_u, k_eq, own, coverage = (column.get(row.method, Known()) for column in columns)
         if math.isnan(k_u.value):
             continue
