@@ -177,7 +177,9 @@ def test_a_deep_ensemble_has_the_price_of_one():
         for metric in ("k_u", "k_eq"):
             for members in (1, 2, 5):
                 price = prices(result, metric)[f"deep-ensemble (members {members})"]
-                assert price.value == pytest.approx(1, abs=0.2), (name, metric, members)
+                assert price.low <= 1.05 and price.high >= 0.95, (name, metric, members)
+                if not price.side:
+                    assert price.value == pytest.approx(1, abs=0.25), (name, metric, members)
 
 
 def test_what_the_answer_says_is_what_the_exponents_say():

@@ -19,6 +19,7 @@ from research.atlas import page
 from research.growth import answer
 from research.growth.figure import METRICS
 from research.growth.page import RESULTS as GROWTH
+from research.growth.prices import prices
 from research.growth.tasks import AXES
 from research.paper.overview import overview
 from research.skeleton import ROOT, stored
@@ -67,6 +68,7 @@ Rows = Sequence[Mapping[str, Any]]
 def facts() -> dict[str, Any]:
     """Returns all of them."""
     judged = stored(ATLAS / "judged")
+    grown = {result["name"]: result for result in stored(GROWTH)}
     studies = {path.parent.name: study(path) for path in sorted(STUDIES.glob("*/results"))}
     return {
         "studies": studies,
@@ -81,7 +83,8 @@ def facts() -> dict[str, Any]:
         },
         "bases": {Path(found["plan"]).stem: len(found["bases"]) for found in stored(CLAIMS)},
         "cells": {"names": cells.names(), "reached": cells.reached()},
-        "exponents": exponents({result["name"]: result for result in stored(GROWTH)}),
+        "exponents": exponents(grown),
+        "prices": {name: priced(result) for name, result in grown.items()},
         "parts": {found["plan"]: _known(found["methods"]) for found in stored(PATHS)},
     }
 
@@ -211,6 +214,18 @@ def exponents(results: Mapping[str, Any]) -> dict[str, Any]:
             for metric in METRICS
         }
         for axis in AXES
+    }
+
+
+def priced(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a retraining equivalent costs in a study of growth, by measure and method: the
+    value, and `<` or `>` where it is a bound.
+    """
+    return {
+        metric: {
+            label: [_finite(own.value), own.side] for label, own in prices(result, metric).items()
+        }
+        for metric in METRICS
     }
 
 
