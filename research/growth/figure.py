@@ -86,7 +86,7 @@ def draw(figure: Figure, results: Results, lang: str) -> None:
 def _panel(axes: Axes, key: str, results: Results, metric: str, lang: str) -> None:
     """Draws every method's price against the values of an axis."""
     own = [task for task in tasks() if task.axis == key and task.name in results]
-    values = [task.value for task in own] or list(AXES[key].values)
+    values = [task.value for task in own] if len(own) > 1 else AXES[key].values
     apart, edge = ((values[-1] / values[0]) ** share for share in (APART, EDGE))
     axes.set(xscale="log", yscale="log", xlim=(values[0] / edge, values[-1] * edge))
     axes.axhline(1, color=MUTED, linewidth=1.2, label=WORDS["ensemble"][lang])
