@@ -41,6 +41,7 @@ ROOMS = [
     ["storing"],
     ["quantifier"],
     ["quantifying", "loading"],
+    ["estimators"],
     ["data", "models"],
     ["study"],
     ["report"],
