@@ -1,0 +1,237 @@
+"""The budget of sources: how much of retraining uncertainty each brings, as rows of a statement."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.meter import Cost
+from thalweg.metrics.intervals import Estimate
+from thalweg.predictions import Predictions
+from thalweg.sources.components import (
+    REPEAT,
+    TOTAL,
+    Average,
+    Estimated,
+    components,
+    repeats_alike,
+)
+from thalweg.sources.design import Design
+from thalweg.sources.given import design_of
+from thalweg.sources.terms import Effect
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Row:
+    """One source, or an interaction of several.
+
+    Attributes:
+        name: The source, `a x b` of an interaction, `interactions` of all of them together,
+            `repeat` of what differs between trainings with the same seeds, or `all`.
+        effect: `main`, `interaction`, `total effect` (a source with its interactions) or
+            `remainder`.
+        variances: The estimated variance components `[inputs, outputs]`, in squared units. They may
+            be negative, where a source brings less than the estimate's own noise.
+        u: Standard uncertainty `[inputs]`: the root of the sum over outputs, 0 where that is
+            negative.
+        low: Lower ends of the intervals of u `[inputs]`.
+        high: Upper ends `[inputs]`.
+        dof: Degrees of freedom of u `[inputs]`.
+        mean_u: The root mean square of u over inputs, with its interval.
+        mean_dof: Its degrees of freedom.
+        share: The part of the whole variance, a fraction; negative as its estimate may be. The
+            shares of all rows sum to 1.
+        type: `A`, evaluated by statistics of trainings, or `B`: known to be 0, as all repetitions
+            gave the same bits (GUM 4.2, 4.3).
+    """
+
+    name: str
+    effect: Effect
+    variances: Tensor
+    u: Tensor
+    low: Tensor
+    high: Tensor
+    dof: Tensor
+    mean_u: Estimate
+    mean_dof: float
+    share: float
+    type: Literal["A", "B"] = "A"
+
+    @property
+    def u_outputs(self) -> Tensor:
+        """Standard uncertainty by output `[inputs, outputs]`."""
+        return self.variances.clamp(min=0).sqrt()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of retraining uncertainty each source brings.
+
+    Attributes:
+        rows: A row for each source and interaction, and for repetitions.
+        total: All of it, drawn anew together; None of a one-factor design, which does not tell it.
+        design: The trainings that it rests on.
+        predictions: Theirs, in the design's order `[trainings, inputs, outputs]`.
+        level: The coverage of the intervals.
+        cost: What the trainings cost, each once, and their predictions; None where it is unknown.
+    """
+
+    rows: tuple[Row, ...]
+    total: Row | None
+    design: Design
+    predictions: Predictions
+    level: float
+    cost: Cost | None = None
+
+    @property
+    def u(self) -> Tensor:
+        """Standard uncertainty of all sources together `[inputs]`.
+
+        Raises:
+            InputError: The design does not tell it.
+        """
+        if self.total is None:
+            raise InputError(
+                "a one-factor design tells what each source changes, and not all together: ask for "
+                "design='latin' or 'crossed'"
+            )
+        return self.total.u
+
+    def row(self, name: str) -> Row:
+        """Returns the row of a source.
+
+        Raises:
+            InputError: There is none.
+        """
+        for row in self._shown():
+            if row.name == name:
+                return row
+        known = ", ".join(row.name for row in self._shown())
+        raise InputError(f"the budget has no row {name!r}, needs one of {known}")
+
+    def table(self) -> "DataFrame":
+        """Returns the rows as a table: u is the root mean square over inputs."""
+        from pandas import DataFrame
+
+        columns = ("source", "effect", "u", "low", "high", "variance", "share", "dof", "type")
+        return DataFrame([_cells(row) for row in self._shown()], columns=list(columns))
+
+    def per_input(self) -> "DataFrame":
+        """Returns a line for each input and source: u with its interval and degrees of freedom."""
+        from pandas import DataFrame, concat
+
+        parts = [
+            DataFrame(
+                {
+                    "input": range(len(row.u)),
+                    "source": row.name,
+                    "u": row.u.numpy(),
+                    "low": row.low.numpy(),
+                    "high": row.high.numpy(),
+                    "dof": row.dof.numpy(),
+                    "type": row.type,
+                }
+            )
+            for row in self._shown()
+        ]
+        return concat(parts, ignore_index=True)
+
+    def plot(self) -> "Figure":
+        """Draws u of each row with its interval."""
+        from thalweg.sources.drawing import drawn
+
+        return drawn(self)
+
+    def _shown(self) -> tuple[Row, ...]:
+        return self.rows if self.total is None else (*self.rows, self.total)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.design}; root mean square of u over {self.predictions.inputs} inputs, "
+            f"with {self.level:.0%} intervals"
+        ]
+        width = max(len(row.name) for row in self._shown())
+        for row in self._shown():
+            lines.append(f"{row.name:<{width}}  {_told(row)}")
+        if self.total is None:
+            lines.append("u of a source holds its interactions, so that shares are of their sum")
+        if any(row.share < 0 for row in self.rows):
+            lines.append("a negative share: the estimate is not told from 0")
+        if self.cost is not None and not math.isnan(self.cost.trainings):
+            lines.append(f"cost: {self.cost.trainings:.2f} trainings")
+        return "\n".join(lines)
+
+
+def budget_of(
+    predictions: Predictions, design: Design | Any, *, level: float = 0.95, cost: Cost | None = None
+) -> Budget:
+    """The budget of sources of trainings that are there.
+
+    Args:
+        predictions: Those of the trainings `[trainings, inputs, outputs]`.
+        design: Their design, or their levels, as `design_of` takes them.
+        level: The coverage of intervals.
+        cost: What the trainings cost.
+
+    Raises:
+        InputError: There are other predictions than trainings, or levels are of no balanced
+            design.
+
+    Example:
+        >>> values = torch.tensor([[[0.0]], [[2.0]], [[10.0]], [[12.0]]])  # init 10, order 2 apart
+        >>> levels = {"init": [0, 0, 1, 1], "order": [0, 1, 0, 1]}
+        >>> found = budget_of(Predictions.from_values(values), levels)
+        >>> [(row.name, round(float(row.u), 2)) for row in found.rows]
+        [('init', 7.07), ('order', 1.41), ('init x order', 0.0)]
+    """
+    if not isinstance(design, Design):
+        design = design_of(design)
+    found, whole = components(predictions, design, level)
+    total = sum(own.average.variance for own in found) if whole is None else whole.average.variance
+    exact = repeats_alike(predictions, design)
+    rows = tuple(_row(own, total, known=exact and own.name == REPEAT) for own in found)
+    last = None if whole is None else _row(whole, total, known=False)
+    return Budget(rows, last, design, predictions, level, cost)
+
+
+def _row(own: Estimated, total: float, *, known: bool) -> Row:
+    average = own.average
+    dof = torch.full_like(own.dof, math.inf) if known else own.dof
+    ends = (0.0, 0.0) if known else (math.sqrt(average.low), math.sqrt(average.high))
+    return Row(
+        own.name,
+        "main" if own.name == TOTAL else own.effect,
+        own.variances,
+        own.variances.sum(-1).clamp(min=0).sqrt(),
+        own.low.sqrt(),
+        own.high.sqrt(),
+        dof,
+        Estimate(_root(average), *ends),
+        math.inf if known else average.dof,
+        average.variance / total if total else 0.0,
+        "B" if known else "A",
+    )
+
+
+def _root(average: Average) -> float:
+    return math.sqrt(max(average.variance, 0.0))
+
+
+def _cells(row: Row) -> tuple[Any, ...]:
+    u = row.mean_u
+    variance = float(row.variances.sum(-1).mean())
+    return row.name, row.effect, *(u.value, u.low, u.high), variance, row.share, row.mean_dof, row.type
+
+
+def _told(row: Row) -> str:
+    if row.type == "B":
+        return "0: repetitions gave the same bits (type B)"
+    dof = f"{row.mean_dof:.0f}" if row.mean_dof < 1e4 else "many"
+    return f"u {row.mean_u.text('.3g')}, {row.share:.1%} of the variance, {dof} degrees of freedom"

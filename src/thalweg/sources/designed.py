@@ -1,0 +1,40 @@
+"""The problem whose trainings are those of designs, made of a user's own problem."""
+
+from dataclasses import replace
+
+from thalweg.errors import InputError
+from thalweg.sources.design import Design
+from thalweg.training.levels import Levels
+from thalweg.training.problem import Problem
+
+
+def designed(problem: Problem, design: Design) -> tuple[Problem, list[int]]:
+    """Returns the problem of a design's trainings, and the number of each of them in it.
+
+    What the problem draws anew, and the design does not vary, is held at level 0. All designs that
+    draw the same sources share their trainings, and a training whose sources are all at one level
+    is the anchor of that number. Networks that were given are no part of it: nobody knows what
+    they drew.
+
+    Args:
+        problem: The user's.
+        design: The design.
+    """
+    known = dict.fromkeys((*problem.sources, *design.sources))
+    sources = tuple(sorted(known))
+    if sources not in problem.designed:
+        problem.designed[sources] = replace(
+            problem, networks=None, sources=sources, levels=Levels()
+        )
+    other = problem.designed[sources]
+    if other.levels is None:
+        raise InputError("a problem of designs got no levels: make it with thalweg.sources")
+    numbers = []
+    for levels, again in design.combinations():
+        k = other.levels.number(levels, again)
+        anchor = other.levels.anchor(k, sources)
+        same = anchor is not None and sources == tuple(sorted(problem.sources))
+        if anchor is not None and same and anchor >= problem.given and problem.has(anchor):
+            other.share(k, problem, anchor)
+        numbers.append(k)
+    return other, numbers
