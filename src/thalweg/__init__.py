@@ -1,8 +1,8 @@
 """How much would this network's predictions change if it were trained again?
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
-`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.data` and
-`thalweg.models` list. The files behind them are private and may move.
+`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.sources`,
+`thalweg.data` and `thalweg.models` list. The files behind them are private and may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
@@ -11,7 +11,7 @@ from importlib.metadata import version as _version
 from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the command line imports torch
 
 # isort: split
-from thalweg import baselines, emulators, explorers, landscape, metrics, weights  # noqa: F401
+from thalweg import baselines, emulators, explorers, landscape, metrics, sources, weights  # noqa: F401
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
@@ -27,6 +27,8 @@ from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
+from thalweg.sources.asking import budget
+from thalweg.sources.until import train_until_stable
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
 from thalweg.training.execution import Execution
@@ -68,6 +70,7 @@ __all__ = [
     "WeightDistribution",
     "Weights",
     "__version__",
+    "budget",
     "compare",
     "compute",
     "evaluate",
@@ -80,4 +83,5 @@ __all__ = [
     "register_explorer",
     "save",
     "train_anchors",
+    "train_until_stable",
 ]

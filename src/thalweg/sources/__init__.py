@@ -5,14 +5,21 @@ from thalweg.sources.budget import Budget, Row, budget_of
 from thalweg.sources.design import Design
 from thalweg.sources.given import design_of
 from thalweg.sources.planning import Planned
+from thalweg.sources.stability import Stability, stability
+from thalweg.sources.until import Enough, train_until_stable, until_stable
 
 __all__ = [
     "Budget",
     "Design",
+    "Enough",
     "Planned",
     "Row",
+    "Stability",
     "budget",
     "budget_of",
     "design_of",
     "plan",
+    "stability",
+    "train_until_stable",
+    "until_stable",
 ]

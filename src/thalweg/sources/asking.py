@@ -126,7 +126,7 @@ def _wanted(
 ) -> Design:
     factors = checking.present(problem) if sources is None else sources
     if sources is None and not factors:
-        raise InputError("this problem draws nothing anew: all its retrainings are one and the same")
+        raise InputError("this problem draws nothing anew: all its retrainings are the same")
     found = Design.of(factors, trainings, kind, levels, repeats)
     checking.check(problem, found)
     return found

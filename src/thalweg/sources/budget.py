@@ -158,8 +158,7 @@ class Budget:
             f"with {self.level:.0%} intervals"
         ]
         width = max(len(row.name) for row in self._shown())
-        for row in self._shown():
-            lines.append(f"{row.name:<{width}}  {_told(row)}")
+        lines += [f"{row.name:<{width}}  {_told(row)}" for row in self._shown()]
         if self.total is None:
             lines.append("u of a source holds its interactions, so that shares are of their sum")
         if any(row.share < 0 for row in self.rows):
@@ -225,9 +224,9 @@ def _root(average: Average) -> float:
 
 
 def _cells(row: Row) -> tuple[Any, ...]:
-    u = row.mean_u
-    variance = float(row.variances.sum(-1).mean())
-    return row.name, row.effect, *(u.value, u.low, u.high), variance, row.share, row.mean_dof, row.type
+    u, variance = row.mean_u, float(row.variances.sum(-1).mean())
+    ends = u.value, u.low, u.high
+    return row.name, row.effect, *ends, variance, row.share, row.mean_dof, row.type
 
 
 def _told(row: Row) -> str:

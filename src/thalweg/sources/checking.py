@@ -4,7 +4,6 @@ anything is trained.
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
 from thalweg.errors import InputError

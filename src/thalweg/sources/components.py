@@ -113,9 +113,9 @@ class _Seen:
         """Those of values `[trainings, inputs, outputs]`."""
         trainings, inputs, outputs = values.shape
         flat = values.reshape(trainings, -1)
-        gram = flat @ flat.T
-        squares = [(term.contrasts @ flat).square().mean(0).view(inputs, outputs) for term in terms]
-        pooled = [effective_dof(term.contrasts @ gram @ term.contrasts.T) for term in terms]
+        found = [term.contrasts @ flat for term in terms]
+        squares = [own.square().mean(0).view(inputs, outputs) for own in found]
+        pooled = [effective_dof(own @ own.T) for own in found]
         return _Seen(
             {term.name: place for place, term in enumerate(terms)},
             torch.stack(squares),

@@ -13,8 +13,6 @@ degrees of freedom of a chi-square distribution with its variance (`effective_do
 from functools import lru_cache
 
 import numpy as np
-import torch
-from scipy import stats
 from torch import Tensor
 
 Array = np.ndarray
@@ -66,20 +64,35 @@ def _variance(
     return np.clip(np.asarray(total), 0, None)
 
 
+@lru_cache(4096)
+def _chi2(probability: float, n: float) -> float:
+    """A quantile of the chi-square distribution over its degrees of freedom."""
+    from scipy import stats  # it takes a second
+
+    return float(stats.chi2.ppf(probability, n)) / n
+
+
+@lru_cache(4096)
+def _f(probability: float, n: float, m: float) -> float:
+    from scipy import stats
+
+    return float(stats.f.ppf(probability, n, m))
+
+
 def _g(n: float, tail: float) -> float:
-    return 1 - n / float(stats.chi2.ppf(1 - tail, n))
+    return 1 - 1 / _chi2(1 - tail, n)
 
 
 def _h(n: float, tail: float) -> float:
-    return n / float(stats.chi2.ppf(tail, n)) - 1
+    return 1 / _chi2(tail, n) - 1
 
 
 def _between(n: float, m: float, tail: float, *, lower: bool) -> float:
     """The factor of a product of one mean square that is added and one that is taken away."""
     if lower:
-        ratio = float(stats.f.ppf(1 - tail, n, m))
+        ratio = _f(1 - tail, n, m)
         return ((ratio - 1) ** 2 - _g(n, tail) ** 2 * ratio**2 - _h(m, tail) ** 2) / ratio
-    ratio = float(stats.f.ppf(tail, n, m))
+    ratio = _f(tail, n, m)
     return ((1 - ratio) ** 2 - _h(n, tail) ** 2 * ratio**2 - _g(m, tail) ** 2) / ratio
 
 
@@ -116,10 +129,11 @@ def effective_dof(gram: Tensor) -> float:
         gram: Products of contrasts `[dof, dof]`: sums over inputs and outputs.
 
     Example:
+        >>> import torch
         >>> effective_dof(torch.eye(4, dtype=torch.float64))  # nothing in common
         16.0
         >>> effective_dof(torch.ones(4, 4, dtype=torch.float64))  # all inputs alike
         4.0
     """
     trace, squares = float(gram.trace()), float(gram.square().sum())
-    return len(gram) * (trace**2 / squares if squares > 0 else 1.0)
+    return len(gram) * (max(trace**2 / squares, 1.0) if squares > 0 else 1.0)

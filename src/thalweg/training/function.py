@@ -54,9 +54,7 @@ def seeds_of(function: Any) -> tuple[str, ...]:
     # one that has a value, by default or bound by a partial, may be a data set called `data`
     # (and dropout=0 is a rate)
     free = needed or [
-        p
-        for p in rest
-        if p.name != "dropout" and (p.default is None or isinstance(p.default, int))
+        p for p in rest if p.name != "dropout" and (p.default is None or isinstance(p.default, int))
     ]
     named = tuple(p.name for p in free if p.name in (_SEED, *_APART))
     if not needed and _SEED in named:

@@ -95,9 +95,9 @@ class Problem:
         train: A training function of your own, `train(module, seed)`. It trains a new network (as
             `model` makes it, whatever that reads and gives) in place, by whatever loop, or returns
             the trained one; where it takes them apart, it is
-            `train(module, order, augmentation, dropout, data)`, or some of these. Seeds are whole numbers
-            below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
-            call. Its work is counted by watching the module; the first training is the unit of
+            `train(module, order, augmentation, dropout, data)`, or some of these. Seeds are whole
+            numbers below 2^31; torch's, NumPy's and Python's generators are seeded as well before
+            each call. Its work is counted by watching the module; the first training is the unit of
             cost. Of a regression it trains the network to standardised targets, by the mean and std
             of `Values`. It may return the trained module or its state_dict. None is the recipe.
         levels: Where trainings are those of a design: the level of each source in each of them
