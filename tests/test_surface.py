@@ -24,6 +24,8 @@ TOP = [
     "Batches",
     "map_batches",
     "train_anchors",
+    "budget",
+    "train_until_stable",
     "predict",
     "quantify",
     "Quantified",
@@ -61,7 +63,7 @@ METHODS = {
     thalweg.emulators: (emulators, {"Observations"}),
     thalweg.baselines: (baselines, set()),
 }
-SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.weights]
+SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.sources, thalweg.weights]
 HEAVY = ("sklearn", "matplotlib", "pandas", "pyarrow", "scipy", "pydantic", "plotly", "jinja2")
 
 

@@ -20,9 +20,10 @@ from thalweg.sources import Design, budget_of
 Rows = Sequence[tuple[int, ...]]
 Sizes = Mapping[tuple[int, ...], float]
 FACTORS = ("init", "order", "data")
-SMALL: Sizes = {(0,): 1.0, (1,): 0.5, (2,): 0.7, (0, 1): 0.3, (0, 2): 0.2, (1, 2): 0.2}
-LARGE: Sizes = {(0,): 1.0, (1,): 0.5, (2,): 0.7, (0, 1): 0.7, (0, 2): 0.7, (1, 2): 0.5}
-WORLDS, COVERED, NUMBERS = 1000, 500, 20
+ALONE: Sizes = {(0,): 1.0, (1,): 0.5, (2,): 0.7}
+SMALL: Sizes = {**ALONE, (0, 1): 0.3, (0, 2): 0.2, (1, 2): 0.2, (0, 1, 2): 0.2}
+LARGE: Sizes = {**ALONE, (0, 1): 0.7, (0, 2): 0.7, (1, 2): 0.5, (0, 1, 2): 0.5}
+WORLDS, COVERED, NUMBERS = 500, 500, 20
 BLOCKS, STAIRS = 5, 25
 HEAVY = 5.0  # degrees of freedom of Student's t
 

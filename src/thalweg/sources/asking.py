@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from thalweg import files
 from thalweg.errors import InputError, TrainingFailed, check_range
 from thalweg.inputs import check_inputs
 from thalweg.predicting import predict
@@ -13,11 +12,10 @@ from thalweg.sources import checking
 from thalweg.sources.budget import Budget, budget_of
 from thalweg.sources.design import JOINT, Design, Kind
 from thalweg.sources.designed import designed
+from thalweg.sources.keeping import check_no_cache, kept_in
 from thalweg.sources.planning import Planned, planned
-from thalweg.storing.networks import NetworkStore
 from thalweg.training.anchors import train_together
 from thalweg.training.batches import Loader
-from thalweg.training.naming import name_of, parts_of
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
@@ -103,9 +101,11 @@ def budget(
     check_range("level", level, 0.5, 0.999)
     wanted = _wanted(problem, sources, trainings, design, levels, repeats)
     asked = check_inputs(problem, inputs, "inputs", alike=False).inputs
+    if folder is not None:
+        check_no_cache(problem)
     other, numbers = designed(problem, wanted)
     if folder is not None:
-        other = _kept_in(other, folder)
+        other = kept_in(other, folder)
     watched = progress and is_terminal()
     if watched:
         _tell(planned(problem, wanted))
@@ -130,19 +130,6 @@ def _wanted(
     found = Design.of(factors, trainings, kind, levels, repeats)
     checking.check(problem, found)
     return found
-
-
-def _kept_in(problem: Problem, folder: str | Path) -> Problem:
-    """The problem of a design with a folder that keeps what it trains."""
-    if problem.cache is not None:
-        raise InputError(
-            "folder got a path, and the problem has a cache, which keeps its trainings already: "
-            "leave one of both out"
-        )
-    store = NetworkStore(files.given(folder))
-    store.check_writable()
-    store.sweep()
-    return problem.kept_in(store, name_of(parts_of(problem)))
 
 
 def _trained(problem: Problem, design: Design, numbers: Sequence[int]) -> tuple[Weights, ...]:

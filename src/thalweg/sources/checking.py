@@ -2,9 +2,7 @@
 anything is trained.
 """
 
-from collections.abc import Callable, Iterator
-
-from torch import Tensor
+from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.seeds import generator, seeded
@@ -29,7 +27,7 @@ def present(problem: Problem) -> tuple[str, ...]:
         >>> present(Problem(lambda: nn.Linear(3, 2), train, Recipe(epochs=1)))
         ('init', 'order')
     """
-    drawn = [name for name in problem.sources if _absent(problem, name) is None]
+    drawn: list[str] = [name for name in problem.sources if absence(problem, name) is None]
     if _masks(problem) and "dropout" not in drawn:
         drawn.append("dropout")
     together = tuple(name for name in WITH_ORDER if name in drawn)
@@ -51,7 +49,7 @@ def check(problem: Problem, design: Design) -> None:
     for factor in design.factors:
         _check_apart(problem, factor, design)
         for source in factor.split(JOINT):
-            reason = _absent(problem, source)
+            reason = absence(problem, source)
             if reason is not None:
                 raise InputError(f"sources got {source!r}, but {reason}: leave it out{_do(source)}")
     if problem.execution.stack > 1 and problem.behaviour.random:
@@ -72,7 +70,7 @@ def _do(source: str) -> str:
     }[source]
 
 
-def _absent(problem: Problem, source: str) -> str | None:
+def absence(problem: Problem, source: str) -> str | None:
     """Why a source changes nothing in a training; None where it does."""
     inspection, loader = problem.inspection, problem.train_loader
     redrawn = () if inspection is None else inspection.redrawn
@@ -143,14 +141,14 @@ def _check_augmentation(problem: Problem) -> None:
         return
     x = taken(loader.inputs, slice(_EXAMPLES))
     x = x if loader.prepare is None else loader.prepare(x)
-    one, again, other = (list(_tried(loader.augment, x, *seeds)) for seeds in _SEEDS)
-    if not equal(one[0], again[0]):
+    one, again, other = (_tried(loader, x, *seeds) for seeds in _SEEDS)
+    if not equal(one, again):
         raise InputError(
             "the augmentation draws from torch's, NumPy's or Python's own generator, which the "
             "order of batches or dropout seeds, so that they can't be told apart: let it draw from "
             "its second argument, a torch.Generator"
         )
-    if equal(one[0], other[0]):
+    if equal(one, other):
         raise InputError(
             "the augmentation gives the same after every seed: let it draw from its second "
             "argument, a torch.Generator, or leave augment= out"
@@ -160,6 +158,7 @@ def _check_augmentation(problem: Problem) -> None:
 _SEEDS = ((0, 0), (0, 1), (1, 0))  # of the augmentation, and of the global generators
 
 
-def _tried(augment: Callable[..., Tensor], x: Tensor, own: int, shared: int) -> Iterator[Tensor]:
+def _tried(loader: Batches, x: Any, own: int, shared: int) -> Any:
+    """An augmented batch, by the seed of the augmentation and that of the global generators."""
     with seeded(shared, "trial of augmentation"):
-        yield augment(x.clone(), generator(own, "trial of augmentation"))
+        return loader.augment(x.clone(), generator(own, "trial of augmentation"))  # type: ignore[misc]

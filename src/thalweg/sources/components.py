@@ -15,6 +15,7 @@ from thalweg.sources.intervals import component_dof, component_interval, effecti
 from thalweg.sources.terms import REPEAT, Component, Effect, Term, analysed
 
 TOTAL = "all"
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ class _Seen:
         trainings, inputs, outputs = values.shape
         flat = values.reshape(trainings, -1)
         found = [term.contrasts @ flat for term in terms]
+        least = _ROUNDING**2 * flat.square().mean()  # below it they are those of rounding
         squares = [own.square().mean(0).view(inputs, outputs) for own in found]
+        squares = [torch.where(own > least, own, 0.0) for own in squares]
         pooled = [effective_dof(own @ own.T) for own in found]
         return _Seen(
             {term.name: place for place, term in enumerate(terms)},

@@ -72,10 +72,10 @@ and 1 repetition
             InputError: A factor is no source, or named twice; or the trainings are too few, in
                 which case it says how many are needed.
         """
-        factors = tuple(factors)
         if kind not in get_args(Kind):
             raise unknown("design", kind, get_args(Kind))
         check_factors(factors)
+        factors = tuple(factors)
         whole("trainings", trainings, 1)
         whole("repeats", repeats, 0)
         counts = _given(factors, levels) if levels else _chosen(factors, trainings - repeats, kind)

@@ -118,7 +118,7 @@ def stability(
     worst = int(ratio.argmax())
     share = float((ratio <= 1).double().mean())
     needed = 1 + math.ceil((n - 1) * float(ratio[worst]) ** 2)
-    known = (float(t[worst]) for t in (u, spread, tolerance))
+    known = float(u[worst]), float(spread[worst]), float(tolerance[worst])
     return Stability(n, *known, share, max(needed, LEAST))
 
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import torch
 
-from thalweg import files
 from thalweg.errors import InputError, whole
 from thalweg.inputs import check_inputs
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.progress import is_terminal
+from thalweg.sources.keeping import check_no_cache, kept_in
 from thalweg.sources.stability import LEAST, Over, Stability, check_settings, stability
-from thalweg.storing.networks import NetworkStore
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Loader
-from thalweg.training.naming import name_of, parts_of
 from thalweg.training.problem import Problem
 from thalweg.trees import Inputs
 from thalweg.weights.distribution import Members
@@ -102,14 +100,8 @@ def train_until_stable(
     """
     asked = check_inputs(problem, inputs, "inputs", alike=False).inputs
     if folder is not None:
-        if problem.cache is not None:
-            raise InputError(
-                "folder got a path, and the problem has a cache, which keeps its trainings "
-                "already: leave one of both out"
-            )
-        store = NetworkStore(files.given(folder))
-        store.check_writable()
-        problem = problem.kept_in(store, name_of(parts_of(problem)))
+        check_no_cache(problem)
+        problem = kept_in(problem, folder)
 
     def more(there: int, wanted: int) -> Predictions:
         networks = train_anchors(problem, there + wanted)[there:]

@@ -222,8 +222,8 @@ class Problem:
             return ""
         masks = "masks" in self._seen.redrawn
         dropout = ["dropout"] * bool(self.behaviour.random)
-        seen = [s for s in self.sources if s in (*self._seen.redrawn, "data", *dropout)]
-        seen += ["masks"] * masks
+        drawable = (*self._seen.redrawn, "data", *dropout)
+        seen = [*(s for s in self.sources if s in drawable), *["masks"] * masks]
         drawn = ", ".join(seen) or "nothing"
         if self.train is None:
             return drawn
