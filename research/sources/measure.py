@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from research.sources.cases import Asked, Case, problem
-from thalweg.meter import now
 from thalweg.sources import Budget, budget
 
 
@@ -19,7 +18,6 @@ def measured(name: str, case: Case, store: Path, data_dir: Path | None) -> dict[
         store: The folder of trained networks; one that was stopped goes on.
         data_dir: The folder that is searched first for data files.
     """
-    begin = now()
     own, inputs = problem(case, data_dir)
     budgets = []
     for asked in case.designs:
@@ -41,7 +39,6 @@ def measured(name: str, case: Case, store: Path, data_dir: Path | None) -> dict[
         "units": getattr(own.outputs, "units", ""),
         "budgets": budgets,
         "torch": torch.__version__,
-        "wall": round(now() - begin, 1),
     }
 
 
@@ -53,6 +50,7 @@ def _told(asked: Asked, found: Budget) -> dict[str, Any]:
         "kind": asked.kind,
         "levels": asked.levels,
         "trainings": found.design.trainings,
+        "warning": found.warning,
         "seconds": None if cost is None else round(cost.seconds, 1),
         "rows": [
             {

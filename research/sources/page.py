@@ -47,7 +47,9 @@ def _case(name: str, results: Results) -> str:
         ]
         head = ["source", f"u{units}", "share", "degrees of freedom", "type"]
         design = budget["design"][0].upper() + budget["design"][1:]
-        parts.append(f"{design}; {budget['seconds']:.0f} seconds:\n\n" + table(head, rows))
+        told = budget["warning"]
+        warning = f"\n{told[0].upper()}{told[1:]}.\n" if told else ""
+        parts.append(f"{design}; {budget['seconds']:.0f} seconds:\n\n{table(head, rows)}{warning}")
     return "\n".join(parts)
 
 
@@ -112,12 +114,13 @@ def _enough(results: Results) -> str:
 
 def _time(results: Results) -> str:
     cases = [results[name] for name in CASES if name in results]
-    wall = sum(own["wall"] for own in cases)
-    count = sum(budget["trainings"] for own in cases for budget in own["budgets"])
+    budgets = [budget for own in cases for budget in own["budgets"]]
+    seconds = sum(budget["seconds"] for budget in budgets)
+    count = sum(budget["trainings"] for budget in budgets)
     return (
-        f"{len(cases)} of {len(CASES)} cases are done: {count} trainings of designs, which share "
-        f"some, in {wall / 60:.0f} minutes of wall-clock time in one thread, on a machine whose "
-        "cores had other work. Seconds in the tables are of that kind, too.\n"
+        f"{len(cases)} of {len(CASES)} cases are done: designs of {count} trainings, some of "
+        f"which they share, and of {seconds / 60:.0f} minutes if they shared none. Seconds are "
+        "wall-clock time in one thread, on a machine whose cores had other work.\n"
     )
 
 

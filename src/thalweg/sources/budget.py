@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+_FAR, _MANY = 0.4, 8  # of as many trainings one has less, also where one direction is all
+
+
 @dataclass(frozen=True)
 class Row:
     """One source, or an interaction of several.
@@ -116,6 +119,23 @@ class Budget:
         known = ", ".join(row.name for row in self._shown())
         raise InputError(f"the budget has no row {name!r}, needs one of {known}")
 
+    @property
+    def warning(self) -> str:
+        """Returns a sentence where one training alone is far from all others, as one that did not
+        learn is; otherwise an empty text.
+        """
+        values = self.predictions.values().double()
+        far = (values - values.mean(0)).square().flatten(1).sum(1)
+        place, share = int(far.argmax()), float(far.max() / far.sum().clamp(min=1e-300))
+        if share < _FAR or len(far) < _MANY or place >= len(self.design.levels):
+            return ""
+        pairs = zip(self.design.factors, self.design.levels[place], strict=True)
+        at = ", ".join(f"{factor} {level}" for factor, level in pairs)
+        return (
+            f"training {place} ({at}) has {share:.0%} of all squared distances to the mean: look "
+            "whether it learned the task before the shares are read"
+        )
+
     def table(self) -> "DataFrame":
         """Returns the rows as a table: u is the root mean square over inputs."""
         from pandas import DataFrame
@@ -163,6 +183,7 @@ class Budget:
             lines.append("u of a source holds its interactions, so that shares are of their sum")
         if any(row.share < 0 for row in self.rows):
             lines.append("a negative share: the estimate is not told from 0")
+        lines += [self.warning] if self.warning else []
         if self.cost is not None and not math.isnan(self.cost.trainings):
             lines.append(f"cost: {self.cost.trainings:.2f} trainings")
         return "\n".join(lines)

@@ -79,7 +79,7 @@ def components(
     values = predictions.values().double()
     values = values - values.mean(0)
     terms, found = analysed(design)
-    seen = _Seen.of(values, terms)
+    seen = _Seen.of(values, terms, 1.0 if predictions.outputs.simplex else np.inf)
     sums = {TOTAL: _total(found)} if design.kind != "one-factor" else {}
     whole = [Component(name, "main", weights) for name, weights in sums.items()]
     estimated = [_estimated(component, seen, level) for component in (*found, *whole)]
@@ -102,15 +102,17 @@ class _Seen:
         squares: Mean squares `[terms, inputs, outputs]`.
         dof: Degrees of freedom of each `[terms]`.
         pooled: Those of each one's mean over inputs and sum over outputs `[terms]`.
+        largest: What no variance is above: of probabilities the sum over classes is below 1.
     """
 
     places: dict[str, int]
     squares: Tensor
     dof: np.ndarray
     pooled: np.ndarray
+    largest: float
 
     @staticmethod
-    def of(values: Tensor, terms: list[Term]) -> "_Seen":
+    def of(values: Tensor, terms: list[Term], largest: float) -> "_Seen":
         """Those of values `[trainings, inputs, outputs]`."""
         trainings, inputs, outputs = values.shape
         flat = values.reshape(trainings, -1)
@@ -124,6 +126,7 @@ class _Seen:
             torch.stack(squares),
             np.array([float(term.dof) for term in terms]),
             np.array(pooled),
+            largest,
         )
 
 
@@ -133,9 +136,9 @@ def _estimated(component: Component, seen: _Seen, level: float) -> Estimated:
     squares, dof = seen.squares[places], seen.dof[places]
     variances = torch.einsum("t,tio->io", torch.from_numpy(weights), squares)
     of_inputs = squares.sum(-1).numpy()
-    low, high = component_interval(weights, of_inputs, dof, level)
+    low, high = component_interval(weights, of_inputs, dof, level).clip(max=seen.largest)
     mean, pooled = of_inputs.mean(1), seen.pooled[places]
-    ends = component_interval(weights, mean, pooled, level)
+    ends = component_interval(weights, mean, pooled, level).clip(max=seen.largest)
     average = Average(
         float(variances.sum(-1).mean()),
         float(ends[0]),

@@ -18,9 +18,7 @@ from torch import Tensor
 Array = np.ndarray
 
 
-def component_interval(
-    weights: Array, squares: Array, dof: Array, level: float = 0.95
-) -> tuple[Array, Array]:
+def component_interval(weights: Array, squares: Array, dof: Array, level: float = 0.95) -> Array:
     """The interval of a sum of weighted mean squares, ends below 0 brought to 0.
 
     Args:
@@ -30,7 +28,7 @@ def component_interval(
         level: The coverage.
 
     Returns:
-        The lower and upper end `[...]`.
+        The lower and upper end `[2, ...]`.
 
     Example:
         >>> low, high = component_interval(np.ones(1), np.array([2.0]), np.array([9.0]))
@@ -44,7 +42,7 @@ def component_interval(
     below = _variance(plus, minus, tail, lower=True)
     above = _variance(plus, minus, tail, lower=False)
     low, high = estimate - np.sqrt(below), estimate + np.sqrt(above)
-    return np.clip(low, 0, None), np.clip(high, 0, None)
+    return np.clip(np.stack([low, high]), 0, None)
 
 
 def _variance(
