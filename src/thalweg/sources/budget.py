@@ -2,26 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.meter import Cost
-from thalweg.metrics.intervals import Estimate
 from thalweg.predictions import Predictions
-from thalweg.sources.components import (
-    REPEAT,
-    TOTAL,
-    Average,
-    Estimated,
-    components,
-    repeats_alike,
-)
+from thalweg.sources.components import REPEAT, components, repeats_alike
 from thalweg.sources.design import Design
 from thalweg.sources.given import design_of
-from thalweg.sources.terms import Effect
+from thalweg.sources.rows import COLUMNS, Row, cells, row_of, told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,48 +20,6 @@ if TYPE_CHECKING:
 
 
 _FAR, _MANY = 0.4, 8  # of as many trainings one has less, also where one direction is all
-
-
-@dataclass(frozen=True)
-class Row:
-    """One source, or an interaction of several.
-
-    Attributes:
-        name: The source, `a x b` of an interaction, `interactions` of all of them together,
-            `repeat` of what differs between trainings with the same seeds, or `all`.
-        effect: `main`, `interaction`, `total effect` (a source with its interactions) or
-            `remainder`.
-        variances: The estimated variance components `[inputs, outputs]`, in squared units. They may
-            be negative, where a source brings less than the estimate's own noise.
-        u: Standard uncertainty `[inputs]`: the root of the sum over outputs, 0 where that is
-            negative.
-        low: Lower ends of the intervals of u `[inputs]`.
-        high: Upper ends `[inputs]`.
-        dof: Degrees of freedom of u `[inputs]`.
-        mean_u: The root mean square of u over inputs, with its interval.
-        mean_dof: Its degrees of freedom.
-        share: The part of the whole variance, a fraction; negative as its estimate may be. The
-            shares of all rows sum to 1.
-        type: `A`, evaluated by statistics of trainings, or `B`: known to be 0, as all repetitions
-            gave the same bits (GUM 4.2, 4.3).
-    """
-
-    name: str
-    effect: Effect
-    variances: Tensor
-    u: Tensor
-    low: Tensor
-    high: Tensor
-    dof: Tensor
-    mean_u: Estimate
-    mean_dof: float
-    share: float
-    type: Literal["A", "B"] = "A"
-
-    @property
-    def u_outputs(self) -> Tensor:
-        """Standard uncertainty by output `[inputs, outputs]`."""
-        return self.variances.clamp(min=0).sqrt()
 
 
 @dataclass(frozen=True)
@@ -140,8 +89,7 @@ class Budget:
         """Returns the rows as a table: u is the root mean square over inputs."""
         from pandas import DataFrame
 
-        columns = ("source", "effect", "u", "low", "high", "variance", "share", "dof", "type")
-        return DataFrame([_cells(row) for row in self._shown()], columns=list(columns))
+        return DataFrame([cells(row) for row in self._shown()], columns=list(COLUMNS))
 
     def per_input(self) -> "DataFrame":
         """Returns a line for each input and source: u with its interval and degrees of freedom."""
@@ -167,7 +115,8 @@ class Budget:
         """Draws u of each row with its interval."""
         from thalweg.sources.drawing import drawn
 
-        return drawn(self)
+        units = getattr(self.predictions.outputs, "units", "")
+        return drawn(self.rows, self.total, self.level, units)
 
     def _shown(self) -> tuple[Row, ...]:
         return self.rows if self.total is None else (*self.rows, self.total)
@@ -178,7 +127,7 @@ class Budget:
             f"with {self.level:.0%} intervals"
         ]
         width = max(len(row.name) for row in self._shown())
-        lines += [f"{row.name:<{width}}  {_told(row)}" for row in self._shown()]
+        lines += [f"{row.name:<{width}}  {told(row)}" for row in self._shown()]
         if self.total is None:
             lines.append("u of a source holds its interactions, so that shares are of their sum")
         if any(row.share < 0 for row in self.rows):
@@ -216,42 +165,6 @@ def budget_of(
     found, whole = components(predictions, design, level)
     total = sum(own.average.variance for own in found) if whole is None else whole.average.variance
     exact = repeats_alike(predictions, design)
-    rows = tuple(_row(own, total, known=exact and own.name == REPEAT) for own in found)
-    last = None if whole is None else _row(whole, total, known=False)
+    rows = tuple(row_of(own, total, known=exact and own.name == REPEAT) for own in found)
+    last = None if whole is None else row_of(whole, total, known=False)
     return Budget(rows, last, design, predictions, level, cost)
-
-
-def _row(own: Estimated, total: float, *, known: bool) -> Row:
-    average = own.average
-    dof = torch.full_like(own.dof, math.inf) if known else own.dof
-    ends = (0.0, 0.0) if known else (math.sqrt(average.low), math.sqrt(average.high))
-    return Row(
-        own.name,
-        "main" if own.name == TOTAL else own.effect,
-        own.variances,
-        own.variances.sum(-1).clamp(min=0).sqrt(),
-        own.low.sqrt(),
-        own.high.sqrt(),
-        dof,
-        Estimate(_root(average), *ends),
-        math.inf if known else average.dof,
-        average.variance / total if total else 0.0,
-        "B" if known else "A",
-    )
-
-
-def _root(average: Average) -> float:
-    return math.sqrt(max(average.variance, 0.0))
-
-
-def _cells(row: Row) -> tuple[Any, ...]:
-    u, variance = row.mean_u, float(row.variances.sum(-1).mean())
-    ends = u.value, u.low, u.high
-    return row.name, row.effect, *ends, variance, row.share, row.mean_dof, row.type
-
-
-def _told(row: Row) -> str:
-    if row.type == "B":
-        return "0: repetitions gave the same bits (type B)"
-    dof = f"{row.mean_dof:.0f}" if row.mean_dof < 1e4 else "many"
-    return f"u {row.mean_u.text('.3g')}, {row.share:.1%} of the variance, {dof} degrees of freedom"

@@ -1,36 +1,40 @@
 """The figure of a budget of sources: u of each row with its interval, and its share."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from thalweg.sources.budget import Budget
+from thalweg.sources.rows import Row
 
-_COLOUR, _ALL = "#1f5f8b", "#555555"
+_COLOUR, _ALL, _INK = "#1f5f8b", "#555555", "#222222"
 
 
-def drawn(budget: "Budget") -> Figure:
-    """Draws a budget: a bar for each row, the largest at the top, and all of it at the bottom."""
-    rows = sorted(budget.rows, key=lambda row: -row.mean_u.value)
-    rows += [] if budget.total is None else [budget.total]
-    figure = Figure(figsize=(6.7, 0.6 + 0.32 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(rows))
-    values = [row.mean_u.value for row in rows]
-    colours = [_ALL if row is budget.total else _COLOUR for row in rows]
+def drawn(rows: Sequence[Row], total: Row | None, level: float, units: str = "") -> Figure:
+    """Draws a bar for each row, the largest at the top, and for all of them at the bottom.
+
+    Args:
+        rows: The rows of sources.
+        total: That of all together, if it is known.
+        level: The coverage of the intervals.
+        units: The units of u.
+    """
+    shown = [*sorted(rows, key=lambda row: -row.mean_u.value), *([] if total is None else [total])]
+    values = [row.mean_u.value for row in shown]
+    below = [max(row.mean_u.value - row.mean_u.low, 0.0) for row in shown]
+    above = [max(row.mean_u.high - row.mean_u.value, 0.0) for row in shown]
+    figure = Figure(figsize=(6.7, 0.6 + 0.32 * len(shown)), layout="constrained")
+    axes, places = figure.subplots(), range(len(shown))
+    colours = [_ALL if row is total else _COLOUR for row in shown]
     axes.barh(places, values, color=colours, height=0.6)
-    below = [row.mean_u.value - min(row.mean_u.low, row.mean_u.value) for row in rows]
-    above = [max(row.mean_u.high, row.mean_u.value) - row.mean_u.value for row in rows]
-    axes.errorbar(values, places, xerr=[below, above], fmt="none", ecolor="#222222", capsize=2)
-    top = 3 * max(values, default=1.0) or 1.0
-    axes.set_xlim(0, min(max(v + a for v, a in zip(values, above, strict=True)) * 1.05, top) or 1.0)
-    axes.set_yticks(places, [f"{row.name} ({row.share:.0%})" for row in rows])
+    axes.errorbar(values, places, xerr=[below, above], fmt="none", ecolor=_INK, capsize=2)
+    ends = max(v + a for v, a in zip(values, above, strict=True))
+    axes.set_xlim(0, min(1.05 * ends, 3 * max(values)) or 1.0)  # a wide interval goes on beyond
+    axes.set_yticks(places, [f"{row.name} ({row.share:.0%})" for row in shown])
     axes.invert_yaxis()
-    units = getattr(budget.predictions.outputs, "units", "")
+    named = f" in {units}" if units else ""
     axes.set_xlabel(
-        f"u, root mean square over inputs{f', {units}' if units else ''}; "
-        f"{budget.level:.0%} intervals, share of the variance in brackets"
+        f"u{named}, root mean square over inputs, with {level:.0%} intervals\n"
+        "(in brackets: share of the variance)"
     )
     axes.spines[["top", "right"]].set_visible(False)
     return figure
