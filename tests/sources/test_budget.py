@@ -96,3 +96,18 @@ def test_the_figure_has_a_bar_for_each_row():
     axes = budget.plot().axes[0]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert len(axes.patches) == 6 and labels[-1].startswith("all (100%)")
+
+
+def test_u_of_probabilities_has_an_end():
+    """Two levels have one degree of freedom, from which chi-square allows thirty times u."""
+    budget = made("crossed", trainings=9)
+    assert all(row.mean_u.high <= 1 and float(row.high.max()) <= 1 for row in budget.rows)
+    assert max(row.mean_u.high for row in budget.rows) == 1
+
+
+def test_a_training_that_is_far_from_all_others_is_named():
+    design = Design.of(("init", "order"), 9, "crossed", repeats=0)
+    values = torch.randn(9, 30, 1, generator=torch.Generator().manual_seed(0))
+    assert budget_of(Predictions.from_values(values), design).warning == ""
+    values[5] += 20
+    assert "training 5 (init 1, order 2)" in str(budget_of(Predictions.from_values(values), design))
