@@ -154,6 +154,7 @@ def budget_of(
             design.
 
     Example:
+        >>> import torch
         >>> values = torch.tensor([[[0.0]], [[2.0]], [[10.0]], [[12.0]]])  # init 10, order 2 apart
         >>> levels = {"init": [0, 0, 1, 1], "order": [0, 1, 0, 1]}
         >>> found = budget_of(Predictions.from_values(values), levels)

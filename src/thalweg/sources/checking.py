@@ -21,6 +21,7 @@ def present(problem: Problem) -> tuple[str, ...]:
     together where it can't be told apart.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from thalweg import Batches, Recipe
         >>> train = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)

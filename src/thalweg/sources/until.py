@@ -147,8 +147,9 @@ def until_stable(
         >>> draw = lambda there, wanted: Predictions.from_values(
         ...     torch.randn(wanted, 5, generator=random)
         ... )
-        >>> print(until_stable(draw, relative=0.02))
-        u 1, known within 0.013 where 0.02 is wanted: stable after 3000
+        >>> found = until_stable(draw, relative=0.02)
+        >>> found.last.members, found.limited
+        (3000, False)
     """
     check_settings(digits, relative, over)
     whole("smallest", smallest, LEAST)
