@@ -44,6 +44,10 @@ TOP = [
     "Members",
     "WeightDistribution",
     "save",
+    "state",
+    "Statement",
+    "Tolerance",
+    "read_statement",
     "load",
     "Explorer",
     "Emulator",
@@ -61,7 +65,7 @@ METHODS = {
     thalweg.emulators: (emulators, {"Observations"}),
     thalweg.baselines: (baselines, set()),
 }
-SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.weights]
+SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.weights, thalweg.statement]
 HEAVY = ("sklearn", "matplotlib", "pandas", "pyarrow", "scipy", "pydantic", "plotly", "jinja2")
 
 

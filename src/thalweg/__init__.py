@@ -1,8 +1,8 @@
 """How much would this network's predictions change if it were trained again?
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
-`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.data` and
-`thalweg.models` list. The files behind them are private and may move.
+`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`,
+`thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
@@ -11,7 +11,15 @@ from importlib.metadata import version as _version
 from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the command line imports torch
 
 # isort: split
-from thalweg import baselines, emulators, explorers, landscape, metrics, weights  # noqa: F401
+from thalweg import (  # noqa: F401
+    baselines,
+    emulators,
+    explorers,
+    landscape,
+    metrics,
+    statement,
+    weights,
+)
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
@@ -27,6 +35,10 @@ from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
+from thalweg.statement.statement import Statement
+from thalweg.statement.stating import state
+from thalweg.statement.tolerance import Tolerance
+from thalweg.statement.writing import read_statement
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
 from thalweg.training.execution import Execution
@@ -62,6 +74,8 @@ __all__ = [
     "Quantified",
     "Quantifier",
     "Recipe",
+    "Statement",
+    "Tolerance",
     "TrainingFailed",
     "Truth",
     "Values",
@@ -75,9 +89,11 @@ __all__ = [
     "map_batches",
     "predict",
     "quantify",
+    "read_statement",
     "register_baseline",
     "register_emulator",
     "register_explorer",
     "save",
+    "state",
     "train_anchors",
 ]
