@@ -2,7 +2,8 @@
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
 `thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`,
-`thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and may move.
+`thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and
+may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError

@@ -27,9 +27,7 @@ _WORDS = {
 }
 
 
-def numbered(
-    sections: Sequence[Section], lang: str = "en"
-) -> tuple[tuple[Section, ...], Resolve]:
+def numbered(sections: Sequence[Section], lang: str = "en") -> tuple[tuple[Section, ...], Resolve]:
     """Numbers the blocks in their order, and puts the numbers where texts refer to them.
 
     Args:

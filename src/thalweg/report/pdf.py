@@ -134,6 +134,5 @@ def _moment(date: str) -> int:
         return int(datetime.fromisoformat(date).timestamp())
     except ValueError:
         raise InputError(
-            f"the results have the date '{date}', needs ISO 8601 such as "
-            "2025-01-31T12:00:00+00:00"
+            f"the results have the date '{date}', needs ISO 8601 such as 2025-01-31T12:00:00+00:00"
         ) from None

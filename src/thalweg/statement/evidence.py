@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -186,7 +187,7 @@ def in_use(network: Any, predictions: Predictions, *, networks: bool) -> Tensor:
     Raises:
         InputError: There is no such network, or its values do not fit.
     """
-    if isinstance(network, bool) or isinstance(network, int):
+    if isinstance(network, bool | Integral):
         if not networks:
             raise InputError(
                 f"network got the number {network}, and the statement rests on draws: give the "
@@ -197,7 +198,7 @@ def in_use(network: Any, predictions: Predictions, *, networks: bool) -> Tensor:
                 f"network got {network!r}, needs 0 to {predictions.members - 1}, its place among "
                 "the networks"
             )
-        return predictions.values()[network].double()
+        return predictions.values()[int(network)].double()
     if not isinstance(network, Predictions):
         given = numbers("network", network)[0]
         shape = tuple(predictions.stored.shape[1:])

@@ -61,42 +61,34 @@ def results(statement: Statement, lang: str, most: int) -> Grid:
 
 
 def budget(statement: Statement, lang: str) -> Grid:
-    """The components of the uncertainty."""
-    own, comma = words(lang), lang == "fr"
-    at = statement.answers()[:, None] if statement.simplex else None
-    total = root_mean_square(of_answers(statement))
+    """The components of the uncertainty, in a column for each output."""
+    own, total = words(lang), of_answers(statement)
+    shown = range(min(4, total.shape[1]))
+    several = total.shape[1] > 1
+
+    def cell(u: torch.Tensor, column: int, *, shared: bool) -> str:
+        value, whole = (root_mean_square(part[:, column]) for part in (u, total))
+        text = uncertainty(value, comma=lang == "fr")
+        return f"{text} ({share_text(value**2 / whole**2, lang)})" if shared and whole else text
+
     rows = []
     for one in statement.components:
-        if one.u is None:
-            rows.append((own[one.name], own["not_known"], "–", one.kind, "–", "–"))
-            continue
-        value = root_mean_square(one.u if at is None else one.u.gather(1, at))
-        share = share_text(value**2 / total**2, lang) if total > 0 else "–"
-        rows.append(
-            (
-                own[one.name],
-                uncertainty(value, comma=comma),
-                share if one.counted else own["not_counted"],
-                one.kind,
-                freedom_text(one.freedom, lang),
-                own[f"basis_{one.basis}"],
-            )
-        )
-    freedom = float(statement.freedom.median())
-    rows.append(
-        (
-            own["combined"],
-            uncertainty(total, comma=comma),
-            percent(1, lang),
-            "–",
-            freedom_text(freedom, lang),
-            "–",
-        )
-    )
+        cells = [own["not_known"] for _ in shown]
+        if one.u is not None:
+            u = of_answers(statement, one.u)
+            cells = [cell(u, column, shared=one.counted) for column in shown]
+        basis = own[f"basis_{one.basis}"]
+        if not one.counted:
+            basis = f"{basis}, {own['not_counted']}"
+        freedom = freedom_text(one.freedom, lang) if one.u is not None else "–"
+        rows.append((own[one.name], *cells, one.kind, freedom, basis))
+    freedom = freedom_text(float(statement.freedom.median()), lang)
+    cells = [cell(total, column, shared=False) for column in shown]
+    rows.append((own["combined"], *cells, "–", freedom, "–"))
+    titles = [statement.columns[column] if several else own["u"] for column in shown]
     head = (
         (own["source"], _NO_TEXT),
-        (own["u"], statement.units),
-        (own["share"], _NO_TEXT),
+        *((title, statement.units) for title in titles),
         (own["type"], _NO_TEXT),
         (own["freedom_short"], _NO_TEXT),
         (own["basis"], _NO_TEXT),
@@ -115,9 +107,7 @@ def sources(statement: Statement, lang: str) -> Grid:
             ends = " – ".join(uncertainty(end, comma=comma) for end in (row.low, row.high))
         share = "–" if row.share is None else share_text(row.share, lang)
         freedom = freedom_text(row.freedom, lang)
-        rows.append(
-            (row.name, uncertainty(row.mean, comma=comma), ends, share, row.kind, freedom)
-        )
+        rows.append((row.name, uncertainty(row.mean, comma=comma), ends, share, row.kind, freedom))
     head = (
         (own["source"], _NO_TEXT),
         (own["u"], statement.units),
@@ -136,7 +126,7 @@ def risks(statement: Statement, lang: str) -> Grid:
         return Grid("risks", own["risks_title"], ((own["quantity"], ""),), ())
     numbers = found.global_risks()
     rows = [
-        (f"{own['decisions']}: {own[word]}", percent(found.share(word), lang, 1))
+        (f"{own['decisions']}, {own[word]}", percent(found.share(word), lang, 1))
         for word in (ACCEPT, REJECT, DEFER)
     ]
     rows += [

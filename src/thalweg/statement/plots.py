@@ -1,4 +1,4 @@
-"""The figures of a statement, in the look of the reports: functions from a statement to a figure."""
+"""The figures of a statement, in the look of the reports."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,9 @@ def plot(statement: Statement, what: str = "estimates", lang: str = "en") -> "Fi
 
 def ranked(statement: Statement, most: int = MOST) -> Tensor:
     """The numbers of the most uncertain inputs, the most uncertain first `[most or fewer]`."""
-    return of_answers(statement).amax(-1).argsort(descending=True, stable=True)[:most]
+    u = of_answers(statement)
+    scale = u.square().mean(0).sqrt().clamp_min(1e-300)  # outputs may have very different u
+    return (u / scale).amax(-1).argsort(descending=True, stable=True)[:most]
 
 
 def estimates(statement: Statement, lang: str) -> "Figure":
@@ -55,7 +57,7 @@ def estimates(statement: Statement, lang: str) -> "Figure":
             rows = range(len(order))
             axes.hlines(rows, low, high, color=_BLUE, linewidth=1.2)
             axes.plot(middle, rows, "o", color=INK, markersize=3)
-            for limit in _limits(statement):
+            for limit in _limits(statement, int(at[0])):
                 axes.axvline(limit, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
             axes.set_ylim(len(order) - 0.4, -0.6)
             named = own["probability"] if statement.simplex else statement.columns[int(at[0])]
@@ -69,8 +71,9 @@ def estimates(statement: Statement, lang: str) -> "Figure":
 
 
 def uncertainty(statement: Statement, lang: str) -> "Figure":
-    """u against the probability of the answer, or against the estimate."""
+    """How u goes with the probability of the answer, or with the estimate of each output."""
     from thalweg.report.figures import WIDTH, styled
+    from thalweg.report.labels import plain
 
     own = words(lang)
     u = of_answers(statement)
@@ -79,23 +82,32 @@ def uncertainty(statement: Statement, lang: str) -> "Figure":
         at = at.gather(1, statement.answers()[:, None])
     decided = None if statement.decision is None else statement.decision.decided
 
-    def draw(figure: Any) -> None:
-        axes = figure.subplots()
+    shown = min(4, u.shape[1])
+    several = not statement.simplex and len(statement.columns) > 1
+
+    def panel(axes: Any, column: int) -> None:
+        x, y = at[:, column], u[:, column]
         if decided is None:
-            axes.plot(at.flatten(), u.flatten(), ".", color=_BLUE, markersize=3, alpha=0.6)
+            axes.plot(x, y, ".", color=_BLUE, markersize=3, alpha=0.6)
         else:
             for word, colour in (("accept", _BLUE), ("defer", "#B8860B"), ("reject", _ORANGE)):
                 some = torch.tensor([one == word for one in decided])
                 if some.any():
-                    points = at[some].flatten(), u[some].flatten()
-                    axes.plot(*points, ".", color=colour, markersize=3.5, label=own[word])
-            axes.legend()
-        axes.set_xlabel(own["probability" if statement.simplex else "estimate"])
-        axes.set_ylabel(own["u_c"])
+                    axes.plot(x[some], y[some], ".", color=colour, markersize=3.5, label=own[word])
+        title = own["probability" if statement.simplex else "estimate"]
+        axes.set_xlabel(plain(f"{title}, {statement.columns[column]}" if several else title))
         axes.set_ylim(bottom=0)
         _ticks(axes, lang)
 
-    return styled(WIDTH * 0.7, 2.6, draw)
+    def draw(figure: Any) -> None:
+        grid = figure.subplots(1, shown, squeeze=False)[0]
+        for column, axes in enumerate(grid):
+            panel(axes, column)
+        grid[0].set_ylabel(own["u_c"])
+        if decided is not None:
+            grid[0].legend()
+
+    return styled(WIDTH if shown > 1 else WIDTH * 0.7, 2.4, draw)
 
 
 def pictures(statement: Statement, lang: str) -> "Figure":
@@ -130,33 +142,36 @@ def pictures(statement: Statement, lang: str) -> "Figure":
 
 def budget(statement: Statement, lang: str) -> "Figure":
     """The components of the uncertainty, and the sources of that of retraining where they are
-    known.
+    known; of several outputs a panel each.
     """
     from thalweg.report.families import INK
     from thalweg.report.figures import WIDTH, styled
     from thalweg.report.labels import plain
 
-    own = words(lang)
-    at = statement.answers()[:, None] if statement.simplex else None
-    rows = []
-    for one in statement.components:
-        if one.u is not None and one.counted:
-            value = one.u if at is None else one.u.gather(1, at)
-            rows.append((own[one.name], root_mean_square(value), _BLUE))
-    rows += [(f"– {row.name}", row.mean, "#56B4E9") for row in statement.sources]
-    rows.append((own["combined"], root_mean_square(of_answers(statement)), INK))
+    own, total = words(lang), of_answers(statement)
+    shown = min(4, total.shape[1])
+    known = [one for one in statement.components if one.u is not None and one.counted]
+    titles = [own[one.name] for one in known]
+    parts = [of_answers(statement, one.u) for one in known]
+    sources = statement.sources if shown == 1 else ()
+    titles += [f"– {row.name}" for row in sources] + [own["combined"]]
+    colours = [_BLUE] * len(known) + ["#56B4E9"] * len(sources) + [INK]
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots()
-        names = [plain(name, 50) for name, _, _ in rows]
-        axes.barh(range(len(rows)), [value for _, value, _ in rows], color=[c for *_, c in rows])
-        axes.set_yticks(range(len(rows)), names)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlabel(own["u"] + (f" ({statement.units})" if statement.units else ""))
-        axes.tick_params(axis="y", length=0)
-        _ticks(axes, lang)
+        grid = figure.subplots(1, shown, sharey=True, squeeze=False)[0]
+        for column, axes in enumerate(grid):
+            widths = [root_mean_square(part[:, column]) for part in parts]
+            widths += [row.mean for row in sources] + [root_mean_square(total[:, column])]
+            axes.barh(range(len(titles)), widths, color=colours)
+            name = "" if shown == 1 else f" {statement.columns[column]}"
+            units = f" ({statement.units})" if statement.units else ""
+            axes.set_xlabel(plain(f"{'u' if name else own['u']}{name}{units}"))
+            axes.tick_params(axis="y", length=0)
+            _ticks(axes, lang)
+        grid[0].set_yticks(range(len(titles)), [plain(title, 50) for title in titles])
+        grid[0].set_ylim(len(titles) - 0.4, -0.6)
 
-    return styled(WIDTH * 0.8, 0.6 + 0.24 * len(rows), draw)
+    return styled(WIDTH * 0.8, 0.6 + 0.24 * len(titles), draw)
 
 
 def deferral(statement: Statement, lang: str) -> "Figure":
@@ -192,8 +207,10 @@ def _all_columns(statement: Statement, count: int) -> list[Tensor]:
     return [torch.full((count,), column) for column in range(len(statement.columns))]
 
 
-def _limits(statement: Statement) -> list[float]:
+def _limits(statement: Statement, column: int) -> list[float]:
     if statement.decision is None:
+        return []
+    if not statement.simplex and int(statement.decision.column[0]) != column:
         return []
     return [end for end in statement.decision.tolerance.ends() if end is not None]
 
@@ -216,12 +233,10 @@ def _answer(statement: Statement, number: int, lang: str) -> str:
 
 def _ticks(axes: "Axes", lang: str) -> None:
     """Tick labels with the language's decimal sign."""
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
     for axis in (axes.xaxis, axes.yaxis):
-        if not axis.get_ticklabels() or axis.get_major_formatter().__class__.__name__.startswith(
-            "Scalar"
-        ):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
             axis.set_major_formatter(FuncFormatter(lambda x, _: decimal(f"{x:g}", lang)))
 
 

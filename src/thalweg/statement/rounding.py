@@ -43,7 +43,9 @@ def rounded(value: float, u: float, digits: int = 2, *, comma: bool = False) -> 
     if not (math.isfinite(value) and math.isfinite(u)):
         return "–"
     place = digits_of(u, digits)[1] if u > 0 else _place_alone(value)
-    return _said(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(place), ROUND_HALF_EVEN), comma)
+    return _said(
+        Decimal(repr(float(value))).quantize(Decimal(1).scaleb(place), ROUND_HALF_EVEN), comma
+    )
 
 
 def uncertainty(u: float, digits: int = 2, *, comma: bool = False) -> str:

@@ -17,27 +17,30 @@ def measurand(statement: Statement, lang: str) -> str:
     return f"{own[f'{statement.measurand}_measurand']} {estimate.format(members=members)}"
 
 
-def of_answers(statement: Statement) -> torch.Tensor:
-    """u of what is answered `[inputs]`, or of values `[inputs, outputs]`."""
-    if not statement.simplex:
-        return statement.u
-    return statement.u.gather(1, statement.answers()[:, None])
+def of_answers(statement: Statement, given: torch.Tensor | None = None) -> torch.Tensor:
+    """u, or whatever is given `[inputs, columns]`, of the most probable class `[inputs, 1]`; of
+    values as it is.
+    """
+    values = statement.u if given is None else given
+    return values.gather(1, statement.answers()[:, None]) if statement.simplex else values
 
 
 def typical(statement: Statement, lang: str) -> str:
     """How large u is over the inputs."""
     own, comma = words(lang), lang == "fr"
-    u = of_answers(statement)
-    low, high = torch.quantile(u.flatten(), torch.tensor([0.05, 0.95], dtype=u.dtype)).tolist()
     which = own["of_answer"] if statement.simplex else ""
     units = own["of_units"].format(units=statement.units) if statement.units else ""
-    return own["typical"].format(
-        inputs=len(statement.inputs),
-        u=uncertainty(root_mean_square(u), comma=comma) + units,
-        low=uncertainty(low, comma=comma),
-        high=uncertainty(high, comma=comma),
-        which=which,
-    )
+    found = []
+    for u, name in zip(of_answers(statement).T, statement.columns, strict=False):
+        low, high = torch.quantile(u, torch.tensor([0.05, 0.95], dtype=u.dtype)).tolist()
+        part = own["typical_part"].format(
+            u=uncertainty(root_mean_square(u), comma=comma) + units,
+            low=uncertainty(low, comma=comma),
+            high=uncertainty(high, comma=comma),
+        )
+        several = not statement.simplex and len(statement.columns) > 1
+        found.append(f"{part} [{name}]" if several else part)
+    return own["typical"].format(inputs=len(statement.inputs), found=", ".join(found), which=which)
 
 
 def expanded(statement: Statement, lang: str) -> str:

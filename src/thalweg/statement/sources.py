@@ -11,7 +11,6 @@ from torch import Tensor
 from thalweg.errors import InputError, check_range
 
 
-
 @dataclass(frozen=True, eq=False)
 class SourceRow:
     """One source of the differences between trainings.

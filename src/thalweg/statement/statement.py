@@ -1,4 +1,4 @@
-"""The statement: what is known of each input, as numbers; tables, files and pages are made of it."""
+"""The statement: what is known of each input, as numbers, of which tables and pages are made."""
 
 import math
 from dataclasses import dataclass, field, replace

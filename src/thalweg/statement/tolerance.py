@@ -1,8 +1,8 @@
 """Conformity: accept, reject or defer, with a guard band or from a wanted risk (JCGM 106:2012).
 
 The conformance probability of an input is that of its measurand being within the tolerance limits,
-by the distribution that the statement gives it (clause 7). With a guard band g = guard x U, an input
-is accepted where its estimate is within the limits by g or more (8.3.2), rejected where it is
+by the distribution that the statement gives it (clause 7). With a guard band g = guard x U, an
+input is accepted where its estimate is within the limits by g or more (8.3.2), rejected where it is
 outside by g or more (8.3.3), and deferred between. From a risk, it is accepted where it conforms
 with probability 1 - risk or more, rejected where it does not with that probability, and deferred
 otherwise.
@@ -78,11 +78,7 @@ class Tolerance:
         Raises:
             InputError: There is no such column, or it must be named, or a limit is no probability.
         """
-        if simplex and any(given is not None and not 0 < given < 1 for given in self.ends()):
-            raise InputError(
-                f"Tolerance got the limits {self.low} and {self.high} of a probability, needs "
-                "numbers between 0 and 1"
-            )
+        self.check_scale(simplex=simplex)
         if self.output is None:
             if simplex:
                 return mean.argmax(-1)
@@ -97,6 +93,18 @@ class Tolerance:
         else:
             raise unknown("output", text, names)
         return torch.full((len(mean),), place)
+
+    def check_scale(self, *, simplex: bool) -> None:
+        """Checks limits of probabilities.
+
+        Raises:
+            InputError: One is no probability.
+        """
+        if simplex and any(given is not None and not 0 < given < 1 for given in self.ends()):
+            raise InputError(
+                f"Tolerance got the limits {self.low} and {self.high} of a probability, needs "
+                "numbers between 0 and 1"
+            )
 
     def ends(self) -> tuple[float | None, float | None]:
         """Both limits as they were given."""

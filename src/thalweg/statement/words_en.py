@@ -23,16 +23,17 @@ WORDS = {
     "members_networks": "{n} trained networks",
     "members_draws": "{n} simulated trainings",
     # the summary
-    "typical": "Over the inputs ({inputs} in all), the combined standard uncertainty is typically {u} "
-    "(root mean square; {low} to {high} for the middle 90 % of the inputs){which}.",
-    "of_answer": ", that of the probability of the most probable class",
+    "typical": "Over the inputs ({inputs} in all), the combined standard uncertainty{which} is "
+    "typically {found}.",
+    "typical_part": "{u} (root mean square; {low} to {high} for the middle 90 % of the inputs)",
+    "of_answer": " of the probability of the most probable class",
     "of_units": " {units}",
     "expanded_said": "Expanded uncertainties U = k u have the coverage probability {level}, with "
     "Student's factor k for the effective degrees of freedom ({k} for the typical input).",
     "k_said": "Expanded uncertainties U = k u have the coverage factor k = {k}, that is, the "
     "coverage probability {level} for the typical input.",
-    "decided_said": "{accepted} of the inputs conform, {rejected} do not, and {deferred} are left "
-    "to a human.",
+    "decided_said": "{accepted} of the inputs are accepted as conforming, {rejected} are rejected, "
+    "and {deferred} are left to a human.",
     "flagged": "Before use: {flags}.",
     "flag_outside": "inputs unlike all that the method knows, whose uncertainty is a guess: {n}",
     "flag_check": "the check of the training recipe failed, so that the scale of the uncertainty is "
@@ -68,7 +69,7 @@ WORDS = {
     "flag_zero_short": "zero",
     # the budget
     "results_title": "Estimates with uncertainties, the most uncertain inputs first.",
-    "budget_title": "Components of the uncertainty, root mean square over inputs{which}.",
+    "budget_title": "Components of the uncertainty, root mean square over inputs{which}; each share is one of u².",
     "source": "source",
     "u": "standard uncertainty",
     "share": "share of u²",
@@ -140,8 +141,8 @@ WORDS = {
     "probable an error is: trainings can agree on an error.",
     "documents": "Documents: JCGM 100:2008, JCGM 101:2008, JCGM 102:2011, JCGM 106:2012; rounding by "
     "EA-4/02 M:2022; indices of nominal properties after Bilson et al. 2025, arXiv 2504.03359.",
-    "u_formula": "u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright(\"eff\")), quad "
-    "nu_upright(\"eff\") = u^4 / (sum_i u_i^4 / nu_i)",
+    "u_formula": 'u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright("eff")), quad '
+    'nu_upright("eff") = u^4 / (sum_i u_i^4 / nu_i)',
     # figures
     "estimates_caption": "The {shown} most uncertain inputs: estimates with the {level} coverage "
     "interval.",

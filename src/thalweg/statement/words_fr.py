@@ -23,17 +23,19 @@ WORDS = {
     "members_networks": "{n} réseaux entraînés",
     "members_draws": "{n} entraînements simulés",
     # la synthèse
-    "typical": "Sur l’ensemble des entrées ({inputs} au total), l’incertitude-type composée vaut typiquement {u} (moyenne "
-    "quadratique ; de {low} à {high} pour les 90 % centraux des entrées){which}.",
-    "of_answer": ", pour la probabilité de la classe la plus probable",
+    "typical": "Sur l’ensemble des entrées ({inputs} au total), l’incertitude-type composée{which} "
+    "vaut typiquement {found}.",
+    "typical_part": "{u} (moyenne quadratique ; de {low} à {high} pour les 90 % centraux des "
+    "entrées)",
+    "of_answer": " de la probabilité de la classe la plus probable",
     "of_units": " {units}",
     "expanded_said": "Les incertitudes élargies U = k u correspondent à une probabilité de couverture "
     "de {level}, le facteur d’élargissement k étant celui de la loi de Student pour les degrés de "
     "liberté effectifs ({k} pour l’entrée typique).",
     "k_said": "Les incertitudes élargies U = k u sont obtenues avec le facteur d’élargissement "
     "k = {k}, soit une probabilité de couverture de {level} pour l’entrée typique.",
-    "decided_said": "{accepted} des entrées sont déclarées conformes, {rejected} non conformes, et "
-    "{deferred} sont soumises à un opérateur.",
+    "decided_said": "{accepted} des entrées sont acceptées comme conformes, {rejected} sont rejetées, "
+    "et {deferred} sont soumises à un opérateur.",
     "flagged": "Avant toute utilisation : {flags}.",
     "flag_outside": "entrées hors du domaine connu de la méthode, dont l’incertitude n’est "
     "qu’indicative : {n}",
@@ -72,7 +74,8 @@ WORDS = {
     "flag_zero_short": "nul",
     # le bilan
     "results_title": "Estimations et incertitudes, par incertitude décroissante.",
-    "budget_title": "Composantes de l’incertitude, en moyenne quadratique sur les entrées{which}.",
+    "budget_title": "Composantes de l’incertitude, en moyenne quadratique sur les entrées{which} ; chaque part est "
+    "celle de u².",
     "source": "source",
     "u": "incertitude-type",
     "share": "part de u²",
@@ -147,8 +150,8 @@ WORDS = {
     "documents": "Documents : JCGM 100:2008, JCGM 101:2008, JCGM 102:2011, JCGM 106:2012 ; arrondis "
     "selon EA-4/02 M:2022 ; indices des propriétés qualitatives d’après Bilson et al. 2025, "
     "arXiv 2504.03359.",
-    "u_formula": "u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright(\"eff\")), quad "
-    "nu_upright(\"eff\") = u^4 / (sum_i u_i^4 / nu_i)",
+    "u_formula": 'u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright("eff")), quad '
+    'nu_upright("eff") = u^4 / (sum_i u_i^4 / nu_i)',
     # les figures
     "estimates_caption": "Les {shown} entrées les plus incertaines : estimations et intervalles "
     "élargis à {level}.",
