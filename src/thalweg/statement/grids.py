@@ -164,5 +164,7 @@ def freedom_text(freedom: float, lang: str) -> str:
     """
     if math.isinf(freedom):
         return "∞"
+    if freedom >= 1000:
+        return "> 1000"
     whole = abs(freedom - round(freedom)) < 1e-6 or freedom >= 100
     return decimal(f"{freedom:.0f}" if whole else f"{freedom:.1f}", lang)

@@ -77,7 +77,7 @@ def of_located(located: Located, level: float) -> dict[Kind, Tensor]:
 
 
 def of_mean_probability(
-    centre: Tensor, spread: Tensor, networks: int, wider: Tensor, level: float
+    centre: Tensor, spread: Tensor, networks: int, level: float
 ) -> dict[Kind, Tensor]:
     """Both intervals of the mean probability over all trainings, each `[2, inputs, classes]`.
 
@@ -85,8 +85,6 @@ def of_mean_probability(
         centre: Mean log-odds of the networks `[inputs, classes]`.
         spread: Their standard deviation (n - 1) `[inputs, classes]`.
         networks: How many there are.
-        wider: What the combined standard uncertainty is over that from the number of networks
-            alone `[inputs, classes]`: 1 or more.
         level: The coverage probability.
     """
     from numpy.polynomial.hermite_e import hermegauss
@@ -105,9 +103,7 @@ def of_mean_probability(
         drawn = torch.zeros_like(mu)
         for node, weight in zip(nodes, weights, strict=True):
             drawn += weight * from_line(mu + sigma * node, simplex=True)
-        line = torch.logit(drawn.clamp(1e-17, 1 - 1e-16))
-        middle = line.median(0, keepdim=True).values
-        ends = of_draws(torch.sigmoid(middle + (line - middle) * wider[block]), level)
+        ends = of_draws(drawn, level)
         for kind, own in ends.items():
             found[kind].append(own)
     return {kind: torch.cat(parts, 1) for kind, parts in found.items()}

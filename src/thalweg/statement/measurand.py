@@ -19,6 +19,12 @@ centre in variances of one training, and s / sqrt(M) the error of the mean of M 
 So the uncertainty of an emulator's u is in u(method), as in a Monte Carlo method (JCGM 101:2008),
 and not, a second time, in degrees of freedom (JCGM 100:2008, G.4.2). Where the user says how well u
 is known, `relative_u`, the latter is done, and the former is not.
+
+Coverage intervals of values are as wide as u says. Those of probabilities are Student's on the
+scale of log-odds for one more of K networks, drawn for the mean over all, and order statistics of
+draws. Where u has more in it than these (a method, an emulator's own u), their distances from the
+mean are stretched by the same factor, and cut at 0 and 1. The distribution that conformity rests on
+then is Student's on the scale, through the ends of the symmetric interval.
 """
 
 import math
@@ -31,9 +37,9 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.statement.components import Component, combined
 from thalweg.statement.evidence import Evidence
-from thalweg.statement.freedom import freedom_of
+from thalweg.statement.freedom import coverage_factor, freedom_of
 from thalweg.statement.intervals import Kind, few_draws, of_draws, of_located, of_mean_probability
-from thalweg.statement.scale import Located, from_line, to_line, values_to_line
+from thalweg.statement.scale import Located, to_line, values_to_line
 
 Measurand = Literal["retraining", "mean"]
 
@@ -141,41 +147,57 @@ def _excess(spread: Tensor, u: Tensor, error: float) -> float:
 
 
 def known_of(
-    evidence: Evidence, measurand: Measurand, components: tuple[Component, ...]
-) -> tuple[Known, Tensor]:
-    """What is known of the measurand, and the members on its scale `[members, inputs, columns]`."""
-    predictions, simplex = evidence.predictions, evidence.predictions.outputs.simplex
-    values = predictions.values().double()
-    mean, spread = values.mean(0), values.std(0)
-    line = to_line(predictions.outputs, predictions.stored)
+    evidence: Evidence, measurand: Measurand, components: tuple[Component, ...], level: float
+) -> tuple[Known, dict[Kind, Tensor], str]:
+    """What is known of the measurand, both coverage intervals, each `[2, inputs, columns]`, and how
+    they were found: `student`, `order` or `mean`, as `words` has it.
+    """
+    values = evidence.predictions.values().double()
+    mean, spread, count = values.mean(0), values.std(0), len(values)
     u, freedom = combined(components, mean)
     wider = torch.where(spread > 0, u / spread.clamp_min(1e-300), torch.zeros_like(u))
-    slope = (mean * (1 - mean)).clamp_min(1e-12) if simplex else torch.ones_like(mean)
-    by_slope = u / slope
-    if measurand == "mean" and simplex:
-        centre, scale = values_to_line(mean, simplex=True), by_slope
+    natural = spread
+    if evidence.networks:
+        natural = spread * ((1 + 1 / count) if measurand == "retraining" else 1 / count) ** 0.5
+    factor = torch.where(natural > 0, u / natural.clamp_min(1e-300), torch.ones_like(u))
+    few = few_draws(count, level)
+    if not evidence.predictions.outputs.simplex:
+        located = Located(mean, u, freedom, simplex=False)
+        if evidence.networks or few:
+            return Known(mean, components, located, wider), of_located(located, level), "student"
+        ends = of_draws(mean + (values - mean) * factor, level)
+        return Known(mean, components, located, wider), ends, "order"
+    line = to_line(evidence.predictions.outputs, evidence.predictions.stored)
+    own = line.std(0) * (natural / spread.clamp_min(1e-300))
+    located = Located(line.mean(0), own, freedom, simplex=True)
+    if evidence.networks and measurand == "mean":
+        ends, how = of_mean_probability(line.mean(0), line.std(0), count, level), "mean"
+    elif evidence.networks or few:
+        ends, how = of_located(located, level), "student"
     else:
-        own = line.std(0)
-        centre = line.mean(0)
-        scale = torch.where((spread > 0) & (own > 0), own * wider, by_slope)
-    return Known(mean, components, Located(centre, scale, freedom, simplex), wider), line
+        ends, how = of_draws(values, level), "order"
+    alike = torch.allclose(factor, torch.ones_like(factor), rtol=1e-9, atol=0)
+    flat = (natural == 0) & (u > 0)
+    if not alike or bool(flat.any()):
+        half = coverage_factor(level, freedom) * u
+        around = torch.stack([mean - half, mean + half])
+        ends = {
+            kind: torch.where(flat, around, mean + factor * (own_ends - mean)).clamp(0, 1)
+            for kind, own_ends in ends.items()
+        }
+    if how != "student" or not alike or bool(flat.any()):
+        located = _through(located.centre, ends["symmetric"], freedom, level)
+    return Known(mean, components, located, wider), ends, how
 
 
-def intervals_of(
-    evidence: Evidence, measurand: Measurand, known: Known, line: Tensor, level: float
-) -> tuple[dict[Kind, Tensor], str]:
-    """Both coverage intervals, each `[2, inputs, columns]`, and how they were found: `student`,
-    `order` or `mean`, as `words` has it.
+def _through(centre: Tensor, ends: Tensor, freedom: Tensor, level: float) -> Located:
+    """Student's distribution about a centre on the scale, as wide as an interval of probabilities
+    `[2, inputs, columns]` is on its wider side; an end at 0 or 1 says nothing of the width, unless
+    both are there.
     """
-    simplex, count = evidence.predictions.outputs.simplex, len(line)
-    if evidence.networks and simplex and measurand == "mean":
-        spread = evidence.predictions.values().double().std(0)
-        alone = spread / count**0.5
-        u = known.wider * spread
-        wider = torch.where(alone > 0, u / alone.clamp_min(1e-300), torch.ones_like(u))
-        return of_mean_probability(line.mean(0), line.std(0), count, wider, level), "mean"
-    if evidence.networks or few_draws(count, level):
-        return of_located(known.located, level), "student"
-    centre = line.mean(0)
-    scaled = centre + (line - centre) * known.wider
-    return of_draws(from_line(scaled, simplex=simplex), level), "order"
+    line = values_to_line(ends, simplex=True)
+    sides = torch.stack([centre - line[0], line[1] - centre]).clamp_min(0)
+    cut = torch.stack([ends[0] <= 0, ends[1] >= 1])
+    cut = cut & ~cut.all(0)
+    half = torch.where(cut, torch.zeros_like(sides), sides).amax(0)
+    return Located(centre, half / coverage_factor(level, freedom), freedom, simplex=True)

@@ -22,8 +22,12 @@ from thalweg.report.pdf import pdf
 from thalweg.statement import plots, sentences
 from thalweg.statement.grids import budget, indices, results, risks, sources
 from thalweg.statement.statement import Statement
-from thalweg.statement.words import percent, words
+from thalweg.statement.words import decimal, percent, words
 
+_EXPANDED = (
+    'U = k u, quad k = t_p (nu_upright("eff")), quad '
+    'nu_upright("eff") = u^4 \\/ (sum_i u_i^4 \\/ nu_i)'
+)
 SHOWN = 20  # inputs in the table of results
 
 
@@ -132,7 +136,8 @@ def _method(statement: Statement, lang: str) -> list[Block]:
     )
     return [
         Paragraph(sentences.measurand(statement, lang)),
-        Equation("combination", own["u_formula"].replace("{terms}", terms)),
+        Equation("combination", f"u^2 = {terms}"),
+        Equation("expansion", _EXPANDED),
         Paragraph(own[f"how_{statement.measurand}"]),
         *([Paragraph(own["how_unknown"])] if unknown else []),
         Paragraph(own[how[statement.intervals]]),
@@ -151,5 +156,5 @@ def _identification(statement: Statement, lang: str) -> Pairs:
         value = facts.get(name)
         if value is not None:
             text = ", ".join(value) if isinstance(value, list) else f"{value}"
-            rows.append((own[name], f"{value:.2f}" if name == "trainings" else text))
+            rows.append((own[name], decimal(f"{value:.2f}", lang) if name == "trainings" else text))
     return Pairs(tuple(rows))

@@ -88,6 +88,8 @@ def plus_minus(value: float, expanded: float, digits: int = 2, *, comma: bool = 
         >>> plus_minus(0.87345, 0.0512)
         '0.873 ± 0.051'
     """
+    if not (math.isfinite(value) and math.isfinite(expanded)):
+        return "–"
     said = uncertainty(expanded, digits, comma=comma)
     return f"{rounded(value, expanded, digits, comma=comma)} ± {said}"
 

@@ -18,7 +18,7 @@ from thalweg.predictions import Kind, Predictions
 from thalweg.statement.components import Component, combined
 from thalweg.statement.evidence import Evidence, Members, evidence_of, in_use
 from thalweg.statement.freedom import coverage_factor, coverage_of
-from thalweg.statement.measurand import Measurand, components_of, intervals_of, known_of
+from thalweg.statement.measurand import Measurand, components_of, known_of
 from thalweg.statement.nominal import nominal
 from thalweg.statement.sources import rows_of
 from thalweg.statement.statement import Statement
@@ -116,7 +116,7 @@ def state(
     shown = None if pictures is None else _pictures(pictures, predictions.inputs)
     rows = rows_of(sources, predictions.inputs)
     parts = components_of(found, measurand, method=method, relative_u=relative_u)
-    known, line = known_of(found, measurand, parts)
+    known, intervals, how = known_of(found, measurand, parts, float(level))
     own = None if network is None else in_use(network, predictions, networks=found.networks)
     if own is not None:
         freedom = predictions.members - 1.0 if found.networks else torch.inf
@@ -124,7 +124,6 @@ def state(
         parts += (Component("deviation", (own - mean).abs(), freedom, "A", "network", shares),)
     u, freedoms = combined(parts, mean)
     factor = coverage_factor(level, freedoms) if k is None else torch.full_like(u, k)
-    intervals, how = intervals_of(found, measurand, known, line, level)
     made = Statement(
         outputs=predictions.outputs,
         measurand=measurand,

@@ -133,16 +133,14 @@ WORDS = {
     "how_unknown": "The uncertainty of the method itself is not known, and is not in u.",
     "how_student": "Intervals are those of Student's distribution, of probabilities on the scale of "
     "log-odds, so that they stay within 0 to 1.",
-    "how_order": "Intervals are order statistics of the draws (JCGM 101:2008, 7.7), scaled to the "
-    "combined standard uncertainty, of probabilities on the scale of log-odds.",
+    "how_order": "Intervals are order statistics of the draws (JCGM 101:2008, 7.7), stretched to the "
+    "combined standard uncertainty, and of probabilities cut at 0 and 1.",
     "how_mean_interval": "Intervals of mean probabilities are drawn from the distribution of the mean "
     "over a normal distribution of log-odds with the networks' mean and spread.",
     "not_covered": "The uncertainty is that of training again on the same data. It does not say how "
     "probable an error is: trainings can agree on an error.",
     "documents": "Documents: JCGM 100:2008, JCGM 101:2008, JCGM 102:2011, JCGM 106:2012; rounding by "
     "EA-4/02 M:2022; indices of nominal properties after Bilson et al. 2025, arXiv 2504.03359.",
-    "u_formula": 'u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright("eff")), quad '
-    'nu_upright("eff") = u^4 / (sum_i u_i^4 / nu_i)',
     # figures
     "estimates_caption": "The {shown} most uncertain inputs: estimates with the {level} coverage "
     "interval.",

@@ -142,7 +142,7 @@ WORDS = {
     "how_student": "Les intervalles élargis sont ceux de la loi de Student, pour les probabilités sur "
     "l’échelle des logits, de sorte qu’ils restent compris entre 0 et 1.",
     "how_order": "Les intervalles élargis sont des statistiques d’ordre des tirages (JCGM 101:2008, "
-    "7.7), ramenées à l’incertitude-type composée, pour les probabilités sur l’échelle des logits.",
+    "7.7), ramenées à l’incertitude-type composée et, pour les probabilités, limitées à 0 et 1.",
     "how_mean_interval": "Les intervalles élargis des probabilités moyennes sont obtenus par tirage de "
     "la moyenne d’une loi normale des logits, de moyenne et de dispersion celles des réseaux.",
     "not_covered": "L’incertitude est celle d’un nouvel entraînement sur les mêmes données. Elle ne "
@@ -150,8 +150,6 @@ WORDS = {
     "documents": "Documents : JCGM 100:2008, JCGM 101:2008, JCGM 102:2011, JCGM 106:2012 ; arrondis "
     "selon EA-4/02 M:2022 ; indices des propriétés qualitatives d’après Bilson et al. 2025, "
     "arXiv 2504.03359.",
-    "u_formula": 'u^2 = {terms}, quad U = k u, quad k = t_p (nu_upright("eff")), quad '
-    'nu_upright("eff") = u^4 / (sum_i u_i^4 / nu_i)',
     # les figures
     "estimates_caption": "Les {shown} entrées les plus incertaines : estimations et intervalles "
     "élargis à {level}.",
