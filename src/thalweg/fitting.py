@@ -352,7 +352,8 @@ class Fitted:
         """The squared error of the draws' centre from having few networks, in variances of one
         training, as they tell it on the unlabelled inputs.
         """
-        return Scale.of(Group.of(self.known, self.path)).error
+        group = Group.of(self.known, self.path)
+        return Scale.of(group).error if len(group.proxies) else 1 / group.anchors
 
     @cached_property
     def check(self) -> Transfer | None:
