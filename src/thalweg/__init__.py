@@ -36,10 +36,10 @@ from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
+from thalweg.statement.reading import read_statement
 from thalweg.statement.statement import Statement
 from thalweg.statement.stating import state
 from thalweg.statement.tolerance import Tolerance
-from thalweg.statement.writing import read_statement
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
 from thalweg.training.execution import Execution

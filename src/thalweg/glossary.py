@@ -26,8 +26,8 @@ TERMS: dict[str, str] = {
     "budget": "Trainings that may be spent beyond the networks that are there, in units of one training. In a statement, the budget of uncertainty is the table of its components.",
     "u": "Standard uncertainty over retrainings: the standard deviation of what trainings by the same recipe predict, in the units of the values. Of several outputs or classes, one number is the root of the summed squares.",
     "outside": "Whether an input is unlike all inputs that the method was calibrated on; u is a guess there.",
-    "atlas": "The retrainings of many tasks, and what was learned from them for a new one.",
-    "atlas level": "The mean of u over unlabelled inputs with its interval, as the emulator knows it.",
+    "the atlas": "The retrainings of many tasks, and what was learned from them for a new one.",
+    "level of the atlas": "The mean of u over unlabelled inputs with its interval, as the emulator knows it.",
     "check": "The comparison of a network with its narrow copies: where they are unlike, the network was trained by another recipe than the one that was told.",
     # headings of studies
     "method": "The explorer, baseline or emulator of a row, with its settings.",
@@ -125,4 +125,8 @@ def told(word: str) -> str:
 
 
 def _plain(word: str) -> str:
-    return " ".join(word.casefold().replace("_", " ").replace("-", " ").split())
+    return " ".join(
+        part
+        for part in word.casefold().replace("_", " ").replace("-", " ").split()
+        if part not in ("the", "of")
+    )

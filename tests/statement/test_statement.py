@@ -3,9 +3,11 @@
 import math
 
 import pytest
+import scipy.stats
 import torch
 
 import thalweg
+from thalweg.emulators.level import Level
 from thalweg.errors import InputError
 from thalweg.statement import SourceRow
 from thalweg.statement.components import Component, combined
@@ -225,3 +227,59 @@ def test_a_method_of_known_error_widens():
     lengths = [found.symmetric[1] - found.symmetric[0] for found in (wide, narrow)]
     big = narrow.u < 0.05
     assert (lengths[0] > lengths[1])[big].all() and wide.symmetric.max() <= 1
+
+
+def test_of_what_quantify_returned():
+    """The interval of the level becomes u(method), by the law of total variance."""
+    drawn = 0.3 * torch.randn(200, 6, 3, generator=torch.Generator().manual_seed(0)).double()
+    stated = thalweg.Predictions.from_logits(drawn, stated_u=torch.full((6,), 0.1))
+    cost = thalweg.Cost(backward_examples=150, training_examples=100)
+    level = Level(math.log(0.1), 0.4, ())
+    settings = {"width_ratio": 0.5, "narrow_copies": 2, "transfer": None, "cost": cost}
+    quantified = thalweg.Quantified(stated, **settings, level=level, centre_error=0.5)
+    one = thalweg.state(quantified)
+    own, few, method = (one.component(n).u for n in ("retraining", "networks", "method"))
+    wanted = (own.square() + few.square()) * (math.exp(2 * 0.4**2) - 1)
+    torch.testing.assert_close(method.square(), wanted)
+    assert one.identity["trainings"] == 1.5 and not one.checked
+    mean = thalweg.state(quantified, measurand="mean")
+    wanted = few.square() * math.exp(2 * 0.4**2) + mean.component("draws").u.square()
+    torch.testing.assert_close(mean.u.square(), wanted)
+    assert (mean.symmetric[1] - mean.symmetric[0] < one.symmetric[1] - one.symmetric[0]).all()
+    with pytest.raises(InputError, match="which it knows itself"):
+        thalweg.state(quantified, kind="logits")
+    with pytest.raises(InputError, match="which has its inputs"):
+        thalweg.state(quantified, torch.ones(3))
+
+
+def test_many_members_are_not_guessed_at():
+    with pytest.raises(InputError, match="51 members and does not guess"):
+        thalweg.state(logits(51), kind="logits")
+    assert thalweg.state(logits(51), kind="logits", members="networks").networks
+    assert not thalweg.state(logits(51), kind="logits", members="draws").networks
+
+
+def test_an_ellipsoid_of_many_is_chi_squares():
+    values = torch.randn(4000, 1, 3, generator=torch.Generator().manual_seed(4)).double()
+    for members in ("networks", "draws"):
+        found = thalweg.state(values, kind="values", members=members).region("ellipsoid")
+        assert float(found.k.square()) == pytest.approx(scipy.stats.chi2.ppf(0.95, 3), rel=0.05)
+
+
+def test_conformity_of_draws_is_their_share():
+    """Student's distribution through the ends of the interval tells nearly what the draws do."""
+    random = torch.Generator().manual_seed(5)
+    line = torch.randn(60, 1, generator=random) + 0.7 * torch.randn(2000, 60, 1, generator=random)
+    p = torch.sigmoid(torch.cat([line, -line], -1) / 2).square()
+    p = p / p.sum(-1, keepdim=True)
+    tolerance = thalweg.Tolerance(low=0.5, output="0")
+    found = thalweg.state(p, kind="probabilities", members="draws", tolerance=tolerance)
+    share = (p[..., 0] >= 0.5).double().mean(0)
+    torch.testing.assert_close(found.decision.conformance, share, rtol=0, atol=0.05)
+
+
+def test_a_truth_value_has_two_names():
+    p = torch.tensor([[0.7, 0.2], [0.8, 0.3]], dtype=torch.float64)
+    found = thalweg.state(p, kind="probabilities", outputs=thalweg.Binary())
+    assert found.columns == ("false", "true")
+    assert list(found.table()["output"]) == ["true", "false"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.data.datasets import load
+from thalweg.data.digits import read_digits
 from thalweg.data.preparation import Prepare
 from thalweg.data.splits import splits
 from thalweg.models.mlp import mlp
@@ -44,7 +44,7 @@ def digits(seed: int = 0) -> Demo:
         >>> demo.inputs.shape, len(demo.columns)
         (torch.Size([200, 1, 8, 8]), 10)
     """
-    data = load("digits")
+    data = read_digits()
     parts = splits(data, train=397, validation=800, test=ASKED)
     prepare = Prepare(data.mean, data.std)
     train = Batches(prepare(parts.train), parts.train_labels, size=32)

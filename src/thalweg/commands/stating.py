@@ -18,13 +18,15 @@ from thalweg.predictions import Kind, Predictions
 from thalweg.quantifier import Quantifier
 from thalweg.report.extras import extra
 from thalweg.statement.evidence import Members
+from thalweg.statement.held import root_mean_square
 from thalweg.statement.measurand import Measurand
+from thalweg.statement.reading import read_statement
 from thalweg.statement.sentences import of_answers
-from thalweg.statement.statement import Statement, root_mean_square
+from thalweg.statement.statement import Statement
 from thalweg.statement.stating import state
 from thalweg.statement.tolerance import Tolerance
 from thalweg.statement.words import words
-from thalweg.statement.writing import read_statement
+from thalweg.statement.writing import to_csv
 from thalweg.training.problem import Problem
 
 FIT, ASKED, TABLE = "fit", "asked.json", "statement.csv"
@@ -113,7 +115,7 @@ def restate(
 
 def pages(made: Statement, folder: Path, asked: Asked) -> list[Path]:
     """Writes the table, and pages where they are wanted; returns their paths."""
-    made.to_csv(folder / TABLE)
+    to_csv(made, folder / TABLE)
     written = [folder / TABLE]
     if asked.pages:
         name = "statement" if asked.lang == "en" else f"statement-{asked.lang}"

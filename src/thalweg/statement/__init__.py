@@ -5,11 +5,11 @@ budget of sources.
 """
 
 from thalweg.statement.freedom import coverage_factor, freedom_of, welch_satterthwaite
+from thalweg.statement.reading import read_statement
 from thalweg.statement.sources import SourceRow
 from thalweg.statement.statement import Statement
 from thalweg.statement.stating import state
 from thalweg.statement.tolerance import Decision, Tolerance
-from thalweg.statement.writing import read_statement
 
 __all__ = [
     "Decision",

@@ -1,15 +1,12 @@
 """Deferral: how the risk of error falls with the share of inputs that a human looks at instead."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-
-if TYPE_CHECKING:
-    from thalweg.statement.statement import Statement
+from thalweg.statement.held import Stated
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +66,7 @@ def curve_of(score: Tensor, wrong: Tensor, basis: str) -> Deferral:
     return Deferral(order, 1 - left / len(order), risk, basis)
 
 
-def deferral_of(statement: "Statement") -> Deferral:
+def deferral_of(statement: Stated) -> Deferral:
     """The curve of a statement.
 
     Raises:

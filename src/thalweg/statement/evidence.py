@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified
 
 Members = Literal["networks", "draws"]
+_MANY = 50  # members that nobody says what they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +112,11 @@ def _of_predictions(
             "state got members='networks' and predictions that state their u, which are an "
             "emulator's draws: leave members out, or give Predictions(p.stored) of networks"
         )
+    if members is None and not stated and predictions.members > _MANY:
+        raise InputError(
+            f"state got {predictions.members} members and does not guess what they are: say "
+            "members='networks' of trained networks, members='draws' of draws"
+        )
     networks = members == "networks" or (members is None and not stated)
     if networks and centre_error is not None:
         raise InputError(
@@ -126,7 +133,7 @@ def _of_quantifier(
         if inputs is not None:
             raise InputError("state got a Quantified, which has its inputs, and inputs: give one")
         predictions, check, level = source.predictions, source.transfer, source.level
-        own, facts = source.centre_error, {}
+        own, facts = source.centre_error, dict[str, Any]()
     else:
         if inputs is None:
             raise InputError("state got a Quantifier and no inputs: give what is asked about")
@@ -134,6 +141,8 @@ def _of_quantifier(
         own = source.centre_error_
         weights = [_digest(point.params) for point in source.networks_.points]
         facts = {"seed": int(source.seed), "weights_sha256": weights}
+        if isinstance(inputs, torch.Tensor | np.ndarray):
+            facts["inputs_sha256"] = _digest({"": torch.as_tensor(inputs)})
     cost = source.cost if isinstance(source, Quantified) else source.cost_
     return Evidence(
         predictions,
@@ -193,7 +202,7 @@ def in_use(network: Any, predictions: Predictions, *, networks: bool) -> Tensor:
                 f"network got the number {network}, and the statement rests on draws: give the "
                 "network's own predictions, network=thalweg.predict(problem, weights, inputs)"
             )
-        if isinstance(network, bool) or not 0 <= network < predictions.members:
+        if isinstance(network, bool) or not 0 <= int(network) < predictions.members:
             raise InputError(
                 f"network got {network!r}, needs 0 to {predictions.members - 1}, its place among "
                 "the networks"

@@ -5,18 +5,18 @@ import math
 import torch
 
 from thalweg.report.blocks import Grid
+from thalweg.statement.held import Stated, root_mean_square
 from thalweg.statement.nominal import INDICES
 from thalweg.statement.plots import ranked, share_text
 from thalweg.statement.rounding import plus_minus, rounded, uncertainty
 from thalweg.statement.sentences import of_answers
-from thalweg.statement.statement import Statement, root_mean_square
 from thalweg.statement.tolerance import ACCEPT, DEFER, REJECT
 from thalweg.statement.words import decimal, percent, words
 
 _NO_TEXT = ""
 
 
-def results(statement: Statement, lang: str, most: int) -> Grid:
+def results(statement: Stated, lang: str, most: int) -> Grid:
     """Estimates with uncertainties, a row for each of the most uncertain inputs and its outputs."""
     own, comma = words(lang), lang == "fr"
     order = ranked(statement, most).tolist()
@@ -60,7 +60,7 @@ def results(statement: Statement, lang: str, most: int) -> Grid:
     return Grid("results", own["results_title"], tuple(head), tuple(rows), tuple(notes))
 
 
-def budget(statement: Statement, lang: str) -> Grid:
+def budget(statement: Stated, lang: str) -> Grid:
     """The components of the uncertainty, in a column for each output."""
     own, total = words(lang), of_answers(statement)
     shown = range(min(4, total.shape[1]))
@@ -97,7 +97,7 @@ def budget(statement: Statement, lang: str) -> Grid:
     return Grid("components", own["budget_title"].format(which=which), head, tuple(rows))
 
 
-def sources(statement: Statement, lang: str) -> Grid:
+def sources(statement: Stated, lang: str) -> Grid:
     """The budget of sources that was given."""
     own, comma = words(lang), lang == "fr"
     rows = []
@@ -119,7 +119,7 @@ def sources(statement: Statement, lang: str) -> Grid:
     return Grid("sources", own["sources_title"], head, tuple(rows))
 
 
-def risks(statement: Statement, lang: str) -> Grid:
+def risks(statement: Stated, lang: str) -> Grid:
     """Shares of decisions, and global risks."""
     own, found = words(lang), statement.decision
     if found is None:
@@ -137,7 +137,7 @@ def risks(statement: Statement, lang: str) -> Grid:
     return Grid("risks", own["risks_title"], head, tuple(rows))
 
 
-def indices(statement: Statement, lang: str) -> Grid:
+def indices(statement: Stated, lang: str) -> Grid:
     """Indices of the probability mass function, mean over inputs."""
     own, found = words(lang), statement.nominal
     if found is None:

@@ -12,11 +12,11 @@ from typing import Any
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.statement.statement import Statement
+from thalweg.statement.held import Stated
 from thalweg.statement.tables import parts
 
 
-def to_netcdf(statement: Statement, path: str | Path) -> None:
+def to_netcdf(statement: Stated, path: str | Path) -> None:
     """Writes members and results.
 
     Raises:
@@ -29,7 +29,7 @@ def to_netcdf(statement: Statement, path: str | Path) -> None:
     files.write_bytes(files.given(path), buffer.getvalue())
 
 
-def dataset(statement: Statement) -> Any:
+def dataset(statement: Stated) -> Any:
     """The statement as an `xarray.Dataset`.
 
     Raises:

@@ -20,8 +20,9 @@ from thalweg.report.html import html
 from thalweg.report.numbering import numbered
 from thalweg.report.pdf import pdf
 from thalweg.statement import plots, sentences
+from thalweg.statement.deferral import deferral_of
 from thalweg.statement.grids import budget, indices, results, risks, sources
-from thalweg.statement.statement import Statement
+from thalweg.statement.held import Stated
 from thalweg.statement.words import decimal, percent, words
 
 _EXPANDED = (
@@ -31,7 +32,7 @@ _EXPANDED = (
 SHOWN = 20  # inputs in the table of results
 
 
-def write(statement: Statement, path: str | Path, lang: str = "en") -> Path:
+def write(statement: Stated, path: str | Path, lang: str = "en") -> Path:
     """Writes the pages, as `Statement.report`."""
     place = files.given(path)
     words(lang)
@@ -45,7 +46,7 @@ def write(statement: Statement, path: str | Path, lang: str = "en") -> Path:
     return place
 
 
-def content(statement: Statement, lang: str) -> Content:
+def content(statement: Stated, lang: str) -> Content:
     """All words, numbers and figures of the pages."""
     own = words(lang)
     sections = [
@@ -85,7 +86,7 @@ def content(statement: Statement, lang: str) -> Content:
     )
 
 
-def _results(statement: Statement, lang: str) -> list[Block]:
+def _results(statement: Stated, lang: str) -> list[Block]:
     own = words(lang)
     found: list[Block] = [results(statement, lang, SHOWN)]
     shown = min(len(statement.inputs), plots.MOST)
@@ -101,7 +102,7 @@ def _results(statement: Statement, lang: str) -> list[Block]:
     return found
 
 
-def _budget(statement: Statement, lang: str) -> list[Block]:
+def _budget(statement: Stated, lang: str) -> list[Block]:
     own = words(lang)
     found: list[Block] = [budget(statement, lang)]
     if statement.sources:
@@ -110,21 +111,21 @@ def _budget(statement: Statement, lang: str) -> list[Block]:
     return found
 
 
-def _conformity(statement: Statement, lang: str) -> list[Block]:
+def _conformity(statement: Stated, lang: str) -> list[Block]:
     own = words(lang)
     found: list[Block] = []
     if statement.decision is None:
         found.append(indices(statement, lang))
     else:
         found += [Paragraph(sentences.rule(statement, lang)), risks(statement, lang)]
-    curve = statement.deferral()
+    curve = deferral_of(statement)
     basis = own[f"basis_error_{curve.basis}"]
     caption = own["deferral_caption"].format(basis=basis)
     found.append(Picture("deferral", caption, plots.deferral(statement, lang)))
     return found
 
 
-def _method(statement: Statement, lang: str) -> list[Block]:
+def _method(statement: Stated, lang: str) -> list[Block]:
     own = words(lang)
     method = statement.component("method")
     unknown = method is not None and method.u is None
@@ -146,13 +147,13 @@ def _method(statement: Statement, lang: str) -> list[Block]:
     ]
 
 
-def _identification(statement: Statement, lang: str) -> Pairs:
+def _identification(statement: Stated, lang: str) -> Pairs:
     own, facts = words(lang), statement.identity
     versions = ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())
     held = own["check_held"] if statement.checked else own["check_not_done"]
     rows = [(own["made"], str(facts.get("made", "–"))), (own["versions"], versions or "–")]
     rows.append((own["checked"], "; ".join(statement.checks) or held))
-    for name in ("seed", "trainings", "predictions_sha256", "weights_sha256"):
+    for name in ("seed", "trainings", "inputs_sha256", "predictions_sha256", "weights_sha256"):
         value = facts.get(name)
         if value is not None:
             text = ", ".join(value) if isinstance(value, list) else f"{value}"

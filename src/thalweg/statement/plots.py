@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, unknown
+from thalweg.statement.deferral import deferral_of
+from thalweg.statement.held import Stated, root_mean_square
 from thalweg.statement.sentences import of_answers
-from thalweg.statement.statement import Statement, root_mean_square
 from thalweg.statement.words import decimal, percent, words
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ MOST = 24  # inputs in a figure
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 
 
-def plot(statement: Statement, what: str = "estimates", lang: str = "en") -> "Figure":
+def plot(statement: Stated, what: str = "estimates", lang: str = "en") -> "Figure":
     """Draws one of the figures, as `Statement.plot`.
 
     Raises:
@@ -31,14 +32,14 @@ def plot(statement: Statement, what: str = "estimates", lang: str = "en") -> "Fi
     return FIGURES[what](statement, lang)
 
 
-def ranked(statement: Statement, most: int = MOST) -> Tensor:
+def ranked(statement: Stated, most: int = MOST) -> Tensor:
     """The numbers of the most uncertain inputs, the most uncertain first `[most or fewer]`."""
     u = of_answers(statement)
     scale = u.square().mean(0).sqrt().clamp_min(1e-300)  # outputs may have very different u
     return (u / scale).amax(-1).argsort(descending=True, stable=True)[:most]
 
 
-def estimates(statement: Statement, lang: str) -> "Figure":
+def estimates(statement: Stated, lang: str) -> "Figure":
     """The most uncertain inputs with error bars; of several outputs a panel each."""
     from thalweg.report.families import INK, MUTED
     from thalweg.report.figures import WIDTH, styled
@@ -70,7 +71,7 @@ def estimates(statement: Statement, lang: str) -> "Figure":
     return styled(WIDTH, 0.6 + 0.17 * len(order), draw)
 
 
-def uncertainty(statement: Statement, lang: str) -> "Figure":
+def uncertainty(statement: Stated, lang: str) -> "Figure":
     """How u goes with the probability of the answer, or with the estimate of each output."""
     from thalweg.report.figures import WIDTH, styled
     from thalweg.report.labels import plain
@@ -110,7 +111,7 @@ def uncertainty(statement: Statement, lang: str) -> "Figure":
     return styled(WIDTH if shown > 1 else WIDTH * 0.7, 2.4, draw)
 
 
-def pictures(statement: Statement, lang: str) -> "Figure":
+def pictures(statement: Stated, lang: str) -> "Figure":
     """The most uncertain inputs as images.
 
     Raises:
@@ -140,7 +141,7 @@ def pictures(statement: Statement, lang: str) -> "Figure":
     return styled(WIDTH, 0.15 + 1.25 * -(-len(order) // 6), draw)
 
 
-def budget(statement: Statement, lang: str) -> "Figure":
+def budget(statement: Stated, lang: str) -> "Figure":
     """The components of the uncertainty, and the sources of that of retraining where they are
     known; of several outputs a panel each.
     """
@@ -174,7 +175,7 @@ def budget(statement: Statement, lang: str) -> "Figure":
     return styled(WIDTH * 0.8, 0.6 + 0.24 * len(titles), draw)
 
 
-def deferral(statement: Statement, lang: str) -> "Figure":
+def deferral(statement: Stated, lang: str) -> "Figure":
     """The risk of error of what is kept against the share that is deferred.
 
     Raises:
@@ -182,7 +183,7 @@ def deferral(statement: Statement, lang: str) -> "Figure":
     """
     from thalweg.report.figures import WIDTH, styled
 
-    own, curve = words(lang), statement.deferral()
+    own, curve = words(lang), deferral_of(statement)
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -194,7 +195,7 @@ def deferral(statement: Statement, lang: str) -> "Figure":
     return styled(WIDTH * 0.7, 2.4, draw)
 
 
-FIGURES: dict[str, Callable[[Statement, str], "Figure"]] = {
+FIGURES: dict[str, Callable[[Stated, str], "Figure"]] = {
     "estimates": estimates,
     "u": uncertainty,
     "pictures": pictures,
@@ -203,11 +204,11 @@ FIGURES: dict[str, Callable[[Statement, str], "Figure"]] = {
 }
 
 
-def _all_columns(statement: Statement, count: int) -> list[Tensor]:
+def _all_columns(statement: Stated, count: int) -> list[Tensor]:
     return [torch.full((count,), column) for column in range(len(statement.columns))]
 
 
-def _limits(statement: Statement, column: int) -> list[float]:
+def _limits(statement: Stated, column: int) -> list[float]:
     if statement.decision is None:
         return []
     if not statement.simplex and int(statement.decision.column[0]) != column:
@@ -215,7 +216,7 @@ def _limits(statement: Statement, column: int) -> list[float]:
     return [end for end in statement.decision.tolerance.ends() if end is not None]
 
 
-def _label(statement: Statement, number: int, lang: str) -> str:
+def _label(statement: Stated, number: int, lang: str) -> str:
     from thalweg.report.labels import plain
 
     name = statement.inputs[number]
@@ -224,7 +225,7 @@ def _label(statement: Statement, number: int, lang: str) -> str:
     return plain(f"{name}: {statement.columns[int(statement.answers()[number])]}", 24)
 
 
-def _answer(statement: Statement, number: int, lang: str) -> str:
+def _answer(statement: Stated, number: int, lang: str) -> str:
     text = statement.text(number, comma=lang == "fr")
     if not statement.simplex:
         return text

@@ -2,13 +2,13 @@
 
 import torch
 
+from thalweg.statement.held import Stated, root_mean_square
 from thalweg.statement.rounding import uncertainty
-from thalweg.statement.statement import Statement, root_mean_square
 from thalweg.statement.tolerance import ACCEPT, DEFER, REJECT
 from thalweg.statement.words import decimal, percent, words
 
 
-def measurand(statement: Statement, lang: str) -> str:
+def measurand(statement: Stated, lang: str) -> str:
     """The measurand and the estimate, in two sentences."""
     own = words(lang)
     kind = "networks" if statement.networks else "draws"
@@ -17,7 +17,7 @@ def measurand(statement: Statement, lang: str) -> str:
     return f"{own[f'{statement.measurand}_measurand']} {estimate.format(members=members)}"
 
 
-def of_answers(statement: Statement, given: torch.Tensor | None = None) -> torch.Tensor:
+def of_answers(statement: Stated, given: torch.Tensor | None = None) -> torch.Tensor:
     """u, or whatever is given `[inputs, columns]`, of the most probable class `[inputs, 1]`; of
     values as it is.
     """
@@ -25,7 +25,7 @@ def of_answers(statement: Statement, given: torch.Tensor | None = None) -> torch
     return values.gather(1, statement.answers()[:, None]) if statement.simplex else values
 
 
-def typical(statement: Statement, lang: str) -> str:
+def typical(statement: Stated, lang: str) -> str:
     """How large u is over the inputs."""
     own, comma = words(lang), lang == "fr"
     which = own["of_answer"] if statement.simplex else ""
@@ -43,7 +43,7 @@ def typical(statement: Statement, lang: str) -> str:
     return own["typical"].format(inputs=len(statement.inputs), found=", ".join(found), which=which)
 
 
-def expanded(statement: Statement, lang: str) -> str:
+def expanded(statement: Stated, lang: str) -> str:
     """What k and U are."""
     own = words(lang)
     given = bool((statement.coverage != statement.level).any())
@@ -54,7 +54,7 @@ def expanded(statement: Statement, lang: str) -> str:
     return own[key].format(k=k, level=percent(level, lang, digits))
 
 
-def decided(statement: Statement, lang: str) -> str:
+def decided(statement: Stated, lang: str) -> str:
     """How many inputs were decided how; empty without a decision."""
     found = statement.decision
     if found is None:
@@ -65,7 +65,7 @@ def decided(statement: Statement, lang: str) -> str:
     )
 
 
-def rule(statement: Statement, lang: str) -> str:
+def rule(statement: Stated, lang: str) -> str:
     """The tolerance and how it is decided, in two sentences."""
     own, found = words(lang), statement.decision
     if found is None:
@@ -83,7 +83,7 @@ def rule(statement: Statement, lang: str) -> str:
     return f"{conforms} {own['rule_guard'].format(guard=guard)}"
 
 
-def flagged(statement: Statement, lang: str) -> str:
+def flagged(statement: Stated, lang: str) -> str:
     """What to know before the numbers are used."""
     own = words(lang)
     all_flags = statement.flags()
@@ -96,7 +96,7 @@ def flagged(statement: Statement, lang: str) -> str:
     return own["flagged"].format(flags=separator.join(found) if found else own["no_flags"])
 
 
-def summary(statement: Statement, lang: str) -> str:
+def summary(statement: Stated, lang: str) -> str:
     """The whole statement in a few lines."""
     parts = (measurand, typical, expanded, decided, flagged)
     return "\n".join(text for part in parts if (text := part(statement, lang)))

@@ -117,7 +117,7 @@ def _of_table(table: Any) -> list[SourceRow]:
     for record in table.to_dict("records"):
         found = {field: record[name] for field, name in columns.items() if name is not None}
         numeric = {"u", "freedom", "share", "low", "high"}
-        kept = {
+        kept: dict[str, Any] = {
             field: float(value) if field in numeric else str(value)
             for field, value in found.items()
             if value is not None and value == value  # not NaN

@@ -13,7 +13,7 @@ from thalweg.arrays import numbers
 from thalweg.errors import InputError, check_range, unknown
 from thalweg.files import digest
 from thalweg.meter import now
-from thalweg.outputs import Outputs, Values
+from thalweg.outputs import Binary, Outputs, Values
 from thalweg.predictions import Kind, Predictions
 from thalweg.statement.components import Component, combined
 from thalweg.statement.evidence import Evidence, Members, evidence_of, in_use
@@ -71,8 +71,8 @@ def state(
         kind: What an array holds, as in `Predictions.of`.
         outputs: What an array is of, as in `Predictions.of`.
         members: Whether members are trained `networks` or `draws`. None for `draws` where
-            predictions state their u, as those of an emulator do, and else for `networks`: say
-            `draws` of samples of one posterior.
+            predictions state their u, as those of an emulator do, and else for `networks`, up to
+            50 of them: say `draws` of samples of one posterior.
         centre_error: Of draws: the squared error of their centre from having few networks, in
             variances of one training; 1/K about the mean of K networks. A quantifier knows it.
         u_method: The standard uncertainty of the method, where you know it: a number, or
@@ -159,6 +159,8 @@ def state(
 
 
 def _head(predictions: Predictions) -> Any:
+    if isinstance(predictions.outputs, Binary):
+        return ("false", "true").__getitem__
     if predictions.outputs.simplex:
         return str
     return (lambda number: "value") if predictions.columns == 1 else (lambda n: f"output {n}")

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import unknown
+from thalweg.statement.held import Stated
 from thalweg.statement.nominal import INDICES
 from thalweg.statement.rounding import concise
-from thalweg.statement.statement import Statement
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def table(statement: Statement, by: str = "input") -> "DataFrame":
+def table(statement: Stated, by: str = "input") -> "DataFrame":
     """The table of a statement, as `Statement.table`.
 
     Raises:
@@ -69,7 +69,7 @@ def table(statement: Statement, by: str = "input") -> "DataFrame":
     return DataFrame(flat)
 
 
-def parts(statement: Statement) -> dict[str, Tensor | None]:
+def parts(statement: Stated) -> dict[str, Tensor | None]:
     """The components in the table's columns `[inputs, columns]`; None where nobody knows one.
 
     `u_finite` is that of the number of networks and of draws together, as far as they are known.

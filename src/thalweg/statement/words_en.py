@@ -164,6 +164,7 @@ WORDS = {
     "versions": "versions",
     "seed": "seed of the draws",
     "predictions_sha256": "SHA-256 of the predictions",
+    "inputs_sha256": "SHA-256 of the inputs",
     "weights_sha256": "SHA-256 of the networks' weights",
     "trainings": "cost in trainings",
     "checked": "check of the training recipe",

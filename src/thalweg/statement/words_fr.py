@@ -173,6 +173,7 @@ WORDS = {
     "versions": "versions",
     "seed": "graine des tirages",
     "predictions_sha256": "SHA-256 des prédictions",
+    "inputs_sha256": "SHA-256 des entrées",
     "weights_sha256": "SHA-256 des poids des réseaux",
     "trainings": "coût en entraînements",
     "checked": "vérification de la procédure d’entraînement",
