@@ -11,7 +11,10 @@ from thalweg.glossary import TERMS, told
 from thalweg.metrics.info import FACTS, explain
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/results.md")  # columns of statements: tests/statement/test_files.py
+PAGES = (
+    "README.md",
+    "docs/results.md",
+)  # columns of statements: tests/statement/test_statement_files.py
 DESIGN = ("anchor", "explorer", "emulator", "base", "reference", "pool", "member", "draw", "u")
 
 

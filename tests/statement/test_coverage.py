@@ -80,6 +80,23 @@ def test_shortest_intervals_are_shorter_and_cover_nearly(networks):
     assert (shortest <= symmetric + 1e-12).all() and (shortest < symmetric - 1e-3).any()
 
 
+@pytest.mark.parametrize("networks", [3, 5, 20])
+def test_expanded_uncertainties_of_mean_probabilities_can_cover_less(networks):
+    """Near 0 and 1 estimate +- U misses more than it says, and the coverage interval does not."""
+    random = torch.Generator().manual_seed(networks)
+    centre = 2 * torch.randn(WORLDS, 4, generator=random, dtype=torch.float64)
+    spread = torch.rand(WORLDS, 1, generator=random, dtype=torch.float64) + 0.3
+    drawn = torch.randn(networks, WORLDS, 4, generator=random, dtype=torch.float64)
+    more = torch.randn(2000, WORLDS, 4, generator=random, dtype=torch.float64)
+    mean = (centre + spread * more).softmax(-1).mean(0)
+    found = thalweg.state(centre + spread * drawn, kind="logits", measurand="mean")
+    shares = []
+    ends = found.estimate - found.expanded, found.estimate + found.expanded
+    for low, high in (ends, found.symmetric):
+        shares.append(float(((mean >= low) & (mean <= high)).double().mean()))
+    assert 0.87 < shares[0] < 0.93 and shares[1] == pytest.approx(0.95, abs=BAND)
+
+
 def test_students_factor_is_what_covers():
     """With the factor of a normal distribution, intervals of three networks would cover 82 %."""
     given, more, _ = worlds("values", 3)

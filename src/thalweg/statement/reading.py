@@ -16,7 +16,7 @@ from thalweg.statement.scale import Located
 from thalweg.statement.sources import SourceRow
 from thalweg.statement.statement import Statement
 from thalweg.statement.tolerance import Decision, Tolerance
-from thalweg.statement.writing import MATRICES, MEMBERS, NAMES, PLAIN, STATEMENT
+from thalweg.statement.writing import MATRICES, MEMBERS, NAMES, PLAIN, STATEMENT, tie
 
 _MADE = "make the statement again with thalweg.state"
 
@@ -49,9 +49,7 @@ def read_statement(path: str | Path) -> Statement:
         tensors, about = files.read_tensors(place / MEMBERS)
         values = tensors.get("values")
         shape = (made.members, *made.mean.shape)
-        if about.get("of") != made.identity.get("made") or (
-            values is not None and tuple(values.shape) != shape
-        ):
+        if about.get("of") != tie(made) or (values is not None and tuple(values.shape) != shape):
             raise InputError(f"{place / MEMBERS} is of another statement than {STATEMENT}: {_MADE}")
         object.__setattr__(made, "values", values)
         object.__setattr__(made, "pictures", tensors.get("pictures"))

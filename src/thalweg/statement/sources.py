@@ -21,7 +21,8 @@ class SourceRow:
             `[inputs]`.
         freedom: Its degrees of freedom.
         kind: `A` or `B`.
-        share: Its share of the variance over trainings, 0 to 1; None where it is not known.
+        share: Its share of the variance over trainings, a fraction, which an estimate may have
+            below 0; None where it is not known.
         low: The lower end of the interval of u; None where there is none.
         high: The upper end.
 
@@ -51,7 +52,7 @@ class SourceRow:
         if self.kind not in ("A", "B"):
             raise InputError(f"the source '{self.name}' got the type {self.kind!r}, needs A or B")
         if self.share is not None:
-            check_range(f"the source '{self.name}': share", self.share, 0, 1)
+            check_range(f"the source '{self.name}': share", self.share, -100, 100)
         object.__setattr__(self, "u", u)
 
     @property

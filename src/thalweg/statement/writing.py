@@ -51,8 +51,14 @@ def save(statement: Stated, folder: str | Path) -> None:
         if getattr(statement, name) is not None
     }
     if tensors:
-        files.write_tensors(place / MEMBERS, tensors, {"of": statement.identity.get("made", "")})
+        files.write_tensors(place / MEMBERS, tensors, {"of": tie(statement)})
     to_json(statement, place / STATEMENT)
+
+
+def tie(statement: Stated) -> str:
+    """What members and results of one statement have in common."""
+    own = statement.identity
+    return f"{own.get('predictions_sha256')} {own.get('made')}"
 
 
 def facts(statement: Stated) -> dict[str, Any]:

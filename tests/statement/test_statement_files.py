@@ -163,11 +163,18 @@ def test_sources_from_a_table():
     class Budget:
         def table(self):
             return pd.DataFrame(
-                {"source": ["init", "order"], "u": [0.1, None], "dof": [4, 4], "type": ["A", "A"]}
+                {
+                    "source": ["init", "order", "dropout"],
+                    "u": [0.1, None, 0.0],
+                    "dof": [4.0, 4.0, float("inf")],
+                    "share": [0.9, 0.2, -0.1],
+                    "type": ["A", "A", "B"],
+                }
             )
 
     made = statement(sources=Budget())
-    assert [row.name for row in made.sources] == ["init"] and made.sources[0].freedom == 4
+    assert [row.name for row in made.sources] == ["init", "dropout"]
+    assert made.sources[0].freedom == 4 and made.sources[1].share == -0.1
     with pytest.raises(InputError, match="needs source and u"):
         statement(sources=pd.DataFrame({"name": ["init"]}))
 
