@@ -83,6 +83,8 @@ def test_guide_quantify_code_runs(tmp_path, monkeypatch):
     assert space["u"].shape == space["u_alone"].shape == (20,)
     exec(code("docs/guide.md", "thalweg.Quantifier("), space)
     assert torch.equal(space["u"], space["predictions"].u())
+    exec(code("docs/guide.md", "thalweg.state("), space)
+    assert len(space["table"]) == 20 and (tmp_path / "statement.pdf").stat().st_size > 0
     exec(code("docs/guide.md", "DeepEnsemble(members=2)"), space)
     assert space["draws"].log_probs.shape == (100, 20, 3)
     x = torch.randn(40, 4)

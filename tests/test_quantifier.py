@@ -116,6 +116,7 @@ def test_habits_of_scikit_learn():
     found = fitted(budget=2.0, width_ratio=0.25)
     learned = {name for name in vars(found) if name.endswith("_")}
     facts = {"networks_", "narrow_copies_", "width_ratio_", "check_", "cost_", "bought_", "level_"}
+    facts |= {"centre_error_"}
     assert facts == learned
     copy = clone(found)
     assert copy.get_params() == found.get_params() and not hasattr(copy, "cost_")

@@ -45,6 +45,9 @@ ROOMS = [
     ["data", "models"],
     ["study"],
     ["report"],
+    ["statement"],
+    ["glossary"],
+    ["commands"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -46,6 +46,10 @@ TOP = [
     "Members",
     "WeightDistribution",
     "save",
+    "state",
+    "Statement",
+    "Tolerance",
+    "read_statement",
     "load",
     "Explorer",
     "Emulator",
@@ -63,7 +67,14 @@ METHODS = {
     thalweg.emulators: (emulators, {"Observations"}),
     thalweg.baselines: (baselines, set()),
 }
-SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.sources, thalweg.weights]
+SPACES = [
+    *METHODS,
+    thalweg.landscape,
+    thalweg.metrics,
+    thalweg.sources,
+    thalweg.statement,
+    thalweg.weights,
+]
 HEAVY = ("sklearn", "matplotlib", "pandas", "pyarrow", "scipy", "pydantic", "plotly", "jinja2")
 
 

@@ -2,7 +2,8 @@
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
 `thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.sources`,
-`thalweg.data` and `thalweg.models` list. The files behind them are private and may move.
+`thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and
+may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
@@ -11,7 +12,16 @@ from importlib.metadata import version as _version
 from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the command line imports torch
 
 # isort: split
-from thalweg import baselines, emulators, explorers, landscape, metrics, sources, weights  # noqa: F401
+from thalweg import (  # noqa: F401
+    baselines,
+    emulators,
+    explorers,
+    landscape,
+    metrics,
+    sources,
+    statement,
+    weights,
+)
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator
@@ -29,6 +39,10 @@ from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
 from thalweg.sources.asking import budget
 from thalweg.sources.until import train_until_stable
+from thalweg.statement.reading import read_statement
+from thalweg.statement.statement import Statement
+from thalweg.statement.stating import state
+from thalweg.statement.tolerance import Tolerance
 from thalweg.training.anchors import train_anchors
 from thalweg.training.batches import Batches, map_batches
 from thalweg.training.execution import Execution
@@ -64,6 +78,8 @@ __all__ = [
     "Quantified",
     "Quantifier",
     "Recipe",
+    "Statement",
+    "Tolerance",
     "TrainingFailed",
     "Truth",
     "Values",
@@ -78,10 +94,12 @@ __all__ = [
     "map_batches",
     "predict",
     "quantify",
+    "read_statement",
     "register_baseline",
     "register_emulator",
     "register_explorer",
     "save",
+    "state",
     "train_anchors",
     "train_until_stable",
 ]

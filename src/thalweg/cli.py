@@ -314,19 +314,147 @@ def datasets() -> None:
     _say(f"out of distribution: {', '.join(ood_names())}")
 
 
-@app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain coverage")
-def explain(
-    metric: Annotated[str, typer.Argument(help="A metric, such as k_eq. 'all' lists them.")],
-) -> None:
-    """Explain a metric: its formula, better direction, unit and source."""
-    from thalweg.metrics.info import FACTS
-    from thalweg.metrics.info import explain as text
+Low = Annotated[float | None, typer.Option(help="Lower tolerance limit, or least probability.")]
+High = Annotated[float | None, typer.Option(help="Upper tolerance limit.")]
+OutputName = Annotated[
+    str | None,
+    typer.Option(help="The output or class that limits are of. Default: the most probable class."),
+]
+Guard = Annotated[float, typer.Option(min=0, help="Guard band, in expanded uncertainties U.")]
+Risk = Annotated[
+    float | None, typer.Option(help="Largest risk of a decision, instead of a guard band.")
+]
+Lang = Annotated[str, typer.Option(help="The language of the pages: en or fr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the main numbers as JSON, alone.")]
+Pages = Annotated[bool, typer.Option("--pages/--no-pages", help="Write statement.pdf and .html.")]
 
-    if metric == "all":
+
+@app.command(
+    epilog="Examples:  thalweg quantify --demo digits --out digits   ·   thalweg quantify "
+    "mypackage.task:problem --inputs x.npy --out folder   ·   thalweg quantify networks.npy --kind "
+    "probabilities --out folder"
+)
+def quantify(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PROBLEM_OR_FILES",
+            help="A thalweg.Problem as package.module:problem, whose code is run; or predictions "
+            "of networks: .npy, .npz, .parquet, .safetensors, one file for all or one each.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the statement, which is made.")] = Path(
+        "statement"
+    ),
+    demo: Annotated[str | None, typer.Option(help="digits: a demonstration.")] = None,
+    inputs: Annotated[
+        Path | None, typer.Option(help="What a problem is asked about: .npy or .npz.")
+    ] = None,
+    budget: Annotated[float, typer.Option(min=0, help="Trainings beyond the network.")] = 1.0,
+    draws: Annotated[int, typer.Option(min=2, help="How many trainings are drawn.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    keep: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--keep/--no-keep", help="Keep networks in the folder: a killed run goes on from there."
+        ),
+    ] = True,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="What files hold: probabilities, log_probabilities, logits or values."),
+    ] = None,
+    binary: Annotated[  # noqa: FBT002
+        bool, typer.Option("--binary", help="One probability or logit an input: members x inputs.")
+    ] = False,
+    units: Annotated[str, typer.Option(help="The units of values, such as mg/l.")] = "",
+    members: Annotated[
+        str | None,
+        typer.Option(help="What files are of: networks, or draws. Default: as they say."),
+    ] = None,
+    measurand: Annotated[
+        str,
+        typer.Option(help="retraining (what one more training predicts) or mean (over all)."),
+    ] = "retraining",
+    level: Annotated[float, typer.Option(help="Coverage probability.")] = 0.95,
+    k: Annotated[
+        float | None, typer.Option(help="Coverage factor, such as 2. Default: Student's.")
+    ] = None,
+    low: Low = None,
+    high: High = None,
+    output: OutputName = None,
+    guard: Guard = 1.0,
+    risk: Risk = None,
+    lang: Lang = "en",
+    pages: Pages = True,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """State the uncertainty of a network's predictions: a table, files and pages in a folder."""
+    from thalweg.commands.stating import Asked
+    from thalweg.commands.stating import quantify as quantify_all
+
+    tolerance = _tolerance(low, high, output, guard, risk)
+    asked = Asked(
+        sources=tuple(sources or ()),
+        out=out,
+        demo=demo,
+        inputs=inputs,
+        budget=budget,
+        draws=draws,
+        seed=seed,
+        keep=keep,
+        kind=kind,
+        binary=binary,
+        units=units,
+        members=members,
+        measurand=measurand,
+        level=level,
+        k=k,
+        tolerance=tolerance,
+        pages=pages,
+        lang=lang,
+    )
+    _stated(*quantify_all(asked), lang, as_json=json)
+
+
+@app.command(
+    epilog="Examples:  thalweg statement folder   ·   thalweg statement folder --lang fr   ·   "
+    "thalweg statement folder --low 0.9 --risk 0.01"
+)
+def statement(
+    folder: Annotated[Path, typer.Argument(help="What thalweg quantify or Statement.save wrote.")],
+    lang: Lang = "en",
+    low: Low = None,
+    high: High = None,
+    output: OutputName = None,
+    guard: Guard = 1.0,
+    risk: Risk = None,
+    pages: Pages = True,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Write a statement's table and pages again, in English or French, or with other limits."""
+    from thalweg.commands.stating import restate
+
+    tolerance = _tolerance(low, high, output, guard, risk)
+    _stated(*restate(folder, lang, tolerance, wanted=pages), lang, as_json=json)
+
+
+@app.command(epilog="Examples:  thalweg explain k_eq   ·   thalweg explain anchor")
+def explain(
+    word: Annotated[
+        str, typer.Argument(help="A heading or word, such as K_u or anchor. 'all' lists them.")
+    ],
+) -> None:
+    """Explain a heading of a table or a word: what it means, with formula, unit and source."""
+    from thalweg.glossary import TERMS, told
+    from thalweg.metrics.info import FACTS
+
+    if word == "all":
         for fact in FACTS.values():
             _say(f"{fact.name:24} {fact.title}")
+        for term, meaning in TERMS.items():
+            _say(f"{term:24} {meaning.split('. ')[0].rstrip('.')}")
         return
-    _say(text(metric))
+    _say(told(word))
 
 
 def main() -> None:
@@ -432,6 +560,41 @@ def _show(folder: Path, comparison: Any) -> None:
         cells = [texts.get((row["method"], column), "failed") for column in columns]
         table.add_row(row["method"], f"{row['cost']:.2f}", f"{row['total']:.2f}", *cells)
     _console().print(table)
+
+
+def _tolerance(
+    low: float | None, high: float | None, output: str | None, guard: float, risk: float | None
+) -> Any:
+    """Returns what conforms; None where no limit is given."""
+    from thalweg.statement.tolerance import Tolerance
+
+    if low is None and high is None:
+        if output is not None or risk is not None or guard != 1:
+            raise InputError("got --output, --guard or --risk and no limit, needs --low or --high")
+        return None
+    return Tolerance(low, high, output, guard, risk)
+
+
+def _stated(made: Any, written: list[Path], lang: str, *, as_json: bool) -> None:
+    """Prints a statement: its first rows and what it says in words, or the numbers as JSON."""
+    from json import dumps
+
+    from thalweg.commands.stating import facts
+    from thalweg.statement.sentences import summary
+
+    if as_json:
+        print(dumps(facts(made, written), indent=1))  # noqa: T201  nothing else is on stdout
+        return
+    rows = made.table().head(10)
+    columns = ["input", "output", "stated", "u_retraining", "u_finite", "k", "U", "low", "high"]
+    columns += [name for name in ("decision", "flags") if name in rows]
+    table = Table(*columns, title=f"the first {len(rows)} rows")
+    for row in rows.to_dict("records"):
+        table.add_row(*(_short(row[column]) for column in columns))
+    _console().print(table)
+    _say(summary(made, lang))
+    for path in written:
+        _say(f"wrote {path}")
 
 
 def _predictions(path: Path, kind: Any, *, binary: bool) -> Any:

@@ -14,7 +14,7 @@ from thalweg.averaging import Averaging, blocks
 from thalweg.emulators.base import Ask, Emulator, check_fit
 from thalweg.emulators.level import Level
 from thalweg.emulators.observations import Observations
-from thalweg.emulators.scale import Group
+from thalweg.emulators.scale import Group, Scale
 from thalweg.emulators.transfer import EXAMPLES, Portrait, Transfer, portrait, transfer
 from thalweg.features import InputFeatures, TrainingInputs, nowhere
 from thalweg.meter import Meter
@@ -346,6 +346,14 @@ class Fitted:
         interval.
         """
         return self.emulator.level(self.known)
+
+    @cached_property
+    def centre_error(self) -> float:
+        """The squared error of the draws' centre from having few networks, in variances of one
+        training, as they tell it on the unlabelled inputs.
+        """
+        group = Group.of(self.known, self.path)
+        return Scale.of(group).error if len(group.proxies) else 1 / group.anchors
 
     @cached_property
     def check(self) -> Transfer | None:

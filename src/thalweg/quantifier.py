@@ -93,6 +93,8 @@ class Quantifier:
             that are there tell it, in what the task is unlike all tasks of the atlas, and whether
             the network has no gradients, which tell much of it; None with an emulator that knows
             no interval, as the forest.
+        centre_error_: The squared error of the draws' centre from having few networks, in variances
+            of one training: 1 over the number of networks where there are whole ones only.
         bought_: What was bought after the first part of the budget, and why (`thalweg.choosing`);
             the last of these purchases is nothing, with the reason. Empty for a fine-tuned network
             and with a budget of 0.
@@ -449,6 +451,7 @@ class Quantifier:
         self.width_ratio_ = fitted.width_ratio
         self.check_: Transfer | None = fitted.check
         self.level_: Level | None = fitted.level
+        self.centre_error_ = fitted.centre_error
         self.cost_ = cost
         self.bought_ = bought
         if self.check_ is not None and not self.check_.holds:

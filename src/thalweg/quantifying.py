@@ -35,6 +35,8 @@ class Quantified:
             purchases is nothing, with the reason. Empty with a budget of 0.
         level: The mean of u over the unlabelled inputs with its interval, as
             `Quantifier.level_`; None with an emulator that knows no interval.
+        centre_error: The squared error of the draws' centre from having few networks, in variances
+            of one training; None where nobody knows it.
 
     Example:
         >>> import torch
@@ -55,6 +57,7 @@ class Quantified:
     cost: Cost
     bought: tuple[Purchase, ...] = ()
     level: Level | None = None
+    centre_error: float | None = None
 
     def __str__(self) -> str:
         known = self.predictions.outside
@@ -167,4 +170,5 @@ def quantify(
         spent.cost,
         quantifier.bought_,
         quantifier.level_,
+        quantifier.centre_error_,
     )

@@ -57,19 +57,32 @@ def find_model(spec: str) -> Factory:
         if spec not in MODELS:
             raise unknown("model", spec, [*MODELS, "package.module:factory"])
         return MODELS[spec]
-    module_name, _, attribute = spec.partition(":")
-    module = _imported(module_name, spec)
-    if not hasattr(module, attribute):
-        members = vars(module).items()
-        known = [name for name, value in members if callable(value) and not name.startswith("_")]
-        raise unknown(f"name in module {module_name}", attribute, known)
-    factory = getattr(module, attribute)
+    factory = find_object(spec)
     if not callable(factory):
         raise InputError(
             f"model '{spec}' is {_type(factory)}, needs a class or a function that returns a "
             "torch.nn.Module"
         )
     return factory
+
+
+def find_object(spec: str) -> Any:
+    """What `package.module:name` names, imported with the current folder first on the path.
+
+    Raises:
+        InputError: The module can't be imported, or has no such name.
+
+    Example:
+        >>> find_object("math:sqrt")(4.0)
+        2.0
+    """
+    module_name, _, attribute = spec.partition(":")
+    module = _imported(module_name, spec)
+    if not hasattr(module, attribute):
+        members = vars(module).items()
+        known = [name for name, value in members if callable(value) and not name.startswith("_")]
+        raise unknown(f"name in module {module_name}", attribute, known)
+    return getattr(module, attribute)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,29 @@ class Picture:
     number: str = ""
 
 
-Block = Paragraph | Pairs | Items | Code | Equation | Picture | Table
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts, whatever they are; `Table` is that of methods.
+
+    Attributes:
+        name: A short name for links.
+        title: What the table shows.
+        head: The titles of the columns, each with its unit or an empty text.
+        rows: The rows, a text for each column. The first column stands to the left, others to the
+            right.
+        notes: The footnotes.
+        number: Its number, such as `Table 3`; `numbered` gives it.
+    """
+
+    name: str
+    title: str
+    head: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    number: str = ""
+
+
+Block = Paragraph | Pairs | Items | Code | Equation | Picture | Table | Grid
 
 
 @dataclass(frozen=True)
@@ -111,6 +133,7 @@ class Content:
         sections: The sections.
         date: The date on which the study ended, in ISO 8601.
         version: The version of thalweg.
+        lang: The language of its words: `en` or `fr`.
     """
 
     title: str
@@ -119,3 +142,4 @@ class Content:
     sections: tuple[Section, ...]
     date: str
     version: str
+    lang: str = "en"

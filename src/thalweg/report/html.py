@@ -37,6 +37,8 @@ def html(content: Content) -> str:
         # "</" would end the script that holds the data
         data=lambda value: json.dumps(value, sort_keys=True).replace("</", "<\\/"),
         colours={name: look.colour for name, look in LOOKS.items()},
+        made={"en": "Made by", "fr": "Établi avec"}[content.lang],
+        colon={"en": ":", "fr": "\u202f:"}[content.lang],
         plotly=extra("plotly.offline").get_plotlyjs() if is_live else "",
     )
     return str(page)

@@ -5,15 +5,34 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from thalweg.report.blocks import SEEN, Block, Equation, Pairs, Paragraph, Picture, Section
+from thalweg.report.blocks import (
+    SEEN,
+    Block,
+    Equation,
+    Grid,
+    Pairs,
+    Paragraph,
+    Picture,
+    Section,
+)
 from thalweg.report.tables import Table
 
 Resolve = Callable[[str], str]
 _REFERENCE = re.compile(f"{SEEN}([^{SEEN}]+){SEEN}")
 
 
-def numbered(sections: Sequence[Section]) -> tuple[tuple[Section, ...], Resolve]:
+_WORDS = {
+    "en": {"equation": "eq. ({})", "figure": "Figure {}", "table": "Table {}"},
+    "fr": {"equation": "éq. ({})", "figure": "Figure {}", "table": "Tableau {}"},
+}
+
+
+def numbered(sections: Sequence[Section], lang: str = "en") -> tuple[tuple[Section, ...], Resolve]:
     """Numbers the blocks in their order, and puts the numbers where texts refer to them.
+
+    Args:
+        sections: The sections.
+        lang: The language of the words before numbers: `en` or `fr`.
 
     Returns:
         The sections, and a function that does the same with other texts.
@@ -24,8 +43,8 @@ def numbered(sections: Sequence[Section]) -> tuple[tuple[Section, ...], Resolve]
     for section in sections:
         blocks: list[Block] = []
         for block in section.blocks:
-            kind = _kind(block)
-            if isinstance(block, Equation | Picture | Table):
+            kind = _WORDS[lang][_kind(block)]
+            if isinstance(block, Equation | Picture | Table | Grid):
                 counts[kind] += 1
                 block = replace(block, number=kind.format(counts[kind]))
                 numbers[block.name] = block.number
@@ -44,11 +63,11 @@ def numbered(sections: Sequence[Section]) -> tuple[tuple[Section, ...], Resolve]
 def _kind(block: Block) -> str:
     match block:
         case Equation():
-            return "eq. ({})"
+            return "equation"
         case Picture():
-            return "Figure {}"
+            return "figure"
         case _:
-            return "Table {}"
+            return "table"
 
 
 def _resolved(block: Block, resolve: Resolve) -> Block:
@@ -59,7 +78,7 @@ def _resolved(block: Block, resolve: Resolve) -> Block:
             return Pairs(tuple((name, resolve(text)) for name, text in rows))
         case Picture():
             return replace(block, caption=resolve(block.caption))
-        case Table():
+        case Table() | Grid():
             return replace(block, title=resolve(block.title))
         case _:
             return block

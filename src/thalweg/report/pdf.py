@@ -13,7 +13,17 @@ import matplotlib
 
 from thalweg import files
 from thalweg.errors import InputError
-from thalweg.report.blocks import Block, Code, Content, Equation, Items, Pairs, Paragraph, Picture
+from thalweg.report.blocks import (
+    Block,
+    Code,
+    Content,
+    Equation,
+    Grid,
+    Items,
+    Pairs,
+    Paragraph,
+    Picture,
+)
 from thalweg.report.extras import extra
 from thalweg.report.svg import svg
 from thalweg.report.tables import Table
@@ -44,8 +54,8 @@ def pdf(content: Content) -> bytes:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"typst can't typeset report.pdf ({reason}): report this as an issue, with the "
-                "study's results folder"
+                f"typst can't typeset the PDF file ({reason}): report this as an issue, with the "
+                "results that it is of"
             ) from None
 
 
@@ -63,6 +73,7 @@ def lay_out(content: Content, root: Path) -> None:
         "answer": content.answer,
         "sections": sections,
         "version": content.version,
+        "lang": content.lang,
     }
     files.write_bytes(root / "content.json", json.dumps(data).encode())
     for section in content.sections:
@@ -93,6 +104,15 @@ def _block(block: Block) -> dict[str, Any]:
                 "number": block.number,
                 "tall": bool(height > _TALL * width),
             }
+        case Grid():
+            return {
+                "kind": "grid",
+                "number": block.number,
+                "title": block.title,
+                "head": block.head,
+                "rows": block.rows,
+                "notes": block.notes,
+            }
         case Table():
             body = [
                 [row.number, row.label, row.mark, [[c.text, c.interval] for c in row.cells]]
@@ -114,6 +134,5 @@ def _moment(date: str) -> int:
         return int(datetime.fromisoformat(date).timestamp())
     except ValueError:
         raise InputError(
-            f"results/study.json has the date '{date}', needs ISO 8601 such as "
-            "2025-01-31T12:00:00+00:00"
+            f"the results have the date '{date}', needs ISO 8601 such as 2025-01-31T12:00:00+00:00"
         ) from None

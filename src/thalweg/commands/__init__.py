@@ -1,0 +1,1 @@
+"""What commands do that no single function of the library does."""
