@@ -167,6 +167,13 @@ def test_guide_method_code_runs():
     assert space["u"].shape == (20,) and space["cost"] > 2
 
 
+def test_guide_code_of_sources_runs(capsys):
+    space = {"thalweg": thalweg, "problem": cases.problem(), "inputs": cases.task(20, seed=2)[0]}
+    exec(code("docs/guide.md", "thalweg.budget("), space)
+    assert "interactions" in capsys.readouterr().out
+    assert space["found"].u.shape == (20,) and not space["enough"].limited
+
+
 def test_guide_explorer_is_found():
     space = {"__name__": "guide"}
     try:

@@ -39,7 +39,7 @@ ROOMS = [
     ["finetuning", "spending"],
     ["looking", "fitting", "planning"],
     ["storing"],
-    ["quantifier"],
+    ["quantifier", "sources"],
     ["quantifying", "loading"],
     ["estimators"],
     ["data", "models"],

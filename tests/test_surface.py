@@ -24,6 +24,8 @@ TOP = [
     "Batches",
     "map_batches",
     "train_anchors",
+    "budget",
+    "train_until_stable",
     "predict",
     "quantify",
     "Quantified",
@@ -65,7 +67,14 @@ METHODS = {
     thalweg.emulators: (emulators, {"Observations"}),
     thalweg.baselines: (baselines, set()),
 }
-SPACES = [*METHODS, thalweg.landscape, thalweg.metrics, thalweg.weights, thalweg.statement]
+SPACES = [
+    *METHODS,
+    thalweg.landscape,
+    thalweg.metrics,
+    thalweg.sources,
+    thalweg.statement,
+    thalweg.weights,
+]
 HEAVY = ("sklearn", "matplotlib", "pandas", "pyarrow", "scipy", "pydantic", "plotly", "jinja2")
 
 

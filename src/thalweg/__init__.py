@@ -1,7 +1,7 @@
 """How much would this network's predictions change if it were trained again?
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
-`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`,
+`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.sources`,
 `thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and
 may move.
 """
@@ -18,6 +18,7 @@ from thalweg import (  # noqa: F401
     explorers,
     landscape,
     metrics,
+    sources,
     statement,
     weights,
 )
@@ -36,6 +37,8 @@ from thalweg.predicting import predict
 from thalweg.predictions import Predictions
 from thalweg.quantifier import Quantifier
 from thalweg.quantifying import Quantified, quantify
+from thalweg.sources.asking import budget
+from thalweg.sources.until import train_until_stable
 from thalweg.statement.reading import read_statement
 from thalweg.statement.statement import Statement
 from thalweg.statement.stating import state
@@ -83,6 +86,7 @@ __all__ = [
     "WeightDistribution",
     "Weights",
     "__version__",
+    "budget",
     "compare",
     "compute",
     "evaluate",
@@ -97,4 +101,5 @@ __all__ = [
     "save",
     "state",
     "train_anchors",
+    "train_until_stable",
 ]

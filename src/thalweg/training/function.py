@@ -18,7 +18,7 @@ from thalweg.weights.point import Weights
 TrainFunction = Callable[..., Any]
 """From a module and seeds. It trains the module in place, or returns the trained one."""
 
-_APART = ("order", "augmentation", "data")
+_APART = ("order", "augmentation", "dropout", "data")
 _SEED = "seed"
 NOTHING = (
     "this trains a network, and the problem has trained networks alone: give train_loader= and "
@@ -40,7 +40,7 @@ def seeds_of(function: Any) -> tuple[str, ...]:
     """
     needs = (
         "needs a function train(module, seed), or one of the module and some of order, "
-        "augmentation, data"
+        "augmentation, dropout, data"
     )
     if isinstance(function, nn.Module | type) or not callable(function):
         raise InputError(f"train got a {type(function).__name__}, {needs}")
@@ -52,7 +52,10 @@ def seeds_of(function: Any) -> tuple[str, ...]:
         p for p in rest if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     # one that has a value, by default or bound by a partial, may be a data set called `data`
-    free = needed or [p for p in rest if p.default is None or isinstance(p.default, int)]
+    # (and dropout=0 is a rate)
+    free = needed or [
+        p for p in rest if p.name != "dropout" and (p.default is None or isinstance(p.default, int))
+    ]
     named = tuple(p.name for p in free if p.name in (_SEED, *_APART))
     if not needed and _SEED in named:
         named = (_SEED,)
@@ -85,13 +88,19 @@ def check_sources_of(named: Sequence[str], sources: Sequence[str]) -> None:
         sources: What a retraining draws anew.
 
     Raises:
-        InputError: It can't be given a bootstrap, or takes one seed where one of order and
-            augmentation shall stay.
+        InputError: It can't be given a bootstrap or masks apart, or takes one seed where one of
+            order and augmentation shall stay.
     """
     if "data" in sources and "data" not in named:
         raise InputError(
             "sources got 'data' with a training function that takes no seed of that name: let it "
             "take one, train(module, order, data), and draw a bootstrap by it"
+        )
+    if "dropout" in sources and "dropout" not in named:
+        raise InputError(
+            "sources got 'dropout' with a training function that takes no seed of that name: let "
+            "it take one, train(module, order, dropout), or leave dropout out (masks are drawn "
+            "with the order)"
         )
     if ("order" in sources) != ("augmentation" in sources) and _SEED in named:
         raise InputError(

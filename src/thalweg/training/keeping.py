@@ -83,7 +83,7 @@ def key_of(
     recipe: Recipe,
     sources: Sequence[str],
     seed: int,
-    k: int,
+    k: Any,
     device: str,
     loss: list[str | None] | None,
 ) -> str:
@@ -94,7 +94,7 @@ def key_of(
         recipe: The recipe.
         sources: What a retraining draws anew.
         seed: The problem's seed.
-        k: The number of the training.
+        k: The number of the training, or the levels of its sources.
         device: The device. Only its kind counts: `cuda:1` trains as `cuda:0` does.
         loss: What identifies a loss of the user's, and whatever else is not usual; or None.
     """

@@ -29,6 +29,7 @@ from thalweg.training.given import Network, given_networks, name_of, warn_of_wei
 from thalweg.training.identity import identity_of
 from thalweg.training.inspection import Inspection, inspect, inspect_network
 from thalweg.training.keeping import Cache, Kept, key_of, warn_not_kept
+from thalweg.training.levels import Levels
 from thalweg.training.loop import StepInfo, per_draw, train
 from thalweg.training.recipe import Recipe
 from thalweg.training.sources import Source
@@ -70,8 +71,9 @@ class Problem:
             standardised values. Read, they are a tuple of Weights.
         execution: On what device trainings run, how many at once, and by what executor.
         sources: What a retraining draws anew. The others are the same for all trainings of all
-            seeds. `data` is a bootstrap of the training set. Of a loader other than `Batches`, name
-            `order` and `augmentation` both or none.
+            seeds. `data` is a bootstrap of the training set; `dropout` are the masks that are drawn
+            while a network trains, which go with `order` where it is not named. Of a loader other
+            than `Batches`, name `order` and `augmentation` both or none, and no `dropout`.
         loss: It maps outputs `[batch, outputs]` and targets to a scalar; None is the usual one of
             the outputs. With several draws per step it is called once per draw. Targets of a
             regression come standardised as outputs are, and, as those of one logit, in their shape.
@@ -93,12 +95,15 @@ class Problem:
         train: A training function of your own, `train(module, seed)`. It trains a new network (as
             `model` makes it, whatever that reads and gives) in place, by whatever loop, or returns
             the trained one; where it takes them apart, it is
-            `train(module, order, augmentation, data)`, or some of these. Seeds are whole numbers
-            below 2^31; torch's, NumPy's and Python's generators are seeded as well before each
-            call. Its work is counted by watching the module; the first training is the unit of
+            `train(module, order, augmentation, dropout, data)`, or some of these. Seeds are whole
+            numbers below 2^31; torch's, NumPy's and Python's generators are seeded as well before
+            each call. Its work is counted by watching the module; the first training is the unit of
             cost. Of a regression it trains the network to standardised targets, by the mean and std
             of `Values`. It may return the trained module or its state_dict. None is the recipe.
+        levels: Where trainings are those of a design: the level of each source in each of them
+            (`thalweg.sources`). None is anchors.
         narrowed: Problems of narrower networks that were made of this one, with their trainings.
+        designed: Problems of designs that were made of this one, by what they draw anew.
     """
 
     model: Callable[[], nn.Module]
@@ -118,9 +123,11 @@ class Problem:
     outputs: Outputs = Classes()  # noqa: RUF009  frozen
     pick: Pick = None
     train: TrainFunction | None = None
+    levels: Levels | None = None
     _kept: Kept = field(repr=False, init=False)
     _seeds: tuple[Any, ...] = field(repr=False, init=False)  # what the training function takes
     narrowed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
+    designed: dict[Any, "Problem"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
         if self.train_loader is None:
@@ -214,7 +221,9 @@ class Problem:
         if not self.can_train:
             return ""
         masks = "masks" in self._seen.redrawn
-        seen = [s for s in self.sources if s in (*self._seen.redrawn, "data")] + ["masks"] * masks
+        dropout = ["dropout"] * bool(self.behaviour.random)
+        drawable = (*self._seen.redrawn, "data", *dropout)
+        seen = [*(s for s in self.sources if s in drawable), *["masks"] * masks]
         drawn = ", ".join(seen) or "nothing"
         if self.train is None:
             return drawn
@@ -354,10 +363,12 @@ class Problem:
 
         def work() -> None:
             first, *others = seeds.values()
+            if self.levels is not None:  # what draws from the global generators has one source
+                first, others = self._masks("anchor", k), []
             with self.meter.clock(), seeded(first, *others):
                 new = partial(self.build, "network")
                 trained.append(train_by(function, network, seeds, self.meter, new))
-                if set(self.sources) - {"init"}:
+                if set(self.sources) - {"init"} and self.levels is None:
                     self._kept.ended(k, position()[0])
 
         cost = self.meter.apart(work)
@@ -417,11 +428,15 @@ class Problem:
         Raises:
             InputError: A training function trained the same network twice.
         """
-        if self.train is not None and self.sources:
+        if self.train is not None and self.sources and self.levels is None:
             check_differs(k, weights, self._kept.networks)
         self._kept.put(k, weights, cost)
         if self._cache is not None:
             self._cache.put(self.fingerprint(k), weights, cost)
+
+    def share(self, k: int, other: "Problem", number: int) -> None:
+        """Takes a network of another problem that is in memory as the k-th, with what it cost."""
+        self._kept.networks.setdefault(k, other._kept.networks[number])
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -467,7 +482,11 @@ class Problem:
             Diverged: The loss became infinite.
         """
         order, batches = self._seed("order", *name), self.batches(*name, data_of=data_of)
-        with self.meter.clock(), seeded(order), seeded_loader(batches, order):
+        with (
+            self.meter.clock(),
+            seeded(self._masks(*name)),
+            seeded_loader(batches, order),
+        ):
             try:
                 train(
                     module,
@@ -521,7 +540,10 @@ class Problem:
         function = [] if self.train is None else [f"train {self._function}"]
         pick = [] if self.pick is None else [f"pick {self._pick}"]
         more = loss + outputs + pick + function + self._names[k : k + 1] or None
-        return key_of(self.identity, self.recipe, self.sources, self.seed, k, self.device, more)
+        number = k if self.levels is None else self.levels.name(k, self.sources)
+        return key_of(
+            self.identity, self.recipe, self.sources, self.seed, number, self.device, more
+        )
 
     @cached_property
     def _names(self) -> list[str | None]:
@@ -556,7 +578,13 @@ class Problem:
 
     def _seed(self, source: Source | Literal["seed"], *name: str | int) -> int:
         drawn: Source = "order" if source == "seed" else source
+        if self.levels is not None and name[:1] == ("anchor",) and len(name) == 2:
+            name = ("anchor", self.levels.of(int(name[1]), drawn))
         return sources.seed_of(drawn, self.sources, self.seed, name)
+
+    def _masks(self, *name: str | int) -> int:
+        """The seed of torch's, NumPy's and Python's own generators, from which masks are drawn."""
+        return self._seed("dropout" if "dropout" in self.sources else "order", *name)
 
 
 def _train_alone(problem: Problem, k: int) -> None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from thalweg.errors import InputError
 from thalweg.seeds import derive
@@ -10,7 +10,7 @@ from thalweg.training.batches import Batches, Loader
 from thalweg.training.function import TrainFunction, check_sources_of, seeds_of
 from thalweg.training.inspection import Inspection
 
-Source = Literal["init", "order", "augmentation", "data"]
+Source = Literal["init", "order", "augmentation", "dropout", "data"]
 
 
 def check_names(
@@ -26,10 +26,10 @@ def check_names(
         InputError: A name is unknown, or the loader is not `Batches` and can't be bootstrapped, or
             can't draw the order anew without the augmentation; or the same of a training function.
     """
-    others = set(sources) - {"init", "order", "augmentation", "data"}
+    others = set(sources) - set(get_args(Source))
     if others:
         raise InputError(
-            f"sources got {sorted(others)}, needs some of init, order, augmentation, data"
+            f"sources got {sorted(others)}, needs some of {', '.join(get_args(Source))}"
         )
     if train is not None:
         named = seeds_of(train)
@@ -41,6 +41,12 @@ def check_names(
         raise InputError(
             "sources got 'data' with a loader of your own: give thalweg.Batches, which can "
             "be bootstrapped"
+        )
+    if "dropout" in sources:
+        raise InputError(
+            "sources got 'dropout' with a loader of your own, which may draw from the generator "
+            "that dropout draws from: leave it out (masks are drawn with the order), or give "
+            "thalweg.Batches"
         )
     if ("order" in sources) != ("augmentation" in sources):
         raise InputError(
@@ -82,11 +88,10 @@ def warn_of_sources(inspection: Inspection, sources: Sequence[str]) -> None:
 
 
 def _still(inspection: Inspection | None, sources: Sequence[str]) -> list[str]:
-    return (
-        []
-        if inspection is None
-        else [name for name in sources if name not in (*inspection.redrawn, "data")]
-    )
+    if inspection is None:
+        return []
+    drawn = (*inspection.redrawn, "data", *["dropout"] * bool(inspection.behaviour.random))
+    return [name for name in sources if name not in drawn]
 
 
 def _reasons(still: Sequence[str]) -> str:
@@ -94,6 +99,7 @@ def _reasons(still: Sequence[str]) -> str:
         "init": "model() gives the same weights after every seed (it loads them?)",
         "order": "the training loader gives the same batches after every seed (it does not "
         "shuffle?)",
+        "dropout": "the network draws no masks while it trains",
     }
     return " and ".join(reasons[name] for name in reasons if name in still)
 

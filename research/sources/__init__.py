@@ -1,0 +1,1 @@
+"""Where retraining uncertainty comes from, on three real tasks; and how good the designs are."""
