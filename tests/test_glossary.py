@@ -9,6 +9,7 @@ import pytest
 
 from thalweg.glossary import TERMS, told
 from thalweg.metrics.info import FACTS, explain
+from thalweg.sources.rows import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -45,7 +46,9 @@ def test_headings_are_found():
     assert {"K_eq", "cover", "acc"} <= headings_of_pages()
 
 
-@pytest.mark.parametrize("word", sorted(headings_of_commands() | headings_of_pages() | {*DESIGN}))
+@pytest.mark.parametrize(
+    "word", sorted(headings_of_commands() | headings_of_pages() | {*DESIGN, *COLUMNS})
+)
 def test_every_heading_is_explained(word):
     assert len(told(word).split()) > 4
 

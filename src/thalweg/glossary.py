@@ -92,6 +92,9 @@ TERMS: dict[str, str] = {
     "component": "One contribution to the combined uncertainty: retraining, networks, draws, method or deviation.",
     "share": "The share of a component or a source in the variance.",
     "type": "How a component was evaluated: A by statistical analysis of networks, B otherwise (GUM 3.3.5).",
+    "effect": "Of a row in a budget of sources: main, interaction, total effect (a source with its interactions) or remainder.",
+    "variance": "An estimated variance component, in squared units; an estimate may be negative.",
+    "dof": "Degrees of freedom of u.",
     "basis": "What a component rests on.",
 }
 

@@ -9,7 +9,10 @@ import torch
 import thalweg
 from thalweg.errors import InputError
 from thalweg.glossary import TERMS
+from thalweg.predictions import Predictions
+from thalweg.sources import Design, budget_of
 from thalweg.statement import SourceRow
+from thalweg.statement.sources import rows_of
 from thalweg.statement.words import EN, FR, LANGUAGES, words
 
 
@@ -193,3 +196,18 @@ def test_what_it_says_in_words():
         made.plot("budgets")
     with pytest.raises(InputError, match="needs the inputs as images"):
         regression().plot("pictures")
+
+
+def test_sources_from_a_budget_are_its_rows_without_the_sum():
+    design = Design.of(("init", "order"), 16, "latin")
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(design.trainings, 3, 1, generator=random, dtype=torch.float64)
+    budget = budget_of(Predictions.from_values(values), design)
+    same = rows_of(budget, 3)
+    assert [row.name for row in same] == [row.name for row in budget.rows]
+    assert "all" not in [row.name for row in same]
+    for row, own in zip(same, budget.rows, strict=True):
+        assert torch.equal(torch.as_tensor(row.u), own.u.double()) and row.share == own.share
+    elsewhere = rows_of(budget, 5)  # other inputs: what a source brings on average
+    assert all(torch.as_tensor(row.u).numel() == 1 for row in elsewhere)
+    assert elsewhere[0].mean == pytest.approx(budget.rows[0].mean_u.value)

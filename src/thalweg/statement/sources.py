@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, check_range
+from thalweg.sources.budget import Budget
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +75,14 @@ class SourceRow:
 
 
 def rows_of(given: Any, inputs: int) -> tuple[SourceRow, ...]:
-    """Rows of a budget from rows, from a table, or from whatever has one as `.table()`.
+    """Rows of a budget from `thalweg.budget`, from rows, from a table, or from whatever has one as
+    `.table()`.
 
     Args:
-        given: Rows, or a pandas table with the columns `source` (or `name`) and `u`, and maybe
-            `freedom` (or `dof`), `type` (or `kind`), `share`, `low` and `high`.
+        given: A budget, whose inputs should be those of the statement: where it has as many, its u
+            is taken for each of them, and else that on average. Or rows, or a pandas table with the
+            columns `source` (or `name`) and `u`, and maybe `freedom` (or `dof`), `type` (or
+            `kind`), `share`, `low` and `high`.
         inputs: How many inputs the statement has.
 
     Raises:
@@ -86,6 +90,8 @@ def rows_of(given: Any, inputs: int) -> tuple[SourceRow, ...]:
     """
     if given is None:
         return ()
+    if isinstance(given, Budget):
+        return tuple(_of_budget(given, inputs))
     table = given.table() if callable(getattr(given, "table", None)) else given
     rows = _of_table(table) if hasattr(table, "columns") else table
     if not isinstance(rows, Sequence) or not all(isinstance(row, SourceRow) for row in rows):
@@ -100,6 +106,21 @@ def rows_of(given: Any, inputs: int) -> tuple[SourceRow, ...]:
                 f"the source '{row.name}' got u of {count} inputs, needs {inputs}, or one number"
             )
     return tuple(rows)
+
+
+def _of_budget(budget: Budget, inputs: int) -> list[SourceRow]:
+    return [
+        SourceRow(
+            row.name,
+            row.u if len(row.u) == inputs else row.mean_u.value,
+            freedom=row.mean_dof,
+            kind=row.type,
+            share=row.share,
+            low=row.mean_u.low,
+            high=row.mean_u.high,
+        )
+        for row in budget.rows
+    ]
 
 
 def _of_table(table: Any) -> list[SourceRow]:
