@@ -1,8 +1,9 @@
 """How much would this network's predictions change if it were trained again?
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
-`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.sources`,
-`thalweg.data` and `thalweg.models` list. The files behind them are private and may move.
+`thalweg.baselines`, `thalweg.engines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`,
+`thalweg.sources`, `thalweg.data` and `thalweg.models` list. The files behind them are private and
+may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
@@ -11,7 +12,16 @@ from importlib.metadata import version as _version
 from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the command line imports torch
 
 # isort: split
-from thalweg import baselines, emulators, explorers, landscape, metrics, sources, weights  # noqa: F401
+from thalweg import (  # noqa: F401
+    baselines,
+    emulators,
+    engines,
+    explorers,
+    landscape,
+    metrics,
+    sources,
+    weights,
+)
 from thalweg.baselines.base import Baseline, register_baseline
 from thalweg.computing import compute
 from thalweg.emulators.base import Emulator, register_emulator

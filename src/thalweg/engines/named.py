@@ -13,13 +13,14 @@ from thalweg.training.executor import Executor
 ENGINES: dict[str, type[Ray] | type[Slurm]] = {"ray": Ray, "slurm": Slurm}
 
 
-def engine(name: str, settings: Sequence[str] = ()) -> Executor:
+def engine(name: str, settings: Sequence[str] = (), address: str | None = None) -> Executor:
     """Returns an engine.
 
     Args:
         name: "ray" or "slurm".
         settings: Its settings as NAME=VALUE, where a value is JSON, or a text as it stands. What
             `Slurm` has no setting for is an option of sbatch.
+        address: The address of its cluster; None for its default.
 
     Raises:
         InputError: There is no such engine or setting, or a value is out of range, or a package
@@ -33,7 +34,9 @@ def engine(name: str, settings: Sequence[str] = ()) -> Executor:
         raise unknown("engine", name, ENGINES)
     kind = ENGINES[name]
     known = {field.name for field in fields(kind)}
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {} if address is None else {"address": address}
+    if not set(given) <= known:
+        raise InputError(f"the engine '{name}' got an address, and has none: leave it out")
     others: dict[str, Any] = {}
     for setting in settings:
         key, separator, text = setting.partition("=")
