@@ -21,6 +21,13 @@ from thalweg.errors import InputError
 
 PATIENCE = 5.0  # seconds for a machine to take a connection
 _GB = 10**9
+# what Ray would say at every start and send to its makers, and its low priority, with which workers
+# hardly run beside anything else; the user's own values stay
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,8 @@ def connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> None:
     if address is not None and address != "auto":
         _knock(address)
     own: dict[str, Any] = {"num_cpus": _cores(), "include_dashboard": False}
-    # what Ray would say at every start, and send to its makers, unless the user wants that
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         with _users_signals():
             ray.init(

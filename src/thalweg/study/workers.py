@@ -28,8 +28,8 @@ class _Study:
     Attributes:
         context: What is studied.
         store: Where results go.
-        sign: The name of a file in the folder of results, by which another machine knows that it sees the same
-            folder; None where all is done on this machine.
+        sign: The name of a file in the folder of results, by which another machine knows that it
+            sees the same folder; None where all is done on this machine.
     """
 
     context: StudyContext
