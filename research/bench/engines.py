@@ -1,5 +1,5 @@
-"""What thalweg adds to Ray: `python -m research.bench.engines` times 1,000 tasks of 10 ms beside Ray
-alone, with one worker and more, up to the cores of this machine.
+"""What thalweg adds to Ray: `python -m research.bench.engines` times 1,000 tasks of 10 ms beside
+Ray alone, with one worker and more, up to the cores of this machine.
 
 Both have the same Ray, its workers have started, and take turns. The overhead of a task is what a
 worker's time has beyond the 10 ms that the task sleeps; a part of it is the machine's other work.
