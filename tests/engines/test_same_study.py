@@ -1,4 +1,4 @@
-"""One study by one process, processes, Ray, submitit's processes and two shards: the same tables."""
+"""One study by one process, processes, Ray, submitit and two shards: the same tables."""
 
 import shutil
 

@@ -158,18 +158,21 @@ class _Tasks:
     def through(self, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """Has the items done; after a failure, only those that have begun."""
         waiting = deque(items)
-        while (waiting and self.failure is None) or self.running:
-            while (
-                waiting
-                and self.failure is None
-                and len(self.running) < self.places + self.engine.waiting
-            ):
-                self._begin(waiting.popleft())
+        self._fill(waiting)
+        while self.running:
             ready, _ = self.ray.wait(list(self.running), timeout=LOOK)
             if not ready:
                 self.places = max(1, cluster.places(self.needs))
-            for name in ready:
-                yield from self._take(name, self.running.pop(name))
+            done = [pair for name in ready for pair in self._take(name, self.running.pop(name))]
+            self._fill(waiting)  # before the caller has its turn
+            yield from done
+
+    def _fill(self, waiting: deque[Any]) -> None:
+        """Begins as many tasks as there are places for, and those that may wait for one."""
+        while waiting and self.failure is None:
+            if len(self.running) >= self.places + self.engine.waiting:
+                return
+            self._begin(waiting.popleft())
 
     def _begin(self, item: Any) -> None:
         try:
