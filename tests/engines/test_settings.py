@@ -246,5 +246,21 @@ def test_what_a_worker_takes_over(tmp_path, monkeypatch):
     sys.path[:] = path
 
 
+def test_jobs_elsewhere_end_before_the_command_does(monkeypatch, capfd):
+    from thalweg import stopping
+
+    told = []
+    monkeypatch.setattr(os, "_exit", told.append)
+    stop = stopping._Stop(os.getpid())
+    with (
+        stopping.before_stopping(lambda: 1 / 0),
+        stopping.before_stopping(lambda: told.append("e")),
+    ):
+        stop(2, None)
+    assert told == ["e", 130] and "stopped: what is done is stored" in capfd.readouterr().err
+    stop(15, None)
+    assert told == ["e", 130, 143], "not after the block"
+
+
 def test_a_user_of_another_executor_need_not_check():
     InThisProcess().check("cuda")

@@ -160,9 +160,13 @@ class _Tasks:
         waiting = deque(items)
         self._fill(waiting)
         while self.running:
-            ready, _ = self.ray.wait(list(self.running), timeout=LOOK)
-            if not ready:
-                self.places = max(1, cluster.places(self.needs))
+            try:
+                ready, _ = self.ray.wait(list(self.running), timeout=LOOK)
+                if not ready:
+                    self.places = max(1, cluster.places(self.needs))
+            except self.ray.exceptions.RayError as error:
+                reason = " ".join(str(error).split())[:300]
+                raise WorkerDied(f"the Ray cluster is lost ({reason})") from error
             done = [pair for name in ready for pair in self._take(name, self.running.pop(name))]
             self._fill(waiting)  # before the caller has its turn
             yield from done
