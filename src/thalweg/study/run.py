@@ -101,8 +101,8 @@ def run(
     """
     folder = files.given(folder)
     store = Store(folder)
-    execution = replace(context.execution, jobs=jobs, executor=executor)
     context.check()
+    execution = replace(context.execution, jobs=jobs, executor=executor)
     store.check_writable()
     store.sweep()
     files.write_record(folder / "plan.json", _facts(context))
