@@ -25,6 +25,7 @@ ROOMS = [
     ["weights"],
     ["graph"],
     ["training"],
+    ["engines"],
     ["predicting"],
     ["averaging", "features", "inputs", "narrow", "sensitivity"],
     ["atlas"],
@@ -251,6 +252,25 @@ def test_processes_have_one_place():
         r"^os\.(fork|forkpty|spawn\w*|exec\w*|system|popen)$|\.Process$", "processes/crew.py"
     )
     assert not places(r"in_processes$", "training/executor.py")  # and that one asks for them
+
+
+def test_engines_have_one_place():
+    """Each is imported by its own file alone, and only where it is used."""
+    allowed = {"engines/ray.py", "engines/cluster.py", "engines/jobs.py"}
+    users = {
+        file
+        for file in FILES
+        if {"ray", "submitit"} & {name.split(".")[0] for name in modules(file)}
+    }
+    assert users == allowed
+    for file in allowed:
+        at_once = [
+            node for node in tree(file).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        names = {a.name for node in at_once for a in node.names} | {
+            getattr(node, "module", "") for node in at_once
+        }
+        assert not {"ray", "submitit"} & {name.split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])

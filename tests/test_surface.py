@@ -69,6 +69,7 @@ METHODS = {
 }
 SPACES = [
     *METHODS,
+    thalweg.engines,
     thalweg.landscape,
     thalweg.metrics,
     thalweg.sources,

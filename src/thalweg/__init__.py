@@ -1,9 +1,9 @@
 """How much would this network's predictions change if it were trained again?
 
 The names here are the public ones, and those that `thalweg.explorers`, `thalweg.emulators`,
-`thalweg.baselines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`, `thalweg.sources`,
-`thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind them are private and
-may move.
+`thalweg.baselines`, `thalweg.engines`, `thalweg.landscape`, `thalweg.weights`, `thalweg.metrics`,
+`thalweg.sources`, `thalweg.statement`, `thalweg.data` and `thalweg.models` list. The files behind
+them are private and may move.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
@@ -15,6 +15,7 @@ from thalweg import stopping as _stopping  # noqa: F401  first: Ctrl-C while the
 from thalweg import (  # noqa: F401
     baselines,
     emulators,
+    engines,
     explorers,
     landscape,
     metrics,

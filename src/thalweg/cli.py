@@ -68,7 +68,7 @@ def options(
 @app.command(
     epilog="Examples:  thalweg study studies/digits.toml   ·   thalweg study plan.toml --quick "
     "--jobs 4   ·   thalweg study plan.toml --shard 2/5   ·   thalweg study plan.toml "
-    "--model mypackage.nets:make"
+    "--model mypackage.nets:make   ·   thalweg study plan.toml --engine ray --address auto"
 )
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
@@ -96,6 +96,25 @@ def study(
     quick: Annotated[  # noqa: FBT002
         bool, typer.Option("--quick", help="Run the plan's short form, which takes minutes.")
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the study's tasks by an engine instead of --jobs processes: ray or slurm."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The head of the Ray cluster, as host:port, or auto. Default: this machine."
+        ),
+    ] = None,
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A setting of the engine, such as gpus=0.25 or partition=long. Repeatable.",
+        ),
+    ] = None,
     trust_plan: TrustPlan = False,  # noqa: FBT002
     dry_run: Annotated[  # noqa: FBT002
         bool, typer.Option("--dry-run", help="Check everything, say what is left to do, and stop.")
@@ -112,17 +131,20 @@ def study(
     from thalweg.study.plan import read_plan
     from thalweg.study.run import Store, preflight, run
 
+    executor = _engine(engine, address, engine_option or [], jobs)
     checked = read_plan(plan, quick=quick, model=model, trust=trust_plan)
     part = _shard(shard)
     folder = given(output or Path("results") / checked.name)
     context = StudyContext(checked, data_dir)
-    jobs = jobs or _jobs(checked.protocol.device)
+    jobs = jobs or (_jobs(checked.protocol.device) if executor is None else 1)
     if dry_run:
+        if executor is not None:
+            executor.check(checked.protocol.device)
         context.check()
         _say(preflight(context, Store(folder), jobs, part).text(jobs))
         return
     with closing(_Progress(checked, jobs)) as progress:
-        failed = run(context, folder, jobs=jobs, shard=part, progress=progress)
+        failed = run(context, folder, jobs=jobs, executor=executor, shard=part, progress=progress)
     if part[1] > 1:
         _say(
             f"shard {shard} is in {folder}: copy all shards into one folder, then run 'thalweg "
@@ -617,6 +639,23 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
         raise InputError(f"--shard got '{text}', needs K/N such as 2/5, with K from 1 to N")
     return int(number), int(shards)
+
+
+def _engine(name: str | None, address: str | None, options: list[str], jobs: int | None) -> Any:
+    """Returns the engine that was asked for, or None."""
+    if name is None:
+        if address is not None or options:
+            given = "--address" if address is not None else "--engine-option"
+            raise InputError(f"{given} got a value without --engine: give --engine ray or slurm")
+        return None
+    if jobs is not None:
+        raise InputError(
+            f"--jobs got {jobs} beside --engine {name}, which says itself how many tasks it runs "
+            "at once: leave one of both out"
+        )
+    from thalweg.engines import engine
+
+    return engine(name, options, address)
 
 
 def _jobs(device: str) -> int:

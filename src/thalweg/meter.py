@@ -327,7 +327,16 @@ def now() -> float:
     return time.time()
 
 
+def highest_memory() -> int:
+    """Returns the largest main memory of this process so far, in bytes, whatever clocks ran."""
+    return max(*_highest, _resident())
+
+
+_highest = [0]  # the largest before a clock began, in bytes
+
+
 def _forget_peak() -> None:
+    _highest[0] = highest_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):  # Linux only; elsewhere the peak covers the process's whole life
@@ -337,6 +346,10 @@ def _forget_peak() -> None:
 def _peak() -> int:
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
+    return _resident()
+
+
+def _resident() -> int:
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):

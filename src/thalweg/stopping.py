@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end the command line at once, with one line, even while torch is imported.
 
-Nothing has to be tidied up: files appear whole or not at all, and workers end with this process. No
+Nothing has to be tidied up: files appear whole or not at all, and workers end with this process.
+Jobs on other machines, which do not, are ended by who sent them (`before_stopping`). No
 exception is raised, because networks, libraries and destructors might swallow it or print lines of
 their own.
 """
@@ -10,8 +11,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ STOPPED = 130  # exit code after Ctrl-C; 143 after SIGTERM
 LINE = "stopped: what is done is stored, the same command goes on from there"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h\n"  # progress bars hide it
+
+
+_before: list[Callable[[], None]] = []
+
+
+@contextmanager
+def before_stopping(end: Callable[[], None]) -> Iterator[None]:
+    """Calls a function before the command line ends at once, as long as the block lasts: it ends
+    what would otherwise go on elsewhere.
+    """
+    _before.append(end)
+    try:
+        yield
+    finally:
+        _before.remove(end)
 
 
 def is_command() -> bool:
@@ -73,6 +89,9 @@ class _Stop:
             if os.isatty(1):
                 os.write(1, _SHOW_CURSOR)
             os.write(2, f"{LINE}\n".encode())
+            for end in _before:
+                with suppress(Exception):
+                    end()
         os._exit(128 + number)
 
 

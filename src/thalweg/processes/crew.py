@@ -30,6 +30,7 @@ from thalweg.meter import now
 from thalweg.processes import following
 from thalweg.processes.sending import Parcel, pack
 from thalweg.processes.surroundings import Surroundings
+from thalweg.processes.worker import opened
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -147,7 +148,7 @@ class _Worker:
         """Returns its answer (call, result, error), or None if it has died."""
         try:
             if self.connection.poll():
-                return cloudpickle.loads(self.connection.recv_bytes())
+                return opened(self.connection.recv_bytes())
         except (EOFError, OSError):
             pass
         return None

@@ -10,6 +10,7 @@ import io
 import mmap
 import os
 import pickle
+import sys
 import tempfile
 from dataclasses import dataclass
 from typing import IO, Any
@@ -24,6 +25,7 @@ LARGE = 2**16  # bytes; smaller arrays are pickled with the rest
 # On POSIX systems a process can hand an open file to another one. Elsewhere everything is copied.
 SHARES = hasattr(os, "fork")
 _ALIGNED = 64
+Key = tuple[int, int]  # the address and the size of an array, in bytes
 
 
 @dataclass(frozen=True)
@@ -57,22 +59,9 @@ def pack(value: Any) -> Parcel:
         >>> unpack(parcel.pickled, parcel.places, None)
         {'x': tensor([1., 1., 1.])}
     """
-    # the large arrays by address and size, in the order in which they are first met
-    pieces: dict[tuple[int, int], np.ndarray] = {}
-    met: list[tuple[int, int]] = []
-
-    def large(buffer: pickle.PickleBuffer) -> bool:
-        piece = np.frombuffer(buffer.raw(), np.uint8)
-        if not SHARES or piece.nbytes < LARGE:
-            return True  # it is pickled with the rest
-        pieces[key := (piece.ctypes.data, piece.nbytes)] = piece
-        met.append(key)
-        return False
-
-    stream = io.BytesIO()
-    _Pickler(stream, pickle.HIGHEST_PROTOCOL, large).dump(value)
+    pickled, pieces, met = _apart(value, LARGE if SHARES else sys.maxsize)
     if not pieces:
-        return Parcel(stream.getvalue())
+        return Parcel(pickled)
     file, begins, position = _nameless(), {}, 0
     for key, piece in pieces.items():
         file.seek(position)
@@ -81,7 +70,45 @@ def pack(value: Any) -> Parcel:
         position += -(-piece.nbytes // _ALIGNED) * _ALIGNED
     file.flush()
     places = tuple((begins[address, size], begins[address, size] + size) for address, size in met)
-    return Parcel(stream.getvalue(), places, file)
+    return Parcel(pickled, places, file)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A packed object without a file, for machines that share no memory.
+
+    Attributes:
+        pickled: The object without its large arrays.
+        pieces: The bytes of the large arrays, each once.
+        order: Which of the pieces the object needs, in the order in which it needs them.
+    """
+
+    pickled: bytes
+    pieces: tuple[np.ndarray, ...] = ()
+    order: tuple[int, ...] = ()
+
+
+def flatten(value: Any) -> Flat:
+    """Packs an object for another machine. The pieces are views of the object's own memory.
+
+    Raises:
+        Exception: Something in the object can't be pickled; the kind of exception is up to it.
+
+    Example:
+        >>> restore(flatten({"x": torch.ones(3)}))
+        {'x': tensor([1., 1., 1.])}
+    """
+    pickled, pieces, met = _apart(value)
+    numbers = {key: number for number, key in enumerate(pieces)}
+    return Flat(pickled, tuple(pieces.values()), tuple(numbers[key] for key in met))
+
+
+def restore(flat: Flat) -> Any:
+    """Returns the object that was flattened, with its arrays in memory of their own: engines hand
+    out memory that must not be written to.
+    """
+    copies = [_aligned(piece) for piece in flat.pieces]
+    return cloudpickle.loads(flat.pickled, buffers=[copies[number] for number in flat.order])
 
 
 def unpack(pickled: bytes, places: tuple[tuple[int, int], ...], handle: int | None) -> Any:
@@ -97,6 +124,34 @@ def unpack(pickled: bytes, places: tuple[tuple[int, int], ...], handle: int | No
     whole = memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_COPY))
     os.close(handle)
     return cloudpickle.loads(pickled, buffers=[whole[begin:end] for begin, end in places])
+
+
+def _apart(value: Any, large: int = LARGE) -> tuple[bytes, dict[Key, np.ndarray], list[Key]]:
+    """Returns the pickled object, its large arrays by address and size, in the order in which they
+    are first met, and all meetings with them.
+    """
+    pieces: dict[Key, np.ndarray] = {}
+    met: list[Key] = []
+
+    def inside(buffer: pickle.PickleBuffer) -> bool:
+        piece = np.frombuffer(buffer.raw(), np.uint8)
+        if piece.nbytes < large:
+            return True  # it is pickled with the rest
+        pieces[key := (piece.ctypes.data, piece.nbytes)] = piece
+        met.append(key)
+        return False
+
+    stream = io.BytesIO()
+    _Pickler(stream, pickle.HIGHEST_PROTOCOL, inside).dump(value)
+    return stream.getvalue(), pieces, met
+
+
+def _aligned(piece: np.ndarray) -> memoryview:
+    """A copy that begins where torch's own tensors may begin."""
+    room = np.empty(piece.nbytes + _ALIGNED, np.uint8)
+    begin = -room.ctypes.data % _ALIGNED
+    room[begin : begin + piece.nbytes] = piece
+    return memoryview(room.data)[begin : begin + piece.nbytes]
 
 
 def _nameless() -> IO[bytes]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
+# the beginnings of the names of variables that change what thalweg or torch does
+CARRIED = ("THALWEG_", "TORCH_", "TORCHINDUCTOR_", "PYTORCH_", "CUBLAS_", "NVIDIA_TF32_")
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -61,6 +64,25 @@ class Surroundings:
         for name in os.environ.keys() - self.environment.keys():
             del os.environ[name]
         os.environ.update(self.environment)
+        self._set()
+
+    def visit(self) -> None:
+        """Makes a process that an engine started, here or on another machine, take them over.
+
+        The machine's own paths and environment stay. Added are the modules' paths that exist there,
+        and the variables that thalweg and torch read.
+        """
+        folder = self.folder if self.folder and os.path.isdir(self.folder) else None
+        if folder is not None:
+            os.chdir(folder)
+        paths = (folder or "" if entry == "" else entry for entry in self.path)
+        sys.path += [p for p in paths if p and p not in sys.path and os.path.exists(p)]
+        for name, value in self.environment.items():
+            if name.startswith(CARRIED):
+                os.environ[name] = value
+        self._set()
+
+    def _set(self) -> None:
         torch.set_default_dtype(self.dtype)
         torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
         torch.set_float32_matmul_precision(self.precision)

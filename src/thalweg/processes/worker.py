@@ -56,13 +56,17 @@ def _call(connection: Connection) -> None:
 def _answer(
     connection: Connection, number: int, result: Any, error: BaseException | None = None
 ) -> None:
-    """Sends (call, result, error).
+    """Sends (call, result, error)."""
+    connection.send_bytes(answer(number, result, error))
+
+
+def answer(number: int, result: Any, error: BaseException | None = None) -> bytes:
+    """Packs (call, result, error) for the process that asked.
 
     An error carries the traceback as a note. An error that can't be sent is sent as its text.
     """
     if error is None:
-        connection.send_bytes(cloudpickle.dumps((number, result, None)))
-        return
+        return cloudpickle.dumps((number, result, None))
     if not isinstance(error, InputError | TrainingFailed):
         trace = "".join(traceback.format_exception(error)).rstrip()
         error.add_note(f"in a worker process:\n{trace}")
@@ -71,4 +75,9 @@ def _answer(
     except Exception:
         text = RuntimeError(f"{type(error).__name__}: {error}")
         packed = cloudpickle.dumps((number, None, text))
-    connection.send_bytes(packed)
+    return packed
+
+
+def opened(packed: bytes) -> tuple[int, Any, BaseException | None]:
+    """Returns (call, result, error) as `answer` packed them."""
+    return cloudpickle.loads(packed)

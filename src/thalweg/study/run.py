@@ -81,7 +81,8 @@ def run(
         context: The study.
         folder: The folder of its results.
         jobs: The number of processes of one thread each that work in parallel.
-        executor: An executor of your own, which runs all tasks in place of `jobs` processes.
+        executor: An engine (`thalweg.engines`) or an executor of your own, which runs all tasks in
+            place of `jobs` processes.
         shard: (2, 5) does the second of five parts. Parts are merged by copying their folders into
             one.
         progress: An object that is told about the progress.
@@ -101,6 +102,7 @@ def run(
     folder = files.given(folder)
     store = Store(folder)
     context.check()
+    execution = replace(context.execution, jobs=jobs, executor=executor)
     store.check_writable()
     store.sweep()
     files.write_record(folder / "plan.json", _facts(context))
@@ -125,7 +127,6 @@ def run(
         if progress is not None:
             progress.step(task, record)
 
-    execution = replace(context.execution, jobs=jobs, executor=executor)
     work(context, store, ahead.todo, execution.together, report)
     return failed
 

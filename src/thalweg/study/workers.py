@@ -1,19 +1,40 @@
 """The tasks of a study, run by an executor; all executors give the same bits."""
 
+import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from thalweg.errors import WorkerDied
+from thalweg import files
+from thalweg.errors import InputError, WorkerDied
+from thalweg.meter import now
 from thalweg.study.context import StudyContext
-from thalweg.study.performing import perform, prepare
+from thalweg.study.performing import done, find_record, perform, prepare
 from thalweg.study.store import Store
 from thalweg.study.task import Task
-from thalweg.training.executor import Executor
+from thalweg.training.executor import Executor, InThisProcess, Processes
 
 Report = Callable[[Task, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What all tasks share.
+
+    Attributes:
+        context: What is studied.
+        store: Where results go.
+        sign: The name of a file in the folder of results, by which another machine knows that it
+            sees the same folder; None where all is done on this machine.
+    """
+
+    context: StudyContext
+    store: Store
+    sign: str | None
 
 
 def work(
@@ -32,6 +53,7 @@ def work(
 
     Raises:
         WorkerDied: A process ended without a result. What was done is stored.
+        InputError: Another machine does not see the folder of results.
     """
     trainings = [task for task in todo if task.training is not None]
     size = context.plan.execution.stack
@@ -39,19 +61,45 @@ def work(
         [trainings[i : i + size] for i in range(0, len(trainings), size)],
         [[task] for task in todo if task.training is None],
     ]
+    is_here = isinstance(executor, InThisProcess | Processes)
     try:
-        with one_thread():
-            for group, records in executor.map(_perform, (context, store), stages):
+        with one_thread(), nullcontext() if is_here else _sign(store) as sign:
+            study = _Study(context, store, sign)
+            for group, records in executor.map(_perform, study, stages):
                 for task, record in zip(group, records, strict=True):
                     report(task, record)
     except WorkerDied as error:
-        raise WorkerDied(f"{error}: run the command again to go on, with fewer --jobs") from None
+        fewer = ", with fewer --jobs" if isinstance(executor, Processes) else ""
+        raise WorkerDied(f"{error}: run the command again to go on{fewer}") from None
 
 
-def _perform(study: tuple[StudyContext, Store], group: Sequence[Task]) -> list[dict[str, Any]]:
-    """Where the executor is."""
-    prepare(*study, group)
-    return [perform(*study, task) for task in group]
+def _perform(study: _Study, group: Sequence[Task]) -> list[dict[str, Any]]:
+    """Where the executor is. What is stored meanwhile is not done again: an engine may begin a task
+    twice, and the jobs of a study that was killed may go on.
+    """
+    context, store = study.context, study.store
+    if study.sign is not None and not files.exists(store.folder / study.sign):
+        raise InputError(
+            f"{platform.node()} does not see the folder of results {store.folder.absolute()}: give "
+            "one that all machines see with --output"
+        )
+    stored = [t for t in group if study.sign and t.recorded and done(context, store, t)]
+    prepare(context, store, [task for task in group if task not in stored])
+    return [
+        (task in stored and find_record(context, store, task)) or perform(context, store, task)
+        for task in group
+    ]
+
+
+@contextmanager
+def _sign(store: Store) -> Iterator[str]:
+    """A file in the folder of results as long as the block lasts."""
+    sign = f".sign-{platform.node()}-{os.getpid()}-{now():.3f}"
+    files.write_bytes(store.folder / sign, b"")
+    try:
+        yield sign
+    finally:
+        (store.folder / sign).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from thalweg.errors import WorkerDied
-from thalweg.training.executor import InThisProcess, Sent
+from thalweg.training.executor import InThisProcess, Processes, Sent
 from thalweg.training.problem import Problem
 from thalweg.training.stacking import Trained, Wanted, alike, train_group
 from thalweg.weights.point import Weights
@@ -97,7 +97,8 @@ def _train_family(family: Wanted) -> Iterator[tuple[tuple[Problem, int], Trained
             for (i, k), trained in zip(call, results, strict=True):
                 yield (problems[i], k), trained
     except WorkerDied as error:
-        raise WorkerDied(f"{error}: train with fewer jobs") from None
+        fewer = ": train with fewer jobs" if isinstance(executor, Processes) else ""
+        raise WorkerDied(f"{error}{fewer}") from None
 
 
 def _train(problems: Sequence[Sent[Problem]], call: Call) -> list[Trained]:

@@ -39,7 +39,8 @@ class Execution:
         channels_last: Whether the weights of convolutions are in channels-last memory order. None
             is channels last where the network has two-dimensional convolutions and gives the same
             outputs so.
-        executor: An executor of your own, which runs all trainings, single ones too. None is this
+        executor: What runs all trainings, single ones too: `thalweg.engines.Ray(...)` or
+            `thalweg.engines.Slurm(...)` on many machines, or an executor of your own. None is this
             process, or `jobs` processes.
 
     Raises:
@@ -70,6 +71,8 @@ class Execution:
                 "trainings it runs at once: leave one of both out"
             )
         check_device(self.device)
+        if self.executor is not None:
+            self.executor.check(self.device)
 
     @property
     def alone(self) -> Executor:

@@ -68,6 +68,17 @@ class Executor(ABC):
                 being worked on have been given.
         """
 
+    def check(self, device: str) -> None:  # noqa: B027  most have nothing to check
+        """Checks whether items can compute on a device where this executor runs them; an
+        `Execution` asks when it is made, before anything is trained.
+
+        Args:
+            device: The device, as torch names it.
+
+        Raises:
+            InputError: They can't.
+        """
+
 
 class Leaner(Protocol):
     """Something that has a smaller copy of itself, enough for the work in another process."""
