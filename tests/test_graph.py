@@ -16,7 +16,13 @@ from thalweg.report.families import LOOKS
 # What a room may need, directly or by way of others.
 NEEDS = {
     "metrics": {"predictions", "outputs", "errors", "registry", "meter", "seeds"}
-    | {"files", "places", "remote", "formats", "arrays"},  # of predictions, which are read and written
+    | {
+        "files",
+        "places",
+        "remote",
+        "formats",
+        "arrays",
+    },  # of predictions, which are read and written
     "report": {"metrics", "predictions", "outputs", "errors", "registry", "meter", "seeds"}
     | {"files", "places", "remote", "formats", "arrays", "names"},
 }

@@ -2,21 +2,23 @@
 
 The runs are made up, but valid: the records and predictions that a plan of that many runs names.
 `python -m research.bench.finished FOLDER --runs 100000` makes the folder (minutes), measures in
-fresh processes, and writes research/bench/results/finished.json.
+fresh processes, and writes research/bench/results/finished.json; `--page` fills the table of
+docs/clusters.md from there.
 """
 
 import argparse
 import json
 import os
+import re
 import sys
 import time
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 
 from research.bench.measure import RESULTS, Settings, in_fresh_process, store
+from research.skeleton import DOCS, put
 from thalweg import files
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
@@ -27,6 +29,8 @@ from thalweg.study.store import Store
 from thalweg.study.tasks import fingerprint, tasks
 
 BASES = 1000
+PAGE = DOCS / "clusters.md"
+MARK = re.compile(r"(<!-- finished -->\n).*?(<!-- end finished -->)", re.DOTALL)
 COST = {
     "backward_examples": 640, "forward_examples": 64, "training_examples": 64, "seconds": 0.5,
     "peak_memory": 10**8, "emulator_seconds": 0.0, "trainings": 1.0, "forward_trainings": 0.1,
@@ -35,7 +39,6 @@ COST = {
 
 MEASURED = """
 import json, sys, time
-from pathlib import Path
 from research.bench.measure import peak
 from thalweg.files import given
 from thalweg.study.context import StudyContext
@@ -119,13 +122,28 @@ def measure(folder: str, runs: int) -> list[dict[str, Any]]:
     return rows
 
 
+def page() -> str:
+    """Returns docs/clusters.md with the table of the results."""
+    stored = json.loads((RESULTS / "finished.json").read_text())
+    lines = ["| folder | what | seconds | memory beyond the imports |", "|---|---|---|---|"]
+    lines += [
+        f"| {r['case']} | {r['what']} | {r['seconds']:.1f} | {r['bytes'] / 1e6:.0f} MB |"
+        for r in stored["rows"]
+    ]
+    lines += ["", "On a local disk (`python -m research.bench.finished FOLDER`)."]
+    return MARK.sub(lambda found: found[1] + "\n".join(lines) + "\n" + found[2], PAGE.read_text())
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser("python -m research.bench.finished", description=__doc__)
-    parser.add_argument("folder", help="where the runs are, or are made")
+    parser.add_argument("folder", nargs="?", help="where the runs are, or are made")
     parser.add_argument("--runs", type=int, default=100_000, help="a multiple of 1000")
     parser.add_argument("--only-make", action="store_true")
+    parser.add_argument("--page", action="store_true", help="only fill the table of the page")
     given = parser.parse_args(arguments)
+    if given.page:
+        return put({PAGE: page()})
     torch.set_num_threads(1)
     begin = time.perf_counter()
     print(f"{make(given.folder, given.runs):,} runs made in {time.perf_counter() - begin:.0f} s")

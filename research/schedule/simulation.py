@@ -1,9 +1,10 @@
 """A simulation, event by event, of trainings on workers that are slow at times or taken away.
 
-Each worker takes the next training when it is free. A training's time is lognormal with a mean of
-1 and a given coefficient of variation. Workers are taken away at random, at a rate (pre-emptions in
-the time of one training): what the training had done is lost. The first worker that is free afterwards
-begins it again, and after a delay another worker is there in place of the one that was taken.
+Each worker takes the next training when it is free. All trainings are the same work, and what makes
+one slow is where it runs: the time of each attempt is drawn anew, lognormal with a mean of 1 and a
+given coefficient of variation. Workers are taken away at random, at a rate (pre-emptions in
+the time of one training): what the training had done is lost. The first worker that is free then begins
+it again, and after a delay another worker is there in place of the one that was taken.
 """
 
 import heapq
@@ -70,17 +71,17 @@ def simulate(setting: Setting, seed: int) -> Outcome:
     """
     random = np.random.default_rng(seed)
     sigma = math.sqrt(math.log1p(setting.spread**2))
-    times = np.exp(sigma * random.standard_normal(setting.trainings) - sigma**2 / 2)
     free = [0.0] * min(setting.workers, setting.trainings)
-    fresh, broken_off = times[::-1].tolist(), list[tuple[float, float, int]]()
+    fresh, broken_off = setting.trainings, list[tuple[float, int]]()  # since when, which attempt
     wall, work, lost, preempted, failed = 0.0, 0.0, 0.0, 0, 0
     while fresh or broken_off:
         begin = heapq.heappop(free)
         if broken_off and (broken_off[0][0] <= begin or not fresh):
-            since, own, tries = heapq.heappop(broken_off)
+            since, tries = heapq.heappop(broken_off)
             begin = max(begin, since)
         else:
-            own, tries = fresh.pop(), 0
+            fresh, tries = fresh - 1, 0
+        own = math.exp(sigma * random.standard_normal() - sigma**2 / 2)
         until = float(random.exponential(1 / setting.rate)) if setting.rate else math.inf
         if until >= own:
             work, wall = work + own, max(wall, begin + own)
@@ -91,5 +92,5 @@ def simulate(setting: Setting, seed: int) -> Outcome:
         if tries == setting.retries:
             failed, wall = failed + 1, max(wall, begin + until)
         else:
-            heapq.heappush(broken_off, (begin + until, own, tries + 1))
+            heapq.heappush(broken_off, (begin + until, tries + 1))
     return Outcome(wall, work, lost, preempted, failed)

@@ -210,7 +210,7 @@ def test_a_store_that_does_not_answer_is_no_empty_folder(copied, faults):
     store = Store(copied)
     name = next(iter(Inventory.of(store).files))
     faults.plan("GET", "run.json", "busy", 100)
-    with pytest.raises(Unreachable, match="can't be read .*run the command again"):
+    with pytest.raises(Unreachable, match=r"can't be read .*run the command again"):
         store.record(name)
     faults.reset()
     faults.plan("LIST", "", "busy", 100)
