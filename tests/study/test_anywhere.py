@@ -354,6 +354,24 @@ def test_a_fit_is_kept_in_a_store(place):
 
 
 @pytest.mark.slow
+def test_two_studies_in_one_store_at_once(place, faults, whole, tmp_path):
+    """Real commands, with two workers each: the same predictions as one study alone."""
+    plan = tiny.write_toml(tmp_path / "plan.toml", tiny.raw(**SMALL))
+    command = [sys.executable, "-m", "thalweg.cli", "study", str(plan), "--jobs", "2"]
+    running = [
+        subprocess.Popen([*command, "--output", str(place)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    alone = [file.path for file in listed(whole / "runs") if file.path.endswith(".safetensors")]
+    assert len(alone) == 2 * RUNS
+    for path in alone:
+        assert files.read_bytes(place / "runs" / path) == files.read_bytes(whole / "runs" / path)
+    assert again(place) == []
+
+
+@pytest.mark.slow
 def test_the_command_line_takes_addresses(place, tmp_path, monkeypatch, capsys):
     from thalweg.cli import main
 

@@ -10,6 +10,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,8 +193,9 @@ _COLUMNS = ("run", "stamp", "record", "whole")
 
 
 def forget(store: Store) -> None:
-    """Deletes the index: a file that it calls whole is damaged."""
-    files.remove(store.folder / INDEX)
+    """Deletes the index, if that is allowed: a file that it calls whole is damaged."""
+    with suppress(OSError, files.Unreachable):
+        files.remove(store.folder / INDEX)
 
 
 def _is_of_run(name: str) -> bool:

@@ -173,7 +173,8 @@ def look_ahead(
         raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
     if training_seconds is not None:
         check_range("seconds per training", training_seconds, 0)
-    found = Inventory.of(store, sweep=sweep)
+    # a store of its own, since copies on this machine are not for workers on others
+    found = Inventory.of(Store(store.folder), sweep=sweep)
     names = {
         t: fingerprint(context, t) for t in tasks(context.plan) if t.shard(shards) == number - 1
     }
