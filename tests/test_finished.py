@@ -13,7 +13,7 @@ def test_the_runs_that_are_made_up_are_valid(tmp_path, monkeypatch):
     assert finished.make(tmp_path, 8) == 8 + 6
     store, context = Store(tmp_path), StudyContext(finished.plan(8))
     found = look_ahead(context, store, 1)
-    assert found.preflight.todo == () and len(found.names) == 8 + 6 + 8  # and anchors
+    assert found.preflight.todo == () and len(found.names) == 8 + 6
     assert set(compare(tmp_path)["method"]) == {row.label for row in context.plan.methods}
     assert (tmp_path / INDEX).exists()
     path = sorted(tmp_path.glob("runs/*/test.safetensors"))[0]

@@ -3,7 +3,7 @@
 Each worker takes the next training when it is free. All trainings are the same work, and what makes
 one slow is where it runs: the time of each attempt is drawn anew, lognormal with a mean of 1 and a
 given coefficient of variation. Workers are taken away at random, at a rate (pre-emptions in
-the time of one training): what the training had done is lost. The first worker that is free then begins
+the time of one training): what the training had done is lost. The first worker that is free begins
 it again, and after a delay another worker is there in place of the one that was taken.
 """
 
