@@ -89,11 +89,11 @@ class Task(ABC):
 
     def stored(self, context: StudyContext) -> Collection[str]:
         """The names of the files of its result."""
-        return context.parts()
+        return context.part_names
 
     def is_whole(self, context: StudyContext, store: Store, name: str) -> bool:
         """Whether the files of its result are there and undamaged; all of them are read."""
-        return store.is_whole(name, context.parts())
+        return store.is_whole(name, context.part_names)
 
     @abstractmethod
     def compute(self, context: StudyContext, store: Store) -> Result:
