@@ -16,9 +16,15 @@ from thalweg.report.families import LOOKS
 # What a room may need, directly or by way of others.
 NEEDS = {
     "metrics": {"predictions", "outputs", "errors", "registry", "meter", "seeds"}
-    | {"files", "formats", "arrays"},  # of predictions, which are read and written
+    | {
+        "files",
+        "places",
+        "remote",
+        "formats",
+        "arrays",
+    },  # of predictions, which are read and written
     "report": {"metrics", "predictions", "outputs", "errors", "registry", "meter", "seeds"}
-    | {"files", "formats", "arrays", "names"},
+    | {"files", "places", "remote", "formats", "arrays", "names"},
 }
 METHODS = {*explorers(), *emulators(), *baselines()}
 # "outside" is a field of predictions too, "total" a column of result tables, "thalweg" the package

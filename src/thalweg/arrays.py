@@ -14,6 +14,8 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.places import Place
+from thalweg.remote import Remote
 
 KEYS = ("member", "input")
 """The columns of a table that say what its rows are of."""
@@ -29,7 +31,7 @@ def read(given: Any) -> Any:
     Raises:
         InputError: A file can't be read, or a table lacks columns or rows.
     """
-    if isinstance(given, str | Path):
+    if isinstance(given, str | Path | Remote):
         return _read_file(files.given(given))
     if isinstance(given, list | tuple):
         return [read(part) for part in given]
@@ -93,7 +95,7 @@ def numbers(name: str, given: Any) -> tuple[Tensor, torch.dtype]:
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float(), given.dtype
 
 
-def _read_file(path: Path) -> Any:
+def _read_file(path: Place) -> Any:
     if path.suffix == ".parquet":
         return _unstacked(files.read_table(path), str(path))
     if path.suffix not in (".npy", ".npz"):

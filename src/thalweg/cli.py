@@ -3,6 +3,7 @@
 The exit code is 0 if all went well, 1 if a run failed and 2 if the input was wrong.
 """
 
+import json
 import os
 import sys
 from contextlib import closing
@@ -44,7 +45,10 @@ TrustPlan = Annotated[
         "This runs its code, so be sure who wrote it.",
     ),
 ]
-Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/digits.")]
+Folder = Annotated[
+    str,
+    typer.Argument(help="A study's folder, such as results/digits or s3://bucket/digits."),
+]
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer's way to call it
@@ -73,8 +77,11 @@ def options(
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")],
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the results. Default: results/NAME, NAME being the plan's."),
+        str | None,
+        typer.Option(
+            help="Folder for the results: a path, or an address such as s3://bucket/prefix. "
+            "Default: results/NAME, NAME being the plan's."
+        ),
     ] = None,
     data_dir: DataDir = None,
     jobs: Annotated[
@@ -117,7 +124,33 @@ def study(
     ] = None,
     trust_plan: TrustPlan = False,  # noqa: FBT002
     dry_run: Annotated[  # noqa: FBT002
-        bool, typer.Option("--dry-run", help="Check everything, say what is left to do, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, say what is left to do and what it will take, and stop.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --dry-run: the number of workers, on all machines together, that the wall "
+            "time is for. Default: --jobs.",
+        ),
+    ] = None,
+    seconds_per_training: Annotated[
+        float | None,
+        typer.Option(
+            help="With --dry-run: how long one training takes where it will run. Default: from a "
+            "few steps that are timed here."
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(help="With --dry-run: the price of a device-hour, in any currency."),
+    ] = None,
+    as_json: Annotated[  # noqa: FBT002
+        bool, typer.Option("--json", help="With --dry-run: print JSON for other programs.")
     ] = False,
 ) -> None:
     """Run what a study still lacks, compare its methods and write the report.
@@ -132,6 +165,13 @@ def study(
     from thalweg.study.run import Store, preflight, run
 
     executor = _engine(engine, address, engine_option or [], jobs)
+    planning = {
+        "--workers": workers,
+        "--seconds-per-training": seconds_per_training,
+        "--price": price,
+        "--json": as_json or None,
+    }
+    _check_planning(planning, dry_run=dry_run)
     checked = read_plan(plan, quick=quick, model=model, trust=trust_plan)
     part = _shard(shard)
     folder = given(output or Path("results") / checked.name)
@@ -140,8 +180,11 @@ def study(
     if dry_run:
         if executor is not None:
             executor.check(checked.protocol.device)
+        store, jobs = Store(folder), workers or jobs
+        store.check_reachable()
         context.check()
-        _say(preflight(context, Store(folder), jobs, part).text(jobs))
+        ahead = preflight(context, store, jobs, part, training_seconds=seconds_per_training)
+        _say(json.dumps(ahead.facts(jobs, price)) if as_json else ahead.plan(jobs, price))
         return
     with closing(_Progress(checked, jobs)) as progress:
         failed = run(context, folder, jobs=jobs, executor=executor, shard=part, progress=progress)
@@ -166,14 +209,14 @@ def study(
 )
 def compare(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FOLDER_OR_REFERENCE",
             help="A study's folder, or a file of retrainings' predictions: .npy, .npz, .parquet.",
         ),
     ],
     method: Annotated[
-        Path | None, typer.Argument(help="A file with a method's predictions of the same inputs.")
+        str | None, typer.Argument(help="A file with a method's predictions of the same inputs.")
     ] = None,
     kind: Annotated[
         str | None,
@@ -222,7 +265,7 @@ def report(folder: Folder) -> None:
 )
 def landscape(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(metavar="PLAN_OR_FOLDER", help="A plan, a TOML file, or a study's folder."),
     ],
     through: Annotated[
@@ -234,11 +277,11 @@ def landscape(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="A weight distribution stored by thalweg.save, to draw instead."),
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Folder for the pictures. Default: landscape/ in the study's folder."),
     ] = None,
     grid: Annotated[int, typer.Option(min=2, help="Points per side of the grid.")] = 17,
@@ -543,14 +586,14 @@ class _Progress:
             self.bars.stop()
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Any) -> None:
     from thalweg.report import write
 
     for path in write(folder):
         _say(f"wrote {path}")
 
 
-def _show(folder: Path, comparison: Any) -> None:
+def _show(folder: Any, comparison: Any) -> None:
     """Prints the main columns of the comparison."""
     from thalweg.files import given
     from thalweg.metrics.costs import completed
@@ -619,11 +662,13 @@ def _stated(made: Any, written: list[Path], lang: str, *, as_json: bool) -> None
         _say(f"wrote {path}")
 
 
-def _predictions(path: Path, kind: Any, *, binary: bool) -> Any:
+def _predictions(source: str, kind: Any, *, binary: bool) -> Any:
     """Returns the predictions in a file: of an array or a table the kind must be said."""
+    from thalweg.files import given
     from thalweg.outputs import Binary
     from thalweg.predictions import Predictions
 
+    path = given(source)
     if path.suffix == ".safetensors":
         return Predictions.load(path)
     if kind is None:
@@ -632,6 +677,18 @@ def _predictions(path: Path, kind: Any, *, binary: bool) -> Any:
             "logits or values"
         )
     return Predictions.of(path, kind, outputs=Binary() if binary else None)
+
+
+def _check_planning(given: dict[str, Any], *, dry_run: bool) -> None:
+    """Checks the options that only `--dry-run` has."""
+    from thalweg.errors import check_range
+
+    named = {name: value for name, value in given.items() if value is not None}
+    if named and not dry_run:
+        raise InputError(f"study got {', '.join(named)}, which needs --dry-run beside it")
+    for name in ("--seconds-per-training", "--price"):
+        if name in named:
+            check_range(name, named[name], 0)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -27,65 +27,46 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg import remote
 from thalweg.errors import InputError
 from thalweg.formats import Format, recognised
+from thalweg.places import Place, owner
+from thalweg.places import exists as exists
+from thalweg.places import given as given
+from thalweg.places import is_folder as is_folder
+from thalweg.places import local as local
+from thalweg.places import remove as remove
+from thalweg.remote import Remote, Unreachable
 
 SCHEMA = 2  # the number that records and headers carry; files of thalweg 0.1 carry none
 # the remedy for a damaged file of the user's own, which only the user may delete
 COPY = "give a whole copy of it"
 _SEAL = ("schema", "sha256")
+# what a shared disk whose server is away says of a file that may well be there
+_SILENT = (errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN)
 
 
 class DiskError(InputError):
     """A file can't be written, because permission is missing or the disk is full."""
 
 
-def given(path: str | Path) -> Path:
-    """Returns the path that a user gave, with `~` replaced by the home folder.
-
-    Raises:
-        InputError: It is not a path, or the home folder that it names is unknown.
-
-    Example:
-        >>> given("results/digits").parts
-        ('results', 'digits')
-    """
-    try:
-        return Path(path).expanduser()
-    except TypeError:
-        raise InputError(
-            f"a path got a {type(path).__name__}, needs text or a pathlib.Path"
-        ) from None
-    except RuntimeError as error:  # `~somebody` who is nobody
-        raise InputError(f"{path} can't be found ({error}): give the folder's whole path") from None
-
-
-def exists(path: Path) -> bool:
-    """Whether a path exists. An impossible name (too long, or with a NUL) does not exist."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a path is a folder. An impossible name is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def read_bytes(path: Path, most: int | None = None) -> bytes:
+def read_bytes(path: Place, most: int | None = None) -> bytes:
     """Returns the content of a file.
 
     Args:
-        path: A regular file. Reading a pipe could block for ever.
+        path: A regular file, or an object of a store. Reading a pipe could block for ever.
         most: The largest size, in bytes, that is read; None for any size.
 
     Raises:
         InputError: The file does not exist, is not regular, is too large or can't be read.
+        Unreachable: The disk or the store does not answer, so that nobody knows whether the file
+            exists.
     """
+    if isinstance(path, Remote):
+        try:
+            return remote.read(path)
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist") from None
     size = _regular(path).st_size
     if most is not None and size > most:
         raise InputError(f"{path} has {size} bytes, needs {most} or less: give another file")
@@ -98,22 +79,52 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name, then renames it.
+def write_bytes(path: Place, data: bytes, *, unless: Callable[[], bool] | None = None) -> None:
+    """Writes a file under a temporary name, then renames it; in a store, an object as a whole.
+
+    Args:
+        path: The file.
+        data: Its content.
+        unless: Says whether a file that is there already is good. If it is, it stays: of several
+            processes that write the same file, on one machine or many, the first one wins, and the
+            others find its file. None to replace whatever is there.
 
     Raises:
         DiskError: The folder can't be written to, or the disk is full.
     """
-    _write(path, lambda temporary: temporary.write_bytes(data))
+    if isinstance(path, Remote):
+        _send(path, data, unless)
+    else:
+        _write(path, lambda temporary: temporary.write_bytes(data), unless)
 
 
-def write_json(path: Path, value: Any) -> None:
+def check_writable(folder: Place) -> float:
+    """Checks that a folder can be written to, by writing and deleting a small file.
+
+    Returns:
+        When the file was written, by the clock that dates the folder's files; 0 in a store.
+
+    Raises:
+        DiskError: It can't be written to.
+    """
+    probe = folder / f".writable-{owner()}"
+    write_bytes(probe, b"")
+    written = 0.0 if isinstance(probe, Remote) else probe.stat().st_mtime
+    remove(probe)
+    return written
+
+
+def write_json(path: Place, value: Any) -> None:
     """Writes JSON for other programs. Keys are sorted, so that equal values give equal files."""
     write_bytes(path, _text(value).encode())
 
 
-def write_record(path: Path, content: Mapping[str, Any]) -> None:
+def write_record(
+    path: Place, content: Mapping[str, Any], *, unless: Callable[[], bool] | None = None
+) -> None:
     """Writes a JSON record with a schema number and a checksum of its whole content.
+
+    `unless` is that of `write_bytes`.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp())
@@ -124,10 +135,10 @@ def write_record(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         DiskError: The folder can't be written to, or the disk is full.
     """
-    write_bytes(path, _sealed(content).encode())
+    write_bytes(path, _sealed(content).encode(), unless=unless)
 
 
-def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
+def read_record(path: Place, form: Any, remedy: str = COPY) -> Any:
     """Reads a record that `write_record` wrote, exactly as it was written.
 
     Args:
@@ -138,9 +149,17 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
     Raises:
         InputError: The file is missing, damaged, or holds something of another type.
     """
+    return record_in(read_bytes(path), path, form, remedy)
+
+
+def record_in(data: bytes, path: Place, form: Any, remedy: str = COPY) -> Any:
+    """Returns the record that the content of a file is; as `read_record`, which reads the file.
+
+    Raises:
+        InputError: The content is damaged, or holds something of another type.
+    """
     from pydantic import ValidationError  # here: it takes a fifth of a second
 
-    data = read_bytes(path)
     try:
         text = data.decode().replace("\r\n", "\n")
         record = json.loads(text)
@@ -164,7 +183,11 @@ def read_record(path: Path, form: Any, remedy: str = COPY) -> Any:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
+    path: Place,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    unless: Callable[[], bool] | None = None,
 ) -> None:
     """Writes tensors as a safetensors file with a checksum.
 
@@ -173,6 +196,7 @@ def write_tensors(
         tensors: Tensors by name, on any device.
         metadata: Facts that JSON can hold. They are kept in the header, and the checksum covers
             them.
+        unless: That of `write_bytes`.
 
     Raises:
         DiskError: The folder can't be written to, or the disk is full.
@@ -189,10 +213,17 @@ def write_tensors(
     facts["crc32"] = _checksum(plain, json.dumps(facts, sort_keys=True))
     # a single key, because the format writes several keys in an arbitrary order
     header = {"thalweg": json.dumps(facts, sort_keys=True)}
-    _write(path, lambda temporary: safetensors.torch.save_file(plain, temporary, metadata=header))
+    if isinstance(path, Remote):
+        _send(path, safetensors.torch.save(plain, metadata=header), unless)
+        return
+    _write(
+        path,
+        lambda temporary: safetensors.torch.save_file(plain, temporary, metadata=header),
+        unless,
+    )
 
 
-def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Place, remedy: str = COPY) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Reads tensors, in the order in which they were written, and their metadata.
 
     The metadata are those that `write_tensors` stored; they are empty where another program wrote
@@ -206,19 +237,21 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
         InputError: The file is missing, truncated, damaged, or of another format, which the error
             names.
     """
-    with _readable(path), path.open("rb"):
-        pass
+    data = read_bytes(path) if isinstance(path, Remote) else b""
+    if isinstance(path, Path):
+        with _readable(path), path.open("rb"):
+            pass
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("thalweg", "{}"))
-            names = header.get("order", file.keys())  # so in files of thalweg 0.1 and of others
-            if "tensors" in header:
-                names = [name for name, *_ in header["tensors"]]
-            tensors = {name: file.get_tensor(name) for name in names}
+        found, facts = _unpacked(data) if isinstance(path, Remote) else _opened(path)
+        header = json.loads(facts.get("thalweg", "{}"))
+        names = header.get("order", found)  # so in files of thalweg 0.1 and of others
+        if "tensors" in header:
+            names = [name for name, *_ in header["tensors"]]
+        tensors = {name: found[name] for name in names}
         _check(header, tensors)
         return tensors, dict(header.get("metadata", {}))
     except Exception as error:  # bytes of unknown origin can make the readers raise anything
-        other = recognised(path)
+        other = None if isinstance(path, Remote) else recognised(path)
         if other is None:
             raise InputError(f"{path} is damaged or truncated ({_line(error)}): {remedy}") from None
         # a file that thalweg should have written is made anew, another program's is converted
@@ -229,17 +262,33 @@ def read_tensors(path: Path, remedy: str = COPY) -> tuple[dict[str, Tensor], dic
         ) from None
 
 
-def format_of(path: Path) -> Format | None:
-    """The format of another program's file; None if it is not recognised, as safetensors are not.
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the plain metadata of a safetensors file."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _unpacked(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The same of a safetensors file's content, which begins with the length of its header."""
+    tensors = safetensors.torch.load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return tensors, header.get("__metadata__", {})
+
+
+def format_of(path: Place) -> Format | None:
+    """The format of another program's file; None if it is not recognised, as safetensors are not,
+    nor objects of a store.
 
     Raises:
         InputError: The file is missing or can't be read.
     """
+    if isinstance(path, Remote):
+        return None
     with _readable(path):
         return recognised(path)
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: Place) -> Any:
     """Reads what torch.save wrote, tensors and plain containers only: nothing in it is run.
 
     Returns:
@@ -250,8 +299,8 @@ def read_checkpoint(path: Path) -> Any:
     """
     with _readable(path):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except OSError:
+            return torch.load(_source(path), map_location="cpu", weights_only=True)
+        except (OSError, Unreachable):
             raise
         except Exception as error:  # bytes of unknown origin can make the reader raise anything
             refused = re.search(r"GLOBAL (\S+) was not", str(error))
@@ -263,7 +312,7 @@ def read_checkpoint(path: Path) -> Any:
             ) from None
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Place) -> dict[str, NDArray[Any]]:
     """The arrays in a .npz file, or that of a .npy file, whose name is empty. Nothing is unpickled.
 
     Raises:
@@ -271,12 +320,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     with _readable(path):
         try:
-            found = np.load(path, allow_pickle=False)
+            found = np.load(_source(path), allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return {"": found}
             with found:
                 return dict(found)
-        except OSError:
+        except (OSError, Unreachable):
             raise
         except Exception as error:  # bytes of unknown origin can make the reader raise anything
             raise _unlike(
@@ -284,7 +333,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             ) from None
 
 
-def read_table(path: Path) -> Any:
+def read_table(path: Place) -> Any:
     """The table in a Parquet file, as one of pyarrow.
 
     Raises:
@@ -299,23 +348,30 @@ def read_table(path: Path) -> Any:
         raise _unlike(path, error, "a Parquet table") from None
 
 
-def _unlike(path: Path, error: Exception, needed: str) -> InputError:
-    other = recognised(path)
+def _source(path: Place) -> Path | io.BytesIO:
+    return io.BytesIO(read_bytes(path)) if isinstance(path, Remote) else path
+
+
+def _unlike(path: Place, error: Exception, needed: str) -> InputError:
+    other = None if isinstance(path, Remote) else recognised(path)
     found = "is damaged or truncated" if other is None else f"is {other.name}"
     return InputError(f"{path} {found} ({_line(error)}), needs {needed}")
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Place) -> Iterator[None]:
     """Turns the errors of reading a file inside this block into an `InputError`.
 
     Raises:
         InputError: The file is not a regular file, or can't be read.
+        Unreachable: The disk does not answer.
     """
-    _regular(path)
+    if isinstance(path, Path):
+        _regular(path)
     try:
         yield
     except OSError as error:
+        _check_answers(path, error)
         raise InputError(
             f"{path} can't be read ({error.strerror}): give a file that can be"
         ) from None
@@ -333,6 +389,7 @@ def _regular(path: Path) -> os.stat_result:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except OSError as error:
+        _check_answers(path, error)
         raise InputError(
             f"{str(path)[:200]} can't be read ({error.strerror}): give the path of a file"
         ) from None
@@ -342,6 +399,15 @@ def _regular(path: Path) -> os.stat_result:
         kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or device"
         raise InputError(f"{path} is a {kind}, needs a file")
     return status
+
+
+def _check_answers(path: Place, error: OSError) -> None:
+    """Raises `Unreachable` where an error says that a shared disk does not answer."""
+    if error.errno in _SILENT:
+        raise Unreachable(
+            f"{path} can't be read ({error.strerror}): what is stored stays, run the command again "
+            "when the disk answers"
+        ) from None
 
 
 def _text(value: Any) -> str:
@@ -398,13 +464,15 @@ def _checksum(tensors: Mapping[str, Tensor], facts: str) -> int:
     return checksum
 
 
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
+def _write(
+    path: Path, write: Callable[[Path], Any], unless: Callable[[], bool] | None = None
+) -> None:
     """Writes a temporary file beside `path`, flushes it to the disk and renames it."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # only the first part of a long name, so that the temporary name is not too long
-        prefix = f".{path.name[:40]}."
+        prefix = f".{path.name[:40]}.{owner()}."
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -412,7 +480,8 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        temporary.replace(path)
+        if unless is None or (not _is_first(temporary, path) and not unless()):
+            temporary.replace(path)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else _line(error)
         remedies = {
@@ -428,6 +497,46 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _is_first(temporary: Path, path: Path) -> bool:
+    """Gives a temporary file its name if no file has it: of several processes, one is the first.
+
+    A hard link is made or not made as a whole, on NFS, too. A disk without hard links has no such
+    step: there, two processes at the same moment may both be the first, and the later file stays.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # NFS may repeat a request that succeeded, and then say this
+        return temporary.stat().st_nlink == 2
+    except OSError:
+        if path.exists():
+            return False
+        temporary.replace(path)
+    return True
+
+
+def _send(path: Remote, data: bytes, unless: Callable[[], bool] | None) -> None:
+    """Writes an object; what can't be written is left on this machine, and the error says where."""
+    try:
+        if unless is None:
+            remote.write(path, data)
+            return
+        try:
+            remote.write(path, data, new=True)
+        except FileExistsError:
+            if not unless():
+                remote.write(path, data)
+    except Unreachable as error:
+        if not data or path.name.startswith("."):  # nothing was computed for it
+            raise DiskError(f"can't write {error}") from None
+        kept = Path(tempfile.gettempdir()) / "thalweg-unsent" / path.protocol / path.key
+        try:
+            write_bytes(kept, data)
+        except DiskError:
+            raise DiskError(f"can't write {error}") from None
+        raise DiskError(f"can't write {error}; what was to be written is in {kept}") from None
 
 
 def _line(error: Exception) -> str:

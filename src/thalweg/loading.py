@@ -1,13 +1,13 @@
 """Load: what `save` wrote, of a weight distribution a file, of a fitted quantifier a folder."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import overload
 
 from torch import nn
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.places import Place
 from thalweg.quantifier import Quantifier
 from thalweg.training.batches import Transform
 from thalweg.training.calling import Pick
@@ -18,12 +18,12 @@ MakeNetwork = Callable[[], nn.Module]
 
 
 @overload
-def load(path: str | Path, *, key: str | None = None) -> WeightDistribution: ...
+def load(path: str | Place, *, key: str | None = None) -> WeightDistribution: ...
 
 
 @overload
 def load(
-    path: str | Path,
+    path: str | Place,
     *,
     model: MakeNetwork,
     narrow: MakeNetwork | None = None,
@@ -34,7 +34,7 @@ def load(
 
 
 def load(
-    path: str | Path,
+    path: str | Place,
     *,
     key: str | None = None,
     model: MakeNetwork | None = None,

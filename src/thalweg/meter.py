@@ -322,6 +322,11 @@ class Meter:
             self._backward = self._forward = 0
 
 
+def pause(seconds: float) -> None:
+    """Waits: before something that did not succeed is tried again."""
+    time.sleep(seconds)
+
+
 def now() -> float:
     """Returns the seconds since the epoch, for records and for estimates of the remaining time."""
     return time.time()

@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -23,6 +22,7 @@ from thalweg.outputs import (
     outputs_of,
 )
 from thalweg.outputs.probabilities import log_mean
+from thalweg.places import Place
 
 Kind = Literal["probabilities", "log_probabilities", "logits", "values"]
 
@@ -320,8 +320,21 @@ class Predictions:
             self.outside,
         )
 
-    def save(self, path: str | Path, *, of: str | None = None) -> None:
-        """Stores them as safetensors, to the last bit; `of` names whose they are, for `load`."""
+    def save(
+        self,
+        path: str | Place,
+        *,
+        of: str | None = None,
+        unless: Callable[[], bool] | None = None,
+    ) -> None:
+        """Stores them as safetensors, to the last bit.
+
+        Args:
+            path: The file, or the address of an object in a store.
+            of: Whose they are, for `load`.
+            unless: Says whether a file that is there already is good, and stays. None to replace
+                whatever is there.
+        """
         tensors = {self.outputs.holds: self.stored}
         if self.stated_u is not None:
             tensors["stated_u"] = self.stated_u
@@ -330,9 +343,9 @@ class Predictions:
         about: dict[str, Any] = {} if of is None else {"of": of}
         if self.outputs != Classes():  # files without it are of classes, as all once were
             about["outputs"] = self.outputs.facts()
-        files.write_tensors(files.given(path), tensors, about)
+        files.write_tensors(files.given(path), tensors, about, unless=unless)
 
-    def to_parquet(self, path: str | Path) -> None:
+    def to_parquet(self, path: str | Place) -> None:
         """Writes probabilities or values as a table for other programs, which `of` reads again.
 
         It has a row for each member and input, and the columns `member`, `input`, "0", "1", ...
@@ -341,7 +354,9 @@ class Predictions:
         files.write_bytes(files.given(path), arrays.as_parquet(self.values()))
 
     @staticmethod
-    def load(path: str | Path, *, of: str | None = None, remedy: str = files.COPY) -> "Predictions":
+    def load(
+        path: str | Place, *, of: str | None = None, remedy: str = files.COPY
+    ) -> "Predictions":
         """Reads what `save` wrote.
 
         Args:

@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any, Self
 
 from thalweg import files
@@ -30,6 +29,7 @@ from thalweg.looking import FEW_KNOWN, Request, check_problem
 from thalweg.meter import Cost
 from thalweg.method import Method
 from thalweg.narrow.training import MakeNetwork, kept_in
+from thalweg.places import Place
 from thalweg.planning import Plan, needed, planned, trained_share
 from thalweg.predictions import Predictions
 from thalweg.progress import DELAY, Counter, is_terminal, shown
@@ -131,7 +131,7 @@ class Quantifier:
         width_ratio: float | None = None,
         layer: str | None = None,
         averages: int = 0,
-        folder: str | Path | None = None,
+        folder: str | Place | None = None,
         progress: bool = True,
     ) -> None:
         self.budget = budget
@@ -313,7 +313,7 @@ class Quantifier:
         self._take(fitted, self.cost_.plus(spent.cost), self.bought_)
         return self
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Place) -> None:
         """Stores what was fitted: networks, what they said of the unlabelled inputs, and what
         asking them needs, training inputs among it where features are used. There is no code in it,
         and no pickle; every file has a checksum. `thalweg.load(folder, model=Net)` reads it; where
@@ -337,7 +337,7 @@ class Quantifier:
             )
         self._write(place)
 
-    def _write(self, place: Path) -> None:
+    def _write(self, place: Place) -> None:
         fitted, settings = self._known(), self.get_params()
         del settings["emulator"], settings["narrow"], settings["folder"]
         settings |= {name: int(settings[name]) for name in ("seed", "draws", "averages")}
@@ -347,7 +347,7 @@ class Quantifier:
     @classmethod
     def stored(
         cls,
-        folder: Path,
+        folder: Place,
         model: MakeNetwork,
         *,
         narrow: MakeNetwork | None = None,

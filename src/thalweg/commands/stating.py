@@ -89,7 +89,7 @@ def quantify(asked: Asked) -> tuple[Statement, list[Path]]:
         InputError: Something does not fit, or only one network is there.
     """
     _check(asked)
-    folder = files.given(asked.out)
+    folder = files.local(asked.out)
     made = _demo(asked) if asked.demo is not None else _of_sources(asked)
     made.save(folder)
     return made, [folder / "statement.json", *pages(made, folder, asked)]
@@ -105,7 +105,7 @@ def restate(
         InputError: There is no statement, or the tolerance does not fit.
     """
     words(lang)
-    place = files.given(folder)
+    place = files.local(folder)
     made = read_statement(place)
     if tolerance is not None:
         made = made.decide(tolerance)
@@ -172,7 +172,7 @@ def _check(asked: Asked) -> None:
         extra("jinja2")
     settings = {name: getattr(asked, name) for name in ("budget", "draws", "seed", "level")}
     record = {**settings, "sources": list(asked.sources), "measurand": asked.measurand}
-    files.write_record(files.given(asked.out) / ASKED, record)
+    files.write_record(files.local(asked.out) / ASKED, record)
 
 
 def _of_sources(asked: Asked) -> Statement:
@@ -208,7 +208,7 @@ def _of_problem(asked: Asked, problem: Problem, inputs: Any, **beside: Any) -> S
         budget=asked.budget,
         draws=asked.draws,
         seed=asked.seed,
-        folder=files.given(asked.out) / FIT if asked.keep else None,
+        folder=files.local(asked.out) / FIT if asked.keep else None,
     )
     quantifier.request(problem).checked_inputs(problem, inputs)
     return state(quantifier.fit(problem), inputs, **settings)
@@ -228,13 +228,13 @@ def _members(asked: Asked) -> Members | None:
 
 
 def _read_inputs(path: Path) -> Any:
-    arrays = files.read_arrays(files.given(path))
+    arrays = files.read_arrays(files.local(path))
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return next(iter(tensors.values())) if len(tensors) == 1 else tensors
 
 
 def _read_predictions(asked: Asked) -> Predictions:
-    paths = [files.given(source) for source in asked.sources]
+    paths = [files.local(source) for source in asked.sources]
     if paths[0].suffix == ".safetensors":
         if len(paths) > 1:
             raise InputError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pooch
 
 from thalweg.errors import InputError
-from thalweg.files import exists, given, write_bytes
+from thalweg.files import exists, local, write_bytes
 
 VARIABLE = "THALWEG_DATA"
 MOST_BYTES = 2**28  # per file in an archive; CIFAR-100's training images have 154 MB
@@ -37,7 +37,7 @@ def folders(directory: Path | None = None) -> list[Path]:
     """The folders that are searched: `directory`, the one in THALWEG_DATA, thalweg's cache."""
     variable = os.environ.get(VARIABLE)
     named = [directory, Path(variable) if variable else None, Path(pooch.os_cache("thalweg"))]
-    return [given(folder) for folder in named if folder is not None]
+    return [local(folder) for folder in named if folder is not None]
 
 
 def find(path: str, where: Sequence[Path]) -> Path | None:

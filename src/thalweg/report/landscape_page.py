@@ -3,7 +3,6 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NotRequired
 
 import matplotlib
@@ -13,6 +12,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from thalweg import files
+from thalweg.places import Place
 from thalweg.report import landscape, landscape_live, landscape_words
 from thalweg.report.blocks import Content, Pairs, Picture, Section, bold
 from thalweg.report.figures import STYLE, unseen_glyphs
@@ -59,14 +59,14 @@ class Drawn:
         chance: Whether both ends of a path are networks that predict no better than chance.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     profiles: Mapping[str, Profile]
     trainings: float
     total: float
     chance: bool
 
 
-def draw(folder: Path) -> Drawn:
+def draw(folder: Place) -> Drawn:
     """Draws the `landscape.json` of a folder, and writes the pictures to that folder.
 
     Raises:
@@ -115,7 +115,7 @@ def _profile(numbers: Mapping[str, Any]) -> Profile:
     return Profile(**columns, barrier=numbers["barrier"], highest=numbers["highest_loss"])
 
 
-def _printed(figure: Figure, path: Path) -> Path:
+def _printed(figure: Figure, path: Place) -> Place:
     """Writes a figure on a white ground, legible on any page; equal figures give equal files."""
     buffer = io.BytesIO()
     kind = path.suffix[1:]

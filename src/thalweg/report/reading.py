@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 import numpy as np
@@ -21,6 +20,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.info import FACTS, Direction, MetricInfo
 from thalweg.names import one_line
+from thalweg.places import Place
 
 # the columns of text, and the columns of numbers, which may be undefined if a name ends in "?"
 COLUMNS = {
@@ -162,7 +162,7 @@ class ResultFiles:
         folder: The folder `results` of the study.
     """
 
-    folder: Path
+    folder: Place
 
     @property
     def remedy(self) -> str:
@@ -261,7 +261,7 @@ class ResultFiles:
         """The metrics that every evaluated method must have, if the results list them."""
         return [m["name"] for m in self.study.get("metrics", []) if m["judged"]]
 
-    def _check_texts(self, path: Path, column: str, values: Any) -> None:
+    def _check_texts(self, path: Place, column: str, values: Any) -> None:
         for value in values.unique():
             try:
                 one_line(TypeAdapter(str).validate_python(value, strict=True))
@@ -272,7 +272,7 @@ class ResultFiles:
                     f"{self.remedy}"
                 ) from None
 
-    def _check_numbers(self, path: Path, column: str, values: Any) -> None:
+    def _check_numbers(self, path: Place, column: str, values: Any) -> None:
         name = column.rstrip("?")
         if not is_numeric_dtype(values) or is_bool_dtype(values):
             raise InputError(

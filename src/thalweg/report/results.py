@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.metrics.costs import EFFICIENCIES, completed, with_efficiencies
 from thalweg.metrics.info import FACTS, MetricInfo
+from thalweg.places import Place
 from thalweg.report import pictured
 from thalweg.report.families import described, has_members, is_scale
 from thalweg.report.pictured import Landscape, Led, Uncertain
@@ -78,7 +78,7 @@ class Results:
         return judged.merge(values, on="method", how="inner", validate="1:1")
 
 
-def load(directory: str | Path) -> Results:
+def load(directory: str | Place) -> Results:
     """Reads `directory/results` and checks that nothing is missing.
 
     Args:

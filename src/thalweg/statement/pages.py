@@ -34,7 +34,7 @@ SHOWN = 20  # inputs in the table of results
 
 def write(statement: Stated, path: str | Path, lang: str = "en") -> Path:
     """Writes the pages, as `Statement.report`."""
-    place = files.given(path)
+    place = files.local(path)
     words(lang)
     if place.suffix == ".pdf":
         data = pdf(content(statement, lang))

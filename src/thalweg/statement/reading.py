@@ -36,7 +36,7 @@ def read_statement(path: str | Path) -> Statement:
         Traceback (most recent call last):
         thalweg.errors.InputError: nowhere.json does not exist
     """
-    place = files.given(path)
+    place = files.local(path)
     whole = files.is_folder(place)
     file = place / STATEMENT if whole else place
     record = files.read_record(file, dict[str, Any])

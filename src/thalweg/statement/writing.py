@@ -44,7 +44,7 @@ def to_json(statement: Stated, path: str | Path) -> None:
 
 def save(statement: Stated, folder: str | Path) -> None:
     """Writes results, members and pictures to a folder."""
-    place = files.given(folder)
+    place = files.local(folder)
     tensors = {
         name: getattr(statement, name)
         for name in ("values", "pictures")

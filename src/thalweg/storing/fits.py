@@ -10,7 +10,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from thalweg.fitting import Asking, Fitted, Witness, made
 from thalweg.graph.narrowing import narrow_model
 from thalweg.meter import Cost, Meter
 from thalweg.outputs import Outputs, outputs_of
+from thalweg.places import Place
 from thalweg.predicting import in_batches, predict
 from thalweg.sensitivity import Sensitivity
 from thalweg.training.architecture import Architecture
@@ -81,7 +81,7 @@ def check_storable(emulator: Emulator, *, held: bool) -> None:
 
 
 def write_fit(
-    folder: Path,
+    folder: Place,
     fitted: Fitted,
     settings: Mapping[str, Any],
     cost: Cost,
@@ -140,7 +140,7 @@ def write_fit(
     before = _named_before(folder)
     files.write_record(folder / RECORD, record)
     for kind, name in before - _named(record):  # what an earlier fit has left, and nothing else
-        (folder / kind / f"{name}.safetensors").unlink(missing_ok=True)
+        files.remove(folder / kind / f"{name}.safetensors")
 
 
 def _named(record: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -149,18 +149,20 @@ def _named(record: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {("networks", n) for n in record["networks"]} | {("inputs", n) for n in inputs}
 
 
-def _named_before(folder: Path) -> set[tuple[str, str]]:
+def _named_before(folder: Place) -> set[tuple[str, str]]:
     """The files of the fit that a folder holds; none where it holds none that can be read."""
     from thalweg.storing.records import FitRecord  # it takes a fifth of a second
 
     try:
         return _named(files.read_record(folder / RECORD, FitRecord))
+    except files.Unreachable:
+        raise
     except InputError:
         return set()
 
 
 def read_fit(
-    folder: Path,
+    folder: Place,
     model: Callable[[], nn.Module],
     narrow: Callable[[], nn.Module] | None = None,
     device: str | None = None,
@@ -214,7 +216,7 @@ def read_fit(
 
 
 def _read(
-    folder: Path,
+    folder: Place,
     record: dict[str, Any],
     model: Callable[[], nn.Module],
     narrow: Callable[[], nn.Module] | None,
@@ -332,7 +334,7 @@ def _apart(said: Tensor, before: Tensor, outputs: Outputs, near: float) -> float
     return apart if apart > near * scale else None
 
 
-def _write(folder: Path, kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
+def _write(folder: Place, kind: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
     """Stores a file under a digest of its content, which it returns."""
     plain = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     name = str(identity_of([plain, facts]))[:20]
@@ -340,6 +342,8 @@ def _write(folder: Path, kind: str, tensors: dict[str, Tensor], facts: dict[str,
     try:  # it may be there already
         _, found = files.read_tensors(path)
         is_there = found.get("name") == name
+    except files.Unreachable:
+        raise
     except InputError:
         is_there = False
     if not is_there:
@@ -347,7 +351,7 @@ def _write(folder: Path, kind: str, tensors: dict[str, Tensor], facts: dict[str,
     return name
 
 
-def _read_file(folder: Path, kind: str, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_file(folder: Place, kind: str, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = folder / kind / f"{name}.safetensors"
     tensors, facts = files.read_tensors(path)
     if facts.pop("name", None) != name:
@@ -421,7 +425,7 @@ def _of_witness(own: Witness) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def _witness(folder: Path, name: str, architecture: Architecture) -> Witness:
+def _witness(folder: Place, name: str, architecture: Architecture) -> Witness:
     tensors, facts = _read_file(folder, "networks", name)
     packed = {
         key.removeprefix("weights "): tensor

@@ -3,10 +3,10 @@ the end, so that one that was killed goes on.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.places import Place
 from thalweg.storing.fits import RECORD
 from thalweg.storing.networks import NetworkStore
 from thalweg.training.naming import name_of
@@ -23,7 +23,7 @@ class FitFolder:
         parts: Digests of all that can change the fit, by what they are of.
     """
 
-    folder: Path
+    folder: Place
     parts: dict[str, str]
 
     @property

@@ -5,14 +5,14 @@ Every file names the network that it belongs to, and has a checksum. A file that
 belongs to another one, counts as "not done", and is made again.
 """
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.meter import Cost, now
 from thalweg.observing import NetworkRecord
+from thalweg.places import Place, is_left_over, listed
+from thalweg.remote import Remote, check
 from thalweg.weights.distribution import Members, load, save
 from thalweg.weights.point import Weights
 
@@ -26,12 +26,22 @@ class NetworkStore:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> store = NetworkStore(Path(tempfile.mkdtemp()))
         >>> store.has("a-key"), store.get("a-key")
         (False, None)
     """
 
-    folder: Path
+    folder: Place
+
+    def check_reachable(self) -> None:
+        """Checks that an object store answers, without writing to it.
+
+        Raises:
+            InputError: It does not, there is no such bucket, or the credentials are wrong.
+        """
+        if isinstance(self.folder, Remote):
+            check(self.folder)
 
     def check_writable(self) -> None:
         """Checks that the folder can be written to, by writing and deleting a small file.
@@ -39,23 +49,27 @@ class NetworkStore:
         Raises:
             InputError: It can't.
         """
-        probe = self.folder / ".writable"
-        files.write_bytes(probe, b"")
-        probe.unlink(missing_ok=True)
+        self.check_reachable()
+        files.check_writable(self.folder)
+
+    def clock(self) -> float:
+        """Returns the time by the clock that dates the folder's files, which may be another
+        machine's, in seconds since 1970.
+        """
+        return now() if isinstance(self.folder, Remote) else files.check_writable(self.folder)
 
     def sweep(self) -> None:
-        """Deletes half-written files that a killed study left behind an hour ago or earlier.
-
-        Another process may still be writing younger ones.
-        """
-        for path in self.folder.glob("*/**/.*.part"):
-            with suppress(FileNotFoundError):  # another process may sweep, too
-                if path.stat().st_mtime < now() - 3600:
-                    path.unlink()
+        """Deletes half-written files that killed processes left behind (`places.is_left_over`)."""
+        if isinstance(self.folder, Remote):  # a store shows none
+            return
+        clock = self.clock()
+        for file in listed(self.folder):
+            if is_left_over(file, clock):
+                files.remove(self.folder / file.path)
 
     def has(self, key: str) -> bool:
         """Whether a trained network is kept."""
-        return self._anchor(key).exists()
+        return files.exists(self._anchor(key))
 
     def get(self, key: str) -> tuple[Weights, Cost] | None:
         """Returns a trained network and its cost, or None if it is missing or damaged."""
@@ -66,6 +80,8 @@ class NetworkStore:
             named = record.pop("key", None)  # files of thalweg 0.1 do not name their network
             stored = load(self._anchor(key), key=None if named is None else key)
             cost = Cost(**record)
+        except files.Unreachable:
+            raise
         except (InputError, TypeError):
             return None
         if not isinstance(stored, Members) or named not in (key, None):
@@ -85,6 +101,8 @@ class NetworkStore:
         try:
             tensors, facts = files.read_tensors(self._network_record(key))
             costs = Cost(**facts["cost"]), Cost(**facts["features_cost"])
+        except files.Unreachable:
+            raise
         except (InputError, TypeError, KeyError):
             return None
         if facts.get("key", key) != key:
@@ -103,8 +121,8 @@ class NetworkStore:
         facts = {"cost": cost, "features_cost": features_cost, "key": key}
         files.write_tensors(self._network_record(key), tensors, facts)
 
-    def _network_record(self, key: str) -> Path:
+    def _network_record(self, key: str) -> Place:
         return self.folder / "witnesses" / f"{key}.safetensors"
 
-    def _anchor(self, key: str) -> Path:
+    def _anchor(self, key: str) -> Place:
         return self.folder / "anchors" / f"{key}.safetensors"

@@ -5,7 +5,7 @@ It builds no network.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +23,11 @@ from thalweg.metrics.costs import with_efficiencies
 from thalweg.metrics.evaluate import Truth, elsewhere, evaluate
 from thalweg.metrics.info import FACTS
 from thalweg.outputs import Classes, Outputs
+from thalweg.places import Place, listed
 from thalweg.predictions import Predictions, baseline
 from thalweg.study.judged import judged_of
 from thalweg.study.runs import Runs
+from thalweg.study.store import Store
 from thalweg.study.workers import one_thread
 
 IMAGES = 12  # the number of most uncertain test images that are kept
@@ -43,7 +45,7 @@ OPTIONAL = (
 
 # With several threads, sums would differ in the last bits, and tables from machine to machine.
 @one_thread()
-def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
+def compare(folder: str | Place, data_dir: Path | None = None) -> DataFrame:
     """Evaluates every method of a study and writes the result files to `folder/results`.
 
     Args:
@@ -63,7 +65,10 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         >>> table[table["metric"] == "k_eq"][["method", "value", "low", "high"]]  # doctest: +SKIP
     """
     folder = files.given(folder)
+    Store(folder).check_reachable()
     runs = Runs.read(folder, data_dir)
+    files.check_writable(folder)  # before the work, not after it
+    runs.inventory.write()
     truth, comparison, methods, inputs, bins = _judge(runs)
     study, away = _study(runs), _elsewhere(runs, truth)
     written = {
@@ -84,18 +89,19 @@ def compare(folder: str | Path, data_dir: Path | None = None) -> DataFrame:
         study["plan"]["protocol"]["landscape"] = "none"
     for name in OPTIONAL:
         if name not in written:  # what an earlier comparison of another plan left
-            (results / name).unlink(missing_ok=True)
+            files.remove(results / name)
     for name, data in written.items():
         files.write_bytes(results / name, data)
-    seal(results, study, comparison, truth.outputs)
+    seal(results, study, comparison, truth.outputs, written)
     return comparison
 
 
 def seal(
-    results: Path,
+    results: Place,
     study: Mapping[str, Any],
     comparison: DataFrame,
     outputs: Outputs = Classes(),  # noqa: B008  frozen
+    names: Iterable[str] | None = None,
 ) -> None:
     """Writes `study.json`, the last result file, with checksums of the others and metrics' facts.
 
@@ -104,6 +110,7 @@ def seal(
         study: What the report says besides numbers.
         comparison: The table of the comparison, which says which metrics were computed.
         outputs: What predictions are of.
+        names: The names of the other result files; None for those that the folder lists.
     """
     judged = set(comparison["metric"])
     metrics = [
@@ -111,12 +118,15 @@ def seal(
         for name, fact in FACTS.items()
         if isinstance(outputs, fact.of)
     ]
-    others = [
-        path for path in sorted(results.iterdir()) if path.suffix in (".parquet", ".safetensors")
-    ]
-    checksums = {path.name: files.digest(files.read_bytes(path)) for path in others}
+    there = (file.path for file in listed(results)) if names is None else names
+    others = sorted(name for name in there if _is_result(name))
+    checksums = {name: files.digest(files.read_bytes(results / name)) for name in others}
     sealed = {**study, "version": VERSION, "metrics": metrics, "files": checksums}
     files.write_record(results / "study.json", sealed)
+
+
+def _is_result(name: str) -> bool:
+    return "/" not in name and name.endswith((".parquet", ".safetensors"))
 
 
 def _judge(runs: Runs) -> tuple[Truth, DataFrame, DataFrame, DataFrame, DataFrame | None]:
@@ -267,7 +277,7 @@ def _curves(truth: Truth) -> DataFrame:
     )
 
 
-def _write_uncertain(path: Path, runs: Runs, truth: Truth) -> None:
+def _write_uncertain(path: Place, runs: Runs, truth: Truth) -> None:
     """Writes the test images on which retrainings disagree most, and each method's predictions."""
     worst = truth.reference.u().argsort(descending=True, stable=True)[:IMAGES]
     parts = runs.context.splits

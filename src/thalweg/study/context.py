@@ -57,6 +57,7 @@ class StudyContext:
     data_dir: Path | None = None
     torch_version: str = torch.__version__
     _problems: dict[str, Problem] = field(default_factory=dict, repr=False)
+    _problem_keys: dict[tuple[str, int], str] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[type["StudyContext"], tuple[Plan, Path | None, str]]:
         """Sends only the plan to a worker process, which reads the images itself."""
@@ -204,6 +205,11 @@ class StudyContext:
         parts = {"test": self.loader(self.splits.test)}
         return parts if self.ood is None else parts | {"ood": self.loader(self.ood)}
 
+    @cached_property
+    def part_names(self) -> tuple[str, ...]:
+        """The names of these parts."""
+        return tuple(self.parts())
+
     def problem(self, role: str, cache: Cache | None) -> Problem:
         """Returns a new problem, whose meter is at zero.
 
@@ -238,7 +244,9 @@ class StudyContext:
 
     def problem_key(self, role: str, k: int) -> str:
         """Returns the fingerprint of the k-th training of a role."""
-        return self._keys(role).fingerprint(k)
+        if (role, k) not in self._problem_keys:  # all methods of a base ask for the same one
+            self._problem_keys[role, k] = self._keys(role).fingerprint(k)
+        return self._problem_keys[role, k]
 
     def _keys(self, role: str) -> Problem:
         if role not in self._problems:

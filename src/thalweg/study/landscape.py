@@ -21,8 +21,10 @@ from thalweg.landscape.path import Profile, coefficients, is_path, profile
 from thalweg.landscape.plane import Flat, axes, plane_between, projected, spanning
 from thalweg.landscape.plane import survey as look
 from thalweg.meter import Meter
+from thalweg.places import Place
 from thalweg.predicting import predict
 from thalweg.predictions import Predictions
+from thalweg.remote import Remote
 from thalweg.study.context import StudyContext
 from thalweg.study.plan import Plan, plan_of, read_plan
 from thalweg.study.records import PlanRecord
@@ -158,14 +160,16 @@ def profiles(context: StudyContext, view: View, meter: Meter | None = None) -> d
 
 
 def opened(
-    source: Path, *, quick: bool = False, data_dir: Path | None = None, trust: bool = False
-) -> tuple[StudyContext, Path]:
+    source: Place, *, quick: bool = False, data_dir: Path | None = None, trust: bool = False
+) -> tuple[StudyContext, Place]:
     """Returns the context and the folder of a plan, or of a study's folder.
 
     Raises:
         InputError: The source is neither a plan nor a study's folder.
     """
-    if not files.exists(source) or not source.is_dir():
+    if not files.is_folder(source):
+        if isinstance(source, Remote):
+            raise InputError(f"{source} holds no study: give a plan, or the folder of a study")
         plan = read_plan(source, quick=quick, trust=trust)
         return StudyContext(plan, data_dir), Path("results") / plan.name
     if quick:
@@ -174,7 +178,7 @@ def opened(
             "with a plan, a TOML file"
         )
     path = source / "plan.json"
-    if not path.exists():
+    if not files.exists(path):
         raise InputError(
             f"{source} has no plan.json: give a plan, or a folder that 'thalweg study' wrote"
         )

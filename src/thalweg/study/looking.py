@@ -10,6 +10,7 @@ from thalweg import files
 from thalweg.errors import InputError
 from thalweg.landscape.path import Profile
 from thalweg.meter import Meter
+from thalweg.places import Place
 from thalweg.study.environment import environment
 from thalweg.study.landscape import (
     GRID,
@@ -28,17 +29,17 @@ from thalweg.weights.distribution import load
 
 
 def look(
-    source: Path,
+    source: str | Place,
     *,
     through: str | None = None,
-    weights: Path | None = None,
-    output: Path | None = None,
+    weights: str | Place | None = None,
+    output: str | Place | None = None,
     quick: bool = False,
     data_dir: Path | None = None,
     grid: int = GRID,
     trust: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> Path:
+) -> Place:
     """Measures the landscape of a study's base 0 on a plane and along paths, and stores it.
 
     Args:
@@ -70,7 +71,7 @@ def look(
     context.check_pictures(
         "landscape got a plan", "thalweg.landscape.profile measures paths of a regression"
     )
-    name = through if weights is None else weights.stem
+    name = through if weights is None else files.given(weights).stem
     output = files.given(output or folder / "landscape" / name)
     Store(output).check_writable()
     with one_thread():  # as in a study, to which these networks belong

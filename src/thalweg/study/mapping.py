@@ -4,7 +4,6 @@ networks predict.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.landscape.functions import scaled
+from thalweg.places import Place
 from thalweg.study.context import StudyContext
 from thalweg.study.landscape import View, measured, profiles, view_of
 from thalweg.training.keeping import Cache
@@ -44,7 +44,7 @@ def mapped(view: View) -> Mapped | None:
     return Mapped(dict(zip(view.functions, parts, strict=True)), shown, inputs)
 
 
-def survey(context: StudyContext, cache: Cache, path: Path) -> None:
+def survey(context: StudyContext, cache: Cache, path: Place) -> None:
     """Computes the plane that the plan asks for, and stores it with what is shown beside it.
 
     Args:

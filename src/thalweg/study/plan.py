@@ -202,7 +202,7 @@ def read_plan(
         >>> read_plan(path).name
         'small'
     """
-    path = files.given(path)
+    path = files.local(path)
     raw = _read(path)
     changes = raw.pop("quick", {})
     if not isinstance(changes, Mapping):

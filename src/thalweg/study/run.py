@@ -1,59 +1,21 @@
 """Running a study: it looks at what is stored, says what is left to do, and does it."""
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from thalweg import files
-from thalweg.errors import InputError
 from thalweg.files import DiskError
-from thalweg.progress import duration
+from thalweg.places import Place
 from thalweg.study.context import StudyContext
 from thalweg.study.environment import environment
-from thalweg.study.performing import done, find_record
+from thalweg.study.preflight import Preflight, look_ahead, parameters
+from thalweg.study.preflight import preflight as preflight
 from thalweg.study.store import Store
 from thalweg.study.task import Task
 from thalweg.study.tasks import fingerprint, tasks
-from thalweg.study.workers import one_thread, work
+from thalweg.study.workers import work
 from thalweg.training.executor import Executor
-from thalweg.training.timing import timed
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """The work that a study is about to do.
-
-    Attributes:
-        tasks: The number of all tasks of this shard.
-        todo: The tasks that are still to be done.
-        trainings: Their cost, in trainings.
-        seconds: Their estimated time in seconds, from a few timed training steps.
-        disk: The estimated size of the files that they store, in bytes.
-        free: The free space on the disk, in bytes.
-
-    Example:
-        >>> Preflight(4, (), 0.0, 0.0, 0.0, 10**9).text(jobs=2)
-        'all 4 runs are stored: nothing to do'
-    """
-
-    tasks: int
-    todo: tuple[Task, ...]
-    trainings: float
-    seconds: float
-    disk: float
-    free: int
-
-    def text(self, jobs: int) -> str:
-        """Returns the work in one line."""
-        if not self.todo:
-            return f"all {self.tasks} runs are stored: nothing to do"
-        return (
-            f"{len(self.todo)} of {self.tasks} runs to do: {self.trainings:.1f} trainings, about "
-            f"{duration(self.seconds)} with {jobs} job{'s' * (jobs != 1)}, {self.disk / 1e6:.0f} "
-            f"MB of {self.free / 1e9:.0f} GB free"
-        )
 
 
 class Progress(Protocol):
@@ -68,7 +30,7 @@ class Progress(Protocol):
 
 def run(
     context: StudyContext,
-    folder: str | Path,
+    folder: str | Place,
     *,
     jobs: int = 1,
     executor: Executor | None = None,
@@ -79,7 +41,8 @@ def run(
 
     Args:
         context: The study.
-        folder: The folder of its results.
+        folder: The folder of its results: a path, or an address in an object store, such as
+            `s3://bucket/prefix`.
         jobs: The number of processes of one thread each that work in parallel.
         executor: An engine (`thalweg.engines`) or an executor of your own, which runs all tasks in
             place of `jobs` processes.
@@ -101,40 +64,47 @@ def run(
     """
     folder = files.given(folder)
     store = Store(folder)
+    store.check_reachable()
     context.check()
     execution = replace(context.execution, jobs=jobs, executor=executor)
     store.check_writable()
-    store.sweep()
-    files.write_record(folder / "plan.json", _facts(context))
-    ahead = preflight(context, store, jobs, shard)
+    found = look_ahead(context, store, jobs, shard, sweep=True)
+    ahead = found.preflight
+    found.inventory.write()
+    files.write_record(folder / "plan.json", _facts(context, found.names))
     if progress is not None:
         progress.begin(ahead)
-    if ahead.disk > 0.95 * ahead.free:
+    if ahead.free is not None and ahead.disk > 0.95 * ahead.free:
         raise DiskError(
             f"{folder} has {ahead.free / 1e9:.1f} GB free, the study needs about "
             f"{ahead.disk / 1e9:.1f} GB: free the disk, or choose another folder with --output"
         )
-    kept = [
-        find_record(context, store, t)
-        for t in tasks(context.plan)
-        if t.recorded and t.shard(shard[1]) == shard[0] - 1 and t not in ahead.todo
-    ]
-    failed = [record for record in kept if record is not None and record["status"] == "failed"]
+    failed = found.failed
 
     def report(task: Task, record: dict[str, Any]) -> None:
         if record["status"] == "failed" and task.recorded:
             failed.append(record)
+        if task.recorded:
+            found.inventory.done(found.names[task], record)
         if progress is not None:
             progress.step(task, record)
 
-    work(context, store, ahead.todo, execution.together, report)
+    try:
+        work(context, store, ahead.todo, execution.together, report)
+    finally:
+        found.inventory.write()
     return failed
 
 
-def _facts(context: StudyContext) -> dict[str, Any]:
-    """Returns the plan and all else that its comparison needs, such as the names of its runs."""
+def _facts(context: StudyContext, names: Mapping[Task, str]) -> dict[str, Any]:
+    """Returns the plan and all else that its comparison needs, such as the names of its runs.
+
+    Args:
+        context: The study.
+        names: The fingerprints of the tasks of this shard, which are known already.
+    """
     runs = [
-        {**asdict(task.key), "fingerprint": fingerprint(context, task)}
+        {**asdict(task.key), "fingerprint": names.get(task) or fingerprint(context, task)}
         for task in tasks(context.plan)
         if task.recorded
     ]
@@ -148,45 +118,3 @@ def _facts(context: StudyContext) -> dict[str, Any]:
         "parameters": parameters(context),
         "environment": environment(),
     }
-
-
-def preflight(
-    context: StudyContext, store: Store, jobs: int, shard: tuple[int, int] = (1, 1)
-) -> Preflight:
-    """Returns the work that is left to do, with estimates of its time and disk space."""
-    number, shards = shard
-    if not 1 <= number <= shards:
-        raise InputError(f"shard got {number}/{shards}, needs 1/{shards} to {shards}/{shards}")
-    planned = [t for t in tasks(context.plan) if t.shard(shards) == number - 1]
-    left = [t for t in planned if not done(context, store, t)]
-    # an anchor that no task needs is not trained again: it may have been deleted, or diverged
-    todo = tuple(t for t in left if t.recorded or any(o.builds_on(t, context.plan) for o in left))
-    trainings = sum(t.trainings(context, store) for t in todo)
-    numbers = parameters(context) if todo else 0
-    disk = sum(t.size(context, numbers) for t in todo)
-    seconds = _seconds(context, trainings, todo) / jobs if todo else 0.0
-    free = shutil.disk_usage(_existing(store.folder)).free
-    return Preflight(len(planned), todo, trainings, seconds, disk, free)
-
-
-def parameters(context: StudyContext) -> int:
-    """Returns the number of the network's parameters."""
-    return sum(p.numel() for p in context.problem("reference", None).build("network").parameters())
-
-
-def _seconds(context: StudyContext, trainings: float, todo: Sequence[Task]) -> float:
-    """Returns the time of the tasks, from a few timed steps of a network that is thrown away.
-
-    A forward-only evaluation is taken to last a third of one with a backward pass.
-    """
-    problem = context.problem("preflight", None)
-    with one_thread():
-        whole = timed(problem).seconds
-    batch_norm = bool(problem.behaviour.refreshed)
-    forwards = sum(task.forwards(context, batch_norm=batch_norm) for task in todo)
-    return whole * (trainings + forwards / 3 / problem.training_examples)
-
-
-def _existing(folder: Path) -> Path:
-    """Returns the folder, or the nearest folder above it that exists."""
-    return next(f for f in (folder.absolute(), *folder.absolute().parents) if files.exists(f))

@@ -1,8 +1,8 @@
 """The runs of a study as they are stored, and what they predicted."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import torch
 
 from thalweg import files
 from thalweg.errors import InputError
+from thalweg.places import Place
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
+from thalweg.study.inventory import Inventory, forget
+from thalweg.study.nearby import bring
 from thalweg.study.plan import plan_of
 from thalweg.study.records import PlanRecord
 from thalweg.study.store import AGAIN, Store
@@ -29,6 +32,7 @@ class Runs:
         facts: The content of `plan.json`.
         names: The name of each run's folder.
         records: The record of each run.
+        inventory: What the folder holds.
     """
 
     context: StudyContext
@@ -36,18 +40,30 @@ class Runs:
     facts: Mapping[str, Any]
     names: Mapping[Task, str]
     records: Mapping[Task, Mapping[str, Any]]
+    inventory: Inventory
 
     def good(self, kind: str, method: int = 0) -> list[Task]:
         """Returns the tasks of a kind (and a method) whose runs succeeded."""
-        return [
-            task
-            for task, record in self.records.items()
-            if (task.key.kind, task.key.method) == (kind, method) and record["status"] == "ok"
-        ]
+        return self._good.get((kind, method), [])
+
+    @cached_property
+    def _good(self) -> dict[tuple[str, int], list[Task]]:
+        """The tasks whose runs succeeded, by kind and method."""
+        found: dict[tuple[str, int], list[Task]] = {}
+        for task, record in self.records.items():
+            if record["status"] == "ok":
+                found.setdefault((task.key.kind, task.key.method), []).append(task)
+        return found
 
     def predictions(self, task: Task, part: str) -> Predictions:
         """Returns what a run predicted on the inputs of a part, `test` or `ood`."""
-        stored = self.store.predictions(self.names[task], part)
+        try:
+            stored = self.store.predictions(self.names[task], part)
+        except files.Unreachable:
+            raise
+        except InputError:
+            forget(self.store)  # the next study reads all files, and makes this one anew
+            raise
         images = self.context.splits.test if part == "test" else self.context.ood
         inputs, columns = 0 if images is None else len(images), self.context.dataset.columns
         if (stored.inputs, stored.columns) != (inputs, columns):
@@ -70,7 +86,7 @@ class Runs:
         return Predictions(torch.cat([p.stored for p in parts]), outputs=parts[0].outputs)
 
     @staticmethod
-    def read(folder: Path, data_dir: Path | None) -> "Runs":
+    def read(folder: Place, data_dir: Path | None) -> "Runs":
         """Returns the runs that `plan.json` names.
 
         Args:
@@ -81,7 +97,7 @@ class Runs:
             InputError: `plan.json` is missing or damaged, the data have changed, or runs are
                 missing.
         """
-        if os.path.isdir(folder) and not (folder / "plan.json").exists():
+        if files.is_folder(folder) and not files.exists(folder / "plan.json"):
             raise InputError(
                 f"{folder} has no plan.json: give a folder that 'thalweg study' wrote, with runs "
                 "and predictions ('thalweg report' needs results only)"
@@ -108,11 +124,13 @@ class Runs:
             )
         names = {planned[key]: name for key, name in stored.items()}
         store, records = Store(folder), {}
+        found = Inventory.of(store)
+        found.read_ahead(names.values())
         for task, name in names.items():
-            record = store.record(name)
+            record = found.record(name)
             if record is None or record["kind"] != task.key.kind:
                 continue
-            if record["status"] == "failed" or store.holds(name, task.stored(context)):
+            if record["status"] == "failed" or found.holds(name, task.stored(context)):
                 records[task] = record
         missing = [task for task in names if task not in records]
         if missing:
@@ -121,4 +139,5 @@ class Runs:
                 f"({missing[0].title(context.plan)}, ...): run 'thalweg study' first, or copy the "
                 "other shards into this folder"
             )
-        return Runs(context, store, facts, names, records)
+        bring(found, names.values())
+        return Runs(context, store, facts, names, records, found)

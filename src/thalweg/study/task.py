@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from thalweg.predictions import Predictions
 from thalweg.study.context import StudyContext
@@ -26,6 +26,13 @@ class Key:
     kind: str
     index: int
     method: int = 0
+
+
+class Networks(Protocol):
+    """Something that says which trained networks are stored."""
+
+    def has(self, key: str) -> bool:
+        """Whether a trained network is kept."""
 
 
 class Training(NamedTuple):
@@ -64,10 +71,9 @@ class Task(ABC):
         """How many anchors of its base it starts from, which are tasks themselves."""
         return 0
 
-    def builds_on(self, other: "Task", plan: Plan) -> bool:
-        """Whether it starts from the network that another task trains."""
-        anchors = [Training(f"base {self.key.index}", k) for k in range(self.anchors(plan))]
-        return other.training in anchors
+    def starts_from(self, plan: Plan) -> list[Training]:
+        """The trainings whose networks it starts from, which other tasks may do."""
+        return [Training(f"base {self.key.index}", k) for k in range(self.anchors(plan))]
 
     def shard(self, shards: int) -> int:
         """Which of several shards does it: all of a base's work is together."""
@@ -83,18 +89,18 @@ class Task(ABC):
 
     def stored(self, context: StudyContext) -> Collection[str]:
         """The names of the files of its result."""
-        return context.parts()
+        return context.part_names
 
     def is_whole(self, context: StudyContext, store: Store, name: str) -> bool:
         """Whether the files of its result are there and undamaged; all of them are read."""
-        return store.is_whole(name, context.parts())
+        return store.is_whole(name, context.part_names)
 
     @abstractmethod
     def compute(self, context: StudyContext, store: Store) -> Result:
         """Does it: predictions by part, and what goes into the record beside them."""
 
     @abstractmethod
-    def trainings(self, context: StudyContext, store: Store) -> float:
+    def trainings(self, context: StudyContext, found: Networks) -> float:
         """What it will cost, in trainings, beside anchors that are tasks themselves."""
 
     def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:

@@ -18,7 +18,7 @@ from thalweg.study.mapping import survey
 from thalweg.study.plan import Plan
 from thalweg.study.rows import Row
 from thalweg.study.store import Store
-from thalweg.study.task import Key, Result, Task, Training
+from thalweg.study.task import Key, Networks, Result, Task, Training
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Retraining(Task):
         predictions = {part: predict(problem, weights, loader) for part, loader in parts}
         return predictions, {"cost": problem.cost.as_dict()}
 
-    def trainings(self, context: StudyContext, store: Store) -> float:
-        return float(not store.has(context.problem_key(*self.training)))
+    def trainings(self, context: StudyContext, found: Networks) -> float:
+        return float(not found.has(context.problem_key(*self.training)))
 
     def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:
         return _inputs(context)
@@ -94,7 +94,7 @@ class Anchor(Task):
         context.problem(self.training.role, store).anchor(self.number)
         return {}, {}
 
-    def trainings(self, context: StudyContext, store: Store) -> float:
+    def trainings(self, context: StudyContext, found: Networks) -> float:
         return 1.0
 
 
@@ -140,7 +140,7 @@ class MethodRun(Task):
         seed = draw_seed(context.plan, self.base)
         return explore(context, store, self.row(context.plan), self.base, seed)
 
-    def trainings(self, context: StudyContext, store: Store) -> float:
+    def trainings(self, context: StudyContext, found: Networks) -> float:
         method = self.row(context.plan).method
         return method.trainings - method.anchors
 
@@ -191,11 +191,11 @@ class Landscape(Task):
         return store.is_whole(name, ())
 
     def compute(self, context: StudyContext, store: Store) -> Result:
-        folder = store.folder / "runs" / fingerprint(context, self)
+        folder = store.run_folder(fingerprint(context, self))
         survey(context, store, folder / "landscape.safetensors")
         return {}, {}
 
-    def trainings(self, context: StudyContext, store: Store) -> float:
+    def trainings(self, context: StudyContext, found: Networks) -> float:
         return curve_trainings(context.plan)
 
     def forwards(self, context: StudyContext, *, batch_norm: bool) -> int:

@@ -13,7 +13,7 @@ from thalweg import files
 from thalweg.errors import InputError, WorkerDied
 from thalweg.meter import now
 from thalweg.study.context import StudyContext
-from thalweg.study.performing import done, find_record, perform, prepare
+from thalweg.study.performing import perform, prepare
 from thalweg.study.store import Store
 from thalweg.study.task import Task
 from thalweg.training.executor import Executor, InThisProcess, Processes
@@ -74,21 +74,17 @@ def work(
 
 
 def _perform(study: _Study, group: Sequence[Task]) -> list[dict[str, Any]]:
-    """Where the executor is. What is stored meanwhile is not done again: an engine may begin a task
-    twice, and the jobs of a study that was killed may go on.
+    """Where the executor is. `perform` does nothing again that is stored meanwhile: an engine may
+    begin a task twice, and the jobs of a study that was killed may go on.
     """
     context, store = study.context, study.store
     if study.sign is not None and not files.exists(store.folder / study.sign):
         raise InputError(
-            f"{platform.node()} does not see the folder of results {store.folder.absolute()}: give "
+            f"{platform.node()} does not see the folder of results {store.folder}: give "
             "one that all machines see with --output"
         )
-    stored = [t for t in group if study.sign and t.recorded and done(context, store, t)]
-    prepare(context, store, [task for task in group if task not in stored])
-    return [
-        (task in stored and find_record(context, store, task)) or perform(context, store, task)
-        for task in group
-    ]
+    prepare(context, store, group)
+    return [perform(context, store, task) for task in group]
 
 
 @contextmanager
@@ -99,7 +95,7 @@ def _sign(store: Store) -> Iterator[str]:
     try:
         yield sign
     finally:
-        (store.folder / sign).unlink(missing_ok=True)
+        files.remove(store.folder / sign)
 
 
 @contextmanager

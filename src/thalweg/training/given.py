@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from thalweg import files
 from thalweg.errors import InputError
 from thalweg.outputs import Outputs
+from thalweg.places import Place
 from thalweg.seeds import seeded
 from thalweg.training.batches import Loader
 from thalweg.training.reading import first_batch
@@ -105,7 +106,7 @@ def _weights(given: Any, network: nn.Module) -> Weights:
     return weights
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Place) -> Mapping[str, Any]:
     """A file's content: a state dict, or what a trainer stored with one.
 
     Raises:

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from thalweg import files
 from thalweg.errors import InputError, unknown
+from thalweg.places import Place
 from thalweg.seeds import derive, generator
 from thalweg.weights.masks import Masks
 from thalweg.weights.point import Weights
@@ -143,7 +143,7 @@ class Mixture(WeightDistribution):
         return cls(tuple(parts))
 
 
-def save(distribution: WeightDistribution, path: str | Path, *, key: str | None = None) -> None:
+def save(distribution: WeightDistribution, path: str | Place, *, key: str | None = None) -> None:
     """Stores a weight distribution as one safetensors file, whole or not at all.
 
     Args:
@@ -167,7 +167,7 @@ def save(distribution: WeightDistribution, path: str | Path, *, key: str | None 
     files.write_tensors(files.given(path), tensors, facts)
 
 
-def load(path: str | Path, *, key: str | None = None) -> WeightDistribution:
+def load(path: str | Place, *, key: str | None = None) -> WeightDistribution:
     """Reads what `save` wrote.
 
     Args:
