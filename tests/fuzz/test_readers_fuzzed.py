@@ -344,7 +344,7 @@ def strange_records(place: Path, profile: settings) -> None:
     def test(run: dict, planned: dict, cost: dict, facts: dict) -> None:
         name = RUN["fingerprint"]
         for path, content in (
-            (store._run(name) / "run.json", run),
+            (store.run_folder(name) / "run.json", run),
             (store.folder / "plan.json", planned),
             (store._anchor("k").with_suffix(".json"), cost),
         ):

@@ -93,7 +93,9 @@ class Store(NetworkStore):
                 unless=partial(self._is_whole_part, fingerprint, part),
             )
         own = {**record, "fingerprint": fingerprint}
-        files.write_record(folder / "run.json", own, unless=partial(self._is_good, fingerprint))
+        files.write_record(
+            folder / "run.json", own, unless=partial(self._is_good, fingerprint, own["kind"])
+        )
         return self.record(fingerprint) or own
 
     def _is_whole_part(self, fingerprint: str, part: str) -> bool:
@@ -107,10 +109,10 @@ class Store(NetworkStore):
             return False
         return True
 
-    def _is_good(self, fingerprint: str) -> bool:
+    def _is_good(self, fingerprint: str, kind: str) -> bool:
         """Whether the record that is there is that of a success, which a failure never replaces."""
         record = self.record(fingerprint)
-        return record is not None and record["status"] == "ok"
+        return record is not None and (record["status"], record["kind"]) == ("ok", kind)
 
     def predictions(self, fingerprint: str, part: str) -> Predictions:
         """Returns what a run predicted on a part.
