@@ -59,7 +59,8 @@ def table(name: str, explorer: str | None = None) -> str:
         named = (methods["explorer"] == explorer) & methods["emulator"].isna()
         methods = methods[named | methods["is_retraining"]]
     for row in completed(methods).itertuples():
-        cells = [f"{row.method}", f"{row.cost:.2f}", f"{row.total:.2f}", number(row.seconds, ".0f")]
+        cells = [row.method, *(number(cost, ".2f") for cost in (row.cost, row.total))]
+        cells.append(number(row.seconds, ".0f"))
         for column in COLUMNS:
             estimate = estimates.get((row.method, column))
             cells.append("failed" if estimate is None else estimate.text(FACTS[column].digits))
