@@ -26,7 +26,7 @@ from thalweg.study.runs import Runs
 from thalweg.study.store import Store
 
 pytest.importorskip("s3fs", reason="the extra 'remote' is not installed")
-pytest.importorskip("moto.server", reason="moto[server], a server of S3's protocol, is missing")
+pytest.importorskip("moto.server", reason="moto and flask, a server of S3's protocol, are missing")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 ONE = [{"explorer": "deep-ensemble", "members": 1}]
