@@ -180,11 +180,27 @@ def write(place: Remote, data: bytes, *, new: bool = False) -> None:
         _tried(place, "written", lambda: system.pipe_file(key, data))
         return
     try:
-        _tried(place, "written", lambda: system.pipe_file(key, data, mode="create"))
+        _tried(place, "written", lambda: _create(system, key, data))
     except FileExistsError:
         # the answer to an attempt that succeeded may have been lost
-        if read(place) != data:
+        try:
+            there: bytes | None = read(place)
+        except FileNotFoundError:
+            there = None
+        if there != data:
             raise
+
+
+def _create(system: Any, key: str, data: bytes) -> None:
+    """Writes an object that must not exist. Stores say in words of their own that it does."""
+    try:
+        system.pipe_file(key, data, mode="create")
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if "precondition" in str(error).lower().replace("-", ""):
+            raise FileExistsError(key) from None
+        raise
 
 
 def exists(place: Remote) -> bool:
@@ -276,9 +292,11 @@ def _tried(place: Remote, verb: str, work: Callable[[], Result]) -> Result:
     for wait in (*(PAUSES_OF_WRITES if verb == "written" else PAUSES), None):
         try:
             return work()
-        except (FileNotFoundError, FileExistsError, InputError):
+        except (FileExistsError, InputError):
             raise
         except Exception as error:  # each package raises errors of its own
+            if isinstance(error, FileNotFoundError) and verb != "written":
+                raise
             reason = _reason(error)
             if _is_refusal(error):
                 raise Unreachable(

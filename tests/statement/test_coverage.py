@@ -131,3 +131,20 @@ def test_regions_cover(networks):
         assert inside == pytest.approx(0.95, abs=BAND)
         assert float(rectangle.contains(given[-1]).double().mean()) >= 0.95 - BAND
         assert (ellipsoid.volume > 0).all()
+
+
+@pytest.mark.parametrize("networks", [20, 400])
+def test_the_mean_of_all_trainings_conforms_as_its_interval_says(networks):
+    """The mean of sigmoid(N(3, 2.5^2)) is 0.84; the sigmoid of its mean is 0.95."""
+    random = torch.Generator().manual_seed(0)
+    logits = 3 + 2.5 * torch.randn(networks, 30, 1, generator=random, dtype=torch.float64)
+    logits = torch.cat([logits, torch.zeros_like(logits)], -1)
+    made = thalweg.state(logits, kind="logits", measurand="mean", members="networks")
+    low, high = made.symmetric[..., 0]
+    for limit in (high, low):
+        at = [
+            made.decide(thalweg.Tolerance(low=float(one), output=0)).decision.conformance[i]
+            for i, one in enumerate(limit)
+        ]
+        wanted = 0.025 if limit is high else 0.975
+        assert torch.stack(at) == pytest.approx(wanted, abs=1e-6)

@@ -98,8 +98,8 @@ def quantify(asked: Asked) -> tuple[Statement, list[Path]]:
 def restate(
     folder: Path, lang: str, tolerance: Tolerance | None, *, wanted: bool
 ) -> tuple[Statement, list[Path]]:
-    """Reads a folder's statement, decides anew where a tolerance is given, and writes its table and
-    pages.
+    """Reads a folder's statement, decides anew where a tolerance is given, which the statement then
+    holds, and writes its table and pages.
 
     Raises:
         InputError: There is no statement, or the tolerance does not fit.
@@ -110,6 +110,8 @@ def restate(
     if tolerance is not None:
         made = made.decide(tolerance)
     place = place if files.is_folder(place) else place.parent
+    if tolerance is not None:
+        made.save(place)
     return made, pages(made, place, Asked((), place, lang=lang, pages=wanted))
 
 

@@ -29,6 +29,8 @@ _QUIET = {
     "RAY_worker_niceness": "0",
 }
 
+_CONNECTED: set[str] = set()  # how the address was given, which Ray may write in another way
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -89,12 +91,13 @@ def connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> None:
 
     if ray.is_initialized():
         here = ray.get_runtime_context().gcs_address
-        if address not in (None, "auto", here):
+        if address not in (None, "auto", here, *_CONNECTED):
             raise InputError(
                 f"this process is connected to the Ray cluster at {here}, so that it can't use "
                 f"{address}: call ray.shutdown() first"
             )
         return
+    _CONNECTED.clear()
     if address is not None and address != "auto":
         _knock(address)
     own: dict[str, Any] = {"num_cpus": _cores(), "include_dashboard": False}
@@ -117,6 +120,7 @@ def connect(address: str | None, runtime_env: Mapping[str, Any] | None) -> None:
             "address of one that runs, or none for this machine alone"
         ) from error
     if address is not None:
+        _CONNECTED.add(address)
         _compare()
 
 

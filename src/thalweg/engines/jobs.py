@@ -192,14 +192,16 @@ def came(job: Any) -> Done | Literal["out of time", "lost"]:
 
     try:
         found: Done | None = job.result()
-    except UncompletedJobError:
-        return "lost"
-    except FailedJobError as error:  # raised outside of the item: thalweg can't be imported, say
+    except (
+        FailedJobError
+    ) as error:  # a kind of the next; raised outside of the item: thalweg can't be imported, say
         lines = [line for line in str(error).splitlines() if line.strip(" -")]
         raise InputError(
             f"a job can't do thalweg's work ({' '.join(lines[-4:])[:300]}): see its log, "
             f"{job.paths.stderr}"
         ) from None
+    except UncompletedJobError:
+        return "lost"
     for path in (job.paths.result_pickle, job.paths.submitted_pickle):
         with suppress(OSError):
             path.unlink()

@@ -16,6 +16,7 @@ from thalweg.engines import cluster
 from thalweg.engines.arriving import Call, Done, call, do, sendable
 from thalweg.engines.cluster import Needs
 from thalweg.errors import InputError, WorkerDied, check_range, whole
+from thalweg.meter import now
 from thalweg.processes.sending import Flat
 from thalweg.training.executor import Executor, Item, Result, Shared
 
@@ -159,11 +160,12 @@ class _Tasks:
         """Has the items done; after a failure, only those that have begun."""
         waiting = deque(items)
         self._fill(waiting)
+        counted = now()
         while self.running:
             try:
                 ready, _ = self.ray.wait(list(self.running), timeout=LOOK)
-                if not ready:
-                    self.places = max(1, cluster.places(self.needs))
+                if now() - counted >= LOOK:
+                    self.places, counted = max(1, cluster.places(self.needs)), now()
             except self.ray.exceptions.RayError as error:
                 reason = " ".join(str(error).split())[:300]
                 raise WorkerDied(f"the Ray cluster is lost ({reason})") from error

@@ -225,7 +225,7 @@ class _Queue:
             first = first and not ended
             if self.failure is not None:
                 self._keep_what_runs()
-            elif self.running and not ended:
+            if self.running and not ended:
                 pause.wait(_LOOK[self.site.where])
 
     def _room(self) -> int:

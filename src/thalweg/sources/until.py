@@ -171,7 +171,7 @@ def until_stable(
             print(history[-1], file=sys.stderr)  # noqa: T201  a terminal
         wanted = min(block, largest - found.members)
         if stable == LOOKS or not wanted:
-            return Enough(found, tuple(history), limited=not history[-1].is_stable)
+            return Enough(found, tuple(history), limited=stable < LOOKS)
 
 
 def _joined(one: Predictions, other: Predictions) -> Predictions:

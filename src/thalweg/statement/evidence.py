@@ -48,11 +48,6 @@ class Evidence:
     unlike: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def from_emulator(self) -> bool:
-        """Whether an emulator says u beside its draws."""
-        return self.predictions.stated_u is not None
-
 
 def evidence_of(
     source: Any,

@@ -191,13 +191,16 @@ def known_of(
 
 
 def _through(centre: Tensor, ends: Tensor, freedom: Tensor, level: float) -> Located:
-    """Student's distribution about a centre on the scale, as wide as an interval of probabilities
-    `[2, inputs, columns]` is on its wider side; an end at 0 or 1 says nothing of the width, unless
-    both are there.
+    """Student's distribution on the scale through both ends of an interval of probabilities
+    `[2, inputs, columns]`. An end at 0 or 1 says nothing of the width, unless both are there: the
+    distribution then is about `centre`, and as wide as the other side.
     """
     line = values_to_line(ends, simplex=True)
     sides = torch.stack([centre - line[0], line[1] - centre]).clamp_min(0)
     cut = torch.stack([ends[0] <= 0, ends[1] >= 1])
     cut = cut & ~cut.all(0)
     half = torch.where(cut, torch.zeros_like(sides), sides).amax(0)
+    whole = ~cut.any(0) & line.isfinite().all(0)
+    centre = torch.where(whole, (line[0] + line[1]) / 2, centre)
+    half = torch.where(whole, (line[1] - line[0]) / 2, half)
     return Located(centre, half / coverage_factor(level, freedom), freedom, simplex=True)

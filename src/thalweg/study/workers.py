@@ -30,11 +30,13 @@ class _Study:
         store: Where results go.
         sign: The name of a file in the folder of results, by which another machine knows that it
             sees the same folder; None where all is done on this machine.
+        identity: The fingerprint of the data, as this machine reads them.
     """
 
     context: StudyContext
     store: Store
     sign: str | None
+    identity: str
 
 
 def work(
@@ -53,7 +55,7 @@ def work(
 
     Raises:
         WorkerDied: A process ended without a result. What was done is stored.
-        InputError: Another machine does not see the folder of results.
+        InputError: Another machine does not see the folder of results, or reads other data.
     """
     trainings = [task for task in todo if task.training is not None]
     size = context.plan.execution.stack
@@ -64,7 +66,7 @@ def work(
     is_here = isinstance(executor, InThisProcess | Processes)
     try:
         with one_thread(), nullcontext() if is_here else _sign(store) as sign:
-            study = _Study(context, store, sign)
+            study = _Study(context, store, sign, context.identity_of_predictions)
             for group, records in executor.map(_perform, study, stages):
                 for task, record in zip(group, records, strict=True):
                     report(task, record)
@@ -82,6 +84,11 @@ def _perform(study: _Study, group: Sequence[Task]) -> list[dict[str, Any]]:
         raise InputError(
             f"{platform.node()} does not see the folder of results {store.folder}: give "
             "one that all machines see with --output"
+        )
+    if study.sign is not None and context.identity_of_predictions != study.identity:
+        raise InputError(
+            f"{platform.node()} reads other data than the machine that began the study: give all "
+            "machines the same files (--data-dir, THALWEG_DATA)"
         )
     prepare(context, store, group)
     return [perform(context, store, task) for task in group]
