@@ -180,3 +180,20 @@ def test_what_runs_ends_when_the_caller_stops(site):
         time.sleep(0.05)
     states = {path.name: path.read_text() for path in site.glob("jobs/[0-9]*")}
     assert sorted(states.values()) == ["CANCELLED", "CANCELLED", "COMPLETED"]
+
+
+def test_a_job_that_cannot_work_is_not_taken_for_a_lost_one(tmp_path):
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    class Job:
+        paths = type("Paths", (), {"stderr": tmp_path / "log"})
+
+        def __init__(self, error):
+            self.error = error
+
+        def result(self):
+            raise self.error
+
+    with pytest.raises(InputError, match=r"can't do thalweg's work.*No module"):
+        jobs.came(Job(FailedJobError("ModuleNotFoundError: No module named 'thalweg'")))
+    assert jobs.came(Job(UncompletedJobError("gone"))) == "lost"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import tiny
+from thalweg import files
 from thalweg.errors import Diverged, InputError
 from thalweg.meter import Meter
 from thalweg.predictions import Predictions
@@ -13,6 +14,8 @@ from thalweg.study import performing
 from thalweg.study.context import StudyContext
 from thalweg.study.run import preflight
 from thalweg.study.store import Store
+from thalweg.study.tasks import tasks
+from thalweg.study.workers import _perform, _Study
 from thalweg.training.problem import Problem
 from thalweg.training.stack import Stack
 
@@ -164,3 +167,12 @@ def test_the_estimate_counts_forward_evaluations(tmp_path, monkeypatch):
     assert tiny.study(tmp_path, **changes) == []
     assert 2 / 3 * sum(counted) < expected < 3 / 2 * sum(counted)
     assert expected > sum(task.forwards(context, batch_norm=False) for task in todo) > 0
+
+
+def test_a_worker_that_reads_other_data_is_refused(tmp_path):
+    context, store = StudyContext(tiny.plan()), Store(tmp_path)
+    files.write_bytes(tmp_path / "sign", b"")
+    (task, *_) = tasks(context.plan)
+    with pytest.raises(InputError, match="reads other data"):
+        _perform(_Study(context, store, "sign", "another identity"), [task])
+    assert not store.has(context.problem_key("reference", 0))
