@@ -9,6 +9,7 @@ import pandas as pd
 from thalweg.metrics.costs import completed
 from thalweg.metrics.info import FACTS
 from thalweg.metrics.intervals import Estimate
+from thalweg.report.tables import number
 
 STUDIES = Path(__file__).parents[1] / "studies"
 DATA = ("mnist", "fashion", "cifar10", "cifar100")
@@ -77,24 +78,27 @@ def matrix() -> str:
     cells = names()
     if not cells:
         return "No cell is computed yet.\n"
-    heads = ["cell", "training images", "epochs", "accuracy", "seconds"]
-    heads += [f"{way}: K_eq / K_u" for way in (*WAYS, "thalweg")] + ["best published: K_eq / K_u"]
+    heads = ["cell", "training images", "epochs", "method", "total", "K_eq", "K_u", "acc"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for name in cells:
         plan, methods, found = read(name)
-        one = "deep-ensemble (members 1)"
-        seconds = methods.set_index("method").loc[one, "seconds"]
-        row = [f"[{plan['title']}](#{plan['title'].lower().replace(',', '').replace(' ', '-')})"]
-        row += [f"{plan['data']['train']:,}", str(plan["recipe"]["epochs"])]
-        row += [f"{found[one, 'accuracy'].value:.3f}", f"{seconds:.0f}"]
-        for way in (*WAYS, "thalweg"):
-            row.append(" / ".join(worth(found, way, metric) for metric in ("k_eq", "k_u")))
-        row.append(" / ".join(best(methods, found, metric) for metric in ("k_eq", "k_u")))
-        lines.append(f"| {' | '.join(row)} |")
+        title, totals = plan["title"], methods.set_index("method")["total"]
+        link = f"[{title}](#{title.lower().replace(',', '').replace(' ', '-')})"
+        about = [link, f"{plan['data']['train']:,}", f"{plan['recipe']['epochs']:g}"]
+        rows = {way: way for way in ("deep-ensemble (members 1)", *WAYS, "thalweg")}
+        for metric in ("k_eq", "k_u"):
+            label = best(methods, found, metric)
+            rows[f"best published by {FACTS[metric].symbol}: {label}"] = label
+        for words, label in rows.items():
+            values = [worth(found, label, metric) for metric in ("k_eq", "k_u")]
+            accuracy = worth(found, label, "accuracy")
+            cells_of_row = [*about, words, number(totals.get(label), ".2f"), *values, accuracy]
+            lines.append(f"| {' | '.join(cells_of_row)} |")
+            about = ["", "", ""]
     lines.append("")
-    for (way, metric, least), number in zip(AIMS, reached(), strict=True):
+    for (way, metric, least), count in zip(AIMS, reached(), strict=True):
         lines.append(
-            f"- *{way}* is worth more than {least} in {FACTS[metric].symbol} in {number} of "
+            f"- *{way}* is worth more than {least} in {FACTS[metric].symbol} in {count} of "
             f"{len(cells)} cells."
         )
     if len(cells) < planned():
@@ -103,9 +107,9 @@ def matrix() -> str:
 
 
 def worth(found: dict[tuple[str, str], Estimate], way: str, metric: str) -> str:
-    """Returns what a method is worth by a metric."""
+    """Returns a method's value of a metric, with its interval."""
     own = found.get((way, metric))
-    return "–" if own is None else own.text(".1f")
+    return "–" if own is None else own.text(FACTS[metric].digits)
 
 
 def at_least(estimate: Estimate | None) -> float:
@@ -116,16 +120,15 @@ def at_least(estimate: Estimate | None) -> float:
 
 
 def best(methods: pd.DataFrame, found: dict[tuple[str, str], Estimate], metric: str) -> str:
-    """Returns what the best published method of at most `MOST` trainings is worth by a metric."""
+    """Returns the published method of at most `MOST` trainings that is worth most by a metric, or
+    an empty label.
+    """
     rivals = [
         row.method
         for row in methods.itertuples()
         if row.method.startswith(PUBLISHED) and row.total <= MOST and (row.method, metric) in found
     ]
-    if not rivals:
-        return "–"
-    label = max(rivals, key=lambda method: at_least(found[method, metric]))
-    return f"{found[label, metric].text('.1f')} ({label.split(' (')[0]})"
+    return max(rivals, key=lambda method: at_least(found[method, metric]), default="")
 
 
 def sections() -> str:

@@ -31,6 +31,9 @@ TERMS: dict[str, str] = {
     "check": "The comparison of a network with its narrow copies: where they are unlike, the network was trained by another recipe than the one that was told.",
     # headings of studies
     "method": "The explorer, baseline or emulator of a row, with its settings.",
+    "cell": "A data set and a kind of network, with one recipe: a place in the matrix of studies.",
+    "training images": "How many labelled images each network was trained on.",
+    "epochs": "How often a training passes over its training inputs.",
     "no.": "The number of a method, by which figures and tables name it.",
     "cost": "Training cost: network evaluations with a backward pass over those of one full training. Networks that were given count 1 each.",
     "total": "Total cost: as cost, with forward evaluations at a third each. Efficiencies are computed from it.",
