@@ -134,6 +134,7 @@ def problem_start(problem, linear, method, k) -> dict:
     return start.params | (start.buffers or {})
 
 
+@pytest.mark.slow
 def test_members_are_trained_to_the_nearest_weights_that_fit():
     """Of the squared loss, w_k goes to w_k + J^+ (y - f(w_k)), as for draws from the posterior of a
     Gaussian process with the kernel gamma^2 J J'.

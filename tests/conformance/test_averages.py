@@ -40,6 +40,7 @@ def textbook(iterates: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, (np.diag(second - mean**2) + low_rank @ low_rank.T / (rank - 1)) / 2
 
 
+@pytest.mark.slow
 def test_the_covariance_of_draws_is_low_rank_plus_diagonal_across_layers(subject):
     """100,000 draws of five parameters; one random vector serves all layers, or the blocks between
     them would be zero.

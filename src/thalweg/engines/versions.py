@@ -65,10 +65,10 @@ def compare(here: Mapping[str, str], there: Mapping[str, str], machine: str) -> 
             a warning.
 
     Example:
-        >>> compare({"torch": "2.13.0"}, {"torch": "2.12.1"}, "node 10.0.0.7")
+        >>> there = {"torch": "2.12.1"}
+        >>> compare({"torch": "2.13.0"}, there, "node 7")  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
-        thalweg.errors.InputError: node 10.0.0.7 has torch 2.12.1, needs 2.13.0 as here, because
-        other versions give other numbers: install the same there
+        thalweg.errors.InputError: node 7 has torch 2.12.1, needs 2.13.0 as here, ...
     """
     unlike = _unlike(here, there, NEEDED)
     if unlike:
