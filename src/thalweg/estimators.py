@@ -50,7 +50,7 @@ def perceptron(inputs: int, outputs: int) -> nn.Module:
 
 
 class _Retrained(BaseEstimator):
-    """What both estimators share: the settings, the trainings, and predictions."""
+    """The base of both estimators: the settings, the trainings, and predictions."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class _Retrained(BaseEstimator):
         self.random_state = random_state
 
     def predictions(self, X: Any) -> Predictions:
-        """What all retrainings predict: `[members, inputs, classes or outputs]`.
+        """Returns what all retrainings predict: `[members, inputs, classes or outputs]`.
 
         Args:
             X: Inputs `[inputs, features]`.

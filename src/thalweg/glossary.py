@@ -60,6 +60,7 @@ TERMS: dict[str, str] = {
     # headings of statements
     "input": "The name or number of an input. In the list of data sets, the shape of an input: channels, height, width.",
     "output": "The class or output that a row is about: of classes the most probable one.",
+    "decision_output": "The class or output that the decision and its risk are about; the row may be of another one.",
     "stated": "The estimate with its standard uncertainty in parentheses, in units of the last digits (GUM 7.2.2).",
     "estimate": "The mean over trainings, or the prediction of the network in use where it was given.",
     "measurand": "What the uncertainty is about: what one more training by this recipe would predict, or the mean of what all would.",

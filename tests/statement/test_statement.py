@@ -283,3 +283,16 @@ def test_a_truth_value_has_two_names():
     found = thalweg.state(p, kind="probabilities", outputs=thalweg.Binary())
     assert found.columns == ("false", "true")
     assert list(found.table()["output"]) == ["true", "false"]
+
+
+def test_a_decision_is_about_the_class_that_the_row_shows():
+    p = torch.tensor([[[0.95, 0.05]], *[[[0.02, 0.98]]] * 4], dtype=torch.float64)
+    p = p + torch.linspace(0, 0.01, 5)[:, None, None] * torch.tensor([1.0, -1.0])
+    tolerance = thalweg.Tolerance(low=0.9)
+    made = thalweg.state(p, kind="probabilities", network=0, tolerance=tolerance)
+    (row,) = made.table().to_dict("records")
+    assert row["output"] == row["decision_output"] == "0"
+    named = thalweg.state(
+        p, kind="probabilities", network=0, tolerance=thalweg.Tolerance(low=0.9, output=1)
+    )
+    assert named.table()["decision_output"].tolist() == ["1"]

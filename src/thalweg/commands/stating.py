@@ -11,7 +11,7 @@ import torch
 
 from thalweg import files
 from thalweg.commands.demo import DEMOS, digits
-from thalweg.errors import InputError, check_range, unknown
+from thalweg.errors import InputError, unknown
 from thalweg.models.registry import find_object, is_code
 from thalweg.outputs import Binary, Outputs, Values
 from thalweg.predictions import Kind, Predictions
@@ -23,7 +23,7 @@ from thalweg.statement.measurand import Measurand
 from thalweg.statement.reading import read_statement
 from thalweg.statement.sentences import of_answers
 from thalweg.statement.statement import Statement
-from thalweg.statement.stating import state
+from thalweg.statement.stating import check_settings, state
 from thalweg.statement.tolerance import Tolerance
 from thalweg.statement.words import words
 from thalweg.statement.writing import to_csv
@@ -149,7 +149,7 @@ def facts(made: Statement, written: Sequence[Path]) -> dict[str, Any]:
 def _check(asked: Asked) -> None:
     """Checks all that can be before a problem is made, and that the folder can be written to."""
     words(asked.lang)
-    check_range("level", asked.level, 0.5, 0.9999)
+    check_settings(asked.measurand, asked.level, asked.k)
     if asked.demo is not None and asked.demo not in DEMOS:
         raise unknown("demonstration", asked.demo, DEMOS)
     if (asked.demo is None) == (not asked.sources):

@@ -94,11 +94,7 @@ def state(
         >>> found.text(0), round(float(found.k[0, 0]), 2), found.networks
         ('0.850(58)', 4.3, True)
     """
-    if measurand not in ("retraining", "mean"):
-        raise unknown("measurand", measurand, ("retraining", "mean"))
-    check_range("level", level, 0.5, 0.9999)
-    if k is not None:
-        check_range("k", k, 0.1, 100)
+    check_settings(measurand, level, k)
     found = evidence_of(
         source,
         inputs,
@@ -156,6 +152,19 @@ def state(
         identity=_identity(found),
     )
     return made if tolerance is None else made.decide(tolerance)
+
+
+def check_settings(measurand: str, level: float, k: float | None) -> None:
+    """Checks what can be checked of `state`'s settings before there is anything to state.
+
+    Raises:
+        InputError: A setting is unknown, or out of its range.
+    """
+    if measurand not in ("retraining", "mean"):
+        raise unknown("measurand", measurand, ("retraining", "mean"))
+    check_range("level", level, 0.5, 0.9999)
+    if k is not None:
+        check_range("k", k, 0.1, 100)
 
 
 def _head(predictions: Predictions) -> Any:

@@ -62,6 +62,7 @@ def table(statement: Stated, by: str = "input") -> "DataFrame":
         flat["disagreement"] = each(found.disagreement.tolist())
     decision = statement.decision
     if decision is not None:
+        flat["decision_output"] = each([statement.columns[c] for c in decision.column.tolist()])
         flat["decision"] = each(decision.decided)
         flat["conformance"] = each(decision.conformance.tolist())
         flat["risk"] = each(decision.risk.tolist())

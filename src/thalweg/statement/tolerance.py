@@ -67,12 +67,12 @@ class Tolerance:
             torch.inf if self.high is None else float(self.high),
         )
 
-    def columns_of(self, names: tuple[str, ...], mean: Tensor, *, simplex: bool) -> Tensor:
+    def columns_of(self, names: tuple[str, ...], estimate: Tensor, *, simplex: bool) -> Tensor:
         """Which column it is about at each input `[inputs]`.
 
         Args:
             names: Those of the columns.
-            mean: Mean values `[inputs, columns]`.
+            estimate: The estimates `[inputs, columns]`.
             simplex: Whether these are probabilities.
 
         Raises:
@@ -81,10 +81,10 @@ class Tolerance:
         self.check_scale(simplex=simplex)
         if self.output is None:
             if simplex:
-                return mean.argmax(-1)
+                return estimate.argmax(-1)
             if len(names) > 1:
                 raise InputError(f"Tolerance needs output=, one of {', '.join(names)}")
-            return torch.zeros(len(mean), dtype=torch.long)
+            return torch.zeros(len(estimate), dtype=torch.long)
         text = str(self.output)
         if text in names:
             place = names.index(text)
@@ -92,7 +92,7 @@ class Tolerance:
             place = self.output
         else:
             raise unknown("output", text, names)
-        return torch.full((len(mean),), place)
+        return torch.full((len(estimate),), place)
 
     def check_scale(self, *, simplex: bool) -> None:
         """Checks limits of probabilities.
@@ -188,8 +188,8 @@ def decide(
     Args:
         tolerance: By what.
         names: Those of the columns.
-        mean: Mean values `[inputs, columns]`, which say the most probable class.
-        estimate: The estimates `[inputs, columns]`.
+        mean: Mean values `[inputs, columns]`.
+        estimate: The estimates `[inputs, columns]`, which say the most probable class.
         expanded: Their expanded uncertainties `[inputs, columns]`.
         located: The distribution of the measurand.
 
@@ -206,7 +206,7 @@ def decide(
         >>> round(float(found.conformance), 2), found.decided
         (0.92, ('defer',))
     """
-    column = tolerance.columns_of(names, mean, simplex=located.simplex)
+    column = tolerance.columns_of(names, estimate, simplex=located.simplex)
     low, high = tolerance.limits()
     above = located.below(high) if high < torch.inf else torch.ones_like(mean)
     under = located.below(low) if low > -torch.inf else torch.zeros_like(mean)
